@@ -1,0 +1,136 @@
+//! What can go wrong inside a fold, in a commit's shape, or while registering a projection.
+
+use thiserror::Error;
+
+/// Why one event, or one finished state, could not be folded. It concerns one stream only.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FoldError {
+    /// The payload is not what its event type promises: broken JSON or a value of the wrong type.
+    #[error("unreadable payload: {0}")]
+    Payload(String),
+    /// A header is absent or of the wrong type.
+    #[error("unreadable header `{0}`")]
+    Header(&'static str),
+    /// The snapshot needs a value that no event of the stream has set.
+    #[error("no event set `{0}`, which every snapshot needs")]
+    Missing(&'static str),
+    /// The projection refuses the event or the state, for the reason given.
+    #[error("{0}")]
+    Refused(String),
+    /// An element name contains a NUL character, which BSON cannot hold.
+    #[error("an element name contains a NUL character")]
+    ElementName,
+    /// The snapshot is larger than a MongoDB document may be (16 MiB).
+    #[error("the snapshot has {0} bytes; MongoDB allows 16777216")]
+    TooLarge(usize),
+    /// The projection emitted two snapshots of one stream into one target.
+    #[error("two snapshots of one stream for target {0}")]
+    Duplicate(usize),
+    /// The projection emitted into a target its spec does not declare.
+    #[error("the spec declares no target {0}")]
+    NoSuchTarget(usize),
+}
+
+impl FoldError {
+    /// Stable short name of the reason, for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Payload(_) => "payload",
+            Self::Header(_) => "header",
+            Self::Missing(_) => "missing_field",
+            Self::Refused(_) => "refused",
+            Self::ElementName => "element_name",
+            Self::TooLarge(_) => "too_large",
+            Self::Duplicate(_) | Self::NoSuchTarget(_) => "projection_bug",
+        }
+    }
+}
+
+/// A [`FoldError`] with the event it happened at.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("event {number} ({event_type}): {error}")]
+pub struct FoldFailure {
+    /// Number of the event in its stream, the first is 0.
+    pub number: i64,
+    /// Type name as stored; empty if the event was too broken to have one.
+    pub event_type: String,
+    /// The reason.
+    pub error: FoldError,
+}
+
+/// A document of the event store that is not a commit of the registered layout.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// A field is absent.
+    #[error("the commit has no `{0}`")]
+    Missing(String),
+    /// A field has another BSON type than the layout says.
+    #[error("`{field}` of the commit is a {actual}, expected {expected}")]
+    Type {
+        /// The field.
+        field: String,
+        /// What the layout expects.
+        expected: &'static str,
+        /// What is stored.
+        actual: String,
+    },
+    /// The bytes are not valid BSON.
+    #[error("the commit is not valid BSON: {0}")]
+    Bson(String),
+    /// The stored number of events differs from the length of the array.
+    #[error("the commit says it has {stored} events, but holds {actual}")]
+    Count {
+        /// Value of the count field.
+        stored: i64,
+        /// Number of entries in the array.
+        actual: i64,
+    },
+}
+
+/// A projection that can't be registered.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The name is empty or has other characters than letters, digits and `_`.
+    #[error("`{0}` is not a projection name: use letters, digits and `_`")]
+    Name(String),
+    /// Versions and generations start at 1.
+    #[error("projection {0}: version and first generation start at 1")]
+    Version(String),
+    /// A projection without a target collection writes nothing.
+    #[error("projection {0} has no target collection")]
+    NoTarget(String),
+    /// More targets than a projection may have.
+    #[error("projection {0} has more than 64 target collections")]
+    TooManyTargets(String),
+    /// Names are compared without case.
+    #[error("projection {0} is registered twice")]
+    DuplicateName(String),
+    /// Two targets would write to the same collection.
+    #[error("target collection {collection} belongs to {first} and to {second}")]
+    DuplicateTarget {
+        /// The collection.
+        collection: String,
+        /// Who registered it first.
+        first: String,
+        /// Who wants it too.
+        second: String,
+    },
+    /// A required projection is not registered.
+    #[error("projection {0} requires {1}, which is not registered")]
+    Requires(String, String),
+    /// A projection requires itself.
+    #[error("projection {0} requires itself")]
+    Circle(String),
+    /// No projection of that name.
+    #[error("there is no projection {name}; registered are {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The registered names.
+        known: String,
+    },
+}

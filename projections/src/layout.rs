@@ -1,0 +1,64 @@
+//! Where an event store keeps what: collection and field names as data.
+
+/// How the stored offset of a commit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetMeaning {
+    /// Number of the last event *before* the commit, -1 for the first commit (Squidex).
+    BeforeCommit,
+    /// Number of the commit's own first event, 0 for the first commit.
+    FirstEvent,
+}
+
+/// Collection and field names of an event store on MongoDB. [`Default`] is Squidex's `Events2`.
+///
+/// A commit is one document with a stream name (string), an offset (integer), an array of event
+/// documents (each with a type, a payload and a metadata document) and, optionally, their number.
+/// The engine reads by the index `{stream: 1, offset: -1}` (or its reverse), which must exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Name of the event store's collection.
+    pub collection: String,
+    /// Field with the stream's name.
+    pub stream: String,
+    /// Field with the offset.
+    pub offset: String,
+    /// How the offset counts.
+    pub offset_meaning: OffsetMeaning,
+    /// Field with the number of events in the commit; checked against the array where present.
+    pub count: Option<String>,
+    /// Field with the array of events.
+    pub events: String,
+    /// Field of an event with its type name.
+    pub event_type: String,
+    /// Field of an event with its payload: JSON text, or a document.
+    pub payload: String,
+    /// Field of an event with its headers, a document; may be absent.
+    pub metadata: String,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            collection: "Events2".into(),
+            stream: "EventStream".into(),
+            offset: "EventStreamOffset".into(),
+            offset_meaning: OffsetMeaning::BeforeCommit,
+            count: Some("EventsCount".into()),
+            events: "Events".into(),
+            event_type: "Type".into(),
+            payload: "Payload".into(),
+            metadata: "Metadata".into(),
+        }
+    }
+}
+
+impl Layout {
+    /// Number of the first event of a commit with this stored offset.
+    #[must_use]
+    pub fn first_number(&self, offset: i64) -> i64 {
+        match self.offset_meaning {
+            OffsetMeaning::BeforeCommit => offset.saturating_add(1),
+            OffsetMeaning::FirstEvent => offset,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Pure folds of event streams into snapshot documents.
+//!
+//! A [`Projection`] turns all events of one stream, in order, into at most one snapshot document per
+//! [`Target`] collection. This crate holds the trait, what it sees ([`Event`], [`StreamKey`],
+//! [`Lookup`]) and what it writes to ([`Sink`]), the [`Registry`] an application starts statefold
+//! with, a given/then harness for authors ([`testing`]), and the projections that ship:
+//! [`squidex`].
+//!
+//! Nothing in here waits, reads a clock, draws a random number or talks to a server: the same events
+//! give the same bytes, whatever runs around them.
+
+mod commit;
+mod error;
+mod event;
+mod index;
+mod layout;
+mod projection;
+mod registry;
+mod snapshot;
+pub mod squidex;
+mod states;
+mod stream;
+pub mod testing;
+
+pub use commit::Commit;
+pub use error::{CommitError, FoldError, FoldFailure, RegistryError};
+pub use event::{Event, Payload};
+pub use index::{Direction, IndexDefinition};
+pub use layout::{Layout, OffsetMeaning};
+pub use projection::{Lookup, NoLookup, Projection, Spec, Target};
+pub use registry::{Registered, Registry};
+pub use snapshot::{ArrayWriter, DocumentWriter, SNAPSHOT_BYTES_MAX, Sink, SnapshotBuffer, Snapshots};
+pub use states::{Slot, States};
+pub use stream::{StreamFilter, StreamKey};

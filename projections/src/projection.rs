@@ -1,0 +1,199 @@
+//! The trait every projection implements, and what it says of itself.
+
+use bson::RawDocument;
+
+use crate::{Event, FoldError, IndexDefinition, Sink, StreamFilter, StreamKey};
+
+/// A pure fold: all events of one stream, in order, become at most one snapshot per target.
+///
+/// The engine keeps one [`State`](Self::State) per stream while it reads, and asks for the
+/// snapshots when the stream is complete. `&self` may carry definitions loaded at run time.
+///
+/// Folding must be deterministic: no clock, no random number, no order of a hash map. The same
+/// events give the same bytes, however they were split into commits; [`testing`](crate::testing)
+/// checks that.
+pub trait Projection: Send + Sync + 'static {
+    /// What is known of one stream. [`Default`] is the state before its first event.
+    type State: Default + Send;
+
+    /// Name, version, streams and targets. Must not change while the program runs.
+    fn spec(&self) -> &Spec;
+
+    /// Folds one event into the state. An event type this projection doesn't know is ignored.
+    ///
+    /// # Errors
+    /// [`FoldError`] makes the stream a dead letter: it gets no snapshot; other streams go on.
+    fn apply(&self, state: &mut Self::State, event: &Event<'_>) -> Result<(), FoldError>;
+
+    /// Writes the snapshots of a complete stream; none is fine (the object was never created).
+    ///
+    /// # Errors
+    /// [`FoldError`] makes the stream a dead letter.
+    fn snapshots(
+        &self,
+        key: &StreamKey<'_>,
+        state: &Self::State,
+        others: &dyn Lookup,
+        out: &mut Sink<'_>,
+    ) -> Result<(), FoldError>;
+
+    /// Memory that one state needs, in bytes: its own size and what it owns on the heap.
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        size_of_val(state)
+    }
+}
+
+/// Finished snapshots of the projections that a projection [requires](Spec::requires).
+pub trait Lookup: Send + Sync {
+    /// The snapshot with this `_id`, where `target` is the other projection's
+    /// [target](Target::collection), for example `States_Schemas`.
+    fn snapshot(&self, target: &str, id: &str) -> Option<&RawDocument>;
+}
+
+/// The lookup of a projection that requires nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoLookup;
+
+impl Lookup for NoLookup {
+    fn snapshot(&self, _target: &str, _id: &str) -> Option<&RawDocument> {
+        None
+    }
+}
+
+/// What a projection says of itself.
+///
+/// ```
+/// use statefold_projections::{Direction::Ascending, IndexDefinition, Spec, StreamFilter, Target};
+/// let spec = Spec::new("Orders", 2)
+///     .streams(StreamFilter::prefix("order-"))
+///     .target(Target::new("Orders").index(IndexDefinition::on([("customer", Ascending)])));
+/// assert_eq!(spec.targets()[0].generation(7), "Orders7");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    name: String,
+    version: u32,
+    first_generation: u32,
+    streams: StreamFilter,
+    targets: Vec<Target>,
+    requires: Vec<String>,
+}
+
+impl Spec {
+    /// A projection of this name; raise `version` whenever the shape of its snapshots changes.
+    #[must_use]
+    pub fn new(name: impl Into<String>, version: u32) -> Self {
+        Self {
+            name: name.into(),
+            version,
+            first_generation: 1,
+            streams: StreamFilter::default(),
+            targets: Vec::new(),
+            requires: Vec::new(),
+        }
+    }
+
+    /// Number of the first generation, where an application already has collections of lower ones.
+    #[must_use]
+    pub fn first_generation(mut self, generation: u32) -> Self {
+        self.first_generation = generation;
+        self
+    }
+
+    /// The streams to fold; all of them if never called.
+    #[must_use]
+    pub fn streams(mut self, streams: StreamFilter) -> Self {
+        self.streams = streams;
+        self
+    }
+
+    /// Adds a target collection; the [sink](Sink) knows it by its position, the first is 0.
+    #[must_use]
+    pub fn target(mut self, target: Target) -> Self {
+        self.targets.push(target);
+        self
+    }
+
+    /// Needs the finished snapshots of this projection, which is therefore built first.
+    #[must_use]
+    pub fn requires(mut self, projection: impl Into<String>) -> Self {
+        self.requires.push(projection.into());
+        self
+    }
+
+    /// The name, as users type it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Version of the snapshots' shape.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Number of the first generation.
+    #[must_use]
+    pub fn first(&self) -> u32 {
+        self.first_generation
+    }
+
+    /// Which streams are folded.
+    #[must_use]
+    pub fn stream_filter(&self) -> &StreamFilter {
+        &self.streams
+    }
+
+    /// The target collections.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Names of the projections this one needs.
+    #[must_use]
+    pub fn required(&self) -> &[String] {
+        &self.requires
+    }
+}
+
+/// A collection that a projection writes to, without the number of the generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    collection: String,
+    indexes: Vec<IndexDefinition>,
+}
+
+impl Target {
+    /// A target whose generations are `{collection}{number}`.
+    #[must_use]
+    pub fn new(collection: impl Into<String>) -> Self {
+        Self { collection: collection.into(), indexes: Vec::new() }
+    }
+
+    /// Adds an index.
+    #[must_use]
+    pub fn index(mut self, index: IndexDefinition) -> Self {
+        self.indexes.push(index);
+        self
+    }
+
+    /// Name without a number.
+    #[must_use]
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    /// Name of a generation: `States_Assets3`.
+    #[must_use]
+    pub fn generation(&self, generation: u32) -> String {
+        format!("{}{generation}", self.collection)
+    }
+
+    /// The indexes, `_id` not among them.
+    #[must_use]
+    pub fn indexes(&self) -> &[IndexDefinition] {
+        &self.indexes
+    }
+}

@@ -1,0 +1,223 @@
+//! The projections an application knows, by name, over one layout.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::states::Slab;
+use crate::{Layout, Projection, RegistryError, Spec, States};
+
+/// A projection in a registry, its state type erased. Cheap to clone.
+#[derive(Clone)]
+pub struct Registered {
+    spec: Arc<Spec>,
+    states: Arc<dyn Fn() -> Box<dyn States> + Send + Sync>,
+}
+
+impl Registered {
+    /// Erases a projection without a registry around it.
+    pub fn new<P: Projection>(projection: P) -> Self {
+        let projection = Arc::new(projection);
+        let spec = Arc::new(projection.spec().clone());
+        Self { spec, states: Arc::new(move || Box::new(Slab::new(Arc::clone(&projection)))) }
+    }
+
+    /// What the projection says of itself.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// An empty slab of states.
+    #[must_use]
+    pub fn states(&self) -> Box<dyn States> {
+        (self.states)()
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Registered").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+/// All projections of an application and the layout of its event store.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    layout: Layout,
+    projections: Vec<Registered>,
+}
+
+impl Registry {
+    /// A registry without projections.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, projections: Vec::new() }
+    }
+
+    /// Adds a projection. Those it requires must be there already.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the spec is not valid, or its name or a target is taken.
+    pub fn register<P: Projection>(&mut self, projection: P) -> Result<&mut Self, RegistryError> {
+        let registered = Registered::new(projection);
+        self.check(registered.spec())?;
+        self.projections.push(registered);
+        Ok(self)
+    }
+
+    fn check(&self, spec: &Spec) -> Result<(), RegistryError> {
+        let name = spec.name().to_owned();
+        if name.is_empty() || !name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_') {
+            return Err(RegistryError::Name(name));
+        }
+        if spec.version() == 0 || spec.first() == 0 {
+            return Err(RegistryError::Version(name));
+        }
+        match spec.targets().len() {
+            0 => return Err(RegistryError::NoTarget(name)),
+            1..=64 => {}
+            _ => return Err(RegistryError::TooManyTargets(name)),
+        }
+        if self.find(&name).is_some() {
+            return Err(RegistryError::DuplicateName(name));
+        }
+        for (at, target) in spec.targets().iter().enumerate() {
+            let collection = target.collection();
+            let taken =
+                |other: &&Spec| other.targets().iter().any(|target| target.collection() == collection);
+            let before = spec.targets().iter().take(at).any(|target| target.collection() == collection);
+            let first = self.specs().find(taken).map(Spec::name).or(before.then_some(spec.name()));
+            if let Some(first) = first {
+                let (collection, first) = (collection.to_owned(), first.to_owned());
+                return Err(RegistryError::DuplicateTarget { collection, first, second: name });
+            }
+        }
+        for required in spec.required() {
+            if required.eq_ignore_ascii_case(&name) {
+                return Err(RegistryError::Circle(name));
+            }
+            if self.find(required).is_none() {
+                return Err(RegistryError::Requires(name, required.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Layout of the event store.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// All projections, in the order they were registered, which is an order they can be built in.
+    #[must_use]
+    pub fn projections(&self) -> &[Registered] {
+        &self.projections
+    }
+
+    fn specs(&self) -> impl Iterator<Item = &Spec> {
+        self.projections.iter().map(Registered::spec)
+    }
+
+    fn find(&self, name: &str) -> Option<&Registered> {
+        self.projections.iter().find(|projection| projection.spec().name().eq_ignore_ascii_case(name))
+    }
+
+    /// The projection of this name; case doesn't matter.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`] names the registered ones.
+    pub fn get(&self, name: &str) -> Result<&Registered, RegistryError> {
+        self.find(name).ok_or_else(|| {
+            let known: Vec<&str> = self.specs().map(Spec::name).collect();
+            RegistryError::Unknown { name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    /// The projections of these names, each once, in an order they can be built in; all of them if
+    /// no name is given.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`] for a name that isn't registered.
+    pub fn select<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<Registered>, RegistryError> {
+        for name in names {
+            self.get(name.as_ref())?;
+        }
+        let named = |registered: &&Registered| {
+            names.is_empty()
+                || names.iter().any(|name| registered.spec().name().eq_ignore_ascii_case(name.as_ref()))
+        };
+        Ok(self.projections.iter().filter(named).cloned().collect())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{Event, FoldError, Lookup, Sink, StreamKey, Target};
+
+    struct Nothing(Spec);
+
+    impl Projection for Nothing {
+        type State = ();
+        fn spec(&self) -> &Spec {
+            &self.0
+        }
+        fn apply(&self, (): &mut (), _: &Event<'_>) -> Result<(), FoldError> {
+            Ok(())
+        }
+        fn snapshots(
+            &self,
+            _: &StreamKey<'_>,
+            (): &(),
+            _: &dyn Lookup,
+            _: &mut Sink<'_>,
+        ) -> Result<(), FoldError> {
+            Ok(())
+        }
+    }
+
+    fn nothing(name: &str, target: &str) -> Nothing {
+        Nothing(Spec::new(name, 1).target(Target::new(target)))
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        let mut registry = Registry::default();
+        registry.register(nothing("Assets", "States_Assets")).unwrap();
+        let mut refuse = |projection| registry.register(projection).err().unwrap().to_string();
+        assert_eq!(refuse(nothing("assets", "X")), "projection assets is registered twice");
+        assert_eq!(
+            refuse(nothing("B", "States_Assets")),
+            "target collection States_Assets belongs to Assets and to B"
+        );
+        assert_eq!(
+            refuse(nothing("a b", "X")),
+            "`a b` is not a projection name: use letters, digits and `_`"
+        );
+        assert_eq!(refuse(Nothing(Spec::new("C", 1))), "projection C has no target collection");
+        assert_eq!(
+            refuse(Nothing(Spec::new("C", 0).target(Target::new("C")))),
+            "projection C: version and first generation start at 1"
+        );
+        let needs = |other: &str| Nothing(Spec::new("C", 1).target(Target::new("C")).requires(other));
+        assert_eq!(refuse(needs("D")), "projection C requires D, which is not registered");
+        assert_eq!(refuse(needs("c")), "projection C requires itself");
+    }
+
+    #[test]
+    fn names_match_without_case_and_keep_the_order_of_registration() {
+        let mut registry = Registry::default();
+        registry.register(nothing("A", "A")).unwrap().register(nothing("B", "B")).unwrap();
+        let names = |given: &[&str]| -> Vec<String> {
+            registry.select(given).unwrap().iter().map(|one| one.spec().name().to_owned()).collect()
+        };
+        assert_eq!(names(&["b", "a", "B"]), ["A", "B"]);
+        assert_eq!(names(&[]), ["A", "B"]);
+        assert_eq!(
+            registry.select(&["Asset"]).unwrap_err().to_string(),
+            "there is no projection Asset; registered are A, B"
+        );
+    }
+}

@@ -1,0 +1,397 @@
+//! Where snapshots are written: BSON bytes, straight into a buffer per target.
+//!
+//! Invariant: a buffer holds whole documents only; what fails is taken back.
+//! Format: <https://bsonspec.org/spec.html>.
+
+use bson::{Document, RawDocument, RawDocumentBuf};
+
+use crate::FoldError;
+
+/// Size a MongoDB document may have.
+pub const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Whole documents of one target, one behind the other.
+#[derive(Debug, Default, Clone)]
+pub struct SnapshotBuffer {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl SnapshotBuffer {
+    /// Number of documents.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no document.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Size of all documents, in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes of each document, in the order they were written.
+    pub fn documents(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
+    }
+}
+
+/// The buffers of a projection, one per target.
+#[derive(Debug, Default, Clone)]
+pub struct Snapshots {
+    targets: Vec<SnapshotBuffer>,
+}
+
+impl Snapshots {
+    /// Empty buffers for this many targets.
+    #[must_use]
+    pub fn new(targets: usize) -> Self {
+        Self { targets: vec![SnapshotBuffer::default(); targets] }
+    }
+
+    /// The buffers, in the order of the spec's targets.
+    #[must_use]
+    pub fn targets(&self) -> &[SnapshotBuffer] {
+        &self.targets
+    }
+
+    /// Number of documents in all buffers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.targets.iter().map(SnapshotBuffer::len).sum()
+    }
+
+    /// Whether no buffer has a document.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.targets.iter().all(SnapshotBuffer::is_empty)
+    }
+
+    /// Size of all documents, in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.targets.iter().map(SnapshotBuffer::byte_len).sum()
+    }
+
+    /// Runs `write` with a sink for the stream whose snapshots have this `_id`. If it fails, nothing
+    /// of that stream stays in any buffer.
+    ///
+    /// # Errors
+    /// Whatever `write` returns.
+    pub fn of_stream(
+        &mut self,
+        id: &str,
+        write: impl FnOnce(&mut Sink<'_>) -> Result<(), FoldError>,
+    ) -> Result<usize, FoldError> {
+        let mut sink = Sink { id, snapshots: self, written: 0 };
+        let result = write(&mut sink);
+        let written = sink.written;
+        if let Err(error) = result {
+            for (at, buffer) in self.targets.iter_mut().enumerate() {
+                if written & bit(at) != 0 {
+                    buffer.ends.pop();
+                    buffer.bytes.truncate(buffer.ends.last().copied().unwrap_or(0));
+                }
+            }
+            return Err(error);
+        }
+        Ok(written.count_ones() as usize)
+    }
+}
+
+fn bit(target: usize) -> u64 {
+    u32::try_from(target).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
+}
+
+/// Takes the snapshots of one stream. The `_id` is the stream's key and is written by the sink.
+#[derive(Debug)]
+pub struct Sink<'a> {
+    id: &'a str,
+    snapshots: &'a mut Snapshots,
+    written: u64,
+}
+
+impl Sink<'_> {
+    /// Writes the snapshot for a target, element by element.
+    ///
+    /// # Errors
+    /// [`FoldError`] if the target isn't declared or already has a snapshot of this stream, if an
+    /// element name can't be stored, or if the document is too large.
+    pub fn put(
+        &mut self,
+        target: usize,
+        write: impl FnOnce(&mut DocumentWriter<'_>),
+    ) -> Result<(), FoldError> {
+        let bit = bit(target);
+        let Some(buffer) = self.snapshots.targets.get_mut(target).filter(|_| bit != 0) else {
+            return Err(FoldError::NoSuchTarget(target));
+        };
+        if self.written & bit != 0 {
+            return Err(FoldError::Duplicate(target));
+        }
+        let start = buffer.bytes.len();
+        let mut valid = true;
+        let mut document = DocumentWriter::open(&mut buffer.bytes, &mut valid);
+        document.str("_id", self.id);
+        write(&mut document);
+        document.close();
+        let size = buffer.bytes.len() - start;
+        let problem = match (valid, size > SNAPSHOT_BYTES_MAX) {
+            (false, _) => Some(FoldError::ElementName),
+            (true, true) => Some(FoldError::TooLarge(size)),
+            (true, false) => None,
+        };
+        if let Some(problem) = problem {
+            buffer.bytes.truncate(start);
+            return Err(problem);
+        }
+        buffer.ends.push(buffer.bytes.len());
+        self.written |= bit;
+        Ok(())
+    }
+
+    /// Writes a document made elsewhere, for projections that don't need every microsecond. An
+    /// `_id` in it is replaced by the stream's key.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_document(&mut self, target: usize, document: &Document) -> Result<(), FoldError> {
+        let raw =
+            RawDocumentBuf::try_from(document).map_err(|error| FoldError::Refused(error.to_string()))?;
+        self.put(target, |writer| writer.elements_of(&raw))
+    }
+}
+
+/// Appends elements to a BSON document.
+#[derive(Debug)]
+pub struct DocumentWriter<'a> {
+    bytes: &'a mut Vec<u8>,
+    start: usize,
+    valid: &'a mut bool,
+}
+
+impl<'a> DocumentWriter<'a> {
+    fn open(bytes: &'a mut Vec<u8>, valid: &'a mut bool) -> Self {
+        let start = bytes.len();
+        bytes.extend_from_slice(&[0; 4]);
+        Self { bytes, start, valid }
+    }
+
+    fn close(self) {
+        self.bytes.push(0);
+        // A length beyond i32 is refused by the sink, which looks at the size.
+        let length = i32::try_from(self.bytes.len() - self.start).unwrap_or(i32::MAX);
+        if let Some(slot) = self.bytes.get_mut(self.start..self.start + 4) {
+            slot.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+
+    fn header(&mut self, element_type: u8, name: &str) {
+        *self.valid &= !name.as_bytes().contains(&0);
+        self.bytes.push(element_type);
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.push(0);
+    }
+
+    /// A string.
+    pub fn str(&mut self, name: &str, value: &str) {
+        self.header(0x02, name);
+        let length = i32::try_from(value.len() + 1).unwrap_or(i32::MAX);
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(value.as_bytes());
+        self.bytes.push(0);
+    }
+
+    /// A string, or null.
+    pub fn str_or_null(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.str(name, value),
+            None => self.null(name),
+        }
+    }
+
+    /// Null.
+    pub fn null(&mut self, name: &str) {
+        self.header(0x0A, name);
+    }
+
+    /// A boolean.
+    pub fn bool(&mut self, name: &str, value: bool) {
+        self.header(0x08, name);
+        self.bytes.push(u8::from(value));
+    }
+
+    /// A 32-bit integer.
+    pub fn i32(&mut self, name: &str, value: i32) {
+        self.header(0x10, name);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A 64-bit integer.
+    pub fn i64(&mut self, name: &str, value: i64) {
+        self.header(0x12, name);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A double.
+    pub fn f64(&mut self, name: &str, value: f64) {
+        self.header(0x01, name);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A date, in milliseconds since the Unix epoch.
+    pub fn date_ms(&mut self, name: &str, value: i64) {
+        self.header(0x09, name);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A document inside this one.
+    pub fn document(&mut self, name: &str, write: impl FnOnce(&mut DocumentWriter<'_>)) {
+        self.header(0x03, name);
+        let mut inner = DocumentWriter::open(self.bytes, self.valid);
+        write(&mut inner);
+        inner.close();
+    }
+
+    /// An array.
+    pub fn array(&mut self, name: &str, write: impl FnOnce(&mut ArrayWriter<'_>)) {
+        self.header(0x04, name);
+        let mut inner = ArrayWriter { document: DocumentWriter::open(self.bytes, self.valid), next: 0 };
+        write(&mut inner);
+        inner.document.close();
+    }
+
+    /// All elements of another document but `_id`, byte by byte.
+    fn elements_of(&mut self, document: &RawDocument) {
+        for (name, value) in document.iter().flatten() {
+            if name != "_id" {
+                self.raw(name.as_str(), value);
+            }
+        }
+    }
+
+    /// A value of any type.
+    pub fn raw(&mut self, name: &str, value: bson::RawBsonRef<'_>) {
+        let mut one = RawDocumentBuf::new();
+        one.append(bson::cstr!("v"), value);
+        // One element behind the length (4 bytes): type, "v\0", value; then the terminator.
+        if let [_, _, _, _, element_type, _, _, value @ .., _] = one.as_bytes() {
+            self.header(*element_type, name);
+            self.bytes.extend_from_slice(value);
+        }
+    }
+}
+
+/// Appends values to a BSON array.
+#[derive(Debug)]
+pub struct ArrayWriter<'a> {
+    document: DocumentWriter<'a>,
+    next: usize,
+}
+
+impl ArrayWriter<'_> {
+    /// The next value, written by `write` under the name it is given.
+    pub fn push(&mut self, write: impl FnOnce(&mut DocumentWriter<'_>, &str)) {
+        let mut digits = [0_u8; 20];
+        let name = decimal(self.next, &mut digits);
+        write(&mut self.document, name);
+        self.next += 1;
+    }
+
+    /// A string as the next value.
+    pub fn str(&mut self, value: &str) {
+        self.push(|document, name| document.str(name, value));
+    }
+}
+
+fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &str {
+    let mut used = 0;
+    for slot in digits.iter_mut().rev() {
+        // A digit is below 10.
+        *slot = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    digits.get(20 - used..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("0")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use bson::{Bson, doc};
+
+    use super::*;
+
+    fn only(snapshots: &Snapshots) -> Document {
+        let bytes = snapshots.targets().first().unwrap().documents().next().unwrap();
+        Document::try_from(RawDocument::from_bytes(bytes).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_type_reads_back() {
+        let mut snapshots = Snapshots::new(1);
+        snapshots
+            .of_stream("k", |sink| {
+                sink.put(0, |document| {
+                    document.str("s", "ä");
+                    document.str_or_null("n", None);
+                    document.bool("b", true);
+                    document.i32("i", -3);
+                    document.i64("l", 1 << 40);
+                    document.f64("d", 1.5);
+                    document.date_ms("t", 1234);
+                    document.document("o", |inner| inner.document("p", |_| {}));
+                    document.array("a", |array| (0..12).for_each(|at| array.str(&at.to_string())));
+                })
+            })
+            .unwrap();
+        let twelve: Vec<Bson> = (0..12).map(|at| Bson::String(at.to_string())).collect();
+        let expected = doc! {
+            "_id": "k", "s": "ä", "n": null, "b": true, "i": -3, "l": 1_i64 << 40, "d": 1.5,
+            "t": bson::DateTime::from_millis(1234), "o": {"p": {}}, "a": twelve,
+        };
+        assert_eq!(only(&snapshots), expected);
+    }
+
+    #[test]
+    fn a_ready_made_document_gets_the_key_of_its_stream() {
+        let mut snapshots = Snapshots::new(1);
+        let document =
+            doc! {"a": {"b": [1, "x"]}, "_id": "other", "c": bson::oid::ObjectId::from_bytes([7; 12])};
+        snapshots.of_stream("k", |sink| sink.put_document(0, &document)).unwrap();
+        let expected = doc! {"_id": "k", "a": {"b": [1, "x"]}, "c": bson::oid::ObjectId::from_bytes([7; 12])};
+        assert_eq!(only(&snapshots), expected);
+    }
+
+    #[test]
+    fn a_stream_that_fails_leaves_nothing_in_any_target() {
+        let mut snapshots = Snapshots::new(2);
+        snapshots.of_stream("a", |sink| sink.put(0, |document| document.i32("x", 1))).unwrap();
+        let before = snapshots.byte_len();
+        let twice = snapshots.of_stream("b", |sink| {
+            sink.put(0, |_| {})?;
+            sink.put(1, |_| {})?;
+            sink.put(1, |_| {})
+        });
+        assert_eq!(twice, Err(FoldError::Duplicate(1)));
+        let name = snapshots.of_stream("c", |sink| sink.put(1, |document| document.null("a\0b")));
+        assert_eq!(name, Err(FoldError::ElementName));
+        let large = "x".repeat(SNAPSHOT_BYTES_MAX);
+        let too_large = snapshots.of_stream("d", |sink| sink.put(0, |document| document.str("x", &large)));
+        assert!(matches!(too_large, Err(FoldError::TooLarge(_))));
+        let none = snapshots.of_stream("e", |sink| sink.put(2, |_| {}));
+        assert_eq!(none, Err(FoldError::NoSuchTarget(2)));
+        assert_eq!((snapshots.len(), snapshots.byte_len()), (1, before));
+        assert_eq!(only(&snapshots), doc! {"_id": "a", "x": 1});
+    }
+}

@@ -1,0 +1,98 @@
+//! States of many streams behind one virtual call a commit: a slab of typed states per projection.
+
+use std::sync::Arc;
+
+use crate::{Commit, FoldError, FoldFailure, Lookup, Projection, Snapshots, StreamKey};
+
+/// Place of one stream's state in a slab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot(usize);
+
+/// The states of one projection, its type erased.
+pub trait States: Send {
+    /// A slot with the state before the first event.
+    fn open(&mut self) -> Slot;
+
+    /// Folds the events of a commit into a slot and returns how many there were.
+    ///
+    /// # Errors
+    /// [`FoldFailure`] names the event that couldn't be folded; the slot is then of no further use.
+    fn apply(&mut self, slot: Slot, commit: &Commit<'_>) -> Result<u64, FoldFailure>;
+
+    /// Writes the snapshots of a complete stream and returns how many there were.
+    ///
+    /// # Errors
+    /// [`FoldError`]; nothing is written then.
+    fn emit(
+        &self,
+        slot: Slot,
+        key: &StreamKey<'_>,
+        others: &dyn Lookup,
+        out: &mut Snapshots,
+    ) -> Result<usize, FoldError>;
+
+    /// Gives a slot back.
+    fn close(&mut self, slot: Slot);
+
+    /// Memory that the state in a slot needs, in bytes.
+    fn bytes(&self, slot: Slot) -> usize;
+}
+
+pub(crate) struct Slab<P: Projection> {
+    projection: Arc<P>,
+    states: Vec<P::State>,
+    free: Vec<usize>,
+}
+
+impl<P: Projection> Slab<P> {
+    pub(crate) fn new(projection: Arc<P>) -> Self {
+        Self { projection, states: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<P: Projection> States for Slab<P> {
+    fn open(&mut self) -> Slot {
+        if let Some(at) = self.free.pop() {
+            return Slot(at);
+        }
+        self.states.push(P::State::default());
+        Slot(self.states.len() - 1)
+    }
+
+    fn apply(&mut self, slot: Slot, commit: &Commit<'_>) -> Result<u64, FoldFailure> {
+        let mut events = 0;
+        let Some(state) = self.states.get_mut(slot.0) else { return Ok(events) };
+        for event in commit.events() {
+            let event = event?;
+            self.projection.apply(state, &event).map_err(|error| FoldFailure {
+                number: event.number,
+                event_type: event.event_type.to_owned(),
+                error,
+            })?;
+            events += 1;
+        }
+        Ok(events)
+    }
+
+    fn emit(
+        &self,
+        slot: Slot,
+        key: &StreamKey<'_>,
+        others: &dyn Lookup,
+        out: &mut Snapshots,
+    ) -> Result<usize, FoldError> {
+        let Some(state) = self.states.get(slot.0) else { return Ok(0) };
+        out.of_stream(key.id(), |sink| self.projection.snapshots(key, state, others, sink))
+    }
+
+    fn close(&mut self, slot: Slot) {
+        if let Some(state) = self.states.get_mut(slot.0) {
+            *state = P::State::default();
+            self.free.push(slot.0);
+        }
+    }
+
+    fn bytes(&self, slot: Slot) -> usize {
+        self.states.get(slot.0).map_or(0, |state| self.projection.state_bytes(state))
+    }
+}
