@@ -1,2 +1,58 @@
-//! x
+//! Rebuilds the snapshots of event-sourced systems on MongoDB.
+//!
+//! An event store (append-only commits, as Squidex's `Events2`) is folded by [projections] into a
+//! *new* generation of snapshot collections (`States_Assets3`), beside the live ones. Only when the
+//! new generation is complete and agrees with the event store does the pointer in the control
+//! document name it.
+//!
+//! ```no_run
+//! use statefold::{Rebuild, Settings, squidex};
+//!
+//! # async fn example() -> statefold::Result<()> {
+//! let settings = Settings::new("mongodb://localhost/?replicaSet=rs0", "Squidex")?;
+//! let running = statefold::rebuild(&settings, &squidex::registry(), Rebuild::of(["Assets"]));
+//! let progress = running.progress();
+//! let report = running.await?;
+//! for built in &report.projections {
+//!     println!("{} is generation {}", built.projection, built.generation);
+//! }
+//! # drop(progress);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it is not: an event store, a query layer, or a way to change events. It never writes the
+//! event store.
+//!
+//! Metrics go through the `metrics` facade and logs through `tracing`; the library installs neither
+//! a recorder nor a subscriber. Features: `cli` (the command line, [`cli::main`]), `http` (metrics
+//! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
+
+mod abort;
+pub mod config;
+mod dead_letters;
+pub mod error;
 pub mod fixture;
+pub mod fold;
+pub mod lifecycle;
+mod lock;
+pub mod observe;
+pub mod pipeline;
+pub mod plan;
+mod preview;
+mod rebuild;
+mod status;
+pub mod store;
+
+pub use statefold_projections as projections;
+pub use statefold_projections::squidex;
+
+pub use abort::{Aborted, abort};
+pub use config::{Settings, Tuning};
+pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
+pub use error::{Class, Error, Result};
+pub use lock::{lock_state, release_lock};
+pub use observe::{Phase, Progress};
+pub use preview::{PlanReport, ProjectionPlan, Resumable, preview};
+pub use rebuild::{Built, Rebuild, RebuildReport, Running, rebuild};
+pub use status::{BuildingStatus, LockStatus, ProjectionStatus, Standing, StatusReport, status};

@@ -1,0 +1,68 @@
+//! Ends unfinished builds: their staging collections and records go.
+
+use serde::Serialize;
+use statefold_projections::Registry;
+
+use crate::config::Settings;
+use crate::error::Result;
+use crate::store::Store;
+
+/// An unfinished build that was, or would be, ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Aborted {
+    /// Id of the build: `Assets3`.
+    pub build: String,
+    /// The state it was in.
+    pub state: String,
+    /// Its staging collections.
+    pub staging: Vec<String>,
+}
+
+/// Ends the unfinished builds of these projections (all if no name is given). Without `really`
+/// nothing is changed and the result says what would be.
+///
+/// # Errors
+/// [`crate::Error::LockHeld`] if somebody is at work; else what the server said.
+pub async fn abort(
+    settings: &Settings,
+    registry: &Registry,
+    projections: &[String],
+    really: bool,
+) -> Result<Vec<Aborted>> {
+    let selected = registry.select(projections)?;
+    let store = Store::connect(settings, registry.layout()).await?;
+    let mut unfinished = Vec::new();
+    for projection in &selected {
+        let name = projection.spec().name();
+        let prefix = projection.spec().stream_filter().first().to_owned();
+        let records = store.build_records(Some(name)).await?;
+        let open = records.into_iter().filter(|record| record.state.is_resumable());
+        unfinished.extend(open.map(|record| (record, prefix.clone())));
+    }
+    let describe = |record: &crate::store::BuildRecord, staging: Vec<String>| Aborted {
+        build: record.id.clone(),
+        state: record.state.to_string(),
+        staging,
+    };
+    if !really || unfinished.is_empty() {
+        let names = |record: &crate::store::BuildRecord| {
+            record.targets.iter().map(|target| target.staging.clone()).collect()
+        };
+        return Ok(unfinished.iter().map(|(record, _)| describe(record, names(record))).collect());
+    }
+    let lock = store.lock().await?;
+    let work = async {
+        let token = store.next_token().await?;
+        lock.note_token(token).await?;
+        let mut ended = Vec::new();
+        for (record, prefix) in unfinished {
+            let mut build = store.adopt_build(record.clone(), &prefix, token).await?;
+            let staging = build.abort().await?;
+            ended.push(describe(&record, staging));
+        }
+        Ok(ended)
+    };
+    let result = work.await;
+    lock.release().await?;
+    result
+}

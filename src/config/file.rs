@@ -1,0 +1,62 @@
+//! The file `statefold.toml`: the same settings as the flags, all optional.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// Settings in a file. Unknown names are errors.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSettings {
+    /// Connection string.
+    pub uri: Option<String>,
+    /// Name of the database.
+    pub database: Option<String>,
+    /// Threads that fold.
+    pub threads: Option<usize>,
+    /// Partitions read at the same time.
+    pub readers: Option<usize>,
+    /// Number of partitions.
+    pub partitions: Option<u32>,
+    /// Commits of a batch from the server.
+    pub batch_commits: Option<u32>,
+    /// Documents of an insert batch.
+    pub batch_docs: Option<usize>,
+    /// Bytes of an insert batch, with a unit if it is text: `"4 MiB"`.
+    pub batch_bytes: Option<String>,
+    /// Streams that may fail: `"3"` or `"0.5%"`.
+    pub max_errors: Option<String>,
+    /// Address for metrics and health checks.
+    pub listen: Option<String>,
+}
+
+/// Reads a settings file.
+///
+/// # Errors
+/// [`Error::Io`] if it can't be read, [`Error::Config`] if it isn't valid.
+pub fn read_file(path: &Path) -> Result<FileSettings> {
+    let doing = format!("reading {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { doing, source })?;
+    toml::from_str(&text).map_err(|error| Error::Config(vec![format!("{}: {error}", path.display())]))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_setting_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("statefold.toml");
+        std::fs::write(&path, "database = \"Squidex\"\nthreads = 2\n").unwrap();
+        let settings = read_file(&path).unwrap();
+        assert_eq!((settings.database.as_deref(), settings.threads), (Some("Squidex"), Some(2)));
+        std::fs::write(&path, "databse = \"Squidex\"\n").unwrap();
+        assert!(read_file(&path).unwrap_err().to_string().contains("databse"));
+        let missing = read_file(&folder.path().join("none.toml")).unwrap_err();
+        assert!(matches!(missing, Error::Io { .. }));
+    }
+}

@@ -1,0 +1,151 @@
+//! Validated settings of a connection and of a run.
+
+use std::num::NonZeroUsize;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::ErrorLimit;
+
+/// How to reach a database. The URI may hold a password and is never printed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    uri: SecretString,
+    database: String,
+    tuning: Tuning,
+}
+
+/// What may be tuned in a rebuild; [`Default`] fits most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tuning {
+    /// Threads that fold; the machine's cores by default.
+    pub threads: usize,
+    /// Partitions read at the same time; by default the threads, at least 2.
+    pub readers: usize,
+    /// Number of partitions; by default it follows from the number of commits.
+    pub partitions: Option<u32>,
+    /// Commits a batch from the server has at most.
+    pub batch_commits: u32,
+    /// Documents an insert batch has at most.
+    pub batch_docs: usize,
+    /// Bytes an insert batch has at most, unless a single document is larger.
+    pub batch_bytes: usize,
+    /// How many streams may fail before nothing is published.
+    pub max_errors: ErrorLimit,
+    /// Memory that snapshots of required projections may take, in bytes.
+    pub lookup_bytes_max: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        Self {
+            threads,
+            readers: threads.max(2),
+            partitions: None,
+            batch_commits: 1000,
+            batch_docs: 1000,
+            batch_bytes: 4 * 1024 * 1024,
+            max_errors: ErrorLimit::default(),
+            lookup_bytes_max: 512 * 1024 * 1024,
+        }
+    }
+}
+
+impl Settings {
+    /// Settings for a database.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with all problems found.
+    pub fn new(uri: impl Into<String>, database: impl Into<String>) -> Result<Self> {
+        let (uri, database) = (uri.into(), database.into());
+        let mut problems = Vec::new();
+        if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
+            problems.push("the URI has to begin with mongodb:// or mongodb+srv://".to_owned());
+        }
+        if let Some(problem) = database_name_problem(&database) {
+            problems.push(problem);
+        }
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        Ok(Self { uri: uri.into(), database, tuning: Tuning::default() })
+    }
+
+    /// Replaces the tuning.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a value is out of its range.
+    pub fn with_tuning(mut self, tuning: Tuning) -> Result<Self> {
+        let limits = [
+            (tuning.threads, 1, 1024, "threads"),
+            (tuning.readers, 1, 256, "readers"),
+            (tuning.batch_docs, 1, 100_000, "batch_docs"),
+            (tuning.batch_bytes, 1, 48_000_000, "batch_bytes"),
+            (tuning.batch_commits as usize, 1, 1_000_000, "batch_commits"),
+            (tuning.partitions.unwrap_or(1) as usize, 1, 2048, "partitions"),
+        ];
+        let out = limits.iter().filter(|(value, low, high, _)| !(low..=high).contains(&value));
+        let problems: Vec<String> = out
+            .map(|(value, low, high, name)| format!("{name} is {value}, but has to be from {low} to {high}"))
+            .collect();
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        self.tuning = tuning;
+        Ok(self)
+    }
+
+    /// The tuning.
+    #[must_use]
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
+    }
+
+    /// Name of the database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub(crate) fn uri(&self) -> &str {
+        self.uri.expose_secret()
+    }
+}
+
+/// Rules of MongoDB for names of databases.
+fn database_name_problem(name: &str) -> Option<String> {
+    let bad = name.chars().find(|char| "/\\. \"$*<>:|?\0".contains(*char));
+    match (name.is_empty(), bad) {
+        (true, _) => Some("the database needs a name".to_owned()),
+        (_, Some(bad)) => Some(format!("the name of a database can't contain {bad:?}: {name}")),
+        _ if name.len() > 63 => Some(format!("the name of a database has at most 63 bytes: {name}")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_reported_together() {
+        let error = Settings::new("localhost", "a b").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the URI has to begin with mongodb:// or mongodb+srv://\n\
+             the name of a database can't contain ' ': a b"
+        );
+        let settings = Settings::new("mongodb://localhost", "db").unwrap();
+        let odd = Tuning { threads: 0, batch_docs: 0, ..Tuning::default() };
+        let Err(Error::Config(problems)) = settings.with_tuning(odd) else { panic!("accepted") };
+        assert_eq!(problems.len(), 2);
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let settings = Settings::new("mongodb://user:secret@localhost", "db").unwrap();
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,218 @@
+//! What can go wrong, in classes that tell a caller what to do about it.
+
+use std::error::Error as StdError;
+
+use thiserror::Error;
+
+use statefold_projections::RegistryError;
+
+/// Result of the library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The cause below an [`Error`].
+pub type Source = Box<dyn StdError + Send + Sync>;
+
+/// What kind of trouble an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Class {
+    /// May go away by itself: trying again is right.
+    Transient,
+    /// The event store or a snapshot is not as it has to be.
+    Data,
+    /// An operator has to change something first.
+    Operator,
+    /// Cancelled from outside; the work done is kept.
+    Interrupted,
+    /// A fault of this program.
+    Bug,
+}
+
+/// Everything the library can fail with.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Settings that don't fit; all problems found.
+    #[error("{}", .0.join("\n"))]
+    Config(Vec<String>),
+    /// A projection that isn't registered, or can't be.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// No server answers.
+    #[error("{doing}: the server can't be reached")]
+    Unreachable {
+        /// What was being done.
+        doing: String,
+        /// The driver's reason.
+        #[source]
+        source: Source,
+    },
+    /// The server took longer than the deadline.
+    #[error("{doing}: no answer within {seconds} s")]
+    Deadline {
+        /// What was being done.
+        doing: String,
+        /// The deadline, in seconds.
+        seconds: u64,
+    },
+    /// The user of the connection may not do that, or the credentials are wrong.
+    #[error("{doing}: not permitted")]
+    Permission {
+        /// What was being done.
+        doing: String,
+        /// The server's reason.
+        #[source]
+        source: Source,
+    },
+    /// The server has no space left.
+    #[error("{doing}: the server's disk is full")]
+    DiskFull {
+        /// What was being done.
+        doing: String,
+        /// The server's reason.
+        #[source]
+        source: Source,
+    },
+    /// Any other failure reported by server or driver.
+    #[error("{doing} failed")]
+    Server {
+        /// What was being done.
+        doing: String,
+        /// Code the server gave, where it did.
+        code: Option<i32>,
+        /// Whether trying again may help.
+        transient: bool,
+        /// The server's reason.
+        #[source]
+        source: Source,
+    },
+    /// This server, topology or database can't be worked with.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The version document is locked by somebody else.
+    #[error("the lock `{document}` is held {holder}")]
+    LockHeld {
+        /// Collection and id of the version document.
+        document: String,
+        /// Who holds it and since when, as far as it is known.
+        holder: String,
+    },
+    /// The token is no longer the newest: another process took over, and nothing more is written.
+    #[error("another statefold took over: token {token} is no longer valid for {what}")]
+    Fenced {
+        /// The token this process worked with.
+        token: i64,
+        /// What was refused.
+        what: String,
+    },
+    /// A build can't make this step from the state it is in.
+    #[error("build {build} is {actual}; that step needs {expected}")]
+    State {
+        /// Id of the build.
+        build: String,
+        /// The state it would have to be in.
+        expected: String,
+        /// The state it is in.
+        actual: String,
+    },
+    /// The new generation is not equal to the event store.
+    #[error("{0}")]
+    Mismatch(String),
+    /// More dead letters than allowed: nothing was published.
+    #[error(
+        "{projection}: {dead_letters} of {streams} streams could not be folded, allowed are {allowed}; nothing was published"
+    )]
+    DeadLetters {
+        /// Name of the projection.
+        projection: String,
+        /// Streams that could not be folded.
+        dead_letters: u64,
+        /// All streams of the projection.
+        streams: u64,
+        /// The threshold, as given.
+        allowed: String,
+        /// Some of the streams, each with its reason.
+        examples: Vec<String>,
+    },
+    /// The database was written by a newer statefold.
+    #[error("{what} has format {found}; this statefold reads up to {known}")]
+    Newer {
+        /// Which document.
+        what: String,
+        /// Its format.
+        found: i32,
+        /// The newest format known here.
+        known: i32,
+    },
+    /// Cancelled; what was built so far is kept.
+    #[error("interrupted; what is built so far is kept")]
+    Interrupted,
+    /// A file or socket of this machine.
+    #[error("{doing}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A task of this program failed.
+    #[error("a task of statefold failed: {0}")]
+    Bug(String),
+}
+
+impl Error {
+    /// The class of the error.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Unreachable { .. } | Self::Deadline { .. } | Self::Server { transient: true, .. } => {
+                Class::Transient
+            }
+            Self::Mismatch(_) | Self::DeadLetters { .. } => Class::Data,
+            Self::Interrupted => Class::Interrupted,
+            Self::Bug(_) => Class::Bug,
+            _ => Class::Operator,
+        }
+    }
+
+    /// Stable name of the error, for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "config",
+            Self::Registry(_) => "projection",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Deadline { .. } => "deadline",
+            Self::Permission { .. } => "permission",
+            Self::DiskFull { .. } => "disk_full",
+            Self::Server { .. } => "server",
+            Self::Unsupported(_) => "unsupported",
+            Self::LockHeld { .. } => "lock_held",
+            Self::Fenced { .. } => "fenced",
+            Self::State { .. } => "state",
+            Self::Mismatch(_) => "mismatch",
+            Self::DeadLetters { .. } => "dead_letters",
+            Self::Newer { .. } => "newer_format",
+            Self::Interrupted => "interrupted",
+            Self::Io { .. } => "io",
+            Self::Bug(_) => "bug",
+        }
+    }
+
+    /// The message with the reasons below it, in one line.
+    #[must_use]
+    pub fn with_sources(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(below) = source {
+            let reason = below.to_string();
+            if !text.contains(&reason) {
+                text.push_str(": ");
+                text.push_str(&reason);
+            }
+            source = below.source();
+        }
+        text
+    }
+}

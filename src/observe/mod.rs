@@ -1,0 +1,11 @@
+//! What a run shows while it works: progress values, rates, metric names.
+//!
+//! A leaf: it uses no other room but `fold`'s counts. The library records metrics through the
+//! `metrics` facade and installs no recorder.
+
+pub mod names;
+mod progress;
+mod recorder;
+
+pub use progress::{Phase, Progress};
+pub(crate) use recorder::Recorder;

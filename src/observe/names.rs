@@ -1,0 +1,41 @@
+//! Names of the metrics, base units, `_total` for counters. All have the label `projection`.
+
+/// Commits read.
+pub const COMMITS: &str = "statefold_commits_total";
+/// Events folded.
+pub const EVENTS: &str = "statefold_events_total";
+/// Bytes of commits read.
+pub const BYTES: &str = "statefold_read_bytes_total";
+/// Streams completed.
+pub const STREAMS: &str = "statefold_streams_total";
+/// Snapshots written.
+pub const SNAPSHOTS: &str = "statefold_snapshots_total";
+/// Streams that could not be folded.
+pub const DEAD_LETTERS: &str = "statefold_dead_letters_total";
+/// Time a fold waited for its next batch, in seconds.
+pub const READ_SECONDS: &str = "statefold_batch_read_seconds";
+/// Time one insert took, in seconds.
+pub const WRITE_SECONDS: &str = "statefold_batch_write_seconds";
+/// Position of the phase the run is in: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done.
+pub const PHASE: &str = "statefold_phase";
+/// Partitions that are still to do in this phase.
+pub const PARTITIONS_LEFT: &str = "statefold_partitions_left";
+
+/// Describes all metrics to the installed recorder, if there is one.
+pub fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!(COMMITS, Unit::Count, "Commits read from the event store");
+    describe_counter!(EVENTS, Unit::Count, "Events folded");
+    describe_counter!(BYTES, Unit::Bytes, "Bytes of commits read");
+    describe_counter!(STREAMS, Unit::Count, "Streams completed");
+    describe_counter!(SNAPSHOTS, Unit::Count, "Snapshots written");
+    describe_counter!(DEAD_LETTERS, Unit::Count, "Streams that could not be folded");
+    describe_histogram!(READ_SECONDS, Unit::Seconds, "Time a fold waited for its next batch");
+    describe_histogram!(WRITE_SECONDS, Unit::Seconds, "Time one insert took");
+    describe_gauge!(
+        PHASE,
+        Unit::Count,
+        "Phase of the run: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done"
+    );
+    describe_gauge!(PARTITIONS_LEFT, Unit::Count, "Partitions still to do in this phase");
+}

@@ -1,0 +1,166 @@
+//! How far a run is, as a value.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Counting and dividing the streams.
+    #[default]
+    Planning,
+    /// Folding streams into staging.
+    Building,
+    /// Building indexes.
+    Indexing,
+    /// Comparing staging with the event store.
+    Checking,
+    /// Giving final names and setting the pointer.
+    Publishing,
+    /// All is done.
+    Done,
+}
+
+impl Phase {
+    /// The name, as shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planning => "planning",
+            Self::Building => "building",
+            Self::Indexing => "indexing",
+            Self::Checking => "checking",
+            Self::Publishing => "publishing",
+            Self::Done => "done",
+        }
+    }
+
+    /// Its position, for metrics.
+    #[must_use]
+    pub fn position(self) -> u8 {
+        match self {
+            Self::Planning => 0,
+            Self::Building => 1,
+            Self::Indexing => 2,
+            Self::Checking => 3,
+            Self::Publishing => 4,
+            Self::Done => 5,
+        }
+    }
+}
+
+/// How far a run is with the projection it is working on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Progress {
+    /// Name of the projection.
+    pub projection: String,
+    /// What is being done.
+    pub phase: Phase,
+    /// Partitions of this phase.
+    pub partitions: u32,
+    /// Partitions of this phase that are done.
+    pub partitions_done: u32,
+    /// Commits to read, as counted when planning; those of resumed partitions left out.
+    pub commits_total: u64,
+    /// Commits read.
+    pub commits: u64,
+    /// Events folded.
+    pub events: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Streams completed.
+    pub streams: u64,
+    /// Snapshots written.
+    pub snapshots: u64,
+    /// Streams that could not be folded.
+    pub dead_letters: u64,
+    /// Time since this phase began, in seconds.
+    pub phase_seconds: f64,
+}
+
+impl Progress {
+    /// Done share of this phase, 0 to 1.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    pub fn share(&self) -> f64 {
+        let share = match self.phase {
+            Phase::Building if self.commits_total > 0 => self.commits as f64 / self.commits_total as f64,
+            Phase::Done => 1.0,
+            _ if self.partitions > 0 => f64::from(self.partitions_done) / f64::from(self.partitions),
+            _ => 0.0,
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// Events folded per second, in the building phase.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    pub fn events_per_second(&self) -> f64 {
+        if self.phase_seconds > 0.0 { self.events as f64 / self.phase_seconds } else { 0.0 }
+    }
+
+    /// Time left in this phase, if the rest goes as what is done; `None` before that can be told.
+    #[must_use]
+    pub fn eta(&self) -> Option<Duration> {
+        let share = self.share();
+        (share > 0.01 && self.phase_seconds > 0.5)
+            .then(|| Duration::from_secs_f64(self.phase_seconds * (1.0 - share) / share))
+    }
+
+    /// One line: `done/total %, events/s, snapshots, dead letters, phase, ETA`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = format!("{} {}", self.projection, self.phase.name());
+        if self.phase == Phase::Building {
+            let percent = self.share() * 100.0;
+            let (done, total, rate) = (self.commits, self.commits_total, self.events_per_second());
+            line.push_str(&format!(" {done}/{total} commits {percent:.0} %, {rate:.0} events/s"));
+            line.push_str(&format!(", {} snapshots", self.snapshots));
+        } else if self.partitions > 0 {
+            line.push_str(&format!(" {}/{} partitions", self.partitions_done, self.partitions));
+        }
+        if self.dead_letters > 0 {
+            line.push_str(&format!(", {} dead letters", self.dead_letters));
+        }
+        if let Some(eta) = self.eta() {
+            line.push_str(&format!(", {} s left", eta.as_secs().max(1)));
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_time_left_follow_from_what_is_done() {
+        let progress = Progress {
+            projection: "Assets".into(),
+            phase: Phase::Building,
+            commits_total: 400,
+            commits: 100,
+            events: 120,
+            snapshots: 20,
+            phase_seconds: 2.0,
+            ..Progress::default()
+        };
+        assert!((progress.share() - 0.25).abs() < 1e-9);
+        assert_eq!(progress.eta(), Some(Duration::from_secs(6)));
+        assert_eq!(
+            progress.line(),
+            "Assets building 100/400 commits 25 %, 60 events/s, 20 snapshots, 6 s left"
+        );
+    }
+
+    #[test]
+    fn before_anything_is_known_nothing_is_promised() {
+        let progress = Progress::default();
+        assert!(progress.share().abs() < f64::EPSILON && progress.eta().is_none());
+        // A partition that is tried again is counted twice.
+        let over = Progress { phase: Phase::Building, commits_total: 10, commits: 15, ..Progress::default() };
+        assert!((over.share() - 1.0).abs() < f64::EPSILON);
+    }
+}

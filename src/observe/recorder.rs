@@ -1,0 +1,105 @@
+//! The one place where work is counted: progress for watchers, metrics for the recorder.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::{counter, gauge, histogram};
+use tokio::sync::watch;
+
+use crate::fold::FoldCounts;
+use crate::observe::{Phase, Progress, names};
+
+/// Counts the work on one projection. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    projection: Arc<str>,
+    progress: watch::Sender<Progress>,
+    phase_began: Arc<Mutex<Instant>>,
+}
+
+impl Recorder {
+    /// Begins with a projection.
+    pub(crate) fn new(projection: &str, progress: &watch::Sender<Progress>) -> Self {
+        let recorder = Self {
+            projection: projection.into(),
+            progress: progress.clone(),
+            phase_began: Arc::new(Mutex::new(Instant::now())),
+        };
+        recorder.progress.send_replace(Progress { projection: projection.to_owned(), ..Progress::default() });
+        recorder
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Progress)) {
+        let began = *self.phase_began.lock().unwrap_or_else(PoisonError::into_inner);
+        self.progress.send_modify(|progress| {
+            change(progress);
+            progress.phase_seconds = began.elapsed().as_secs_f64();
+        });
+    }
+
+    fn label(&self) -> String {
+        self.projection.to_string()
+    }
+
+    /// Enters a phase with so many partitions.
+    pub(crate) fn enter(&self, phase: Phase, partitions: usize) {
+        *self.phase_began.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
+        self.update(|progress| {
+            progress.phase = phase;
+            progress.partitions = partitions;
+            progress.partitions_done = 0;
+        });
+        gauge!(names::PHASE, "projection" => self.label()).set(f64::from(phase.position()));
+        gauge!(names::PARTITIONS_LEFT, "projection" => self.label()).set(f64::from(partitions));
+    }
+
+    /// So many commits will be read.
+    pub(crate) fn expect_commits(&self, commits: u64) {
+        self.update(|progress| progress.commits_total = commits);
+    }
+
+    /// A batch arrived after so long a wait.
+    pub(crate) fn batch_read(&self, waited: Duration) {
+        histogram!(names::READ_SECONDS, "projection" => self.label()).record(waited.as_secs_f64());
+    }
+
+    /// This much was folded.
+    pub(crate) fn folded(&self, counts: &FoldCounts) {
+        let count = |name: &'static str, value: u64| {
+            counter!(name, "projection" => self.label()).increment(value);
+        };
+        count(names::COMMITS, counts.commits);
+        count(names::EVENTS, counts.events);
+        count(names::BYTES, counts.bytes);
+        count(names::STREAMS, counts.streams);
+        count(names::DEAD_LETTERS, counts.dead_letters);
+        self.update(|progress| {
+            progress.commits += counts.commits;
+            progress.events += counts.events;
+            progress.bytes += counts.bytes;
+            progress.streams += counts.streams;
+            progress.dead_letters += counts.dead_letters;
+        });
+    }
+
+    /// An insert of so many documents took so long.
+    pub(crate) fn written(&self, documents: u64, took: Duration) {
+        counter!(names::SNAPSHOTS, "projection" => self.label()).increment(documents);
+        histogram!(names::WRITE_SECONDS, "projection" => self.label()).record(took.as_secs_f64());
+        self.update(|progress| progress.snapshots += documents);
+    }
+
+    /// A partition ended.
+    pub(crate) fn partition_done(&self, well: bool) {
+        if !well {
+            return;
+        }
+        let mut left = 0;
+        self.update(|progress| {
+            progress.partitions_done += 1;
+            left = progress.partitions.saturating_sub(progress.partitions_done);
+        });
+        gauge!(names::PARTITIONS_LEFT, "projection" => self.label()).set(f64::from(left));
+    }
+}

@@ -1,0 +1,127 @@
+//! The proof that staging equals the event store, as far as heads and ids tell, both ways.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+
+use statefold_projections::StreamFilter;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{Heads, HeadsDifference, stream_hash};
+use crate::pipeline::build::BuildJob;
+use crate::pipeline::ports::{EventSource, Staging};
+use crate::plan::{Partition, StreamRange};
+
+/// Compares heads of all partitions with the event store, and the ids in staging with the streams.
+///
+/// # Errors
+/// [`Error::Mismatch`] if a snapshot has no stream or their number is not the one that was written;
+/// differences of heads are returned, not errors.
+pub(crate) async fn check<S: EventSource, W: Staging>(
+    job: &BuildJob<S, W>,
+    partitions: &[Partition],
+    snapshots_expected: u64,
+) -> Result<HeadsDifference> {
+    let results = futures::stream::iter(partitions.to_vec()).map(|partition| {
+        let job = Arc::clone(job);
+        async move {
+            if job.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let difference = check_partition(&job, &partition).await?;
+            let snapshots = count_ids(&job, &partition).await?;
+            job.progress.partition_done(true);
+            Ok((difference, snapshots))
+        }
+    });
+    let sum = |(mut all, count): (HeadsDifference, u64), (difference, snapshots): (HeadsDifference, u64)| async move {
+        all.add(difference);
+        Ok((all, count + snapshots))
+    };
+    let (difference, snapshots) =
+        results.buffer_unordered(job.readers).try_fold((HeadsDifference::default(), 0), sum).await?;
+    if snapshots != snapshots_expected {
+        return Err(Error::Mismatch(format!(
+            "{}: {snapshots_expected} snapshots were written, but the staging collections hold {snapshots}",
+            job.projection.spec().name()
+        )));
+    }
+    Ok(difference)
+}
+
+/// Compares the recorded heads of one partition with the event store.
+///
+/// # Errors
+/// If one of them can't be read.
+pub(crate) async fn check_partition<S: EventSource, W: Staging>(
+    job: &BuildJob<S, W>,
+    partition: &Partition,
+) -> Result<HeadsDifference> {
+    let mut heads = Heads::new(job.staging.recorded_heads(partition).await?);
+    let mut difference = HeadsDifference::default();
+    let mut stored = job.source.heads(&partition.range);
+    let filter = job.projection.spec().stream_filter();
+    while let Some(batch) = stored.next().await {
+        for (stream, offset) in batch? {
+            if filter.matches(&stream) {
+                heads.compare(&stream, offset, &mut difference);
+            }
+        }
+    }
+    heads.finish(&mut difference);
+    Ok(difference)
+}
+
+/// The [sum](Heads::sum) of all heads the event store has now for a projection's streams.
+///
+/// # Errors
+/// If the event store can't be read.
+pub(crate) async fn stored_heads_sum<S: EventSource>(
+    source: &S,
+    range: &StreamRange,
+    filter: &StreamFilter,
+) -> Result<u64> {
+    let mut heads = source.heads(range);
+    let mut sum = 0_u64;
+    while let Some(batch) = heads.next().await {
+        let batch = batch?;
+        let ours = batch.iter().filter(|(stream, _)| filter.matches(stream));
+        let pairs: Vec<(u64, i64)> = ours.map(|(stream, offset)| (stream_hash(stream), *offset)).collect();
+        sum = sum.wrapping_add(Heads::sum(&pairs));
+    }
+    Ok(sum)
+}
+
+/// The [sum](Heads::sum) of the heads recorded for all partitions.
+///
+/// # Errors
+/// If they can't be read.
+pub(crate) async fn recorded_heads_sum<W: Staging>(staging: &W, partitions: &[Partition]) -> Result<u64> {
+    let mut sum = 0_u64;
+    for partition in partitions {
+        sum = sum.wrapping_add(Heads::sum(&staging.recorded_heads(partition).await?));
+    }
+    Ok(sum)
+}
+
+/// Counts the snapshots of a partition, each of which must lead back to a folded stream.
+async fn count_ids<S: EventSource, W: Staging>(job: &BuildJob<S, W>, partition: &Partition) -> Result<u64> {
+    let heads = Heads::new(job.staging.recorded_heads(partition).await?);
+    let filter = job.projection.spec().stream_filter();
+    let mut count = 0;
+    for target in 0..job.projection.spec().targets().len() {
+        let mut ids = job.staging.ids(target, partition);
+        while let Some(batch) = ids.next().await {
+            for id in batch? {
+                if !heads.contains(&filter.stream_of(&id)) {
+                    return Err(Error::Mismatch(format!(
+                        "{}: snapshot {id} belongs to no folded stream",
+                        job.projection.spec().name()
+                    )));
+                }
+                count += 1;
+            }
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,12 @@
+//! Decides, from facts and without IO: may we work on this server, which names are ours, how the
+//! streams are divided, how long it will take.
+
+mod estimate;
+mod names;
+mod partitions;
+mod server;
+
+pub use estimate::{Estimate, Sample};
+pub use names::{GenerationNames, next_generation, sharded_siblings, staging_name, staging_token};
+pub use partitions::{Partition, StreamRange, divide, partition_count};
+pub use server::{ServerFacts, Topology};

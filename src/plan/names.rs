@@ -1,0 +1,105 @@
+//! Names of generations and staging collections, and what existing names mean.
+
+use statefold_projections::{Spec, Target};
+
+/// Names of one target's collections in one build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenerationNames {
+    /// Name of the target without a number: `States_Assets`.
+    pub target: String,
+    /// Where it is built: `States_Assets3__t7`.
+    pub staging: String,
+    /// What it is published as: `States_Assets3`.
+    pub collection: String,
+}
+
+impl GenerationNames {
+    /// The names of a target for a generation built under a token.
+    #[must_use]
+    pub fn new(target: &Target, generation: u32, token: i64) -> Self {
+        let collection = target.generation(generation);
+        Self { target: target.collection().to_owned(), staging: staging_name(&collection, token), collection }
+    }
+}
+
+/// Name of the staging collection of a generation's collection.
+#[must_use]
+pub fn staging_name(collection: &str, token: i64) -> String {
+    format!("{collection}__t{token}")
+}
+
+/// Token in the name of a staging collection of this generation's collection.
+#[must_use]
+pub fn staging_token(collection: &str, name: &str) -> Option<i64> {
+    let digits = name.strip_prefix(collection)?.strip_prefix("__t")?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// Number of the next generation: the largest among existing collections, staging collections and
+/// recorded builds, plus one; but at least the first one of the projection.
+#[must_use]
+pub fn next_generation(spec: &Spec, collections: &[String], recorded: &[u32]) -> u32 {
+    let number = |target: &Target, name: &String| -> Option<u32> {
+        let rest = name.strip_prefix(target.collection())?;
+        let rest = rest.split_once("__t").map_or(rest, |(number, _)| number);
+        (!rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())).then(|| rest.parse().ok())?
+    };
+    let existing =
+        spec.targets().iter().flat_map(|target| collections.iter().filter_map(|name| number(target, name)));
+    let largest = existing.chain(recorded.iter().copied()).max().unwrap_or(0);
+    largest.saturating_add(1).max(spec.first())
+}
+
+/// Collections like `States_Assets2_0`: this target's, divided into shards by the application.
+#[must_use]
+pub fn sharded_siblings<'a>(spec: &Spec, collections: &'a [String]) -> Vec<&'a str> {
+    let is_shard = |target: &Target, name: &str| {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        name.strip_prefix(target.collection())
+            .and_then(|rest| rest.split_once('_'))
+            .is_some_and(|(generation, shard)| digits(generation) && digits(shard))
+    };
+    let shard = |name: &&'a String| spec.targets().iter().any(|target| is_shard(target, name));
+    collections.iter().filter(shard).map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Spec {
+        Spec::new("Assets", 1).first_generation(3).target(Target::new("States_Assets"))
+    }
+
+    fn names(all: &[&str]) -> Vec<String> {
+        all.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_next_generation_is_above_all_that_exist() {
+        assert_eq!(next_generation(&spec(), &[], &[]), 3);
+        assert_eq!(
+            next_generation(&spec(), &names(&["States_Assets", "States_Assets2", "States_AssetsX9"]), &[]),
+            3
+        );
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets3"]), &[]), 4);
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets4__t12"]), &[]), 5);
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets3"]), &[6]), 7);
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets7_0"]), &[]), 3);
+    }
+
+    #[test]
+    fn shards_are_recognised() {
+        let all = names(&["States_Assets2", "States_Assets2_0", "States_Assets2_11", "States_Assets2_x"]);
+        assert_eq!(sharded_siblings(&spec(), &all), ["States_Assets2_0", "States_Assets2_11"]);
+    }
+
+    #[test]
+    fn a_staging_name_carries_its_token() {
+        let names = GenerationNames::new(&Target::new("States_Assets"), 3, 17);
+        assert_eq!(names.staging, "States_Assets3__t17");
+        assert_eq!(staging_token("States_Assets3", &names.staging), Some(17));
+        assert_eq!(staging_token("States_Assets", &names.staging), None);
+        assert_eq!(staging_token("States_Assets3", "States_Assets3__tx"), None);
+    }
+}

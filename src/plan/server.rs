@@ -1,0 +1,84 @@
+//! Which servers can be worked with, and what is weaker on them.
+
+/// How the server is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topology {
+    /// A member of a replica set.
+    ReplicaSet,
+    /// One server without a replica set: no operation times, no change streams.
+    Standalone,
+    /// A router of a sharded cluster.
+    Mongos,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// `version` of `buildInfo`, for example `6.0.5`.
+    pub version: String,
+    /// How it is deployed.
+    pub topology: Topology,
+}
+
+impl ServerFacts {
+    /// Oldest server the engine's commands work on.
+    pub const OLDEST: (u32, u32) = (4, 4);
+
+    fn major_minor(&self) -> Option<(u32, u32)> {
+        let mut parts = self.version.split('.').map(|part| part.parse::<u32>().ok());
+        Some((parts.next()??, parts.next()??))
+    }
+
+    /// `None` if a rebuild can work here, else why not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        if self.topology == Topology::Mongos {
+            return Some(
+                "this is a mongos of a sharded cluster, which statefold doesn't support: \
+                 connect to a replica set"
+                    .into(),
+            );
+        }
+        let (major, minor) = Self::OLDEST;
+        match self.major_minor() {
+            Some(version) if version >= Self::OLDEST => None,
+            Some(_) => {
+                Some(format!("MongoDB {} is too old: {major}.{minor} or newer is needed", self.version))
+            }
+            None => Some(format!("the server's version `{}` is not understood", self.version)),
+        }
+    }
+
+    /// What is weaker on this deployment, in one line.
+    #[must_use]
+    pub fn weakness(&self) -> Option<&'static str> {
+        (self.topology == Topology::Standalone).then_some(
+            "a standalone server has no operation times: the heads of all streams are compared before and \
+             after the build instead, and a crash of the server can lose what it acknowledged",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(version: &str, topology: Topology) -> Option<String> {
+        ServerFacts { version: version.into(), topology }.refusal()
+    }
+
+    #[test]
+    fn old_servers_and_routers_are_refused_by_name() {
+        for fine in ["4.4.0", "5.0.14", "6.0.5", "8.2.0-rc1", "10.0"] {
+            assert_eq!(refusal(fine, Topology::ReplicaSet), None);
+        }
+        assert_eq!(refusal("4.4.29", Topology::Standalone), None);
+        assert_eq!(
+            refusal("4.2.24", Topology::ReplicaSet).as_deref(),
+            Some("MongoDB 4.2.24 is too old: 4.4 or newer is needed")
+        );
+        assert!(refusal("3.6", Topology::Standalone).is_some_and(|text| text.contains("too old")));
+        assert!(refusal("odd", Topology::ReplicaSet).is_some_and(|text| text.contains("not understood")));
+        assert!(refusal("7.0.0", Topology::Mongos).is_some_and(|text| text.contains("mongos")));
+    }
+}

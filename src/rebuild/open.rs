@@ -1,0 +1,230 @@
+//! Where a build comes from: resumed, or planned anew.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bson::DateTime;
+use statefold_projections::{Lookup, NoLookup, Registered};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{BuildState, fingerprint};
+use crate::observe::{Phase, Recorder};
+use crate::pipeline::{Job, PartitionsDone, check_partition, stored_heads_sum};
+use crate::plan::{GenerationNames, Partition, StreamRange, divide, next_generation, partition_count};
+use crate::rebuild::Run;
+use crate::rebuild::steps::Build;
+use crate::store::{BuildRecord, BuildStore, Counts, EventStore, SnapshotLookup, TargetRecord, Timings};
+
+impl Run {
+    /// The build to work on, with the partitions that are still to do.
+    pub(super) async fn open(&self, projection: &Registered, before: &[Build]) -> Result<Build> {
+        let spec = projection.spec();
+        let recorder = Recorder::new(spec.name(), &self.progress);
+        recorder.enter(Phase::Planning, 0);
+        // Before the first read: everything acknowledged until now will be seen.
+        let since = self.store.operation_time().await?;
+        let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
+        let heads_before = match since {
+            Some(_) => None,
+            None => {
+                let range = StreamRange::of(spec.stream_filter());
+                Some(stored_heads_sum(&source, &range, spec.stream_filter()).await?)
+            }
+        };
+        let (staging, resumed) = match self.resumable(projection).await? {
+            Some(record) => (self.resume(record, projection).await?, true),
+            None => (self.plan(projection, &source, since).await?, false),
+        };
+        let tuning = self.settings.tuning();
+        let job = Job {
+            source,
+            staging,
+            projection: projection.clone(),
+            layout: Arc::new(self.store.layout.clone()),
+            others: self.others(projection, before).await?,
+            workers: Arc::clone(&self.workers),
+            progress: recorder.clone(),
+            cancel: self.cancel.child_token(),
+            batch_docs: tuning.batch_docs,
+            batch_bytes: tuning.batch_bytes,
+            readers: tuning.readers,
+        };
+        let job = Arc::new(job);
+        let partitions = job.staging.partitions();
+        let (done, todo) = if resumed {
+            self.still_good(&job, partitions).await?
+        } else {
+            (PartitionsDone::default(), partitions)
+        };
+        recorder.expect_commits(self.commits_of(&job.source, &todo).await?);
+        if resumed {
+            let kept = job.staging.partitions().len() - todo.len();
+            let id = &job.staging.record.id;
+            tracing::info!(build = %id, kept, redo = todo.len(), "resuming the build");
+        }
+        Ok(Build {
+            recorder,
+            todo,
+            resumed,
+            heads_before,
+            counts: done.counts,
+            digest: done.digest,
+            job,
+            timings: Timings::default(),
+        })
+    }
+
+    /// The unfinished build to go on with. One that can't be resumed, or shouldn't, is aborted.
+    async fn resumable(&self, projection: &Registered) -> Result<Option<BuildRecord>> {
+        let spec = projection.spec();
+        let records = self.store.build_records(Some(spec.name())).await?;
+        let print = fingerprint(spec, &self.store.layout);
+        for record in records {
+            if !record.state.is_resumable() {
+                continue;
+            }
+            let other = record.fingerprint != print;
+            if !self.fresh && !other {
+                return Ok(Some(record));
+            }
+            let reason = if other {
+                "it was begun with another version or definition"
+            } else {
+                "a fresh one was asked for"
+            };
+            tracing::warn!(build = %record.id, reason, "giving up the unfinished build");
+            let prefix = spec.stream_filter().first();
+            let mut build = self.store.adopt_build(record, prefix, self.token).await?;
+            build.abort().await?;
+        }
+        Ok(None)
+    }
+
+    /// Takes over an unfinished build: its token, its checkpoints, its staging collections.
+    async fn resume(&self, record: BuildRecord, projection: &Registered) -> Result<BuildStore> {
+        let prefix = projection.spec().stream_filter().first();
+        let mut build = self.store.adopt_build(record, prefix, self.token).await?;
+        if build.record.state == BuildState::Planned {
+            // It may have ended before its collections were made.
+            build.name_staging();
+            build.create_staging().await?;
+        } else {
+            build.adopt_staging().await?;
+        }
+        let t0 = self.store.operation_time().await?;
+        build.advance(BuildState::Building, |record| record.t0 = t0).await?;
+        Ok(build)
+    }
+
+    /// Plans a new build and makes its staging collections.
+    async fn plan(
+        &self,
+        projection: &Registered,
+        source: &EventStore,
+        t0: Option<bson::Timestamp>,
+    ) -> Result<BuildStore> {
+        let spec = projection.spec();
+        let range = StreamRange::of(spec.stream_filter());
+        let commits = source.count(&range).await?;
+        let tuning = self.settings.tuning();
+        let parts = partition_count(commits, tuning.threads, tuning.partitions);
+        let cuts = source.cuts(&range, commits, parts).await?;
+        let ranges = divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
+        let records = self.store.build_records(Some(spec.name())).await?;
+        let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
+        let generation = next_generation(spec, &self.store.collection_names().await?, &recorded);
+        let names = spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.token));
+        let record = BuildRecord {
+            id: format!("{}{generation}", spec.name()),
+            format: crate::store::FORMAT,
+            projection: spec.name().to_owned(),
+            generation,
+            projection_version: spec.version(),
+            fingerprint: fingerprint(spec, &self.store.layout),
+            state: BuildState::Planned,
+            token: self.token,
+            t0,
+            targets: names.map(TargetRecord::from).collect(),
+            ranges,
+            counts: Counts::default(),
+            digest: None,
+            timings: Timings::default(),
+            failure: None,
+            started_at: DateTime::now(),
+            updated_at: DateTime::now(),
+        };
+        let mut build = self.store.create_build(record, spec.stream_filter().first()).await?;
+        build.create_staging().await?;
+        build.advance(BuildState::Building, |_| {}).await?;
+        Ok(build)
+    }
+
+    /// Divides the partitions of a resumed build: those that are done and still agree with the event
+    /// store are kept, the others are to do.
+    async fn still_good(
+        &self,
+        job: &Arc<Job<EventStore, BuildStore>>,
+        partitions: Vec<Partition>,
+    ) -> Result<(PartitionsDone, Vec<Partition>)> {
+        let mut done = PartitionsDone::default();
+        let mut good = HashSet::new();
+        for checkpoint in job.staging.checkpoints().await? {
+            let partition = partitions.iter().find(|partition| partition.number == checkpoint.partition);
+            let (Some(partition), Some(digest)) = (partition, checkpoint.digest()) else { continue };
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            if check_partition(job, partition).await?.is_none() {
+                done.add(checkpoint.counts.into(), digest);
+                good.insert(partition.number);
+            }
+        }
+        let todo = partitions.into_iter().filter(|partition| !good.contains(&partition.number)).collect();
+        Ok((done, todo))
+    }
+
+    async fn commits_of(&self, source: &EventStore, partitions: &[Partition]) -> Result<u64> {
+        let mut commits = 0;
+        for partition in partitions {
+            commits += source.count(&partition.range).await?;
+        }
+        Ok(commits)
+    }
+
+    /// Finished snapshots of what the projection requires: built in this run, else the active ones.
+    async fn others(&self, projection: &Registered, before: &[Build]) -> Result<Arc<dyn Lookup>> {
+        let spec = projection.spec();
+        if spec.required().is_empty() {
+            return Ok(Arc::new(NoLookup));
+        }
+        let mut lookup = SnapshotLookup::default();
+        let mut budget = self.settings.tuning().lookup_bytes_max;
+        for required in spec.required() {
+            let built = before.iter().find(|build| build.record().projection.eq_ignore_ascii_case(required));
+            let collections: Vec<(String, String)> = match built {
+                Some(build) => build
+                    .record()
+                    .targets
+                    .iter()
+                    .map(|target| (target.target.clone(), build.readable_collection(target).to_owned()))
+                    .collect(),
+                None => self.active_collections(spec.name(), required).await?,
+            };
+            for (target, collection) in collections {
+                lookup.load(&self.store, &target, &collection, &mut budget).await?;
+            }
+        }
+        Ok(Arc::new(lookup))
+    }
+
+    async fn active_collections(&self, projection: &str, required: &str) -> Result<Vec<(String, String)>> {
+        let records = self.store.build_records(Some(required)).await?;
+        let active = records.into_iter().find(|record| record.state == BuildState::Active);
+        let active = active.ok_or_else(|| {
+            Error::Unsupported(format!(
+                "{projection} requires {required}, which has no active generation: rebuild {required} too"
+            ))
+        })?;
+        Ok(active.targets.into_iter().map(|target| (target.target, target.collection)).collect())
+    }
+}

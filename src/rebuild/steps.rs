@@ -1,0 +1,192 @@
+//! The steps of one build between planning and publishing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use statefold_projections::Registered;
+
+use crate::error::{Error, Result};
+use crate::fold::{Digest, FoldCounts};
+use crate::lifecycle::BuildState;
+use crate::observe::Recorder;
+use crate::pipeline::{self, Job, recorded_heads_sum};
+use crate::plan::Partition;
+use crate::rebuild::Run;
+use crate::store::{BuildRecord, BuildStore, EventStore, Failure, TargetRecord, Timings};
+
+/// Dead letters named in an error.
+const EXAMPLES_MAX: i64 = 5;
+
+/// One build at work.
+pub(super) struct Build {
+    pub(super) job: Arc<Job<EventStore, BuildStore>>,
+    pub(super) recorder: Recorder,
+    pub(super) todo: Vec<Partition>,
+    pub(super) resumed: bool,
+    pub(super) heads_before: Option<u64>,
+    pub(super) counts: FoldCounts,
+    pub(super) digest: Digest,
+    pub(super) timings: Timings,
+}
+
+impl Build {
+    pub(super) fn record(&self) -> &BuildRecord {
+        &self.job.staging.record
+    }
+
+    /// Where the snapshots of a target are now.
+    pub(super) fn readable_collection<'a>(&self, target: &'a TargetRecord) -> &'a str {
+        if self.record().state == BuildState::Published { &target.collection } else { &target.staging }
+    }
+
+    /// The records, to change them. Only between steps: while partitions are at work they are shared.
+    pub(super) fn staging(&mut self) -> Result<&mut BuildStore> {
+        let job = Arc::get_mut(&mut self.job);
+        job.map(|job| &mut job.staging).ok_or_else(|| Error::Bug("a partition is still at work".into()))
+    }
+}
+
+fn milliseconds(since: Instant) -> i64 {
+    i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Run {
+    /// Reads, folds and writes the partitions that are to do.
+    pub(super) async fn fold_partitions(&self, build: &mut Build) -> Result<()> {
+        let began = Instant::now();
+        let todo = std::mem::take(&mut build.todo);
+        let done = pipeline::run(&build.job, todo.clone(), !build.resumed).await;
+        let done = match (done, self.cancel.is_cancelled()) {
+            (_, true) => return Err(Error::Interrupted),
+            (done, false) => done?,
+        };
+        build.todo = todo;
+        build.counts.add(done.counts);
+        build.digest.merge(done.digest);
+        build.timings.build_ms = milliseconds(began);
+        let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
+        build
+            .staging()?
+            .advance(BuildState::Indexing, |record| {
+                record.counts = counts.into();
+                record.digest = Some(digest);
+                record.timings = timings;
+                record.failure = None;
+            })
+            .await
+    }
+
+    /// Builds the indexes of all targets.
+    pub(super) async fn index(&self, build: &mut Build) -> Result<()> {
+        let began = Instant::now();
+        let spec = build.job.projection.spec().clone();
+        build.job.staging.create_indexes(&spec).await?;
+        if self.cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        build.timings.index_ms = milliseconds(began);
+        let timings = build.timings;
+        build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await
+    }
+
+    /// Compares with the event store, both ways. Nothing may have happened there meanwhile.
+    pub(super) async fn check(&self, build: &mut Build) -> Result<()> {
+        let began = Instant::now();
+        let partitions = build.job.staging.partitions();
+        // Read anew, with everything acknowledged until now.
+        let now = self.store.operation_time().await?;
+        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
+        let job =
+            Arc::get_mut(&mut build.job).ok_or_else(|| Error::Bug("a partition is still at work".into()))?;
+        job.source = source;
+        let difference = pipeline::check(&build.job, &partitions, build.digest.documents()).await?;
+        if !difference.is_none() {
+            let name = build.job.projection.spec().name();
+            return Err(Error::Mismatch(format!(
+                "{name}: the event store changed while it was read: {} streams got events, {} are new, {} are gone \
+                 (for example {}); stop the application's writers and run the same command again, it redoes only \
+                 what changed",
+                difference.moved,
+                difference.new_streams,
+                difference.gone,
+                if difference.examples.is_empty() {
+                    "none by name".into()
+                } else {
+                    difference.examples.join(", ")
+                },
+            )));
+        }
+        if let Some(before) = build.heads_before
+            && before != recorded_heads_sum(&build.job.staging, &partitions).await?
+        {
+            let name = build.job.projection.spec().name();
+            return Err(Error::Mismatch(format!(
+                "{name}: the heads of the streams are not those from before the build; stop the application's \
+                 writers and run the same command again"
+            )));
+        }
+        build.timings.check_ms = milliseconds(began);
+        let timings = build.timings;
+        build.staging()?.advance(BuildState::Verified, |record| record.timings = timings).await
+    }
+
+    /// Records why a build ended. What can't be recorded is logged: the first error is the one to show.
+    pub(super) async fn record_failure(&self, build: &mut Build, error: &Error) {
+        // An interrupted build simply is where it was; one that was fenced is another's.
+        if matches!(error, Error::Interrupted | Error::Fenced { .. }) {
+            return;
+        }
+        let failure = Failure { code: error.code().to_owned(), message: error.with_sources() };
+        let recorded = match build.staging() {
+            Ok(staging) => staging.advance(BuildState::Failed, |record| record.failure = Some(failure)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(second) = recorded {
+            tracing::debug!(error = %second.with_sources(), "the failure can't be recorded");
+        }
+    }
+
+    /// Too many dead letters: the build is kept, but not published.
+    pub(super) async fn refuse(&self, build: &Build) -> Result<Error> {
+        let record = build.record();
+        let letters = self.store.dead_letters(Some(&record.id), EXAMPLES_MAX).await?;
+        let example = |letter: &crate::store::StoredDeadLetter| {
+            let event = if letter.event_type.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", letter.event_type)
+            };
+            format!("{} at event {}{event}: {}", letter.stream, letter.offset, letter.message)
+        };
+        Ok(Error::DeadLetters {
+            projection: record.projection.clone(),
+            dead_letters: build.counts.dead_letters,
+            streams: build.counts.streams,
+            allowed: self.settings.tuning().max_errors.to_string(),
+            examples: letters.iter().map(example).collect(),
+        })
+    }
+
+    /// A build that was cut short between its final names and the pointer, if it still agrees with
+    /// the event store; one that doesn't is retired.
+    pub(super) async fn finished_before(&self, projection: &Registered) -> Result<Option<Build>> {
+        let spec = projection.spec();
+        let records = self.store.build_records(Some(spec.name())).await?;
+        let Some(record) = records.into_iter().find(|record| record.state == BuildState::Published) else {
+            return Ok(None);
+        };
+        let mut build = self.open_published(record, projection).await?;
+        let partitions = build.job.staging.partitions();
+        let mut same = !self.fresh;
+        for partition in &partitions {
+            same = same && pipeline::check_partition(&build.job, partition).await?.is_none();
+        }
+        if same {
+            return Ok(Some(build));
+        }
+        let id = build.record().id.clone();
+        tracing::warn!(build = %id, "a published generation was never made active and is out of date");
+        build.staging()?.advance(BuildState::Retired, |_| {}).await?;
+        Ok(None)
+    }
+}

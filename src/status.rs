@@ -1,0 +1,243 @@
+//! Where everything stands: active generations, builds, lock. Read-only.
+
+use serde::Serialize;
+use statefold_projections::{Registered, Registry};
+
+use crate::config::Settings;
+use crate::error::Result;
+use crate::lifecycle::BuildState;
+use crate::store::{BuildRecord, Store};
+
+/// How a projection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The active generation has the registered version.
+    UpToDate,
+    /// The active generation has an older version, or there is none.
+    Behind,
+    /// The active generation has a newer version than this program.
+    Ahead,
+    /// The pointer names a collection that doesn't exist.
+    Broken,
+    /// There is no event store.
+    NoEventStore,
+}
+
+impl Standing {
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up to date",
+            Self::Behind => "behind",
+            Self::Ahead => "newer than this program",
+            Self::Broken => "its collection is missing",
+            Self::NoEventStore => "no event store",
+        }
+    }
+}
+
+/// Where a database stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatusReport {
+    /// Name of the database.
+    pub database: String,
+    /// Version of the server.
+    pub server_version: String,
+    /// Whether there is an event store.
+    pub has_event_store: bool,
+    /// If not: the databases that have one, as far as they can be listed.
+    pub databases_with_events: Vec<String>,
+    /// The version document's lock.
+    pub lock: LockStatus,
+    /// The registered projections.
+    pub projections: Vec<ProjectionStatus>,
+    /// What to do next, as commands.
+    pub next_steps: Vec<String>,
+}
+
+/// The version document's lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LockStatus {
+    /// Whether it is held.
+    pub held: bool,
+    /// Who holds it, in words.
+    pub holder: Option<String>,
+}
+
+/// Where a projection stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProjectionStatus {
+    /// Name of the projection.
+    pub projection: String,
+    /// Registered version.
+    pub projection_version: u32,
+    /// How it stands.
+    pub state: Standing,
+    /// The active generation.
+    pub active_generation: Option<u32>,
+    /// Version it was built with.
+    pub active_version: Option<u32>,
+    /// Its collections.
+    pub collections: Vec<String>,
+    /// Snapshots in it, from the server's statistics.
+    pub snapshots: Option<u64>,
+    /// Digest when it was built.
+    pub digest: Option<String>,
+    /// Streams missing in it because they could not be folded.
+    pub dead_letters: u64,
+    /// Generations that were active before.
+    pub previous_generations: Vec<u32>,
+    /// The unfinished build, if there is one.
+    pub building: Option<BuildingStatus>,
+}
+
+/// An unfinished build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BuildingStatus {
+    /// Its id.
+    pub build: String,
+    /// Its state.
+    pub state: BuildState,
+    /// Finished partitions.
+    pub partitions_done: usize,
+    /// All partitions.
+    pub partitions: usize,
+    /// Streams that could not be folded.
+    pub dead_letters: u64,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+}
+
+impl StatusReport {
+    /// Whether a projection needs a rebuild.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.projections.iter().any(|one| matches!(one.state, Standing::Behind | Standing::Broken))
+    }
+}
+
+/// Finds out where a database stands.
+///
+/// # Errors
+/// What the server said; a database without event store is not an error.
+pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusReport> {
+    let store = Store::connect(settings, registry.layout()).await?;
+    let collections = store.collection_names().await?;
+    let has_event_store = collections.contains(&store.layout.collection);
+    let lock = store.lock_state().await?.filter(|lock| lock.locked);
+    let mut report = StatusReport {
+        database: store.database().to_owned(),
+        server_version: store.facts.version.clone(),
+        has_event_store,
+        databases_with_events: Vec::new(),
+        lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
+        projections: Vec::new(),
+        next_steps: Vec::new(),
+    };
+    for projection in registry.projections() {
+        report.projections.push(status_of(&store, projection, &collections, has_event_store).await?);
+    }
+    if !has_event_store {
+        report.databases_with_events = store.databases_with_events().await;
+    }
+    report.next_steps = next_steps(&report);
+    Ok(report)
+}
+
+async fn status_of(
+    store: &Store,
+    projection: &Registered,
+    collections: &[String],
+    has_event_store: bool,
+) -> Result<ProjectionStatus> {
+    let spec = projection.spec();
+    let active = store.active(spec.name()).await?;
+    let records = store.build_records(Some(spec.name())).await?;
+    let state = match &active {
+        _ if !has_event_store => Standing::NoEventStore,
+        None => Standing::Behind,
+        Some(active) if active.collections.iter().any(|name| !collections.contains(name)) => Standing::Broken,
+        Some(active) if active.projection_version < spec.version() => Standing::Behind,
+        Some(active) if active.projection_version > spec.version() => Standing::Ahead,
+        Some(_) => Standing::UpToDate,
+    };
+    let record = records
+        .iter()
+        .find(|record| active.as_ref().is_some_and(|active| active.active == record.generation));
+    let mut snapshots = None;
+    if let Some(active) = active.as_ref().filter(|_| state != Standing::Broken) {
+        let mut sum = 0;
+        for name in &active.collections {
+            sum += store.estimated_count(name).await?;
+        }
+        snapshots = Some(sum);
+    }
+    Ok(ProjectionStatus {
+        projection: spec.name().to_owned(),
+        projection_version: spec.version(),
+        state,
+        active_generation: active.as_ref().map(|active| active.active),
+        active_version: active.as_ref().map(|active| active.projection_version),
+        snapshots,
+        digest: record.and_then(|record| record.digest.clone()),
+        dead_letters: record.map_or(0, dead_letters),
+        previous_generations: active
+            .iter()
+            .flat_map(|active| active.previous.iter().map(|one| one.generation))
+            .collect(),
+        collections: active.map(|active| active.collections).unwrap_or_default(),
+        building: match records.iter().find(|record| record.state.is_resumable()) {
+            Some(record) => Some(building(store, record).await?),
+            None => None,
+        },
+    })
+}
+
+fn dead_letters(record: &BuildRecord) -> u64 {
+    u64::try_from(record.counts.dead_letters).unwrap_or(0)
+}
+
+async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus> {
+    // The prefix plays no part in reading checkpoints.
+    let checkpoints = store.build_store(record.clone(), "").checkpoints().await?;
+    let letters: i64 = checkpoints.iter().map(|checkpoint| checkpoint.counts.dead_letters).sum();
+    Ok(BuildingStatus {
+        build: record.id.clone(),
+        state: record.state,
+        partitions_done: checkpoints.len(),
+        partitions: record.ranges.len(),
+        dead_letters: u64::try_from(letters).unwrap_or(0),
+        failure: record.failure.as_ref().map(|failure| failure.message.clone()),
+    })
+}
+
+fn next_steps(report: &StatusReport) -> Vec<String> {
+    let mut steps = Vec::new();
+    if report.lock.held {
+        steps.push("statefold lock show".to_owned());
+    }
+    let behind: Vec<&str> = report
+        .projections
+        .iter()
+        .filter(|one| matches!(one.state, Standing::Behind | Standing::Broken))
+        .map(|one| one.projection.as_str())
+        .collect();
+    if !behind.is_empty() {
+        steps.push(format!("statefold rebuild {} --yes", behind.join(" ")));
+    }
+    for one in report.projections.iter().filter(|one| one.building.is_some()) {
+        if !behind.contains(&one.projection.as_str()) {
+            steps.push(format!("statefold rebuild {} --yes", one.projection));
+        }
+        steps.push(format!("statefold abort {} --yes", one.projection));
+    }
+    let letters = |one: &ProjectionStatus| {
+        one.dead_letters + one.building.as_ref().map_or(0, |build| build.dead_letters)
+    };
+    if report.projections.iter().any(|one| letters(one) > 0) {
+        steps.push("statefold errors list".to_owned());
+    }
+    steps
+}

@@ -1,0 +1,272 @@
+//! The records of one build: made, moved from state to state, resumed, ended.
+
+use bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
+use futures::TryStreamExt;
+use mongodb::Collection;
+use mongodb::options::{FindOneAndUpdateOptions, ReturnDocument};
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{BuildState, Heads};
+use crate::pipeline::ports::PartitionRecord;
+use crate::plan::Partition;
+use crate::store::Store;
+use crate::store::client::call;
+use crate::store::error::{DUPLICATE_KEY, classify, code};
+use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, DEAD_LETTERS, FORMAT, HEADS};
+
+/// Streams in one document of [`HEADS`]: 16 bytes each, far below the limit of a document.
+const HEADS_PER_CHUNK: usize = 65_536;
+
+/// One build and the token it is worked on with.
+#[derive(Clone)]
+pub(crate) struct BuildStore {
+    pub(super) store: Store,
+    /// What the names of its streams begin with.
+    pub(super) prefix: String,
+    /// The record, as last written.
+    pub(crate) record: BuildRecord,
+}
+
+impl Store {
+    fn builds(&self) -> Collection<BuildRecord> {
+        self.db.collection(BUILDS)
+    }
+
+    /// All build records of a projection (or of all), newest generation first.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] if one of them was written by a newer statefold.
+    pub(crate) async fn build_records(&self, projection: Option<&str>) -> Result<Vec<BuildRecord>> {
+        let filter = projection.map_or_else(Document::new, |name| doc! { "Projection": name });
+        let builds: Collection<Document> = self.db.collection(BUILDS);
+        let find = async move {
+            builds
+                .find(filter)
+                .sort(doc! { "Projection": 1, "Generation": -1 })
+                .await?
+                .try_collect::<Vec<_>>()
+                .await
+        };
+        let documents = call("reading the build records", find).await?;
+        documents.into_iter().map(|document| readable(document, "a build record")).collect()
+    }
+
+    /// Records a new build.
+    pub(crate) async fn create_build(&self, record: BuildRecord, prefix: &str) -> Result<BuildStore> {
+        let builds = self.builds();
+        let copy = record.clone();
+        call("recording the build", async move { builds.insert_one(copy).await }).await?;
+        Ok(self.build_store(record, prefix))
+    }
+
+    /// A build as it is recorded.
+    pub(crate) fn build_store(&self, record: BuildRecord, prefix: &str) -> BuildStore {
+        BuildStore { store: self.clone(), prefix: prefix.to_owned(), record }
+    }
+
+    /// Takes over the records of a build for a newer token: first the build, then its checkpoints, so
+    /// that whoever held the older token can't finish a partition any more.
+    pub(crate) async fn adopt_build(
+        &self,
+        mut record: BuildRecord,
+        prefix: &str,
+        token: i64,
+    ) -> Result<BuildStore> {
+        let former = record.token;
+        record.token = token;
+        let adopted = self.build_store(record, prefix);
+        let filter = doc! { "_id": &adopted.record.id, "Token": former };
+        adopted.update(filter, doc! { "$set": { "Token": token, "UpdatedAt": DateTime::now() } }).await?;
+        let checkpoints = self.collection(CHECKPOINTS);
+        let filter = doc! { "Build": &adopted.record.id, "Token": { "$lt": token } };
+        call("taking over the checkpoints", async move {
+            checkpoints.update_many(filter, doc! { "$set": { "Token": token } }).await
+        })
+        .await?;
+        Ok(adopted)
+    }
+}
+
+/// Reads a document of ours.
+///
+/// # Errors
+/// [`Error::Newer`] if its format is newer, [`Error::Mismatch`] if it can't be read at all.
+pub(super) fn readable<T: DeserializeOwned>(document: Document, what: &str) -> Result<T> {
+    let found = document.get_i32("Format").unwrap_or(FORMAT);
+    if found > FORMAT {
+        return Err(Error::Newer { what: what.to_owned(), found, known: FORMAT });
+    }
+    let id = document.get_str("_id").unwrap_or("?").to_owned();
+    bson::deserialize_from_document(document)
+        .map_err(|error| Error::Mismatch(format!("{what} ({id}) can't be read: {error}")))
+}
+
+impl BuildStore {
+    async fn update(&self, filter: Document, change: Document) -> Result<()> {
+        let builds = self.store.builds();
+        let result =
+            call("updating the build record", async move { builds.update_one(filter, change).await }).await?;
+        if result.matched_count == 1 {
+            return Ok(());
+        }
+        // Either the token or the state is another one: say which.
+        let now = self.store.build_records(Some(&self.record.projection)).await?;
+        let now = now.into_iter().find(|record| record.id == self.record.id);
+        match now {
+            Some(now) if now.token == self.record.token => Err(Error::State {
+                build: now.id,
+                expected: format!("to be {} as last written", self.record.state),
+                actual: now.state.to_string(),
+            }),
+            _ => Err(self.fenced("the build record")),
+        }
+    }
+
+    pub(super) fn fenced(&self, what: &str) -> Error {
+        Error::Fenced { token: self.record.token, what: format!("{what} of {}", self.record.id) }
+    }
+
+    /// Moves the build to another state, with further changes of the record, if its token is still
+    /// ours and the move is legal.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], [`Error::State`].
+    pub(crate) async fn advance(
+        &mut self,
+        next: BuildState,
+        change: impl FnOnce(&mut BuildRecord),
+    ) -> Result<()> {
+        if !self.record.state.may_become(next) {
+            let sources: Vec<&str> = next.sources().into_iter().map(BuildState::name).collect();
+            return Err(Error::State {
+                build: self.record.id.clone(),
+                expected: sources.join(" or "),
+                actual: self.record.state.to_string(),
+            });
+        }
+        let filter =
+            doc! { "_id": &self.record.id, "Token": self.record.token, "State": self.record.state.name() };
+        let mut record = self.record.clone();
+        change(&mut record);
+        record.state = next;
+        record.updated_at = DateTime::now();
+        let mut set = bson::serialize_to_document(&record)
+            .map_err(|error| Error::Bug(format!("the build record can't be encoded: {error}")))?;
+        set.remove("_id");
+        let mut update = doc! { "$set": set };
+        if record.failure.is_none() {
+            update.insert("$unset", doc! { "Failure": "" });
+        }
+        self.update(filter, update).await?;
+        self.record = record;
+        Ok(())
+    }
+
+    /// The partitions, as recorded.
+    pub(crate) fn partitions(&self) -> Vec<Partition> {
+        (0..)
+            .zip(&self.record.ranges)
+            .map(|(number, range)| Partition { number, range: range.clone() })
+            .collect()
+    }
+
+    /// The finished partitions.
+    pub(crate) async fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "Build": &self.record.id };
+        let find = async move { checkpoints.find(filter).await?.try_collect::<Vec<Document>>().await };
+        let found = call("reading the checkpoints", find).await?;
+        found.into_iter().map(|document| readable(document, "a checkpoint")).collect()
+    }
+
+    /// Removes checkpoint, heads and dead letters of a partition.
+    pub(super) async fn forget(&self, partition: u32) -> Result<()> {
+        // The checkpoint first: without it the rest is as good as not there.
+        for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
+            let collection = self.store.collection(name);
+            let filter = doc! {
+                "Build": &self.record.id, "Partition": partition, "Token": { "$lte": self.record.token },
+            };
+            call("clearing a partition", async move { collection.delete_many(filter).await }).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes all records of the build but its own.
+    pub(crate) async fn forget_all(&self) -> Result<()> {
+        for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
+            let collection = self.store.collection(name);
+            let filter = doc! { "Build": &self.record.id };
+            call("clearing the build's records", async move { collection.delete_many(filter).await }).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write_heads(&self, partition: u32, heads: &[(u64, i64)]) -> Result<()> {
+        let binary =
+            |chunk: &[(u64, i64)]| Binary { subtype: BinarySubtype::Generic, bytes: Heads::pack(chunk) };
+        let build = &self.record.id;
+        let chunks = (0_u32..).zip(heads.chunks(HEADS_PER_CHUNK)).map(|(number, chunk)| {
+            doc! {
+                "_id": format!("{build}/{partition}/{number}"), "Format": FORMAT, "Build": build,
+                "Partition": partition, "Token": self.record.token, "Heads": binary(chunk),
+            }
+        });
+        for chunk in chunks {
+            let collection = self.store.collection(HEADS);
+            call("recording heads", async move { collection.insert_one(chunk).await }).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_heads(&self, partition: u32) -> Result<Vec<(u64, i64)>> {
+        let collection = self.store.collection(HEADS);
+        let filter = doc! { "Build": &self.record.id, "Partition": partition };
+        let find = async move { collection.find(filter).await?.try_collect::<Vec<Document>>().await };
+        let mut heads = Vec::new();
+        for document in call("reading heads", find).await? {
+            let chunk = document.get_binary_generic("Heads").ok().and_then(|bytes| Heads::unpack(bytes));
+            let broken = || Error::Mismatch(format!("the recorded heads of {} are broken", self.record.id));
+            heads.extend(chunk.ok_or_else(broken)?);
+        }
+        Ok(heads)
+    }
+
+    /// Writes the checkpoint of a partition, unless a newer token has been here.
+    pub(super) async fn write_checkpoint(&self, partition: u32, record: &PartitionRecord) -> Result<()> {
+        let checkpoint = Checkpoint {
+            id: format!("{}/{partition}", self.record.id),
+            format: FORMAT,
+            build: self.record.id.clone(),
+            partition,
+            token: self.record.token,
+            counts: record.counts.into(),
+            digest: record.digest.to_string(),
+        };
+        // The build's token is raised before the checkpoints are: both are asked.
+        let builds = self.store.builds();
+        let alive = doc! { "_id": &self.record.id, "Token": self.record.token };
+        let touch = doc! { "$set": { "UpdatedAt": DateTime::now() } };
+        let alive = call("checking the token", async move { builds.update_one(alive, touch).await }).await?;
+        if alive.matched_count != 1 {
+            return Err(self.fenced("the checkpoints"));
+        }
+        let collection: Collection<Document> = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "_id": &checkpoint.id, "Token": { "$lte": checkpoint.token } };
+        let set = bson::serialize_to_document(&checkpoint)
+            .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
+        let options =
+            FindOneAndUpdateOptions::builder().upsert(true).return_document(ReturnDocument::After).build();
+        let write = async move {
+            let result =
+                collection.find_one_and_update(filter, doc! { "$set": set }).with_options(options).await;
+            Ok(result.map(|_| ()))
+        };
+        match call("writing a checkpoint", write).await? {
+            Ok(()) => Ok(()),
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => Err(self.fenced("the checkpoints")),
+            Err(error) => Err(classify("writing a checkpoint", error)),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The connection: one client, deadlines around its calls.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bson::{Document, doc};
+use futures::TryStreamExt;
+use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::{Client, Collection, Database};
+use statefold_projections::Layout;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::plan::ServerFacts;
+use crate::store::error::classify;
+use crate::store::server;
+
+/// Deadline of an ordinary call.
+const CALL_SECONDS: u64 = 60;
+/// Deadline of a call whose time grows with the data.
+pub(super) const LONG_CALL_SECONDS: u64 = 24 * 3600;
+/// How long to look for a server, unless the URI says otherwise.
+const SELECTION: Duration = Duration::from_secs(10);
+
+/// A connected database.
+#[derive(Clone)]
+pub(crate) struct Store {
+    client: Client,
+    pub(super) db: Database,
+    /// What the server says of itself.
+    pub(crate) facts: ServerFacts,
+    /// Layout of the event store.
+    pub(crate) layout: Layout,
+}
+
+impl Store {
+    /// Connects and looks at the server. All writes of this client are acknowledged by a majority.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a URI that can't be read, [`Error::Unreachable`], [`Error::Permission`],
+    /// [`Error::Unsupported`].
+    pub(crate) async fn connect(settings: &Settings, layout: &Layout) -> Result<Self> {
+        let mut options = ClientOptions::parse(settings.uri()).await.map_err(|error| {
+            match classify("reading the URI", error) {
+                Error::Server { source, .. } => {
+                    Error::Config(vec![format!("the URI can't be read: {source}")])
+                }
+                other => other,
+            }
+        })?;
+        options.app_name.get_or_insert_with(|| "statefold".into());
+        options.server_selection_timeout.get_or_insert(SELECTION);
+        options.connect_timeout.get_or_insert(SELECTION);
+        // Two at a time (the default) is slow to open what parallel scans need.
+        options.max_connecting.get_or_insert(8);
+        options.max_pool_size.get_or_insert(64);
+        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).build());
+        let client = Client::with_options(options).map_err(|error| classify("reading the URI", error))?;
+        let db = client.database(settings.database());
+        let facts = server::facts(&db).await?;
+        match facts.refusal() {
+            Some(reason) => Err(Error::Unsupported(reason)),
+            None => Ok(Self { client, db, facts, layout: layout.clone() }),
+        }
+    }
+
+    pub(super) fn collection(&self, name: &str) -> Collection<Document> {
+        self.db.collection(name)
+    }
+
+    /// Name of the database.
+    pub(crate) fn database(&self) -> &str {
+        self.db.name()
+    }
+
+    /// Runs a command on the database.
+    pub(super) async fn command(&self, doing: &str, command: Document) -> Result<Document> {
+        let db = self.db.clone();
+        call(doing, async move { db.run_command(command).await }).await
+    }
+
+    /// Names of all collections of the database, in alphabetical order.
+    pub(crate) async fn collection_names(&self) -> Result<Vec<String>> {
+        let db = self.db.clone();
+        let mut names =
+            call("listing the collections", async move { db.list_collection_names().await }).await?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Number of documents of a collection, from the server's statistics.
+    pub(crate) async fn estimated_count(&self, name: &str) -> Result<u64> {
+        let collection = self.collection(name);
+        call("counting snapshots", async move { collection.estimated_document_count().await }).await
+    }
+
+    /// Names of the databases that have an event store of this layout; empty if they can't be listed.
+    pub(crate) async fn databases_with_events(&self) -> Vec<String> {
+        let client = self.client.clone();
+        let collection = self.layout.collection.clone();
+        let search = async move {
+            let mut found = Vec::new();
+            for name in client.list_database_names().await? {
+                let filter = doc! { "name": &collection };
+                let cursor = client.database(&name).list_collections().filter(filter).await?;
+                if !cursor.try_collect::<Vec<_>>().await?.is_empty() {
+                    found.push(name);
+                }
+            }
+            Ok(found)
+        };
+        call("listing the databases", search).await.unwrap_or_else(|error| {
+            tracing::debug!(error = %error.with_sources(), "the databases can't be listed");
+            Vec::new()
+        })
+    }
+}
+
+/// Runs a driver's future to its end on a task of its own, and waits for it at most so long: a
+/// driver's future that is dropped midway costs its connection, and one on a dead socket never ends.
+pub(super) async fn call_within<T: Send + 'static>(
+    seconds: u64,
+    doing: &str,
+    future: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+) -> Result<T> {
+    match tokio::time::timeout(Duration::from_secs(seconds), tokio::spawn(future)).await {
+        Ok(Ok(result)) => result.map_err(|error| classify(doing, error)),
+        Ok(Err(join)) => Err(Error::Bug(format!("{doing}: {join}"))),
+        Err(_) => Err(Error::Deadline { doing: doing.to_owned(), seconds }),
+    }
+}
+
+/// [`call_within`] the ordinary deadline.
+pub(super) async fn call<T: Send + 'static>(
+    doing: &str,
+    future: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+) -> Result<T> {
+    call_within(CALL_SECONDS, doing, future).await
+}

@@ -1,0 +1,31 @@
+//! The only room that talks to MongoDB: the event store, staging, records, lock and pointer.
+//!
+//! Every call has a deadline, every error a class. Invariant: whatever changes the state of a build
+//! is conditional on the token, and the event store is never written (but for fixtures, in a
+//! database that has none).
+
+mod build;
+mod client;
+mod control;
+mod dead_letters;
+mod error;
+mod events;
+mod fixture;
+mod holder;
+mod lock;
+mod lookup;
+mod publish;
+mod records;
+mod server;
+mod staging;
+
+pub(crate) use build::BuildStore;
+pub(crate) use client::Store;
+pub use control::{ActiveGeneration, PreviousGeneration};
+pub use dead_letters::StoredDeadLetter;
+pub(crate) use events::{Direction, EventStore};
+pub use fixture::{FixtureReport, FixtureRequest, write_fixture};
+pub use lock::LockState;
+pub(crate) use lookup::SnapshotLookup;
+pub(crate) use records::FORMAT;
+pub use records::{BuildRecord, Counts, Failure, TargetRecord, Timings};

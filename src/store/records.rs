@@ -1,0 +1,171 @@
+//! `Statefold_Builds`: one document per generation that is or was being built.
+
+use bson::{DateTime, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::fold::{Digest, FoldCounts};
+use crate::lifecycle::BuildState;
+use crate::plan::{GenerationNames, StreamRange};
+
+/// Format of all documents of ours.
+pub(crate) const FORMAT: i32 = 1;
+/// Collection of the build records.
+pub(super) const BUILDS: &str = "Statefold_Builds";
+/// Collection of the heads of each generation.
+pub(super) const HEADS: &str = "Statefold_Heads";
+/// Collection of the finished partitions of each build.
+pub(super) const CHECKPOINTS: &str = "Statefold_Checkpoints";
+/// Collection of the streams that could not be folded.
+pub(super) const DEAD_LETTERS: &str = "Statefold_DeadLetters";
+
+/// Record of one build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct BuildRecord {
+    /// Projection and generation: `Assets3`.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// Format of this document.
+    pub format: i32,
+    /// Name of the projection.
+    pub projection: String,
+    /// Number of the generation.
+    pub generation: u32,
+    /// Version of the projection it is built with.
+    pub projection_version: u32,
+    /// What it is built with: [`crate::lifecycle::fingerprint`].
+    pub fingerprint: String,
+    /// How far it is.
+    pub state: BuildState,
+    /// Token of the process that works on it.
+    pub token: i64,
+    /// Operation time before the first read; absent on a standalone server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub t0: Option<Timestamp>,
+    /// Its collections.
+    pub targets: Vec<TargetRecord>,
+    /// Its partitions.
+    pub ranges: Vec<StreamRange>,
+    /// What was folded, once all partitions are done.
+    pub counts: Counts,
+    /// Digest of all snapshots, once all partitions are done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// How long it took.
+    pub timings: Timings,
+    /// Why it failed last, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// When it was planned.
+    pub started_at: DateTime,
+    /// When this record last changed.
+    pub updated_at: DateTime,
+}
+
+/// The collections of one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TargetRecord {
+    /// Name without a number.
+    pub target: String,
+    /// Where it is built.
+    pub staging: String,
+    /// What it is published as.
+    pub collection: String,
+}
+
+impl From<GenerationNames> for TargetRecord {
+    fn from(names: GenerationNames) -> Self {
+        Self { target: names.target, staging: names.staging, collection: names.collection }
+    }
+}
+
+/// What a build folded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Counts {
+    /// Commits.
+    pub commits: i64,
+    /// Events.
+    pub events: i64,
+    /// Bytes of the commits.
+    pub bytes: i64,
+    /// Streams.
+    pub streams: i64,
+    /// Snapshots.
+    pub snapshots: i64,
+    /// Streams that could not be folded.
+    pub dead_letters: i64,
+}
+
+impl From<FoldCounts> for Counts {
+    fn from(counts: FoldCounts) -> Self {
+        // BSON has no unsigned numbers; none of these comes near the end of i64.
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Self {
+            commits: signed(counts.commits),
+            events: signed(counts.events),
+            bytes: signed(counts.bytes),
+            streams: signed(counts.streams),
+            snapshots: signed(counts.snapshots),
+            dead_letters: signed(counts.dead_letters),
+        }
+    }
+}
+
+impl From<Counts> for FoldCounts {
+    fn from(counts: Counts) -> Self {
+        let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+        Self {
+            commits: unsigned(counts.commits),
+            events: unsigned(counts.events),
+            bytes: unsigned(counts.bytes),
+            streams: unsigned(counts.streams),
+            snapshots: unsigned(counts.snapshots),
+            dead_letters: unsigned(counts.dead_letters),
+        }
+    }
+}
+
+/// How long the phases of a build took, in milliseconds; of the last run, if it was resumed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Timings {
+    /// Reading, folding and writing.
+    pub build_ms: i64,
+    /// Building indexes.
+    pub index_ms: i64,
+    /// Comparing with the event store.
+    pub check_ms: i64,
+}
+
+/// Why a build failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Failure {
+    /// Stable short name: [`crate::Error::code`].
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
+/// A finished partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Checkpoint {
+    #[serde(rename = "_id")]
+    pub(crate) id: String,
+    pub(crate) format: i32,
+    pub(crate) build: String,
+    pub(crate) partition: u32,
+    pub(crate) token: i64,
+    pub(crate) counts: Counts,
+    pub(crate) digest: String,
+}
+
+impl Checkpoint {
+    /// Digest of the partition's snapshots; `None` if it can't be read.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.digest.parse().ok()
+    }
+}

@@ -1,0 +1,44 @@
+//! What the server says of itself, and its time.
+
+use bson::{Timestamp, doc};
+use mongodb::Database;
+
+use crate::error::{Error, Result};
+use crate::plan::{ServerFacts, Topology};
+use crate::store::Store;
+use crate::store::client::call;
+
+/// Asks for version and topology.
+pub(super) async fn facts(db: &Database) -> Result<ServerFacts> {
+    let admin = db.client().database("admin");
+    let (hello, build) = call("connecting", async move {
+        let hello = admin.run_command(doc! { "hello": 1 }).await;
+        // Servers before 4.4.2 don't know `hello`; they are refused below, by their version.
+        let hello = match hello {
+            Ok(reply) => reply,
+            Err(_) => admin.run_command(doc! { "isMaster": 1 }).await?,
+        };
+        let build = admin.run_command(doc! { "buildInfo": 1 }).await?;
+        Ok((hello, build))
+    })
+    .await?;
+    let topology = match (hello.get_str("msg"), hello.get_str("setName")) {
+        (Ok("isdbgrid"), _) => Topology::Mongos,
+        (_, Ok(_)) => Topology::ReplicaSet,
+        _ => Topology::Standalone,
+    };
+    let version = build.get_str("version").unwrap_or("unknown").to_owned();
+    Ok(ServerFacts { version, topology })
+}
+
+impl Store {
+    /// The time of the newest operation a majority may wait for; `None` on a standalone server.
+    pub(crate) async fn operation_time(&self) -> Result<Option<Timestamp>> {
+        let reply = self.command("asking for the operation time", doc! { "ping": 1 }).await?;
+        match (self.facts.topology, reply.get_timestamp("operationTime")) {
+            (Topology::Standalone, _) => Ok(None),
+            (_, Ok(time)) => Ok(Some(time)),
+            (_, Err(_)) => Err(Error::Unsupported("the server tells no operation time".into())),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The staging collections of a build: made, filled, cleared, indexed, renamed, dropped.
+
+use bson::{Document, RawDocumentBuf, doc};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use mongodb::Collection;
+use mongodb::options::RunCursorCommandOptions;
+use statefold_projections::{IndexDefinition, Spec};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::pipeline::ports::{PartitionRecord, Staging};
+use crate::plan::{Partition, StreamRange, staging_name, staging_token};
+use crate::store::BuildStore;
+use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
+use crate::store::dead_letters;
+use crate::store::error::{classify, code};
+
+const NAMESPACE_EXISTS: i32 = 48;
+const NAMESPACE_NOT_FOUND: i32 = 26;
+const IDS_PER_BATCH: u32 = 10_000;
+
+impl BuildStore {
+    /// Makes the staging collections.
+    pub(crate) async fn create_staging(&self) -> Result<()> {
+        for target in &self.record.targets {
+            let (db, name) = (self.store.db.clone(), target.staging.clone());
+            let create = async move {
+                match db.create_collection(name).await {
+                    Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => Ok(()),
+                    other => other,
+                }
+            };
+            call("creating a staging collection", create).await?;
+        }
+        Ok(())
+    }
+
+    /// Names the staging collections after our token, before they are made.
+    pub(crate) fn name_staging(&mut self) {
+        let token = self.record.token;
+        for target in &mut self.record.targets {
+            target.staging = staging_name(&target.collection, token);
+        }
+    }
+
+    /// Gives the build up: its staging collections and records go, its own record says so.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it is published already.
+    pub(crate) async fn abort(&mut self) -> Result<Vec<String>> {
+        // The state first: from then on nobody resumes what is about to go.
+        self.advance(BuildState::Aborted, |_| {}).await?;
+        let dropped = self.drop_staging().await?;
+        self.forget_all().await?;
+        Ok(dropped)
+    }
+
+    /// Brings the staging collections of an adopted build under the name of our token, whichever
+    /// token they carry now, and drops what a process with an older token made anew.
+    ///
+    /// # Errors
+    /// [`Error::State`] if one of them is gone.
+    pub(crate) async fn adopt_staging(&mut self) -> Result<()> {
+        let names = self.store.collection_names().await?;
+        for at in 0..self.record.targets.len() {
+            let Some(target) = self.record.targets.get(at).cloned() else { continue };
+            let ours = staging_name(&target.collection, self.record.token);
+            let mut found: Vec<(i64, &String)> = names
+                .iter()
+                .filter_map(|name| Some((staging_token(&target.collection, name)?, name)))
+                .filter(|(token, _)| *token <= self.record.token)
+                .collect();
+            // The one the record names is the build's; a higher token is a take-over cut short.
+            found.sort_unstable();
+            match found.pop() {
+                Some((_, name)) if *name == ours => {}
+                Some((_, name)) => self.rename(name, &ours).await?,
+                // Cut short while it was published: no pointer names it yet, so it goes back.
+                None if names.contains(&target.collection) => self.rename(&target.collection, &ours).await?,
+                None => {
+                    return Err(Error::State {
+                        build: self.record.id.clone(),
+                        expected: format!("its staging collection {}", target.staging),
+                        actual: "without it".to_owned(),
+                    });
+                }
+            }
+            for (_, stale) in found {
+                tracing::warn!(collection = %stale, "dropping a staging collection of an older token");
+                self.drop_collection(stale).await?;
+            }
+            if let Some(target) = self.record.targets.get_mut(at) {
+                target.staging = ours;
+            }
+        }
+        Ok(())
+    }
+
+    /// Renames a collection of this database; the new name must be free.
+    pub(super) async fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let admin = self.store.db.client().database("admin");
+        let database = self.store.database();
+        let command = doc! {
+            "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"),
+            "maxTimeMS": 30_000, "writeConcern": { "w": "majority" },
+        };
+        let doing = format!("renaming {from} to {to}");
+        call(&doing, async move { admin.run_command(command).await }).await?;
+        Ok(())
+    }
+
+    async fn drop_collection(&self, name: &str) -> Result<()> {
+        let collection = self.store.collection(name);
+        call("dropping a staging collection", async move { collection.drop().await }).await
+    }
+
+    /// Drops all staging collections of this build, whatever their token. Returns their names.
+    pub(crate) async fn drop_staging(&self) -> Result<Vec<String>> {
+        let names = self.store.collection_names().await?;
+        let is_staging = |name: &&String| {
+            self.record.targets.iter().any(|target| staging_token(&target.collection, name).is_some())
+        };
+        let dropped: Vec<String> = names.into_iter().filter(|name| is_staging(&name)).collect();
+        for name in &dropped {
+            self.drop_collection(name).await?;
+        }
+        Ok(dropped)
+    }
+
+    /// Builds the indexes of every target that aren't there yet.
+    pub(crate) async fn create_indexes(&self, spec: &Spec) -> Result<()> {
+        for (target, definition) in self.record.targets.iter().zip(spec.targets()) {
+            if definition.indexes().is_empty() {
+                continue;
+            }
+            let mut command = doc! {
+                "createIndexes": &target.staging,
+                "indexes": definition.indexes().iter().map(index_document).collect::<Vec<_>>(),
+                "writeConcern": { "w": "majority" },
+            };
+            if self.record.t0.is_some() {
+                // The default waits for every member, also one that is down.
+                command.insert("commitQuorum", "majority");
+            }
+            let db = self.store.db.clone();
+            let create = async move { db.run_command(command).await };
+            call_within(LONG_CALL_SECONDS, "building indexes", create).await?;
+        }
+        Ok(())
+    }
+
+    fn staging(&self, target: usize) -> Result<&str> {
+        let found = self.record.targets.get(target).map(|target| target.staging.as_str());
+        found.ok_or_else(|| Error::Bug(format!("{} has no target {target}", self.record.id)))
+    }
+
+    /// Ids of the snapshots whose streams are in a range: names of streams are a prefix and the id.
+    fn id_filter(&self, range: &StreamRange) -> Document {
+        let id = |name: &str| name.strip_prefix(&self.prefix).unwrap_or_default().to_owned();
+        let mut bounds = doc! { "$gte": id(&range.first) };
+        if let Some(end) = range.end.as_deref().filter(|end| end.starts_with(&self.prefix)) {
+            bounds.insert("$lt", id(end));
+        }
+        doc! { "_id": bounds }
+    }
+}
+
+fn index_document(index: &IndexDefinition) -> Document {
+    let keys: Document =
+        index.keys().iter().map(|(field, direction)| (field.clone(), direction.as_i32().into())).collect();
+    let mut document = doc! { "key": keys, "name": index.name() };
+    if index.is_unique() {
+        document.insert("unique", true);
+    }
+    document
+}
+
+impl Staging for BuildStore {
+    fn insert(&self, target: usize, documents: Vec<RawDocumentBuf>) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let name = self.staging(target)?.to_owned();
+            let collection: Collection<RawDocumentBuf> = self.store.db.collection(&name);
+            call("writing snapshots", async move {
+                collection.insert_many(documents).ordered(false).await.map(|_| ())
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
+        async move {
+            self.forget(partition.number).await?;
+            for target in &self.record.targets {
+                let collection = self.store.collection(&target.staging);
+                let filter = self.id_filter(&partition.range);
+                let delete = async move { collection.delete_many(filter).await };
+                call_within(LONG_CALL_SECONDS, "clearing a partition", delete).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn finish<'a>(
+        &'a self,
+        partition: &'a Partition,
+        record: &'a PartitionRecord,
+    ) -> BoxFuture<'a, Result<()>> {
+        async move {
+            self.write_heads(partition.number, &record.heads).await?;
+            dead_letters::write(self, partition.number, &record.dead_letters).await?;
+            self.write_checkpoint(partition.number, record).await
+        }
+        .boxed()
+    }
+
+    fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>> {
+        self.read_heads(partition.number).boxed()
+    }
+
+    fn ids(&self, target: usize, partition: &Partition) -> BoxStream<'static, Result<Vec<String>>> {
+        let doing = "reading the snapshots' ids";
+        let name = self.staging(target).unwrap_or_default().to_owned();
+        let command = doc! {
+            "find": name, "filter": self.id_filter(&partition.range), "projection": { "_id": 1 },
+            "hint": { "_id": 1 }, "batchSize": i64::from(IDS_PER_BATCH),
+        };
+        let options = RunCursorCommandOptions::builder().batch_size(IDS_PER_BATCH).build();
+        let db = self.store.db.clone();
+        let opened = async move {
+            let open = async move { db.run_cursor_command(command).with_options(options).await };
+            let cursor = call(doing, open).await?;
+            let ids = cursor.map_err(move |error| classify(doing, error)).try_chunks(IDS_PER_BATCH as usize);
+            Ok::<_, Error>(ids.map(|chunk| match chunk {
+                Ok(documents) => Ok(
+                    documents.iter().filter_map(|one| one.get_str("_id").ok().map(str::to_owned)).collect(),
+                ),
+                Err(error) => Err(error.1),
+            }))
+        };
+        futures::stream::once(opened).try_flatten().boxed()
+    }
+}
+
+/// Whether the server said that the collection isn't there.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Server { code: Some(NAMESPACE_NOT_FOUND), .. })
+}
