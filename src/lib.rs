@@ -29,11 +29,15 @@
 //! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
 
 mod abort;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 mod dead_letters;
 pub mod error;
 pub mod fixture;
 pub mod fold;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod lifecycle;
 mod lock;
 pub mod observe;

@@ -1,0 +1,37 @@
+//! `statefold abort`
+
+use statefold_projections::Registry;
+
+use super::args::AbortArgs;
+use super::exit::Failed;
+use super::output::Output;
+use super::settings::{Command, Raw, settings};
+use crate::abort::{Aborted, abort};
+
+pub(super) async fn run(args: AbortArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    let mut verb = vec!["abort".to_owned()];
+    verb.extend(args.projections.iter().cloned());
+    let verb = verb.join(" ");
+    let command = Command::new(&verb, &args.connection);
+    let failed = |error| Failed::new(error, &command);
+    let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
+    let really = args.connection.yes;
+    let builds = abort(&settings, registry, &args.projections, really).await.map_err(failed)?;
+    output.result(&builds, |builds| text(builds, really));
+    if !really && !builds.is_empty() {
+        output.note(&format!("Nothing was changed. To do it: {}", command.with(&format!("{verb} --yes"))));
+    }
+    Ok(0)
+}
+
+fn text(builds: &Vec<Aborted>, really: bool) -> String {
+    if builds.is_empty() {
+        return "Nothing to do: there is no unfinished build.".into();
+    }
+    let done = if really { "ended" } else { "would be ended" };
+    let line = |one: &Aborted| {
+        let staging = if one.staging.is_empty() { "nothing".into() } else { one.staging.join(", ") };
+        format!("{} ({}) {done}; dropped: {staging}", one.build, one.state)
+    };
+    builds.iter().map(line).collect::<Vec<_>>().join("\n")
+}

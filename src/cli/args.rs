@@ -1,0 +1,225 @@
+//! The flags, as clap sees them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Rebuilds the snapshots of event-sourced systems on MongoDB.
+#[derive(Debug, Parser)]
+#[command(name = "statefold", version, max_term_width = 100, arg_required_else_help = true)]
+pub(super) struct Cli {
+    /// What to print: words, or JSON for machines
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(super) output: Format,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "STATEFOLD_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
+    /// Which log lines to show: error, warn, info, debug, trace, or a filter like `statefold=debug`
+    #[arg(long, global = true, value_name = "LEVEL", env = "STATEFOLD_LOG")]
+    pub(super) log: Option<String>,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show active generations, unfinished builds and the lock
+    Status(StatusArgs),
+    /// Show what a rebuild would do and how long it would take; changes nothing
+    Plan(PlanArgs),
+    /// Build projections from the event store into their next generation
+    ///
+    /// Without --yes this prints the plan and changes nothing. The active generation stays readable
+    /// and untouched until the new one is complete and agrees with the event store; then the pointer
+    /// moves. An unfinished build is resumed.
+    Rebuild(RebuildArgs),
+    /// End unfinished builds: drop their staging collections and records
+    Abort(AbortArgs),
+    /// Show the streams that could not be folded
+    Errors(ErrorsArgs),
+    /// Show or release the lock of the version document
+    Lock(LockArgs),
+    /// Make a large, realistic Squidex event store to try things on
+    Fixture(FixtureArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// Where the database is. Flags come before the environment, that before the file.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Connection {
+    /// Connection string, as mongodb://host/?replicaSet=rs0 or mongodb+srv://…
+    #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
+    pub(super) uri: Option<String>,
+    /// Name of the database
+    #[arg(long, env = "STATEFOLD_DATABASE")]
+    pub(super) database: Option<String>,
+    /// Settings file [default: statefold.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "STATEFOLD_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Do it, don't ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
+/// What may be tuned.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Tuning")]
+pub(super) struct TuningArgs {
+    /// Threads that fold [default: the machine's cores]
+    #[arg(long, value_name = "N", env = "STATEFOLD_THREADS")]
+    pub(super) threads: Option<usize>,
+    /// Partitions read at the same time [default: the threads, at least 2]
+    #[arg(long, value_name = "N", env = "STATEFOLD_READERS")]
+    pub(super) readers: Option<usize>,
+    /// Number of partitions [default: by the number of commits]
+    #[arg(long, value_name = "N", env = "STATEFOLD_PARTITIONS")]
+    pub(super) partitions: Option<u32>,
+    /// Commits of a batch from the server [default: 1000]
+    #[arg(long, value_name = "N", env = "STATEFOLD_BATCH_COMMITS")]
+    pub(super) batch_commits: Option<u32>,
+    /// Documents of an insert batch [default: 1000]
+    #[arg(long, value_name = "N", env = "STATEFOLD_BATCH_DOCS")]
+    pub(super) batch_docs: Option<usize>,
+    /// Bytes of an insert batch, as `4MiB` [default: 4MiB]
+    #[arg(long, value_name = "SIZE", env = "STATEFOLD_BATCH_BYTES")]
+    pub(super) batch_bytes: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Exit with 4 if a projection is behind
+    #[arg(long)]
+    pub(super) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// Projections, by name without case [default: all]
+    pub(super) projections: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    #[command(flatten)]
+    pub(super) tuning: TuningArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RebuildArgs {
+    /// Projections, by name without case [default: all]
+    pub(super) projections: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Begin anew instead of resuming an unfinished build
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
+    #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
+    pub(super) max_errors: Option<String>,
+    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
+    #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
+    pub(super) listen: Option<String>,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) interval: u64,
+    #[command(flatten)]
+    pub(super) tuning: TuningArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AbortArgs {
+    /// Projections, by name without case [default: all]
+    pub(super) projections: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ErrorsArgs {
+    #[command(subcommand)]
+    pub(super) verb: ErrorsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ErrorsVerb {
+    /// List them: of the newest build of a projection, or of all builds
+    List {
+        /// Projection, by name without case
+        projection: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+        /// Show at most so many, 0 for all
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..))]
+        limit: i64,
+    },
+    /// Show those of one stream, with the event they are about
+    Show {
+        /// Name of the stream
+        stream: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LockArgs {
+    #[command(subcommand)]
+    pub(super) verb: LockVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LockVerb {
+    /// Show who holds the lock
+    Show {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Open the lock that somebody else left behind
+    ///
+    /// Only for a holder that is certainly dead: another server may be migrating behind this lock.
+    Release {
+        #[command(flatten)]
+        connection: Connection,
+        /// Say that the holder is dead
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FixtureArgs {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Commits to write
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    pub(super) commits: u64,
+    /// Streams to open [default: one for every five commits]
+    #[arg(long, value_name = "N")]
+    pub(super) streams: Option<u64>,
+    /// Where ids, names and chances come from: the same seed gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Add to a fixture that is there already
+    #[arg(long, conflicts_with = "seed")]
+    pub(super) append: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}

@@ -1,0 +1,55 @@
+//! `statefold errors list|show`
+
+use serde_json::json;
+use statefold_projections::Registry;
+
+use super::args::{ErrorsArgs, ErrorsVerb};
+use super::exit::Failed;
+use super::output::Output;
+use super::settings::{Command, Raw, settings};
+use super::table::table;
+use crate::dead_letters::{DeadLetterRow, dead_letter, dead_letters};
+
+pub(super) async fn run(args: ErrorsArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    match args.verb {
+        ErrorsVerb::List { projection, connection, limit } => {
+            let command = Command::new("errors list", &connection);
+            let failed = |error| Failed::new(error, &command);
+            let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
+            let letters =
+                dead_letters(&settings, registry, projection.as_deref(), limit).await.map_err(failed)?;
+            let rows: Vec<DeadLetterRow> = letters.iter().map(DeadLetterRow::from).collect();
+            output.result(&rows, |rows| list(rows, &command));
+        }
+        ErrorsVerb::Show { stream, connection } => {
+            let command = Command::new("errors show", &connection);
+            let failed = |error| Failed::new(error, &command);
+            let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
+            let details = dead_letter(&settings, registry, &stream).await.map_err(failed)?;
+            let all: Vec<_> = details
+                .iter()
+                .map(|one| json!({ "dead_letter": DeadLetterRow::from(&one.letter), "commit": one.commit }))
+                .collect();
+            output.result(&all, |all| {
+                if all.is_empty() {
+                    return format!("{stream} is no dead letter of any build.");
+                }
+                let text = |one| serde_json::to_string_pretty(one).unwrap_or_default();
+                all.iter().map(text).collect::<Vec<_>>().join("\n")
+            });
+        }
+    }
+    Ok(0)
+}
+
+fn list(rows: &Vec<DeadLetterRow>, command: &Command) -> String {
+    if rows.is_empty() {
+        return "There are no dead letters.".into();
+    }
+    let header = ["build", "stream", "event", "type", "reason", "message"];
+    let cells = rows.iter().map(|one| {
+        let (build, stream, offset) = (one.build.clone(), one.stream.clone(), one.offset.to_string());
+        [build, stream, offset, one.event_type.clone(), one.reason.clone(), one.message.clone()]
+    });
+    format!("{}\nOne with its event: {}", table(header, cells), command.with("errors show STREAM"))
+}

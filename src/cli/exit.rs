@@ -1,0 +1,100 @@
+//! From an error to its exit code and to the line that says what to do.
+
+use crate::cli::settings::Command;
+use crate::error::Error;
+
+/// A verb that failed, with what was typed.
+pub(super) struct Failed {
+    error: Error,
+    command: Command,
+}
+
+impl Failed {
+    pub(super) fn new(error: Error, command: &Command) -> Self {
+        Self { error, command: command.clone() }
+    }
+
+    pub(super) fn error(&self) -> &Error {
+        &self.error
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match &self.error {
+            Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
+            Error::LockHeld { .. } => 3,
+            Error::Mismatch(_) => 5,
+            Error::DeadLetters { .. } => 6,
+            Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => 7,
+            Error::Newer { .. } => 8,
+            Error::Interrupted => 130,
+            _ => 1,
+        }
+    }
+
+    /// The error in full, in several lines where there is a list.
+    pub(super) fn message(&self) -> String {
+        let mut message = self.error.with_sources();
+        if let Error::DeadLetters { dead_letters, examples, .. } = &self.error {
+            for example in examples {
+                message.push_str(&format!("\n  {example}"));
+            }
+            let more = dead_letters.saturating_sub(examples.len() as u64);
+            if more > 0 {
+                message.push_str(&format!("\n  and {more} more"));
+            }
+        }
+        message
+    }
+
+    /// What to do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        let with = |verb: &str| self.command.with(verb);
+        let again = || self.command.again();
+        Some(match &self.error {
+            Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
+            Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } => return None,
+            Error::LockHeld { .. } => format!(
+                "A server that starts or migrates holds this lock for a while: try again later. If its process is \
+                 certainly dead, release the lock: {}",
+                with("lock release --force")
+            ),
+            Error::Mismatch(_) => {
+                format!("Nothing was published, what is built so far is kept. Run again: {}", again())
+            }
+            Error::DeadLetters { dead_letters, .. } => format!(
+                "The finished build is kept. To publish it without these streams: {}\nTo see them: {}\nTo drop it: {}",
+                self.command.again_with(&format!("--max-errors {dead_letters}")),
+                with("errors list"),
+                with("abort --yes"),
+            ),
+            Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => {
+                if self.command.is_work() {
+                    format!("Nothing was published, what is built so far is kept. When the server is back: {}", again())
+                } else {
+                    "Is it running, and is --uri (or MONGODB_URI) right?".into()
+                }
+            }
+            Error::Server { .. } | Error::State { .. } => "See --log debug for more.".into(),
+            Error::Permission { .. } => {
+                "Check user, password and authSource of the URI; the user needs the role readWrite on the database \
+                 (renaming staging collections included)."
+                    .into()
+            }
+            Error::DiskFull { .. } => format!(
+                "Nothing was published, what is built so far is kept. Make room, then run again: {}\nOr give the \
+                 space back: {}",
+                again(),
+                with("abort --yes"),
+            ),
+            Error::Fenced { .. } => format!("See who: {}", with("lock show")),
+            Error::Newer { .. } => "Use the newer statefold; this one changes nothing here.".into(),
+            Error::Interrupted => {
+                if self.command.is_work() {
+                    format!("Nothing was published. To go on: {}", again())
+                } else {
+                    return None;
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! `statefold fixture`
+
+use std::time::Instant;
+
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::args::FixtureArgs;
+use super::exit::Failed;
+use super::output::Output;
+use super::progress;
+use super::settings::{Command, Raw, settings};
+use super::signals;
+use super::table::{number, seconds};
+use crate::store::{FixtureRequest, write_fixture};
+
+pub(super) async fn run(args: FixtureArgs, output: &Output) -> Result<u8, Failed> {
+    let command = Command::new("fixture", &args.connection);
+    let failed = |error| Failed::new(error, &command);
+    let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
+    let request =
+        FixtureRequest { commits: args.commits, streams: args.streams, seed: args.seed, append: args.append };
+    let cancel = CancellationToken::new();
+    signals::cancel_on_signal(cancel.clone());
+    let (written, counter) = watch::channel(0);
+    let shown = progress::show_count(counter, args.commits, "commits");
+    let began = Instant::now();
+    let result = write_fixture(&settings, request, written, cancel).await;
+    drop(shown);
+    let report = result.map_err(failed)?;
+    let took = began.elapsed().as_secs_f64();
+    let json = json!({
+        "database": settings.database(), "commits": report.commits, "commits_total": report.commits_total,
+        "seed": report.seed, "seconds": took,
+    });
+    output.result(&json, |_| {
+        format!(
+            "{} has {} commits now, {} of them written in {} (seed {})",
+            settings.database(),
+            number(report.commits_total),
+            number(report.commits),
+            seconds(took),
+            report.seed
+        )
+    });
+    Ok(0)
+}

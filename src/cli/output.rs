@@ -1,0 +1,68 @@
+//! Standard output and standard error: results go to the first, all else to the second.
+
+use std::io::{ErrorKind, Write};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::Format;
+use super::exit::Failed;
+
+/// Where a verb prints.
+pub(super) struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Prints a result as JSON, or what `text` makes of it.
+    pub(super) fn result<T: Serialize>(&self, result: &T, text: impl FnOnce(&T) -> String) {
+        if self.is_json() {
+            let json = serde_json::to_string_pretty(result);
+            self.text(&json.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")));
+        } else {
+            self.text(&text(result));
+        }
+    }
+
+    /// Prints a result that is text in any format.
+    pub(super) fn text(&self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        let text = text.trim_end();
+        if let Err(error) = writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+            && error.kind() == ErrorKind::BrokenPipe
+        {
+            // The reader has seen enough, as `head` does.
+            std::process::exit(0);
+        }
+    }
+
+    /// Says something that isn't the result.
+    pub(super) fn note(&self, text: &str) {
+        super::progress::around_bars(|| {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        });
+    }
+
+    /// Says why a verb failed and what to do.
+    pub(super) fn failed(&self, failed: &Failed) {
+        let (message, hint) = (failed.message(), failed.hint());
+        if self.is_json() {
+            let error = json!({ "error": {
+                "code": failed.error().code(), "message": &message, "hint": &hint, "exit_code": failed.exit_code(),
+            } });
+            self.text(&error.to_string());
+        }
+        self.note(&format!("error: {message}"));
+        if let Some(hint) = hint {
+            self.note(&hint);
+        }
+    }
+}

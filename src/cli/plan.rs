@@ -1,0 +1,85 @@
+//! `statefold plan`, and what `rebuild` shows without `--yes`.
+
+use bytesize::ByteSize;
+use statefold_projections::Registry;
+
+use super::args::PlanArgs;
+use super::exit::Failed;
+use super::output::Output;
+use super::settings::{Command, Raw, settings};
+use super::table::{number, or_dash, seconds, table};
+use crate::config::Settings;
+use crate::preview::{PlanReport, preview};
+
+pub(super) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    let command = Command::new("plan", &args.connection);
+    let raw = Raw { tuning: Some(&args.tuning), ..Raw::default() };
+    let (settings, _) = settings(&args.connection, &raw).map_err(|error| Failed::new(error, &command))?;
+    show(&settings, registry, &args.projections, output, &command).await
+}
+
+/// Prints the plan.
+pub(super) async fn show(
+    settings: &Settings,
+    registry: &Registry,
+    projections: &[String],
+    output: &Output,
+    command: &Command,
+) -> Result<u8, Failed> {
+    let report = preview(settings, registry, projections).await.map_err(|error| Failed::new(error, command))?;
+    output.result(&report, text);
+    Ok(0)
+}
+
+/// Says that there is nothing to do, and where there might be.
+pub(super) fn no_event_store(database: &str, others: &[String]) -> String {
+    let others = match others {
+        [] => "no other database has one either, as far as this user can see".to_owned(),
+        names => format!("these have one: {}", names.join(", ")),
+    };
+    format!("Nothing to do: the database {database} has no event store; {others}.")
+}
+
+fn text(report: &PlanReport) -> String {
+    if !report.has_event_store {
+        return no_event_store(&report.database, &report.databases_with_events);
+    }
+    let header = ["projection", "version", "generation", "active", "commits", "partitions", "snapshots", "size", "time"];
+    let rows = report.projections.iter().map(|one| {
+        let estimate = one.estimate.as_ref();
+        [
+            one.projection.clone(),
+            one.projection_version.to_string(),
+            one.collections.join(" "),
+            or_dash(one.active_generation),
+            number(one.commits),
+            one.partitions.to_string(),
+            or_dash(estimate.map(|estimate| format!("~{}", number(estimate.snapshots)))),
+            or_dash(estimate.map(|estimate| format!("~{}", ByteSize(estimate.snapshot_bytes)))),
+            or_dash(estimate.map(|estimate| format!("~{}", seconds(estimate.seconds)))),
+        ]
+    });
+    let mut text = format!("{} on MongoDB {}\n", report.database, report.server_version);
+    text.push_str(&table(header, rows));
+    for one in &report.projections {
+        text.push_str(&format!("\n{}: {}", one.projection, one.strategy));
+        if !one.indexes.is_empty() {
+            text.push_str(&format!("; then the indexes {}", one.indexes.join(", ")));
+        }
+        if let Some(open) = &one.resumable {
+            let what = if open.same_definition { "would be resumed" } else { "would be given up: its definition changed" };
+            text.push_str(&format!(
+                "\n{}: the unfinished build {} ({}, {} of {} partitions done) {what}",
+                one.projection, open.build, open.state, open.partitions_done, open.partitions
+            ));
+        }
+    }
+    text.push_str("\nTimes are from a sample read just now; index builds come on top.");
+    if let Some(weakness) = &report.weakness {
+        text.push_str(&format!("\nnote: {weakness}"));
+    }
+    if let Some(holder) = &report.lock_held {
+        text.push_str(&format!("\nnote: the lock is held {holder}; a rebuild would not begin"));
+    }
+    text
+}

@@ -1,0 +1,202 @@
+//! Flags, environment and file become validated settings; what was typed can be said again.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+
+use crate::cli::args::{Connection, TuningArgs};
+use crate::config::{FileSettings, Settings, Tuning, read_file};
+use crate::error::{Error, Result};
+use crate::lifecycle::ErrorLimit;
+
+/// Settings file that is read if it exists.
+const DEFAULT_FILE: &str = "statefold.toml";
+
+/// What was typed, to say it again in a hint.
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    verb: String,
+    connection: String,
+}
+
+impl Command {
+    /// A verb with its arguments, and where it was sent. A URI with credentials is not repeated.
+    pub(super) fn new(verb: impl Into<String>, connection: &Connection) -> Self {
+        let mut text = String::new();
+        match connection.uri.as_deref() {
+            Some(uri) if std::env::var("MONGODB_URI").as_deref() == Ok(uri) => {}
+            Some(uri) if uri.contains('@') => text.push_str(" --uri \"$MONGODB_URI\""),
+            Some(uri) => text.push_str(&format!(" --uri '{uri}'")),
+            None => {}
+        }
+        if let Some(database) = connection.database.as_deref()
+            && std::env::var("STATEFOLD_DATABASE").as_deref() != Ok(database)
+        {
+            text.push_str(&format!(" --database {database}"));
+        }
+        Self { verb: verb.into(), connection: text }
+    }
+
+    /// Another verb on the same database.
+    pub(super) fn with(&self, verb: &str) -> String {
+        format!("statefold {verb}{}", self.connection)
+    }
+
+    /// The same command.
+    pub(super) fn again(&self) -> String {
+        self.again_with("")
+    }
+
+    /// The same command with further flags.
+    pub(super) fn again_with(&self, flags: &str) -> String {
+        let yes = if self.is_work() { " --yes" } else { "" };
+        let space = if flags.is_empty() { "" } else { " " };
+        format!("statefold {}{space}{flags}{yes}{}", self.verb, self.connection)
+    }
+
+    /// Whether it builds something.
+    pub(super) fn is_work(&self) -> bool {
+        self.verb.starts_with("rebuild")
+    }
+}
+
+/// Everything a verb may be told, before it is validated.
+#[derive(Debug, Default)]
+pub(super) struct Raw<'a> {
+    pub(super) tuning: Option<&'a TuningArgs>,
+    pub(super) max_errors: Option<&'a str>,
+}
+
+fn file_of(connection: &Connection) -> Result<FileSettings> {
+    match &connection.config {
+        Some(path) => read_file(path),
+        None if Path::new(DEFAULT_FILE).exists() => read_file(Path::new(DEFAULT_FILE)),
+        None => Ok(FileSettings::default()),
+    }
+}
+
+/// The settings, and the address to listen on that the file names.
+///
+/// # Errors
+/// [`Error::Config`] with all problems together.
+pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settings, Option<String>)> {
+    let file = file_of(connection)?;
+    let mut problems = Vec::new();
+    let uri = connection.uri.clone().or(file.uri);
+    let database = connection.database.clone().or(file.database);
+    if uri.is_none() {
+        problems.push("no server: give --uri, MONGODB_URI, or `uri` in statefold.toml".to_owned());
+    }
+    if database.is_none() {
+        problems.push("no database: give --database, STATEFOLD_DATABASE, or `database` in statefold.toml".to_owned());
+    }
+    let flags = raw.tuning.cloned().unwrap_or_default();
+    let standard = Tuning::default();
+    let threads = flags.threads.or(file.threads).unwrap_or(standard.threads);
+    let batch_bytes = flags.batch_bytes.or(file.batch_bytes);
+    let max_errors = raw.max_errors.map(str::to_owned).or(file.max_errors);
+    let tuning = Tuning {
+        threads,
+        readers: flags.readers.or(file.readers).unwrap_or_else(|| threads.max(2)),
+        partitions: flags.partitions.or(file.partitions),
+        batch_commits: flags.batch_commits.or(file.batch_commits).unwrap_or(standard.batch_commits),
+        batch_docs: flags.batch_docs.or(file.batch_docs).unwrap_or(standard.batch_docs),
+        batch_bytes: parsed("batch_bytes", batch_bytes, bytes, &mut problems).unwrap_or(standard.batch_bytes),
+        max_errors: parsed("max_errors", max_errors, ErrorLimit::from_str, &mut problems).unwrap_or_default(),
+        ..standard
+    };
+    // The names stand in for what is missing, so that everything else is checked too.
+    let settings = Settings::new(
+        uri.unwrap_or_else(|| "mongodb://missing".into()),
+        database.unwrap_or_else(|| "missing".into()),
+    );
+    let settings = collect(settings, &mut problems);
+    let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_tuning(tuning));
+    let tuned = collect(checked, &mut problems);
+    match (settings, tuned) {
+        (Some(settings), Some(_)) if problems.is_empty() => Ok((settings.with_tuning(tuning)?, file.listen)),
+        _ => Err(Error::Config(problems)),
+    }
+}
+
+fn collect<T>(result: Result<T>, problems: &mut Vec<String>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(Error::Config(more)) => {
+            problems.extend(more);
+            None
+        }
+        Err(other) => {
+            problems.push(other.to_string());
+            None
+        }
+    }
+}
+
+fn parsed<T>(
+    name: &str,
+    text: Option<String>,
+    parse: impl Fn(&str) -> std::result::Result<T, String>,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    match parse(text.as_deref()?) {
+        Ok(value) => Some(value),
+        Err(problem) => {
+            problems.push(format!("{name}: {problem}"));
+            None
+        }
+    }
+}
+
+fn bytes(text: &str) -> std::result::Result<usize, String> {
+    let size: ByteSize = text.parse().map_err(|error| format!("`{text}` is not a size like 4MiB ({error})"))?;
+    usize::try_from(size.as_u64()).map_err(|_| format!("`{text}` is too large"))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn connection(uri: Option<&str>, database: Option<&str>, file: &str) -> (Connection, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        std::fs::write(&path, file).unwrap();
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        (Connection { uri: own(uri), database: own(database), config: Some(path), yes: false }, folder)
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let (connection, _folder) = connection(Some("mongodb://flag"), None, "uri = \"mongodb://file\"\ndatabase = \"file\"\nthreads = 3\nlisten = \"127.0.0.1:1\"\n");
+        let flags = TuningArgs { threads: Some(5), ..TuningArgs::default() };
+        let raw = Raw { tuning: Some(&flags), max_errors: Some("1%") };
+        let (settings, listen) = settings(&connection, &raw).unwrap();
+        assert_eq!((settings.uri(), settings.database()), ("mongodb://flag", "file"));
+        assert_eq!((settings.tuning().threads, settings.tuning().readers), (5, 5));
+        assert_eq!(settings.tuning().max_errors, ErrorLimit::Percent(1.0));
+        assert_eq!(listen.as_deref(), Some("127.0.0.1:1"));
+    }
+
+    #[test]
+    fn all_problems_are_said_at_once() {
+        let (connection, _folder) = connection(None, Some("a/b"), "batch_bytes = \"many\"\nmax_errors = \"x\"\nthreads = 0\n");
+        let Err(Error::Config(problems)) = settings(&connection, &Raw::default()) else { panic!("accepted") };
+        assert_eq!(problems.len(), 5, "{problems:?}");
+    }
+
+    #[test]
+    fn a_hint_repeats_what_was_typed_but_no_password() {
+        let connection = |uri: &str| Connection {
+            uri: Some(uri.into()),
+            database: Some("Squidex".into()),
+            config: None,
+            yes: true,
+        };
+        let command = Command::new("rebuild Assets", &connection("mongodb://host"));
+        assert_eq!(command.again(), "statefold rebuild Assets --yes --uri 'mongodb://host' --database Squidex");
+        let secret = Command::new("rebuild", &connection("mongodb://me:secret@host"));
+        assert!(!secret.again_with("--max-errors 3").contains("secret"));
+    }
+}

@@ -1,0 +1,70 @@
+//! `statefold status`
+
+use statefold_projections::Registry;
+
+use super::args::StatusArgs;
+use super::exit::Failed;
+use super::output::Output;
+use super::settings::{Command, Raw, settings};
+use super::table::{number, or_dash, table};
+use super::{EXIT_PENDING, plan};
+use crate::status::{StatusReport, status};
+
+pub(super) async fn run(args: StatusArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    let command = Command::new("status", &args.connection);
+    let failed = |error| Failed::new(error, &command);
+    let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
+    let mut report = status(&settings, registry).await.map_err(failed)?;
+    for step in &mut report.next_steps {
+        *step = command.with(step.strip_prefix("statefold ").unwrap_or(step));
+    }
+    output.result(&report, text);
+    Ok(if args.check && report.is_behind() { EXIT_PENDING } else { 0 })
+}
+
+fn text(report: &StatusReport) -> String {
+    if !report.has_event_store {
+        return plan::no_event_store(&report.database, &report.databases_with_events);
+    }
+    let header = ["projection", "version", "state", "active", "snapshots", "dead letters", "digest", "previous"];
+    let rows = report.projections.iter().map(|one| {
+        let previous: Vec<String> = one.previous_generations.iter().map(ToString::to_string).collect();
+        [
+            one.projection.clone(),
+            one.projection_version.to_string(),
+            one.state.name().to_owned(),
+            if one.collections.is_empty() { "-".into() } else { one.collections.join(" ") },
+            or_dash(one.snapshots.map(number)),
+            number(one.dead_letters),
+            one.digest.as_deref().map_or_else(|| "-".into(), |digest| digest.chars().take(12).collect()),
+            if previous.is_empty() { "-".into() } else { previous.join(" ") },
+        ]
+    });
+    let mut text = format!("{} on MongoDB {}\n", report.database, report.server_version);
+    text.push_str(&table(header, rows));
+    for one in &report.projections {
+        if let Some(build) = &one.building {
+            text.push_str(&format!(
+                "\n{} is {}: {} of {} partitions done",
+                build.build, build.state, build.partitions_done, build.partitions
+            ));
+            if build.dead_letters > 0 {
+                text.push_str(&format!(", {} dead letters", build.dead_letters));
+            }
+            if let Some(failure) = &build.failure {
+                text.push_str(&format!("; {failure}"));
+            }
+        }
+    }
+    match &report.lock.holder {
+        Some(holder) => text.push_str(&format!("\nThe lock is held {holder}.")),
+        None => text.push_str("\nThe lock is free."),
+    }
+    if !report.next_steps.is_empty() {
+        text.push_str("\nNext:");
+        for step in &report.next_steps {
+            text.push_str(&format!("\n  {step}"));
+        }
+    }
+    text
+}

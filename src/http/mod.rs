@@ -1,0 +1,64 @@
+//! `/metrics`, `/livez` and `/readyz` over HTTP.
+//!
+//! Live at once, ready when the run is done: a probe must not kill a long rebuild.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::observe::{Phase, Progress};
+
+/// Renders the metrics as Prometheus text.
+pub type Render = Box<dyn Fn() -> String + Send + Sync>;
+
+struct Shared {
+    progress: watch::Receiver<Progress>,
+    render: Option<Render>,
+}
+
+/// Serves until the listener fails. Without `render`, `/metrics` answers 404.
+///
+/// # Errors
+/// If the listener can't accept any more.
+pub async fn serve(
+    listener: TcpListener,
+    progress: watch::Receiver<Progress>,
+    render: Option<Render>,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(progress, render)).await
+}
+
+/// The routes, to mount them in a server of one's own.
+pub fn router(progress: watch::Receiver<Progress>, render: Option<Render>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(Shared { progress, render }))
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let progress = shared.progress.borrow().clone();
+    let ready = progress.phase == Phase::Done;
+    let body = Json(json!({
+        "ready": ready, "projection": progress.projection, "phase": progress.phase,
+        "percent": (progress.share() * 100.0).round(), "eta_seconds": progress.eta().map(|eta| eta.as_secs()),
+        "waits_for": (!ready).then(|| progress.line()),
+    }));
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, body).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    match &shared.render {
+        Some(render) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render()).into_response(),
+        None => (StatusCode::NOT_FOUND, "this program records no metrics\n").into_response(),
+    }
+}
