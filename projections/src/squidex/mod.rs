@@ -1,6 +1,43 @@
-//! The squidex registry.
-use crate::Registry;
-/// Tmp.
+//! The projections of Squidex, from the facts of its event store and snapshot format.
+//!
+//! A projection file ([`Assets`], [`AssetFolders`]) holds the rules of one aggregate; `entity` holds
+//! the rules all aggregates share; `payload` and `legacy` are the events as Squidex reads them from
+//! JSON; the other files are its value formats. Nothing in here knows how events are read or where
+//! snapshots go.
+//!
+//! Invariant: an event that Squidex would read is read the same way, and one that it would not is an
+//! error of its stream, never a guess.
+
+mod asset;
+mod asset_folder;
+mod entity;
+mod id;
+mod json;
+mod legacy;
+mod payload;
+mod text;
+mod time;
+mod value;
+
+pub use asset::Assets;
+pub use asset_folder::AssetFolders;
+
+use crate::{Layout, Registry};
+
+/// All projections of Squidex, over the layout of its event store.
+///
+/// ```
+/// let registry = statefold_projections::squidex::registry();
+/// let names: Vec<&str> = registry.projections().iter().map(|one| one.spec().name()).collect();
+/// assert_eq!(names, ["Assets", "AssetFolders"]);
+/// ```
+#[must_use]
 pub fn registry() -> Registry {
-    Registry::default()
+    let mut registry = Registry::new(Layout::default());
+    #[expect(clippy::expect_used, reason = "the specs are constants; the example above registers them")]
+    registry
+        .register(Assets::new())
+        .and_then(|registry| registry.register(AssetFolders::new()))
+        .expect("the specs of Squidex are valid");
+    registry
 }

@@ -1,0 +1,232 @@
+//! Assets: the fold of their events, and the documents of `States_Assets`.
+
+use super::entity::{Entity, heap_bytes, set_text, text_bytes};
+use super::json::{FEW, Set, Text};
+use super::payload::{AssetAnnotated, AssetCreated, AssetEvent, AssetType, AssetUpdated, Base};
+use super::text::eq_ignore_case;
+use super::value::JsonObject;
+use crate::Direction::{Ascending, Descending};
+use crate::{
+    DocumentWriter, Event, FoldError, IndexDefinition, Lookup, Projection, Sink, Spec, StreamFilter,
+    StreamKey, Target,
+};
+
+/// Assets of all apps, into `States_Assets`.
+///
+/// Squidex itself writes generation 2 of that collection, so statefold starts with the third.
+#[derive(Debug)]
+pub struct Assets(Spec);
+
+impl Assets {
+    /// The projection.
+    #[must_use]
+    pub fn new() -> Self {
+        let target = Target::new("States_Assets")
+            .index(IndexDefinition::on([
+                ("mt", Descending),
+                ("id", Ascending),
+                ("_ai", Ascending),
+                ("dl", Ascending),
+                ("pi", Ascending),
+                ("td", Ascending),
+            ]))
+            .index(IndexDefinition::on([("_ai", Ascending), ("sl", Ascending)]))
+            .index(IndexDefinition::on([("_ai", Ascending), ("fh", Ascending)]))
+            .index(IndexDefinition::on([("id", Ascending), ("dl", Ascending)]));
+        // A permanent delete leaves one event in a stream of its own, beside the one it empties.
+        let streams = StreamFilter::prefix("asset-").without_suffix("--deleted");
+        Self(Spec::new("Assets", 1).first_generation(3).streams(streams).target(target))
+    }
+}
+
+impl Default for Assets {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What is known of one asset.
+#[derive(Debug, Default)]
+pub struct Asset {
+    entity: Entity,
+    parent_id: Option<Box<str>>,
+    file_name: Option<Box<str>>,
+    file_hash: Option<Box<str>>,
+    mime_type: Option<Box<str>>,
+    slug: Option<Box<str>>,
+    file_size_bytes: i64,
+    file_version: i64,
+    total_size_bytes: i64,
+    metadata: JsonObject<'static>,
+    tags: Box<[Option<Box<str>>]>,
+    kind: AssetType,
+    is_protected: bool,
+}
+
+impl Projection for Assets {
+    type State = Asset;
+
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+
+    fn apply(&self, asset: &mut Asset, event: &Event<'_>) -> Result<(), FoldError> {
+        let Some((mut base, change)) = AssetEvent::read(event.event_type, &event.payload)? else {
+            return Ok(());
+        };
+        let actor = base.take_actor()?;
+        if asset.entity.is_deleted && !matches!(change, AssetEvent::Created(_)) {
+            return Ok(());
+        }
+        let changed = match change {
+            AssetEvent::Created(created) => asset.create(base, created),
+            AssetEvent::Updated(updated) => asset.update(base, updated),
+            AssetEvent::Annotated(annotated) => asset.annotate(annotated),
+            AssetEvent::Moved(moved) => set_text(&mut asset.parent_id, moved.parent_id.0),
+            AssetEvent::Deleted => {
+                asset.entity.is_deleted = true;
+                true
+            }
+        };
+        if changed {
+            asset.entity.changed(event, actor);
+        }
+        Ok(())
+    }
+
+    fn snapshots(
+        &self,
+        _key: &StreamKey<'_>,
+        asset: &Asset,
+        _others: &dyn Lookup,
+        out: &mut Sink<'_>,
+    ) -> Result<(), FoldError> {
+        let Some(common) = asset.entity.finished()? else { return Ok(()) };
+        out.put(0, |document| {
+            common.begin(document);
+            asset.write(document);
+            common.end(document);
+        })
+    }
+
+    fn state_bytes(&self, asset: &Asset) -> usize {
+        size_of_val(asset) + asset.heap_bytes()
+    }
+}
+
+impl Asset {
+    /// Everything anew, also if there is an asset already.
+    fn create(&mut self, base: Base<'_>, event: AssetCreated<'_>) -> bool {
+        *self = Self {
+            entity: self.entity.created(event.asset_id.0, base.app_id.map(|app| app.0)),
+            parent_id: event.parent_id.0.map(Text::into_boxed),
+            file_name: event.file_name.map(Text::into_boxed),
+            file_hash: event.file_hash.map(Text::into_boxed),
+            mime_type: event.mime_type.map(Text::into_boxed),
+            slug: event.slug.map(Text::into_boxed),
+            file_size_bytes: event.file_size.0,
+            file_version: event.file_version.0,
+            total_size_bytes: event.file_size.0,
+            metadata: event.metadata.unwrap_or_default().into_owned(),
+            tags: owned(event.tags.unwrap_or_default()),
+            kind: event.kind,
+            is_protected: false,
+        };
+        true
+    }
+
+    /// A new file, unless it's the one that is there.
+    fn update(&mut self, base: Base<'_>, event: AssetUpdated<'_>) -> bool {
+        if !set_text(&mut self.file_hash, event.file_hash) {
+            return false;
+        }
+        // Of the file before, not of all files before.
+        self.total_size_bytes = self.file_size_bytes.wrapping_add(event.file_size.0);
+        self.file_size_bytes = event.file_size.0;
+        self.file_version = event.file_version.0;
+        self.kind = event.kind;
+        self.metadata = event.metadata.unwrap_or_default().into_owned();
+        set_text(&mut self.mime_type, event.mime_type);
+        set_text(&mut self.entity.app_id, base.app_id.map(|app| app.0));
+        true
+    }
+
+    /// Each property on its own, where it's given and differs.
+    fn annotate(&mut self, event: AssetAnnotated<'_>) -> bool {
+        let mut changed = set_name(&mut self.file_name, event.file_name);
+        changed |= set_name(&mut self.slug, event.slug);
+        if let Some(is_protected) = event.is_protected.filter(|new| *new != self.is_protected) {
+            self.is_protected = is_protected;
+            changed = true;
+        }
+        if let Some(tags) = event.tags.filter(|new| !equal_sets(&self.tags, new)) {
+            self.tags = owned(tags);
+            changed = true;
+        }
+        if let Some(metadata) = event.metadata.filter(|new| !new.equals(&self.metadata)) {
+            self.metadata = metadata.into_owned();
+            changed = true;
+        }
+        changed
+    }
+
+    fn write(&self, document: &mut DocumentWriter<'_>) {
+        if let Some(parent_id) = self.parent_id.as_deref() {
+            document.str("pi", parent_id);
+        }
+        document.str_or_null("fn", self.file_name.as_deref());
+        document.str_or_null("fh", self.file_hash.as_deref());
+        document.i64("fs", self.file_size_bytes);
+        document.i64("fv", self.file_version);
+        if self.is_protected {
+            document.bool("pt", true);
+        }
+        document.document("md", |metadata| self.metadata.write_plain(metadata));
+        document.str_or_null("mm", self.mime_type.as_deref());
+        document.str_or_null("sl", self.slug.as_deref());
+        document.array("td", |array| {
+            for tag in &self.tags {
+                array.push(|document, name| document.str_or_null(name, tag.as_deref()));
+            }
+        });
+        document.i64("ts", self.total_size_bytes);
+        document.i32("at", self.kind.0);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let texts = [&self.parent_id, &self.file_name, &self.file_hash, &self.mime_type, &self.slug];
+        self.entity.heap_bytes()
+            + self.metadata.heap_bytes()
+            + heap_bytes(size_of_val::<[_]>(&self.tags))
+            + texts.into_iter().chain(&self.tags).map(text_bytes).sum::<usize>()
+    }
+}
+
+/// Sets a name if one is given that differs in more than case.
+fn set_name(slot: &mut Option<Box<str>>, name: Option<Text<'_>>) -> bool {
+    let equal = |new: &Text<'_>| slot.as_deref().is_some_and(|old| eq_ignore_case(old, new.as_str()));
+    match name.filter(|new| !equal(new)) {
+        Some(new) => {
+            *slot = Some(new.into_boxed());
+            true
+        }
+        None => false,
+    }
+}
+
+fn owned(set: Set<'_>) -> Box<[Option<Box<str>>]> {
+    set.0.into_iter().map(|item| item.map(Text::into_boxed)).collect()
+}
+
+/// Whether two sets have the same members; neither has one twice.
+fn equal_sets(old: &[Option<Box<str>>], new: &Set<'_>) -> bool {
+    let mut members = new.0.iter().map(|item| item.as_ref().map(Text::as_str));
+    if old.len() != new.0.len() {
+        return false;
+    }
+    if old.len() <= FEW {
+        return members.all(|member| old.iter().any(|old| old.as_deref() == member));
+    }
+    let old: std::collections::HashSet<Option<&str>> = old.iter().map(|item| item.as_deref()).collect();
+    members.all(|member| old.contains(&member))
+}

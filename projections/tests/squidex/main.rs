@@ -1,0 +1,7 @@
+//! The rules of Squidex's aggregates, as given events and the snapshot that follows.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod assets;
+mod folders;
+mod legacy;
+mod support;
