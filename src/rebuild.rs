@@ -169,13 +169,15 @@ impl Run {
         let mut builds = Vec::new();
         let mut refused = Vec::new();
         for projection in selected {
-            let build = match self.finished_before(projection).await? {
+            let mut build = match self.finished_before(projection).await? {
                 Some(build) => build,
                 None => self.build(projection, &builds).await?,
             };
             let counts = build.counts;
             if self.settings.tuning().max_errors.is_exceeded(counts.dead_letters, counts.streams) {
-                refused.push(self.refuse(&build).await?);
+                let error = self.refuse(&build).await?;
+                self.record_failure(&mut build, &error).await;
+                refused.push(error);
             }
             builds.push(build);
         }
