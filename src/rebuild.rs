@@ -166,6 +166,9 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
 impl Run {
     /// Builds all projections, then publishes all.
     async fn all(&self, selected: &[Registered]) -> Result<RebuildReport> {
+        for projection in selected {
+            self.refuse_downgrade(projection).await?;
+        }
         let mut builds = Vec::new();
         let mut refused = Vec::new();
         for projection in selected {

@@ -103,7 +103,7 @@ fn records_of_a_newer_statefold_are_refused_by_name() {
     db.wait(async { db.collection("Migration").insert_one(doc! { "_id": "Statefold", "Format": 99 }).await })
         .unwrap();
     let refused = db.run(&["rebuild", "Assets", "--yes"], 8);
-    assert!(refused.stderr.contains("the control document has format 99"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the control document is of version 99"), "{}", refused.stderr);
     let lock = db.run(&["lock", "show", "-o", "json"], 0).json();
     assert_eq!(lock["held"], false);
 }
@@ -130,4 +130,16 @@ fn completions_are_printed_for_each_shell() {
         let script = done(program().args(["completions", shell]), 0);
         assert!(script.stdout.contains("rebuild"), "{shell}");
     }
+}
+
+#[test]
+fn an_older_program_does_not_replace_what_a_newer_one_built() {
+    let db = Db::with(&[asset("a")]);
+    db.run(&["rebuild", "Assets", "--yes"], 0);
+    let newer = doc! { "$set": { "Generations.Assets.ProjectionVersion": 2_i64 } };
+    db.wait(async { db.collection("Migration").update_one(doc! { "_id": "Statefold" }, newer).await })
+        .unwrap();
+    let refused = db.run(&["rebuild", "Assets", "--yes"], 8);
+    assert!(refused.stderr.contains("the active generation of Assets is of version 2"), "{}", refused.stderr);
+    assert!(!db.collections().contains(&"States_Assets4".to_owned()));
 }
