@@ -9,10 +9,10 @@ use statefold_projections::RegistryError;
 /// Result of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The cause below an [`Error`].
+/// The cause below an error.
 pub type Source = Box<dyn StdError + Send + Sync>;
 
-/// What kind of trouble an [`Error`] is.
+/// What kind of trouble an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Class {

@@ -59,6 +59,10 @@ pub(super) fn classify(doing: &str, error: DriverError) -> Error {
     let doing = doing.to_owned();
     let code = code(&error);
     match (error.kind.as_ref(), code) {
+        // Refused credentials may show only as the reason why no server could be used.
+        (ErrorKind::ServerSelection { message, .. }, _) if message.contains("Authentication failed") => {
+            Error::Permission { doing, source: "the server refused user name or password".into() }
+        }
         (ErrorKind::Authentication { .. }, _) => Error::Permission { doing, source: reason(&error) },
         (_, Some(code)) if NOT_PERMITTED.contains(&code) => {
             Error::Permission { doing, source: reason(&error) }
