@@ -24,7 +24,7 @@ pub(super) async fn run(args: AbortArgs, registry: &Registry, output: &Output) -
     Ok(0)
 }
 
-fn text(builds: &Vec<Aborted>, really: bool) -> String {
+fn text(builds: &[Aborted], really: bool) -> String {
     if builds.is_empty() {
         return "Nothing to do: there is no unfinished build.".into();
     }

@@ -42,7 +42,7 @@ pub(super) async fn run(args: ErrorsArgs, registry: &Registry, output: &Output) 
     Ok(0)
 }
 
-fn list(rows: &Vec<DeadLetterRow>, command: &Command) -> String {
+fn list(rows: &[DeadLetterRow], command: &Command) -> String {
     if rows.is_empty() {
         return "There are no dead letters.".into();
     }

@@ -5,13 +5,14 @@ use crate::error::Error;
 
 /// A verb that failed, with what was typed.
 pub(super) struct Failed {
-    error: Error,
+    // Boxed, because the result of every verb would be as large as it.
+    error: Box<Error>,
     command: Command,
 }
 
 impl Failed {
     pub(super) fn new(error: Error, command: &Command) -> Self {
-        Self { error, command: command.clone() }
+        Self { error: Box::new(error), command: command.clone() }
     }
 
     pub(super) fn error(&self) -> &Error {
@@ -19,7 +20,7 @@ impl Failed {
     }
 
     pub(super) fn exit_code(&self) -> u8 {
-        match &self.error {
+        match &*self.error {
             Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
             Error::LockHeld { .. } => 3,
             Error::Mismatch(_) => 5,
@@ -34,7 +35,7 @@ impl Failed {
     /// The error in full, in several lines where there is a list.
     pub(super) fn message(&self) -> String {
         let mut message = self.error.with_sources();
-        if let Error::DeadLetters { dead_letters, examples, .. } = &self.error {
+        if let Error::DeadLetters { dead_letters, examples, .. } = &*self.error {
             for example in examples {
                 message.push_str(&format!("\n  {example}"));
             }
@@ -50,7 +51,7 @@ impl Failed {
     pub(super) fn hint(&self) -> Option<String> {
         let with = |verb: &str| self.command.with(verb);
         let again = || self.command.again();
-        Some(match &self.error {
+        Some(match &*self.error {
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
             Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } => return None,
             Error::LockHeld { .. } => format!(

@@ -24,14 +24,19 @@ pub(super) async fn run(args: LockArgs, registry: &Registry, output: &Output) ->
     let (Some(force), Some(state)) = (release, state.filter(|state| state.locked)) else { return Ok(0) };
     if !force || !(connection.yes || confirmed(output)) {
         let (force, yes) = (command.with("lock release --force"), command.with("lock release --force --yes"));
-        output.note(&format!("Nothing was changed. If the holder is certainly dead: {force} asks, {yes} doesn't"));
+        output.note(&format!(
+            "Nothing was changed. If the holder is certainly dead: {force} asks, {yes} doesn't"
+        ));
         return Ok(0);
     }
     if release_lock(&settings, registry, &state).await.map_err(failed)? {
         output.note("The lock is open.");
         return Ok(0);
     }
-    Err(failed(Error::LockHeld { document: "Migration/Default".into(), holder: "by somebody else by now".into() }))
+    Err(failed(Error::LockHeld {
+        document: "Migration/Default".into(),
+        holder: "by somebody else by now".into(),
+    }))
 }
 
 fn show(state: Option<&LockState>, output: &Output) {

@@ -15,7 +15,8 @@ pub(super) fn install(format: LogFormat, filter: Option<&str>) {
     let parsed = filter.map(EnvFilter::try_new);
     let problem = parsed.as_ref().and_then(|parsed| parsed.as_ref().err().map(ToString::to_string));
     let filter = parsed.and_then(Result::ok).unwrap_or_else(standard);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(BesideBars);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(BesideBars);
     match format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {

@@ -12,9 +12,15 @@ use super::output::Output;
 /// # Errors
 /// [`Error::Io`] if it can't be bound; [`Error::Config`] if this program was built without `http`.
 #[cfg(feature = "http")]
-pub(super) async fn listen(address: &str, progress: watch::Receiver<Progress>, output: &Output) -> Result<()> {
+pub(super) async fn listen(
+    address: &str,
+    progress: watch::Receiver<Progress>,
+    output: &Output,
+) -> Result<()> {
     let doing = || format!("listening on {address}");
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(|source| Error::Io { doing: doing(), source })?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Io { doing: doing(), source })?;
     let bound = listener.local_addr().map_err(|source| Error::Io { doing: doing(), source })?;
     output.note(&format!("serving http://{bound}/metrics, /livez and /readyz"));
     tokio::spawn(async move {

@@ -26,7 +26,8 @@ pub(super) async fn show(
     output: &Output,
     command: &Command,
 ) -> Result<u8, Failed> {
-    let report = preview(settings, registry, projections).await.map_err(|error| Failed::new(error, command))?;
+    let report =
+        preview(settings, registry, projections).await.map_err(|error| Failed::new(error, command))?;
     output.result(&report, text);
     Ok(0)
 }
@@ -44,7 +45,17 @@ fn text(report: &PlanReport) -> String {
     if !report.has_event_store {
         return no_event_store(&report.database, &report.databases_with_events);
     }
-    let header = ["projection", "version", "generation", "active", "commits", "partitions", "snapshots", "size", "time"];
+    let header = [
+        "projection",
+        "version",
+        "generation",
+        "active",
+        "commits",
+        "partitions",
+        "snapshots",
+        "size",
+        "time",
+    ];
     let rows = report.projections.iter().map(|one| {
         let estimate = one.estimate.as_ref();
         [
@@ -67,7 +78,11 @@ fn text(report: &PlanReport) -> String {
             text.push_str(&format!("; then the indexes {}", one.indexes.join(", ")));
         }
         if let Some(open) = &one.resumable {
-            let what = if open.same_definition { "would be resumed" } else { "would be given up: its definition changed" };
+            let what = if open.same_definition {
+                "would be resumed"
+            } else {
+                "would be given up: its definition changed"
+            };
             text.push_str(&format!(
                 "\n{}: the unfinished build {} ({}, {} of {} partitions done) {what}",
                 one.projection, open.build, open.state, open.partitions_done, open.partitions

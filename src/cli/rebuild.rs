@@ -55,8 +55,17 @@ fn text(report: &RebuildReport, database: &str, command: &Command) -> String {
     if report.projections.is_empty() {
         return plan::no_event_store(database, &report.databases_with_events);
     }
-    let header =
-        ["projection", "generation", "collections", "events", "snapshots", "dead letters", "build", "index", "check"];
+    let header = [
+        "projection",
+        "generation",
+        "collections",
+        "events",
+        "snapshots",
+        "dead letters",
+        "build",
+        "index",
+        "check",
+    ];
     let rows = report.projections.iter().map(|one| {
         [
             one.projection.clone(),
@@ -72,7 +81,10 @@ fn text(report: &RebuildReport, database: &str, command: &Command) -> String {
     });
     let mut text = table(header, rows);
     for one in &report.projections {
-        text.push_str(&format!("\n{} is active as generation {}, digest {}", one.projection, one.generation, one.digest));
+        text.push_str(&format!(
+            "\n{} is active as generation {}, digest {}",
+            one.projection, one.generation, one.digest
+        ));
         if one.partitions_resumed > 0 {
             let (kept, all) = (one.partitions_resumed, one.partitions);
             text.push_str(&format!("; {kept} of {all} partitions were kept from an earlier run"));

@@ -89,7 +89,9 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
         problems.push("no server: give --uri, MONGODB_URI, or `uri` in statefold.toml".to_owned());
     }
     if database.is_none() {
-        problems.push("no database: give --database, STATEFOLD_DATABASE, or `database` in statefold.toml".to_owned());
+        problems.push(
+            "no database: give --database, STATEFOLD_DATABASE, or `database` in statefold.toml".to_owned(),
+        );
     }
     let flags = raw.tuning.cloned().unwrap_or_default();
     let standard = Tuning::default();
@@ -150,7 +152,8 @@ fn parsed<T>(
 }
 
 fn bytes(text: &str) -> std::result::Result<usize, String> {
-    let size: ByteSize = text.parse().map_err(|error| format!("`{text}` is not a size like 4MiB ({error})"))?;
+    let size: ByteSize =
+        text.parse().map_err(|error| format!("`{text}` is not a size like 4MiB ({error})"))?;
     usize::try_from(size.as_u64()).map_err(|_| format!("`{text}` is too large"))
 }
 
@@ -169,7 +172,11 @@ mod tests {
 
     #[test]
     fn flags_come_before_the_file() {
-        let (connection, _folder) = connection(Some("mongodb://flag"), None, "uri = \"mongodb://file\"\ndatabase = \"file\"\nthreads = 3\nlisten = \"127.0.0.1:1\"\n");
+        let (connection, _folder) = connection(
+            Some("mongodb://flag"),
+            None,
+            "uri = \"mongodb://file\"\ndatabase = \"file\"\nthreads = 3\nlisten = \"127.0.0.1:1\"\n",
+        );
         let flags = TuningArgs { threads: Some(5), ..TuningArgs::default() };
         let raw = Raw { tuning: Some(&flags), max_errors: Some("1%") };
         let (settings, listen) = settings(&connection, &raw).unwrap();
@@ -181,7 +188,8 @@ mod tests {
 
     #[test]
     fn all_problems_are_said_at_once() {
-        let (connection, _folder) = connection(None, Some("a/b"), "batch_bytes = \"many\"\nmax_errors = \"x\"\nthreads = 0\n");
+        let (connection, _folder) =
+            connection(None, Some("a/b"), "batch_bytes = \"many\"\nmax_errors = \"x\"\nthreads = 0\n");
         let Err(Error::Config(problems)) = settings(&connection, &Raw::default()) else { panic!("accepted") };
         assert_eq!(problems.len(), 5, "{problems:?}");
     }
@@ -195,7 +203,10 @@ mod tests {
             yes: true,
         };
         let command = Command::new("rebuild Assets", &connection("mongodb://host"));
-        assert_eq!(command.again(), "statefold rebuild Assets --yes --uri 'mongodb://host' --database Squidex");
+        assert_eq!(
+            command.again(),
+            "statefold rebuild Assets --yes --uri 'mongodb://host' --database Squidex"
+        );
         let secret = Command::new("rebuild", &connection("mongodb://me:secret@host"));
         assert!(!secret.again_with("--max-errors 3").contains("secret"));
     }

@@ -10,7 +10,8 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// Cancels the token at the first signal and ends the program at the second.
 pub(super) fn cancel_on_signal(token: CancellationToken) {
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
         else {
             tracing::warn!("signals can't be watched: Ctrl-C ends the program at once");
             return;
@@ -25,7 +26,8 @@ pub(super) fn cancel_on_signal(token: CancellationToken) {
                 std::process::exit(EXIT_INTERRUPTED);
             }
             first = false;
-            Output::new(super::args::Format::Text).note("stopping after the batches at work; again to stop at once");
+            Output::new(super::args::Format::Text)
+                .note("stopping after the batches at work; again to stop at once");
             token.cancel();
         }
     });

@@ -26,7 +26,8 @@ fn text(report: &StatusReport) -> String {
     if !report.has_event_store {
         return plan::no_event_store(&report.database, &report.databases_with_events);
     }
-    let header = ["projection", "version", "state", "active", "snapshots", "dead letters", "digest", "previous"];
+    let header =
+        ["projection", "version", "state", "active", "snapshots", "dead letters", "digest", "previous"];
     let rows = report.projections.iter().map(|one| {
         let previous: Vec<String> = one.previous_generations.iter().map(ToString::to_string).collect();
         [
