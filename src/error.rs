@@ -134,15 +134,15 @@ pub enum Error {
         /// Some of the streams, each with its reason.
         examples: Vec<String>,
     },
-    /// The database was written by a newer statefold.
-    #[error("{what} has format {found}; this statefold reads up to {known}")]
+    /// The database was written by a newer statefold, or built with a newer projection.
+    #[error("{what} is of version {found}; this statefold knows up to {known}")]
     Newer {
-        /// Which document.
+        /// What is newer.
         what: String,
-        /// Its format.
-        found: i32,
-        /// The newest format known here.
-        known: i32,
+        /// Its version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
     },
     /// Cancelled; what was built so far is kept.
     #[error("interrupted; what is built so far is kept")]

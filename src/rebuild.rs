@@ -166,16 +166,21 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
 impl Run {
     /// Builds all projections, then publishes all.
     async fn all(&self, selected: &[Registered]) -> Result<RebuildReport> {
+        for projection in selected {
+            self.refuse_downgrade(projection).await?;
+        }
         let mut builds = Vec::new();
         let mut refused = Vec::new();
         for projection in selected {
-            let build = match self.finished_before(projection).await? {
+            let mut build = match self.finished_before(projection).await? {
                 Some(build) => build,
                 None => self.build(projection, &builds).await?,
             };
             let counts = build.counts;
             if self.settings.tuning().max_errors.is_exceeded(counts.dead_letters, counts.streams) {
-                refused.push(self.refuse(&build).await?);
+                let error = self.refuse(&build).await?;
+                self.record_failure(&mut build, &error).await;
+                refused.push(error);
             }
             builds.push(build);
         }

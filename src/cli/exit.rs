@@ -77,8 +77,8 @@ impl Failed {
             }
             Error::Server { .. } | Error::State { .. } => "See --log debug for more.".into(),
             Error::Permission { .. } => {
-                "Check user, password and authSource of the URI; the user needs the role readWrite on the database \
-                 (renaming staging collections included)."
+                "Check user, password and authSource of the URI, and --database. `plan` and `status` need the role read on \
+                 the database, everything else readWrite."
                     .into()
             }
             Error::DiskFull { .. } => format!(

@@ -15,7 +15,8 @@ use crate::rebuild::{Rebuild, RebuildReport, rebuild};
 pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let mut verb = vec!["rebuild".to_owned()];
     verb.extend(args.projections.iter().cloned());
-    let command = Command::new(verb.join(" "), &args.connection);
+    let command =
+        Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref());
     let failed = |error| Failed::new(error, &command);
     let raw = Raw { tuning: Some(&args.tuning), max_errors: args.max_errors.as_deref() };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;

@@ -17,6 +17,7 @@ const DEFAULT_FILE: &str = "statefold.toml";
 #[derive(Debug, Clone)]
 pub(super) struct Command {
     verb: String,
+    flags: String,
     connection: String,
 }
 
@@ -35,7 +36,13 @@ impl Command {
         {
             text.push_str(&format!(" --database {database}"));
         }
-        Self { verb: verb.into(), connection: text }
+        Self { verb: verb.into(), flags: String::new(), connection: text }
+    }
+
+    /// With a flag that matters when it is run again.
+    pub(super) fn flag(mut self, name: &str, value: Option<&str>) -> Self {
+        self.flags = value.map(|value| format!("{name} {value}")).unwrap_or_default();
+        self
     }
 
     /// Another verb on the same database.
@@ -45,10 +52,10 @@ impl Command {
 
     /// The same command.
     pub(super) fn again(&self) -> String {
-        self.again_with("")
+        self.again_with(&self.flags)
     }
 
-    /// The same command with further flags.
+    /// The same command with other flags.
     pub(super) fn again_with(&self, flags: &str) -> String {
         let yes = if self.is_work() { " --yes" } else { "" };
         let space = if flags.is_empty() { "" } else { " " };

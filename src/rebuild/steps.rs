@@ -146,6 +146,18 @@ impl Run {
         }
     }
 
+    /// An older program must not replace what a newer one built.
+    pub(super) async fn refuse_downgrade(&self, projection: &Registered) -> Result<()> {
+        let (name, known) = (projection.spec().name(), projection.spec().version());
+        match self.store.active(name).await? {
+            Some(active) if active.projection_version > known => {
+                let what = format!("the active generation of {name}");
+                Err(Error::Newer { what, found: active.projection_version, known })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Too many dead letters: the build is kept, but not published.
     pub(super) async fn refuse(&self, build: &Build) -> Result<Error> {
         let record = build.record();

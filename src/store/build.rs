@@ -88,15 +88,22 @@ impl Store {
     }
 }
 
+/// Refuses a document of ours that a newer statefold wrote.
+pub(super) fn check_format(document: &Document, what: &str) -> Result<()> {
+    let found = document.get_i32("Format").unwrap_or(FORMAT);
+    if found > FORMAT {
+        let (found, known) = (found.unsigned_abs(), FORMAT.unsigned_abs());
+        return Err(Error::Newer { what: what.to_owned(), found, known });
+    }
+    Ok(())
+}
+
 /// Reads a document of ours.
 ///
 /// # Errors
 /// [`Error::Newer`] if its format is newer, [`Error::Mismatch`] if it can't be read at all.
 pub(super) fn readable<T: DeserializeOwned>(document: Document, what: &str) -> Result<T> {
-    let found = document.get_i32("Format").unwrap_or(FORMAT);
-    if found > FORMAT {
-        return Err(Error::Newer { what: what.to_owned(), found, known: FORMAT });
-    }
+    check_format(&document, what)?;
     let id = document.get_str("_id").unwrap_or("?").to_owned();
     bson::deserialize_from_document(document)
         .map_err(|error| Error::Mismatch(format!("{what} ({id}) can't be read: {error}")))

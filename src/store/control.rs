@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::build::readable;
+use crate::store::build::{check_format, readable};
 use crate::store::client::call;
 use crate::store::records::{BuildRecord, FORMAT};
 
@@ -49,10 +49,7 @@ impl Store {
         let migration = self.collection(MIGRATION);
         let find = async move { migration.find_one(doc! { "_id": CONTROL_ID }).await };
         let Some(document) = call("reading the control document", find).await? else { return Ok(None) };
-        let found = document.get_i32("Format").unwrap_or(FORMAT);
-        if found > FORMAT {
-            return Err(Error::Newer { what: "the control document".into(), found, known: FORMAT });
-        }
+        check_format(&document, "the control document")?;
         Ok(Some(document))
     }
 

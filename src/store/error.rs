@@ -2,7 +2,7 @@
 
 use mongodb::error::{Error as DriverError, ErrorKind, RETRYABLE_WRITE_ERROR, WriteFailure};
 
-use crate::error::Error;
+use crate::error::{Error, Source};
 
 /// Codes after which the same operation may succeed: elections, shutdowns, lost cursors, overload.
 const TRANSIENT: [i32; 19] =
@@ -26,30 +26,58 @@ pub(super) fn code(error: &DriverError) -> Option<i32> {
     }
 }
 
+/// Longest text of a reason: the driver repeats whole commands and replies.
+const REASON_CHARS_MAX: usize = 300;
+
+/// The driver's reason in a few words: what the server said, without the command it was said about.
+fn reason(error: &DriverError) -> Source {
+    let full = match error.kind.as_ref() {
+        ErrorKind::Command(command) => {
+            format!("{} ({}, code {})", short(&command.message), command.code_name, command.code)
+        }
+        ErrorKind::Write(WriteFailure::WriteError(write)) => {
+            format!("{} (code {})", short(&write.message), write.code)
+        }
+        ErrorKind::InsertMany(many) => match many.write_errors.iter().flatten().next() {
+            Some(write) => format!("{} (code {})", short(&write.message), write.code),
+            None => many
+                .write_concern_error
+                .as_ref()
+                .map_or_else(String::new, |one| format!("{} (code {})", short(&one.message), one.code)),
+        },
+        kind => kind.to_string(),
+    };
+    full.chars().take(REASON_CHARS_MAX).collect::<String>().into()
+}
+
+fn short(message: &str) -> &str {
+    message.split(" to execute command {").next().unwrap_or(message)
+}
+
 /// Turns a driver's error into ours.
 pub(super) fn classify(doing: &str, error: DriverError) -> Error {
     let doing = doing.to_owned();
     let code = code(&error);
     match (error.kind.as_ref(), code) {
-        (ErrorKind::Authentication { .. }, _) => Error::Permission { doing, source: Box::new(error) },
+        (ErrorKind::Authentication { .. }, _) => Error::Permission { doing, source: reason(&error) },
         (_, Some(code)) if NOT_PERMITTED.contains(&code) => {
-            Error::Permission { doing, source: Box::new(error) }
+            Error::Permission { doing, source: reason(&error) }
         }
-        (_, Some(DISK_FULL)) => Error::DiskFull { doing, source: Box::new(error) },
+        (_, Some(DISK_FULL)) => Error::DiskFull { doing, source: reason(&error) },
         (
             ErrorKind::ServerSelection { .. }
             | ErrorKind::Io(_)
             | ErrorKind::ConnectionPoolCleared { .. }
             | ErrorKind::DnsResolve { .. },
             _,
-        ) => Error::Unreachable { doing, source: Box::new(error) },
+        ) => Error::Unreachable { doing, source: reason(&error) },
         (ErrorKind::InvalidArgument { .. } | ErrorKind::InvalidTlsConfig { .. }, _) => {
-            Error::Config(vec![format!("{doing}: {error}")])
+            Error::Config(vec![format!("{doing}: {}", reason(&error))])
         }
         _ => {
             let labelled = error.contains_label(RETRYABLE_WRITE_ERROR);
             let transient = labelled || code.is_some_and(|code| TRANSIENT.contains(&code));
-            Error::Server { doing, code, transient, source: Box::new(error) }
+            Error::Server { doing, code, transient, source: reason(&error) }
         }
     }
 }

@@ -1,0 +1,46 @@
+//! The version document's lock: Squidex's, ours, and one that a dead process left.
+
+use bson::{Document, doc};
+
+use crate::support::{Db, asset};
+
+fn version_document(db: &Db) -> Document {
+    db.read("Migration").into_iter().find(|one| one.get_str("_id").ok() == Some("Default")).unwrap()
+}
+
+#[test]
+fn a_lock_that_squidex_holds_is_respected_until_it_is_released_by_hand() {
+    let db = Db::with(&[asset("a")]);
+    let locked = doc! { "_id": "Default", "IsLocked": true, "Version": 27 };
+    db.wait(async { db.collection("Migration").insert_one(&locked).await }).unwrap();
+
+    let held = db.run(&["rebuild", "Assets", "--yes"], 3);
+    assert!(held.stderr.contains("by an unknown process, since an unknown time"), "{}", held.stderr);
+    assert!(held.stderr.contains("statefold lock release --force"), "{}", held.stderr);
+    assert_eq!(db.collections(), ["Events2", "Migration"]);
+    assert_eq!(version_document(&db), locked);
+
+    // Showing, or not being sure, changes nothing.
+    db.run(&["lock", "show"], 0);
+    db.run(&["lock", "release"], 0);
+    let mut asked = db.statefold(&["lock", "release", "--force"]);
+    crate::support::done(asked.write_stdin("no\n"), 0);
+    assert_eq!(version_document(&db), locked);
+
+    let mut sure = db.statefold(&["lock", "release", "--force"]);
+    crate::support::done(sure.write_stdin("release\n"), 0);
+    db.run(&["rebuild", "Assets", "--yes"], 0);
+    assert_eq!(version_document(&db), doc! { "_id": "Default", "IsLocked": false, "Version": 27 });
+}
+
+#[test]
+fn the_lock_of_another_host_is_never_taken_over() {
+    let db = Db::with(&[asset("a")]);
+    let signature = doc! { "Owner": "x", "Host": "elsewhere", "Pid": 1_i64, "Process": "boot/ns/1", "Since": bson::DateTime::now() };
+    let locked = doc! { "_id": "Default", "IsLocked": true, "Version": 27, "LockedBy": signature };
+    db.wait(async { db.collection("Migration").insert_one(&locked).await }).unwrap();
+    let held = db.run(&["rebuild", "Assets", "--yes"], 3);
+    assert!(held.stderr.contains("by elsewhere (pid 1) since 20"), "{}", held.stderr);
+    let shown = db.run(&["lock", "show", "-o", "json"], 0).json();
+    assert_eq!((shown["held"].as_bool(), shown["document"]["Version"].as_i64()), (Some(true), Some(27)));
+}

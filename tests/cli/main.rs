@@ -1,0 +1,11 @@
+//! The command line as a user meets it: real programs against a real server.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod errors;
+mod listen;
+mod lock;
+mod outcomes;
+mod rebuild;
+mod signals;
+mod support;

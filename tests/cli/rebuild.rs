@@ -1,0 +1,80 @@
+//! A rebuild from flags to snapshots.
+
+use bson::doc;
+
+use crate::support::{Db, asset};
+
+#[test]
+fn a_rebuild_without_yes_shows_the_plan_and_changes_nothing() {
+    let db = Db::with(&[asset("a")]);
+    let done = db.run(&["rebuild", "assets"], 0);
+    assert!(done.stdout.contains("States_Assets3"), "{}", done.stdout);
+    assert!(
+        done.stderr.contains("Nothing was changed. To do it: statefold rebuild assets --yes"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(db.collections(), ["Events2"]);
+}
+
+#[test]
+fn generations_count_up_and_the_pointer_follows() {
+    let db = Db::with(&[asset("a"), asset("b")]);
+    db.wait(async { db.collection("States_Assets2").insert_one(doc! { "_id": "old" }).await }).unwrap();
+    let first = db.run(&["rebuild", "ASSETS", "assetfolders", "--yes", "-o", "json"], 0).json();
+    assert_eq!(first["projections"][0]["generation"], 3);
+    assert_eq!(first["projections"][0]["snapshots"], 2);
+    assert_eq!(first["projections"][1]["collections"][0], "States_AssetFolders3");
+    let second = db.run(&["rebuild", "Assets", "--yes", "-o", "json"], 0).json();
+    assert_eq!(second["projections"][0]["generation"], 4);
+    assert_eq!(first["projections"][0]["digest"], second["projections"][0]["digest"]);
+    // The former generations are as they were.
+    assert_eq!(db.read("States_Assets2"), [doc! { "_id": "old" }]);
+    assert_eq!(db.read("States_Assets3"), db.read("States_Assets4"));
+
+    let status = db.run(&["status", "-o", "json", "--check"], 0).json();
+    let assets = &status["projections"][0];
+    assert_eq!(
+        (assets["state"].as_str(), assets["active_generation"].as_u64()),
+        (Some("up_to_date"), Some(4))
+    );
+    assert_eq!(assets["previous_generations"], serde_json::json!([3]));
+    assert_eq!(status["lock"]["held"], false);
+}
+
+#[test]
+fn status_check_tells_by_its_exit_code_that_work_is_pending() {
+    let db = Db::with(&[asset("a")]);
+    let status = db.run(&["status", "--check", "-o", "json"], 4).json();
+    assert_eq!(status["projections"][0]["state"], "behind");
+    assert!(
+        status["next_steps"][0].as_str().unwrap().starts_with("statefold rebuild Assets AssetFolders --yes")
+    );
+}
+
+#[test]
+fn the_plan_counts_what_would_be_read() {
+    let db = Db::with(&[asset("a"), asset("b"), asset("c")]);
+    let plan = db.run(&["plan", "Assets", "-o", "json"], 0).json();
+    assert_eq!(plan["projections"][0]["commits"], 3);
+    assert_eq!(plan["projections"][0]["generation"], 3);
+    assert_eq!(plan["projections"][0]["estimate"]["snapshots"], 3);
+}
+
+#[test]
+fn a_fixture_is_made_once_added_to_and_never_mixed_with_real_events() {
+    let db = Db::new();
+    db.run(&["fixture", "--commits", "500", "--append"], 2);
+    db.run(&["fixture", "--commits", "500"], 0);
+    let again = db.run(&["fixture", "--commits", "500"], 2);
+    assert!(again.stderr.contains("--append"), "{}", again.stderr);
+    let more = db.run(&["fixture", "--commits", "100", "--append", "-o", "json"], 0).json();
+    assert_eq!(more["commits_total"], 600);
+    assert_eq!(db.read("Events2").len(), 600);
+    db.run(&["rebuild", "--yes"], 0);
+
+    let real = Db::with(&[asset("a")]);
+    let refused = real.run(&["fixture", "--commits", "500", "--append"], 2);
+    assert!(refused.stderr.contains("no fixture made"), "{}", refused.stderr);
+    assert_eq!(real.read("Events2").len(), 1);
+}
