@@ -5,11 +5,17 @@
 mod support;
 
 mod arriving;
+mod begin_anew;
 mod cancelled;
 mod dead_letters;
 mod empty;
+mod faults;
 mod generated;
 mod generations;
 mod golden;
+mod killed_server;
 mod locks;
+mod orders;
+mod refused;
 mod same_digest;
+mod servers;

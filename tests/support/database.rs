@@ -20,6 +20,8 @@ pub(crate) struct Db {
     pub(crate) name: String,
     /// `appName` of the engine under test, so that fail points hit nobody else.
     pub(crate) app: String,
+    /// How long the engine looks for its server.
+    pub(crate) selection_ms: u32,
     uri: String,
 }
 
@@ -43,13 +45,14 @@ impl Db {
     pub(crate) async fn at(uri: &str, test: &str) -> Self {
         let name = format!("it_{test}_{}", bson::oid::ObjectId::new().to_hex());
         let db = Client::with_uri_str(uri).await.unwrap().database(&name);
-        Self { db, app: format!("engine-{name}"), name, uri: uri.to_owned() }
+        Self { db, app: format!("engine-{name}"), name, selection_ms: 5000, uri: uri.to_owned() }
     }
 
     /// Settings of the engine for this database.
     pub(crate) fn settings(&self, tuning: Tuning) -> Settings {
         let separator = if self.uri.contains('?') { '&' } else { '?' };
-        let uri = format!("{}{separator}appName={}&serverSelectionTimeoutMS=500", self.uri, self.app);
+        let options = format!("appName={}&serverSelectionTimeoutMS={}", self.app, self.selection_ms);
+        let uri = format!("{}{separator}{options}", self.uri);
         Settings::new(uri, &self.name).unwrap().with_tuning(tuning).unwrap()
     }
 

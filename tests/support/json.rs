@@ -1,5 +1,5 @@
-//! JSON with its names in the order of the text, which metadata keeps. (The map of `serde_json`
-//! sorts them, and its feature against that would change the code under test too.)
+//! JSON with its names in the order of the text, which metadata keeps. (Whether the map of
+//! `serde_json` does so depends on a feature, which the expectation must not rest on.)
 
 use std::fmt;
 

@@ -7,10 +7,11 @@ pub(crate) mod gate;
 pub(crate) mod json;
 pub(crate) mod oracle;
 pub(crate) mod oracle_json;
+pub(crate) mod orders;
 
 pub(crate) mod server;
 
-pub(crate) use commits::{commit, commit_at};
+pub(crate) use commits::commit;
 pub(crate) use database::{Db, no_waiting, squidex};
 pub(crate) use gate::Gate;
 pub(crate) use server::{OwnServer, fail_command};
