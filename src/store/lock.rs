@@ -1,5 +1,8 @@
 //! The lock of the version document `Migration/{_id: "Default"}`, taken the way Squidex takes it.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use bson::{Document, doc};
 use mongodb::options::ReturnDocument;
 
@@ -22,10 +25,43 @@ pub struct LockState {
     pub document: Document,
 }
 
+/// Owners of the locks that this process holds or is about to take.
+static OWNERS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// The name an attempt signs with, known as long as this lives: a lock of this process that could not
+/// be released (the server was gone) is then told from one that is held.
+struct Owner(String);
+
+impl Owner {
+    fn new() -> Self {
+        // Unique per attempt.
+        let owner = bson::oid::ObjectId::new().to_hex();
+        OWNERS.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.clone());
+        Self(owner)
+    }
+
+    fn is_alive(owner: &str) -> bool {
+        OWNERS.lock().unwrap_or_else(PoisonError::into_inner).contains(owner)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        OWNERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
 /// The held lock. It has to be [released](Lock::release).
 pub(crate) struct Lock {
     store: Store,
-    owner: String,
+    owner: Owner,
+}
+
+/// Whether nobody can be at work any more under this signature.
+fn is_abandoned(signature: &Document) -> bool {
+    let owner = signature.get_str("Owner").unwrap_or_default();
+    Holder::read(signature)
+        .is_some_and(|one| one.is_certainly_dead() || (one.is_me() && !Owner::is_alive(owner)))
 }
 
 fn name() -> String {
@@ -33,29 +69,29 @@ fn name() -> String {
 }
 
 impl Store {
-    /// Takes the lock, and over from a process of ours that certainly died.
+    /// Takes the lock, and over from a run of ours that certainly ended.
     ///
     /// # Errors
     /// [`Error::LockHeld`] if somebody else has it.
     pub(crate) async fn lock(&self) -> Result<Lock> {
-        // Unique per attempt.
-        let owner = bson::oid::ObjectId::new().to_hex();
-        let found = self.try_lock(&owner, doc! { "$ne": ["$IsLocked", true] }).await?;
-        let holder = match self.holder_of(&found, &owner) {
+        let owner = Owner::new();
+        let found = self.try_lock(&owner.0, doc! { "$ne": ["$IsLocked", true] }).await?;
+        let holder = match self.holder_of(&found, &owner.0) {
             None => return Ok(Lock { store: self.clone(), owner }),
             Some(holder) => holder,
         };
-        let dead = holder
-            .as_ref()
-            .filter(|signature| Holder::read(signature).is_some_and(|one| one.is_certainly_dead()));
+        let dead = holder.as_ref().filter(|signature| is_abandoned(signature));
         if let Some(dead) = dead {
-            tracing::warn!(holder = describe(Some(dead)), "taking the lock over from a process that died");
+            tracing::warn!(
+                holder = describe(Some(dead)),
+                "taking the lock over from a run that ended without releasing it"
+            );
             let stale = doc! { "$and": [
                 { "$eq": ["$IsLocked", true] },
                 { "$eq": ["$LockedBy.Owner", { "$literal": dead.get_str("Owner").unwrap_or_default() }] },
             ] };
-            let found = self.try_lock(&owner, stale).await?;
-            if self.holder_of(&found, &owner).is_none() {
+            let found = self.try_lock(&owner.0, stale).await?;
+            if self.holder_of(&found, &owner.0).is_none() {
                 return Ok(Lock { store: self.clone(), owner });
             }
         }
@@ -127,7 +163,7 @@ impl Lock {
     /// whoever works with an older one.
     pub(crate) async fn note_token(&self, token: i64) -> Result<()> {
         let migration = self.store.collection(MIGRATION);
-        let filter = doc! { "_id": VERSION_ID, "LockedBy.Owner": &self.owner };
+        let filter = doc! { "_id": VERSION_ID, "LockedBy.Owner": &self.owner.0 };
         let note =
             async move { migration.update_one(filter, doc! { "$set": { "LockedBy.Token": token } }).await };
         match call("signing the lock", note).await?.matched_count {
@@ -139,7 +175,7 @@ impl Lock {
     /// Opens the lock, if it is still ours.
     pub(crate) async fn release(self) -> Result<()> {
         let migration = self.store.collection(MIGRATION);
-        let filter = doc! { "_id": VERSION_ID, "LockedBy.Owner": &self.owner };
+        let filter = doc! { "_id": VERSION_ID, "LockedBy.Owner": &self.owner.0 };
         let update = doc! { "$set": { "IsLocked": false }, "$unset": { "LockedBy": "" } };
         let release = async move { migration.update_one(filter, update).await };
         if call("releasing the lock", release).await?.matched_count == 0 {

@@ -1,18 +1,9 @@
 //! The rules of assets, one test a rule.
 
-use crate::support::{ROOT, STREAM, at, created, payload, snapshot, updated};
+use crate::support::{ROOT, assert_unchanged, asset, at, created, created_asset, payload, snapshot, updated};
 use bson::{Bson, doc};
 use serde_json::{Value, json};
-use statefold_projections::squidex::Assets;
-use statefold_projections::testing::{Given, given};
-
-fn asset() -> Given {
-    given(Assets::new()).stream(STREAM)
-}
-
-fn created_asset() -> Given {
-    asset().headers(at(1)).event("AssetCreatedEventV2", created(json!({})))
-}
+use statefold_projections::testing::Given;
 
 fn annotated(own: Value) -> Given {
     created_asset().headers(at(2)).event("AssetAnnotatedEvent", payload(own))
@@ -24,11 +15,6 @@ fn version(given: &Given) -> i64 {
 
 fn modified_ms(given: &Given) -> i64 {
     snapshot(given).get_datetime("mt").unwrap().timestamp_millis()
-}
-
-/// That the last event changed nothing at all.
-fn assert_unchanged(given: &Given) {
-    assert_eq!(snapshot(given).to_string(), snapshot(&created_asset()).to_string());
 }
 
 #[test]
@@ -60,94 +46,6 @@ fn what_is_missing_has_its_default_and_what_is_null_is_null() {
         "ai": { "_id": "app", "Name": "hotels" }, "dl": false, "fn": null, "fh": null, "fs": 0_i64, "fv": 0_i64,
         "md": {}, "mm": null, "sl": null, "td": [], "ts": 0_i64, "at": 0, "_ai": "app",
     });
-}
-
-#[test]
-fn names_of_types_and_properties_match_in_any_case() {
-    let text = r#"{"APPID":"app,hotels","Actor":"subject:ann","ASSETID":"one","filename":"x","FileName":"y","TYPE":"vIDEO","FileSize":"7"}"#;
-    let document = snapshot(&asset().event_text("assetCREATEDeventv2", text));
-    assert_eq!(document.get_str("fn").ok(), Some("y"));
-    assert_eq!(document.get_i32("at").ok(), Some(3));
-    assert_eq!(document.get_i64("fs").ok(), Some(7));
-}
-
-#[test]
-fn unknown_and_foreign_types_cost_no_look_at_the_payload() {
-    let mut given = created_asset();
-    for event_type in [
-        "",
-        "Asset",
-        "AssetCreated",
-        "AssetUpdatedEvent",
-        "AssetCreatedEventV3",
-        "AssetFolderMovedEvent",
-        "ContentCreatedEventV2",
-        "NoopEvent",
-        "AssetMovedEvenT\u{131}",
-        "ÄssetMovedEvent",
-        "assetmoveeeeee\u{fe0f}",
-    ] {
-        given = given.event_text(event_type, "{ not JSON");
-    }
-    assert_unchanged(&given);
-}
-
-#[test]
-fn a_payload_that_cannot_be_read_makes_the_stream_a_dead_letter() {
-    for broken in [
-        "",
-        "null",
-        "[]",
-        "{",
-        "{}x",
-        r#"{"fileSize":12.0}"#,
-        r#"{"fileSize":null}"#,
-        r#"{"fromRule":null}"#,
-        r#"{"type":null}"#,
-        r#"{"type":"Picture"}"#,
-        r#"{"type":1.5}"#,
-        r#"{"type":2147483648}"#,
-        r#"{"appId":"app"}"#,
-        r#"{"appId":",name"}"#,
-        r#"{"actor":1}"#,
-        r#"{"tags":["a",1]}"#,
-        r#"{"tags":{}}"#,
-        r#"{"metadata":[]}"#,
-        r#"{"metadata":{"a":1e999}}"#,
-        r#"{"fileName":"\ud800"}"#,
-        r#"{"assetId":5}"#,
-        "{\"fileName\":\"a\nb\"}",
-        r#"{"fileSize":1,}"#,
-        "{/**/}",
-    ] {
-        created_asset().event_text("AssetCreatedEventV2", broken).then_fails("payload");
-    }
-    // Also what an event has but its fold doesn't use.
-    for broken in [r#"{"deletedSize":"x"}"#, r#"{"oldTags":"a"}"#, r#"{"assetId":1}"#, r#"{"appId":"x"}"#] {
-        created_asset().event_text("AssetDeletedEvent", broken).then_fails("payload");
-    }
-}
-
-#[test]
-fn a_known_event_is_read_even_after_the_delete() {
-    let deleted = || created_asset().event("AssetDeletedEvent", payload(json!({})));
-    deleted().event_text("AssetMovedEvent", "{").then_fails("payload");
-    deleted().event("AssetMovedEvent", json!({ "actor": " : " })).then_fails("refused");
-}
-
-#[test]
-fn numbers_of_types_need_no_name() {
-    for (kind, number) in [
-        (json!("image"), 1),
-        (json!("AUDIO"), 2),
-        (json!(3), 3),
-        (json!("2"), 2),
-        (json!(77), 77),
-        (json!(-1), -1),
-    ] {
-        let given = asset().event("AssetCreatedEventV2", created(json!({ "type": kind })));
-        assert_eq!(snapshot(&given).get_i32("at").ok(), Some(number));
-    }
 }
 
 #[test]

@@ -4,4 +4,5 @@
 mod assets;
 mod folders;
 mod legacy;
+mod payloads;
 mod support;

@@ -2,7 +2,8 @@
 
 use bson::{Document, doc};
 use serde_json::{Value, json};
-use statefold_projections::testing::Given;
+use statefold_projections::squidex::Assets;
+use statefold_projections::testing::{Given, given};
 
 pub(crate) const STREAM: &str = "asset-app--one";
 pub(crate) const FOLDER_STREAM: &str = "assetFolder-app--one";
@@ -47,4 +48,19 @@ pub(crate) fn at(second: u32) -> Document {
 pub(crate) fn snapshot(given: &Given) -> Document {
     let outcome = given.outcome().unwrap_or_else(|failure| panic!("the stream doesn't fold: {failure}"));
     outcome.into_values().next().unwrap_or_else(|| panic!("the stream has no snapshot"))
+}
+
+/// A stream without events.
+pub(crate) fn asset() -> Given {
+    given(Assets::new()).stream(STREAM)
+}
+
+/// A stream with a usual asset.
+pub(crate) fn created_asset() -> Given {
+    asset().headers(at(1)).event("AssetCreatedEventV2", created(json!({})))
+}
+
+/// That the last event changed nothing at all.
+pub(crate) fn assert_unchanged(given: &Given) {
+    assert_eq!(snapshot(given).to_string(), snapshot(&created_asset()).to_string());
 }

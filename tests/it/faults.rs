@@ -1,0 +1,94 @@
+//! Errors of the server, injected: what may go away is tried again, the rest ends the rebuild cleanly.
+
+use bson::{Document, doc};
+use statefold::{Class, Error, Tuning};
+
+use crate::support::commits::generated;
+use crate::support::database::assert_same;
+use crate::support::server::stop_failing;
+use crate::support::{Db, OwnServer, fail_command, no_waiting, oracle, squidex};
+
+fn tuning() -> Tuning {
+    Tuning { readers: 1, partitions: Some(3), ..no_waiting() }
+}
+
+/// Staging collection of the second rebuild of assets.
+const STAGING: &str = "States_Assets4__t2";
+
+/// A server of its own, since a server has one such fail point only.
+async fn setup(test: &str, commits: &[Document]) -> (OwnServer, Db) {
+    let server = OwnServer::start(test);
+    let db = Db::at(&server.uri, test).await;
+    db.write(commits).await;
+    (server, db)
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_rebuild_and_the_next_one_succeeds() {
+    let commits = generated(900, 21);
+    let (server, db) = setup("disk_full", &commits).await;
+    // The first insert is the record of the build.
+    let data = doc! { "failCommands": ["insert"], "errorCode": 14031 };
+    fail_command(&server.uri, &db.app, doc! { "skip": 1 }, data).await;
+    let error = db.rebuild(&squidex(), &["Assets"], tuning()).await.unwrap_err();
+    assert!(matches!(error, Error::DiskFull { .. }), "{error:?}");
+    assert_eq!(error.class(), Class::Operator);
+    db.assert_nothing_published().await;
+    let record = db.one("Statefold_Builds", "Assets3").await.unwrap();
+    assert_eq!(record.get_str("State").unwrap(), "failed");
+    assert_eq!(record.get_document("Failure").unwrap().get_str("Code").unwrap(), "disk_full");
+
+    stop_failing(&server.uri).await;
+    let report = db.rebuild(&squidex(), &["Assets"], tuning()).await.unwrap();
+    assert_eq!(report.projections[0].generation, 3);
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+}
+
+/// Rebuilds while a command on a collection fails so many times; it has to succeed.
+async fn survives(test: &str, times: i32, collection: &str, mut data: Document) {
+    let commits = generated(900, 22);
+    let (server, db) = setup(test, &commits).await;
+    let undisturbed = db.rebuild(&squidex(), &["Assets"], tuning()).await.unwrap();
+    data.insert("namespace", format!("{}.{collection}", db.name));
+    fail_command(&server.uri, &db.app, doc! { "times": times }, data).await;
+    let report = db.rebuild(&squidex(), &["Assets"], tuning()).await.unwrap();
+    assert!(stop_failing(&server.uri).await >= i64::from(times), "the fail point was not hit");
+    let (built, expected) = (&report.projections[0], &undisturbed.projections[0]);
+    assert_eq!((&built.digest, built.snapshots), (&expected.digest, expected.snapshots));
+    assert_same(&db.read("States_Assets4").await, &oracle::assets(&commits));
+}
+
+#[tokio::test]
+async fn an_election_during_the_scan_is_survived() {
+    survives("getmore_10107", 1, "Events2", doc! { "failCommands": ["getMore"], "errorCode": 10107 }).await;
+}
+
+#[tokio::test]
+async fn a_connection_lost_during_the_scan_is_survived() {
+    survives("getmore_closed", 2, "Events2", doc! { "failCommands": ["getMore"], "closeConnection": true })
+        .await;
+}
+
+#[tokio::test]
+async fn a_time_limit_exceeded_during_inserts_is_survived() {
+    // The driver tries each insert twice; three failures reach the rebuild.
+    survives("insert_262", 3, STAGING, doc! { "failCommands": ["insert"], "errorCode": 262 }).await;
+}
+
+#[tokio::test]
+async fn connections_lost_during_inserts_are_survived() {
+    survives("insert_closed", 3, STAGING, doc! { "failCommands": ["insert"], "closeConnection": true }).await;
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_read_gets_a_permission_error() {
+    let (server, db) = setup("permission", &generated(300, 24)).await;
+    let data = doc! {
+        "failCommands": ["find"], "errorCode": 13, "namespace": format!("{}.Events2", db.name),
+    };
+    fail_command(&server.uri, &db.app, doc! { "times": 1_000_000 }, data).await;
+    let error = db.rebuild(&squidex(), &["Assets"], tuning()).await.unwrap_err();
+    assert!(matches!(error, Error::Permission { .. }), "{error:?}");
+    assert!(stop_failing(&server.uri).await > 0);
+    db.assert_nothing_published().await;
+}

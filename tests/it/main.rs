@@ -1,0 +1,21 @@
+//! Rebuilds against a real server, through the library. One scenario a file.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod arriving;
+mod begin_anew;
+mod cancelled;
+mod dead_letters;
+mod empty;
+mod faults;
+mod generated;
+mod generations;
+mod golden;
+mod killed_server;
+mod locks;
+mod orders;
+mod refused;
+mod same_digest;
+mod servers;

@@ -1,0 +1,81 @@
+//! Stops a rebuild at a chosen event, so that a test can act while it is at work.
+
+use std::sync::{Arc, Mutex};
+
+use statefold::projections::{
+    Event, FoldError, Lookup, Projection, Registry, Sink, Spec, StreamKey, squidex::Assets,
+};
+use tokio::sync::watch;
+
+/// The test's side: where the rebuild stands, and the way to let it go on.
+pub(crate) struct Gate {
+    reached: watch::Receiver<bool>,
+    /// Dropped to open the gate, also if the test fails.
+    open: std::sync::mpsc::Sender<()>,
+}
+
+/// The projection's side.
+struct Barrier {
+    at: Box<dyn Fn(&Event<'_>) -> bool + Send + Sync>,
+    reached: watch::Sender<bool>,
+    opened: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+/// Squidex's assets, with a gate in front of one event.
+struct Gated {
+    inner: Assets,
+    barrier: Arc<Barrier>,
+}
+
+impl Gate {
+    /// A registry with Squidex's assets, whose fold stops before the first event that `at` is true for.
+    pub(crate) fn assets(at: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static) -> (Registry, Self) {
+        let (sender, reached) = watch::channel(false);
+        let (open, opened) = std::sync::mpsc::channel();
+        let barrier = Barrier { at: Box::new(at), reached: sender, opened: Mutex::new(opened) };
+        let mut registry = Registry::default();
+        registry.register(Gated { inner: Assets::new(), barrier: Arc::new(barrier) }).unwrap();
+        (registry, Self { reached, open })
+    }
+
+    /// Waits until the rebuild stands before the gate.
+    pub(crate) async fn reached(&self) {
+        let mut reached = self.reached.clone();
+        tokio::time::timeout(std::time::Duration::from_secs(60), reached.wait_for(|reached| *reached))
+            .await
+            .expect("the gate was never reached")
+            .unwrap();
+    }
+
+    /// Lets the rebuild go on.
+    pub(crate) fn open(self) {
+        drop(self.open);
+    }
+}
+
+impl Projection for Gated {
+    type State = <Assets as Projection>::State;
+
+    fn spec(&self) -> &Spec {
+        self.inner.spec()
+    }
+
+    fn apply(&self, state: &mut Self::State, event: &Event<'_>) -> Result<(), FoldError> {
+        if !*self.barrier.reached.borrow() && (self.barrier.at)(event) {
+            self.barrier.reached.send_replace(true);
+            // Nothing is ever sent: it ends when the sender is dropped.
+            assert!(self.barrier.opened.lock().unwrap().recv().is_err());
+        }
+        self.inner.apply(state, event)
+    }
+
+    fn snapshots(
+        &self,
+        key: &StreamKey<'_>,
+        state: &Self::State,
+        others: &dyn Lookup,
+        out: &mut Sink<'_>,
+    ) -> Result<(), FoldError> {
+        self.inner.snapshots(key, state, others, out)
+    }
+}

@@ -1,0 +1,17 @@
+//! What the integration tests share: a real server, a database for each test, commits, and an
+//! expectation written independently of the engine.
+
+pub(crate) mod commits;
+pub(crate) mod database;
+pub(crate) mod gate;
+pub(crate) mod json;
+pub(crate) mod oracle;
+pub(crate) mod oracle_json;
+pub(crate) mod orders;
+
+pub(crate) mod server;
+
+pub(crate) use commits::commit;
+pub(crate) use database::{Db, no_waiting, squidex};
+pub(crate) use gate::Gate;
+pub(crate) use server::{OwnServer, fail_command};
