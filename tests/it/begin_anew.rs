@@ -79,7 +79,7 @@ async fn another_version_of_the_projection_does_not_resume_what_an_older_one_beg
     assert!(matches!(report, Err(Error::DeadLetters { .. })), "{report:?}");
     assert_eq!(
         (state(&db, "Orders1").await, state(&db, "Orders2").await),
-        ("aborted".into(), "verified".into())
+        ("aborted".into(), "failed".into())
     );
     assert_eq!(db.staging("Orders1").await, None);
 }
