@@ -85,6 +85,19 @@ async fn another_version_of_the_projection_does_not_resume_what_an_older_one_beg
 }
 
 #[tokio::test]
+async fn an_older_program_does_not_replace_what_a_newer_one_built() {
+    let db = Db::new("older_program").await;
+    Orders::write(&db, &[("order-1", &["Placed"])]).await;
+    db.rebuild(&orders_registry(2), &[], no_waiting()).await.unwrap();
+    let before = db.collections().await;
+    let error = db.rebuild(&orders_registry(1), &[], no_waiting()).await.unwrap_err();
+    assert!(matches!(error, Error::Newer { found: 2, known: 1, .. }), "{error:?}");
+    assert_eq!(db.collections().await, before);
+    assert_eq!(db.pointer("Orders").await.unwrap().get_str("Collection").unwrap(), "Orders1");
+    db.assert_unlocked().await;
+}
+
+#[tokio::test]
 async fn status_tells_of_an_unfinished_build_and_of_an_outdated_generation() {
     let db = Db::new("status").await;
     Orders::write(&db, &[("order-1", &["Placed"])]).await;

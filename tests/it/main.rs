@@ -7,6 +7,7 @@ mod support;
 mod arriving;
 mod begin_anew;
 mod cancelled;
+mod cut_short;
 mod dead_letters;
 mod empty;
 mod faults;
