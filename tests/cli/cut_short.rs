@@ -38,33 +38,6 @@ fn between_the_final_name_and_its_record_the_generation_is_taken_back_and_publis
 }
 
 #[test]
-fn between_the_record_and_the_pointer_the_generation_becomes_active() {
-    let db = Db::with(&[asset("a")]);
-    db.run(&["rebuild", "Assets", "--yes"], 0);
-    forget_pointer(&db);
-    set_state(&db, "Assets3", "published");
-    let again = db.run(&["rebuild", "Assets", "--yes", "-o", "json"], 0).json();
-    assert_eq!(again["projections"][0]["generation"], 3);
-    assert_eq!(state(&db, "Assets3"), "active");
-    assert_eq!(db.run(&["status", "-o", "json"], 0).json()["projections"][0]["active_generation"], 3);
-}
-
-#[test]
-fn a_published_generation_that_events_have_overtaken_is_not_made_active() {
-    let db = Db::with(&[asset("a")]);
-    db.run(&["rebuild", "Assets", "--yes"], 0);
-    forget_pointer(&db);
-    set_state(&db, "Assets3", "published");
-    db.wait(async { db.collection("Events2").insert_one(asset("b")).await }).unwrap();
-    let again = db.run(&["rebuild", "Assets", "--yes", "-o", "json"], 0).json();
-    assert_eq!(
-        (again["projections"][0]["generation"].as_u64(), again["projections"][0]["snapshots"].as_u64()),
-        (Some(4), Some(2))
-    );
-    assert_eq!(state(&db, "Assets3"), "retired");
-}
-
-#[test]
 fn behind_the_flip_only_the_record_is_put_right() {
     let db = Db::with(&[asset("a")]);
     db.run(&["rebuild", "Assets", "--yes"], 0);
