@@ -120,6 +120,9 @@ async fn run(
     cancel: CancellationToken,
 ) -> Result<RebuildReport> {
     let selected = registry.select(&request.projections)?;
+    if selected.is_empty() {
+        return Err(Error::Config(vec!["no projection is registered".into()]));
+    }
     let store = Store::connect(&settings, registry.layout()).await?;
     let Some(direction) = preflight(&store, &selected).await? else {
         return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));

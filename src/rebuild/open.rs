@@ -105,7 +105,8 @@ impl Run {
         let prefix = projection.spec().stream_filter().first();
         let mut build = self.store.adopt_build(record, prefix, self.token).await?;
         if build.record.state == BuildState::Planned {
-            // It may have ended before its collections were made.
+            // It may have ended before its collections were made; nothing is in those it made.
+            build.drop_staging().await?;
             build.name_staging();
             build.create_staging().await?;
         } else {

@@ -188,6 +188,12 @@ impl Run {
             return Ok(None);
         };
         let mut build = self.open_published(record, projection).await?;
+        let active = self.store.active(spec.name()).await?;
+        if active.is_some_and(|active| active.active == build.record().generation) {
+            // Cut short behind the flip: only its record doesn't know yet. A new one is to be built.
+            build.staging()?.advance(BuildState::Active, |_| {}).await?;
+            return Ok(None);
+        }
         let partitions = build.job.staging.partitions();
         let mut same = !self.fresh;
         for partition in &partitions {
