@@ -141,10 +141,11 @@ async fn run(
     };
     // A panic must not leave the lock behind.
     let result = std::panic::AssertUnwindSafe(led).catch_unwind().await;
-    let released = lock.release().await;
-    let report = result.unwrap_or_else(|_| Err(Error::Bug("the rebuild panicked".into())))?;
-    released?;
-    Ok(report)
+    if let Err(error) = lock.release().await {
+        // What was done is done, and the next run on this machine takes the lock over.
+        tracing::warn!(error = %error.with_sources(), "the lock could not be released");
+    }
+    result.unwrap_or_else(|_| Err(Error::Bug("the rebuild panicked".into())))
 }
 
 /// Looks at what has to be right before anything is written. `None`: there is no event store.

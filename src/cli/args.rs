@@ -84,7 +84,7 @@ pub(super) struct TuningArgs {
     /// Partitions read at the same time [default: the threads, at least 2]
     #[arg(long, value_name = "N", env = "STATEFOLD_READERS")]
     pub(super) readers: Option<usize>,
-    /// Number of partitions [default: by the number of commits]
+    /// Number of partitions, at most: a stream is never divided [default: by the number of commits]
     #[arg(long, value_name = "N", env = "STATEFOLD_PARTITIONS")]
     pub(super) partitions: Option<u32>,
     /// Commits of a batch from the server [default: 1000]

@@ -22,7 +22,8 @@ pub struct Tuning {
     pub threads: usize,
     /// Partitions read at the same time; by default the threads, at least 2.
     pub readers: usize,
-    /// Number of partitions; by default it follows from the number of commits.
+    /// Number of partitions, at most: a stream is never divided. By default it follows from the
+    /// number of commits.
     pub partitions: Option<u32>,
     /// Commits a batch from the server has at most.
     pub batch_commits: u32,

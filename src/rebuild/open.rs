@@ -35,21 +35,8 @@ impl Run {
             Some(record) => (self.resume(record, projection).await?, true),
             None => (self.plan(projection, &source, since).await?, false),
         };
-        let tuning = self.settings.tuning();
-        let job = Job {
-            source,
-            staging,
-            projection: projection.clone(),
-            layout: Arc::new(self.store.layout.clone()),
-            others: self.others(projection, before).await?,
-            workers: Arc::clone(&self.workers),
-            progress: recorder.clone(),
-            cancel: self.cancel.child_token(),
-            batch_docs: tuning.batch_docs,
-            batch_bytes: tuning.batch_bytes,
-            readers: tuning.readers,
-        };
-        let job = Arc::new(job);
+        let others = self.others(projection, before).await?;
+        let job = self.job(projection, source, staging, others, &recorder);
         let partitions = job.staging.partitions();
         let (done, todo) = if resumed {
             self.still_good(&job, partitions).await?
@@ -71,6 +58,31 @@ impl Run {
             digest: done.digest,
             job,
             timings: Timings::default(),
+        })
+    }
+
+    /// What the pipeline works with.
+    pub(super) fn job(
+        &self,
+        projection: &Registered,
+        source: EventStore,
+        staging: BuildStore,
+        others: Arc<dyn Lookup>,
+        progress: &Recorder,
+    ) -> Arc<Job<EventStore, BuildStore>> {
+        let tuning = self.settings.tuning();
+        Arc::new(Job {
+            source,
+            staging,
+            projection: projection.clone(),
+            layout: Arc::new(self.store.layout.clone()),
+            others,
+            workers: Arc::clone(&self.workers),
+            progress: progress.clone(),
+            cancel: self.cancel.child_token(),
+            batch_docs: tuning.batch_docs,
+            batch_bytes: tuning.batch_bytes,
+            readers: tuning.readers,
         })
     }
 

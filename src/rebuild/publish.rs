@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
 use crate::lifecycle::BuildState;
 use crate::observe::{Phase, Recorder};
-use crate::pipeline::Job;
 use crate::rebuild::Run;
 use crate::rebuild::report::{Built, RebuildReport};
 use crate::rebuild::steps::Build;
@@ -58,7 +57,6 @@ impl Run {
     /// A build that already has its final names.
     pub(super) async fn open_published(&self, record: BuildRecord, projection: &Registered) -> Result<Build> {
         let since = self.store.operation_time().await?;
-        let tuning = self.settings.tuning();
         let recorder = Recorder::new(projection.spec().name(), &self.progress);
         let prefix = projection.spec().stream_filter().first();
         let staging = self.store.adopt_build(record, prefix, self.token).await?;
@@ -66,20 +64,9 @@ impl Run {
         let digest =
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
         let timings = staging.record.timings;
-        let job = Job {
-            source: self.store.events(self.direction, since, tuning.batch_commits),
-            staging,
-            projection: projection.clone(),
-            layout: Arc::new(self.store.layout.clone()),
-            others: Arc::new(NoLookup),
-            workers: Arc::clone(&self.workers),
-            progress: recorder.clone(),
-            cancel: self.cancel.child_token(),
-            batch_docs: tuning.batch_docs,
-            batch_bytes: tuning.batch_bytes,
-            readers: tuning.readers,
-        };
-        let (job, todo) = (Arc::new(job), Vec::new());
+        let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
+        let job = self.job(projection, source, staging, Arc::new(NoLookup), &recorder);
+        let todo = Vec::new();
         Ok(Build { job, recorder, todo, resumed: true, heads_before: None, counts, digest, timings })
     }
 }
