@@ -105,7 +105,8 @@ async fn write_ledger(uri: &str, database: &str) -> Result<(), mongodb::error::E
     let ledger = Client::with_uri_str(uri).await?.database(database).collection::<Document>("Ledger");
     ledger.drop().await?;
     ledger.create_index(IndexModel::builder().keys(doc! { "account": 1, "first": 1 }).build()).await?;
-    let entry = |kind: &str, cents: i64| doc! { "kind": kind, "data": { "cents": cents, "owner": "Kim" } };
+    let entry =
+        |kind: &str, cents: i64| doc! { "kind": kind, "data": { "cents": cents, "owner": "household" } };
     ledger
         .insert_many([
             doc! { "account": "account-1", "first": 0, "entries": [entry("Deposited", 500), entry("Withdrawn", 120)] },

@@ -90,8 +90,10 @@ fn file_of(connection: &Connection) -> Result<FileSettings> {
 pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settings, Option<String>)> {
     let file = file_of(connection)?;
     let mut problems = Vec::new();
-    let uri = connection.uri.clone().or(file.uri);
-    let database = connection.database.clone().or(file.database);
+    // An empty one comes from a variable that isn't set.
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let uri = given(&connection.uri).or(file.uri);
+    let database = given(&connection.database).or(file.database);
     if uri.is_none() {
         problems.push("no server: give --uri, MONGODB_URI, or `uri` in statefold.toml".to_owned());
     }

@@ -45,9 +45,19 @@ fn reason(error: &DriverError) -> Source {
                 .as_ref()
                 .map_or_else(String::new, |one| format!("{} (code {})", short(&one.message), one.code)),
         },
+        ErrorKind::ServerSelection { message, .. } => selection(message),
         kind => kind.to_string(),
     };
     full.chars().take(REASON_CHARS_MAX).collect::<String>().into()
+}
+
+/// The first server's reason, out of the description of the whole topology.
+fn selection(message: &str) -> String {
+    let first = message.split_once("Error: Kind: ").map(|(_, rest)| rest);
+    match first.and_then(|rest| rest.split_once(", labels")) {
+        Some((reason, _)) => format!("no server available: {reason}"),
+        None => message.to_owned(),
+    }
 }
 
 fn short(message: &str) -> &str {
@@ -83,5 +93,20 @@ pub(super) fn classify(doing: &str, error: DriverError) -> Error {
             let transient = labelled || code.is_some_and(|code| TRANSIENT.contains(&code));
             Error::Server { doing, code, transient, source: reason(&error) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_found_in_what_the_driver_says_of_the_topology() {
+        let message = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { \
+                       Address: 127.0.0.1:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os error \
+                       111), labels: {}, source: None } ] }";
+        assert_eq!(selection(message), "no server available: I/O error: Connection refused (os error 111)");
+        assert_eq!(selection("something else"), "something else");
+        assert_eq!(short("not authorized on db to execute command { find: 1 }"), "not authorized on db");
     }
 }
