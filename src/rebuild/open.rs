@@ -32,7 +32,7 @@ impl Run {
             }
         };
         let (staging, resumed) = match self.resumable(projection).await? {
-            Some(record) => (self.resume(record, projection).await?, true),
+            Some(record) => (self.resume(record, projection, since).await?, true),
             None => (self.plan(projection, &source, since).await?, false),
         };
         let others = self.others(projection, before).await?;
@@ -113,7 +113,12 @@ impl Run {
     }
 
     /// Takes over an unfinished build: its token, its checkpoints, its staging collections.
-    async fn resume(&self, record: BuildRecord, projection: &Registered) -> Result<BuildStore> {
+    async fn resume(
+        &self,
+        record: BuildRecord,
+        projection: &Registered,
+        t0: Option<bson::Timestamp>,
+    ) -> Result<BuildStore> {
         let prefix = projection.spec().stream_filter().first();
         let mut build = self.store.adopt_build(record, prefix, self.token).await?;
         if build.record.state == BuildState::Planned {
@@ -124,7 +129,7 @@ impl Run {
         } else {
             build.adopt_staging().await?;
         }
-        let t0 = self.store.operation_time().await?;
+        // The time the scans of this run wait for, not a later one: nothing may fall between them.
         build.advance(BuildState::Building, |record| record.t0 = t0).await?;
         Ok(build)
     }
