@@ -84,6 +84,7 @@ fn layout() -> Layout {
         offset: "first".into(),
         offset_meaning: OffsetMeaning::FirstEvent,
         count: None,
+        timestamp: None,
         events: "entries".into(),
         event_type: "kind".into(),
         payload: "data".into(),

@@ -144,6 +144,14 @@ pub enum Error {
         /// The newest version known here.
         known: u32,
     },
+    /// The states need more memory than allowed, and natural order without spill was asked for.
+    #[error(
+        "the states need more than the {budget} MiB that --memory allows: allow more, or use --strategy spill"
+    )]
+    MemoryBudget {
+        /// The budget, in MiB.
+        budget: usize,
+    },
     /// Cancelled; what was built so far is kept.
     #[error("interrupted; what is built so far is kept")]
     Interrupted,
@@ -194,6 +202,7 @@ impl Error {
             Self::Mismatch(_) => "mismatch",
             Self::DeadLetters { .. } => "dead_letters",
             Self::Newer { .. } => "newer_format",
+            Self::MemoryBudget { .. } => "memory_budget",
             Self::Interrupted => "interrupted",
             Self::Io { .. } => "io",
             Self::Bug(_) => "bug",

@@ -47,6 +47,7 @@ mod preview;
 mod rebuild;
 mod status;
 pub mod store;
+mod survey;
 
 pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
@@ -57,6 +58,7 @@ pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_lette
 pub use error::{Class, Error, Result};
 pub use lock::{lock_state, release_lock};
 pub use observe::{Phase, Progress};
-pub use preview::{PlanReport, ProjectionPlan, Resumable, preview};
-pub use rebuild::{Built, Rebuild, RebuildReport, Running, rebuild};
+pub use plan::{NaturalBy, Strategy};
+pub use preview::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use rebuild::{Built, PassReport, Rebuild, RebuildReport, Running, rebuild};
 pub use status::{BuildingStatus, LockStatus, ProjectionStatus, Standing, StatusReport, status};

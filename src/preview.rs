@@ -1,22 +1,16 @@
 //! What a rebuild would do: counts, partitions, time. Reads a sample; changes nothing.
 
-use std::sync::Arc;
-use std::time::Instant;
-
-use futures::StreamExt;
 use serde::Serialize;
-use statefold_projections::{NoLookup, Registered, Registry};
+use statefold_projections::{Registered, Registry};
 
-use crate::config::Settings;
+use crate::config::{Settings, Tuning};
 use crate::error::Result;
-use crate::fold::StreamFold;
 use crate::lifecycle::fingerprint;
-use crate::plan::{Estimate, Sample, StreamRange, next_generation, partition_count};
+use crate::pipeline::Workers;
+use crate::plan::{Choice, Estimate, Strategy, next_generation};
 use crate::rebuild::preflight;
-use crate::store::{Direction, Store};
-
-/// Commits read for the estimate.
-const SAMPLE_COMMITS: u64 = 20_000;
+use crate::store::Store;
+use crate::survey::Survey;
 
 /// What a rebuild would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,8 +27,33 @@ pub struct PlanReport {
     pub weakness: Option<String>,
     /// Who holds the lock, if anybody does.
     pub lock_held: Option<String>,
+    /// How the event store would be read, for all of them together; absent if there is none.
+    pub pass: Option<PassPlan>,
     /// What would be built.
     pub projections: Vec<ProjectionPlan>,
+}
+
+/// How the event store would be read. Sizes are in bytes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PassPlan {
+    /// In which order.
+    pub strategy: Strategy,
+    /// Why.
+    pub reason: String,
+    /// Commits in the event store, of all streams.
+    pub store_commits: u64,
+    /// Their size, uncompressed.
+    pub store_bytes: u64,
+    /// Cache of the server, if it tells.
+    pub cache_bytes: Option<u64>,
+    /// Memory that all states together would need.
+    pub state_bytes: u64,
+    /// Memory that they may take.
+    pub memory_bytes: u64,
+    /// Cursors read and partitions written at the same time.
+    pub readers: usize,
+    /// Time to read, fold and write, in seconds.
+    pub seconds: f64,
 }
 
 /// What would be built of one projection.
@@ -52,14 +71,10 @@ pub struct ProjectionPlan {
     pub indexes: Vec<String>,
     /// The active generation, if there is one.
     pub active_generation: Option<u32>,
-    /// Commits to read.
-    pub commits: u64,
     /// Partitions they are divided into.
     pub partitions: u32,
-    /// How they are read, and why.
-    pub strategy: String,
-    /// What to expect, from a timed sample; absent if there is nothing to read.
-    pub estimate: Option<Estimate>,
+    /// What to expect, from a timed sample.
+    pub estimate: Estimate,
     /// An unfinished build that would be resumed.
     pub resumable: Option<Resumable>,
 }
@@ -98,30 +113,46 @@ pub async fn preview(settings: &Settings, registry: &Registry, projections: &[St
         databases_with_events: Vec::new(),
         weakness: store.facts.weakness().map(str::to_owned),
         lock_held: lock.filter(|lock| lock.locked).map(|lock| lock.holder),
+        pass: None,
         projections: Vec::new(),
     };
-    match direction {
-        None => report.databases_with_events = store.databases_with_events().await,
-        Some(direction) => {
-            for projection in &selected {
-                report.projections.push(plan_of(&store, settings, direction, projection).await?);
-            }
-        }
+    let Some(direction) = direction else {
+        report.databases_with_events = store.databases_with_events().await;
+        return Ok(report);
+    };
+    let tuning = settings.tuning();
+    let events = store.events(direction, store.operation_time().await?, tuning.batch_commits);
+    let survey = Survey::of(&events, &selected, tuning, Some(&Workers::new(tuning.threads)?)).await?;
+    for (projection, estimate) in selected.iter().zip(&survey.estimates) {
+        let partitions = survey.partitions(estimate, tuning);
+        report.projections.push(plan_of(&store, projection, *estimate, partitions).await?);
     }
+    report.pass = Some(pass_plan(&survey, tuning));
     Ok(report)
+}
+
+fn pass_plan(survey: &Survey, tuning: &Tuning) -> PassPlan {
+    let Choice { strategy, reason } = survey.choose(&survey.estimates, tuning);
+    PassPlan {
+        strategy,
+        reason,
+        store_commits: survey.store.commits,
+        store_bytes: survey.store.bytes,
+        cache_bytes: survey.store.cache_bytes,
+        state_bytes: survey.estimates.iter().map(|one| one.state_bytes).sum(),
+        memory_bytes: tuning.memory_bytes as u64,
+        readers: tuning.readers,
+        seconds: survey.estimates.iter().map(|one| one.seconds).sum(),
+    }
 }
 
 async fn plan_of(
     store: &Store,
-    settings: &Settings,
-    direction: Direction,
     projection: &Registered,
+    estimate: Estimate,
+    partitions: u32,
 ) -> Result<ProjectionPlan> {
-    let (spec, tuning) = (projection.spec(), settings.tuning());
-    let range = StreamRange::of(spec.stream_filter());
-    let events = store.events(direction, store.operation_time().await?, tuning.batch_commits);
-    let commits = events.count(&range).await?;
-    let sample = sample(events.sample(&range, SAMPLE_COMMITS), projection, store).await?;
+    let spec = projection.spec();
     let records = store.build_records(Some(spec.name())).await?;
     let print = fingerprint(spec, &store.layout);
     let open = records.iter().find(|record| record.state.is_resumable());
@@ -155,40 +186,8 @@ async fn plan_of(
             .flat_map(|target| target.indexes().iter().map(|index| index.name()))
             .collect(),
         active_generation: store.active(spec.name()).await?.map(|active| active.active),
-        commits,
-        partitions: partition_count(commits, tuning.threads, tuning.partitions),
-        strategy: "stream order: index ranges, one state at a time in memory".into(),
-        estimate: sample.scale(commits, tuning.readers.min(tuning.threads)),
+        partitions,
+        estimate,
         resumable,
-    })
-}
-
-/// Reads and folds the sample, in memory.
-async fn sample(
-    mut batches: futures::stream::BoxStream<'static, Result<crate::pipeline::ports::CommitBatch>>,
-    projection: &Registered,
-    store: &Store,
-) -> Result<Sample> {
-    let mut fold = StreamFold::new(projection, Arc::new(store.layout.clone()), Arc::new(NoLookup));
-    let began = Instant::now();
-    let (mut read, mut bytes) = (0, 0);
-    while let Some(batch) = batches.next().await {
-        let batch = batch?;
-        for document in batch.documents()?.into_iter().flatten().filter_map(|value| value.as_document()) {
-            read += 1;
-            bytes += document.as_bytes().len() as u64;
-            fold.push(document);
-        }
-    }
-    fold.finish();
-    let folded = fold.take();
-    Ok(Sample {
-        commits: read,
-        events: folded.counts.events,
-        streams: folded.counts.streams,
-        snapshots: folded.counts.snapshots,
-        snapshot_bytes: folded.snapshots.byte_len() as u64,
-        bytes,
-        seconds: began.elapsed().as_secs_f64(),
     })
 }

@@ -3,6 +3,7 @@
 //! This file is the table of contents; each step lives in the room that knows how.
 
 mod open;
+mod pass;
 mod publish;
 mod report;
 mod steps;
@@ -11,6 +12,7 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use backon::Retryable;
 use futures::FutureExt;
 use statefold_projections::{Registered, Registry};
 use tokio::sync::watch;
@@ -18,13 +20,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Settings;
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
+use crate::lifecycle::BuildState;
 use crate::observe::{Phase, Progress, names};
-use crate::pipeline::Workers;
+use crate::pipeline::{Workers, pauses};
 use crate::plan::sharded_siblings;
 use crate::store::{Direction, Store};
+use crate::survey::{FEW_COMMITS, Survey};
 
-pub use report::{Built, RebuildReport};
+pub use report::{Built, PassReport, RebuildReport};
 
 /// What to rebuild.
 #[derive(Debug, Clone, Default)]
@@ -173,20 +177,39 @@ impl Run {
         for projection in selected {
             self.refuse_downgrade(projection).await?;
         }
+        let tuning = self.settings.tuning();
+        let survey = || self.survey(selected);
+        let transient = |error: &Error| error.class() == Class::Transient && !self.cancel.is_cancelled();
+        let survey = survey.retry(pauses()).when(transient).await?;
         let mut builds = Vec::new();
-        let mut refused = Vec::new();
-        for projection in selected {
-            let mut build = match self.finished_before(projection).await? {
+        for (projection, estimate) in selected.iter().zip(&survey.estimates) {
+            builds.push(match self.finished_before(projection).await? {
                 Some(build) => build,
-                None => self.build(projection, &builds).await?,
-            };
+                None => self.open(projection, &survey, estimate).await?,
+            });
+        }
+        let pass = match self.fold(&mut builds, &survey, selected).await {
+            Ok(pass) => pass,
+            Err(error) => {
+                // Those that are complete stay what they are.
+                for build in builds.iter_mut().filter(|build| build.record().state == BuildState::Building) {
+                    self.record_failure(build, &error).await;
+                }
+                return Err(error);
+            }
+        };
+        let mut refused = Vec::new();
+        for build in &mut builds {
+            if let Err(error) = self.complete(build).await {
+                self.record_failure(build, &error).await;
+                return Err(error);
+            }
             let counts = build.counts;
-            if self.settings.tuning().max_errors.is_exceeded(counts.dead_letters, counts.streams) {
-                let error = self.refuse(&build).await?;
-                self.record_failure(&mut build, &error).await;
+            if tuning.max_errors.is_exceeded(counts.dead_letters, counts.streams) {
+                let error = self.refuse(build).await?;
+                self.record_failure(build, &error).await;
                 refused.push(error);
             }
-            builds.push(build);
         }
         // The largest number is the one that lets all of them pass.
         let worst = refused.into_iter().max_by_key(|error| match error {
@@ -196,24 +219,22 @@ impl Run {
         if let Some(error) = worst {
             return Err(error);
         }
-        self.publish(builds).await
+        self.publish(builds, pass).await
     }
 
-    /// Plans and builds one projection, up to the state `verified`. A failure is recorded.
-    async fn build(&self, projection: &Registered, before: &[steps::Build]) -> Result<steps::Build> {
-        let mut build = self.open(projection, before).await?;
-        match self.build_steps(&mut build).await {
-            Ok(()) => Ok(build),
-            Err(error) => {
-                self.record_failure(&mut build, &error).await;
-                Err(error)
-            }
+    /// Looks at the event store before anything is decided.
+    async fn survey(&self, selected: &[Registered]) -> Result<Survey> {
+        let tuning = self.settings.tuning();
+        let events = self.store.events(self.direction, None, tuning.batch_commits);
+        let many = events.estimated_count().await? > FEW_COMMITS;
+        Survey::of(&events, selected, tuning, many.then_some(&*self.workers)).await
+    }
+
+    /// Indexes and checks what is folded, up to the state `verified`.
+    async fn complete(&self, build: &mut steps::Build) -> Result<()> {
+        if build.record().state != BuildState::Indexing {
+            return Ok(());
         }
-    }
-
-    async fn build_steps(&self, build: &mut steps::Build) -> Result<()> {
-        build.recorder.enter(Phase::Building, build.todo.len());
-        self.fold_partitions(build).await?;
         build.recorder.enter(Phase::Indexing, 0);
         self.index(build).await?;
         build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());

@@ -131,7 +131,7 @@ fn rooms_use_only_what_is_below_them() {
         ),
         ("src/observe", vec!["plan", "lifecycle", "pipeline", "store", "config", "rebuild", "cli", "http"]),
         ("src/pipeline", vec!["store", "config", "rebuild", "cli", "http"]),
-        ("src/config", vec!["plan", "fold", "pipeline", "store", "observe", "rebuild", "cli", "http"]),
+        ("src/config", vec!["fold", "pipeline", "store", "observe", "rebuild", "cli", "http"]),
         ("src/store", vec!["rebuild", "cli", "http", "status", "preview", "abort"]),
         ("src/rebuild", vec!["cli", "http"]),
         ("src/http", vec!["plan", "fold", "lifecycle", "pipeline", "store", "config", "rebuild", "cli"]),

@@ -26,6 +26,9 @@ pub struct Layout {
     pub offset_meaning: OffsetMeaning,
     /// Field with the number of events in the commit; checked against the array where present.
     pub count: Option<String>,
+    /// Field with the time a commit was written (BSON timestamp), where there is one: the engine may
+    /// divide the store by it.
+    pub timestamp: Option<String>,
     /// Field with the array of events.
     pub events: String,
     /// Field of an event with its type name.
@@ -44,6 +47,7 @@ impl Default for Layout {
             offset: "EventStreamOffset".into(),
             offset_meaning: OffsetMeaning::BeforeCommit,
             count: Some("EventsCount".into()),
+            timestamp: Some("Timestamp".into()),
             events: "Events".into(),
             event_type: "Type".into(),
             payload: "Payload".into(),

@@ -9,6 +9,7 @@
 //! Nothing in here waits, reads a clock, draws a random number or talks to a server: the same events
 //! give the same bytes, whatever runs around them.
 
+mod chunked;
 mod commit;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ mod states;
 mod stream;
 pub mod testing;
 
+pub use chunked::Chunked;
 pub use commit::Commit;
 pub use error::{CommitError, FoldError, FoldFailure, RegistryError};
 pub use event::{Event, Payload};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Commit, FoldError, FoldFailure, Lookup, Projection, Snapshots, StreamKey};
+use crate::{Chunked, Commit, FoldError, FoldFailure, Lookup, Projection, Snapshots, StreamKey};
 
 /// Place of one stream's state in a slab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +34,19 @@ pub trait States: Send {
     /// Gives a slot back.
     fn close(&mut self, slot: Slot);
 
-    /// Memory that the state in a slot needs, in bytes.
+    /// Memory that the state in a slot needs, in bytes: its own size and what it owns.
     fn bytes(&self, slot: Slot) -> usize;
 }
 
 pub(crate) struct Slab<P: Projection> {
     projection: Arc<P>,
-    states: Vec<P::State>,
+    states: Chunked<P::State>,
     free: Vec<usize>,
 }
 
 impl<P: Projection> Slab<P> {
     pub(crate) fn new(projection: Arc<P>) -> Self {
-        Self { projection, states: Vec::new(), free: Vec::new() }
+        Self { projection, states: Chunked::default(), free: Vec::new() }
     }
 }
 
@@ -55,8 +55,7 @@ impl<P: Projection> States for Slab<P> {
         if let Some(at) = self.free.pop() {
             return Slot(at);
         }
-        self.states.push(P::State::default());
-        Slot(self.states.len() - 1)
+        Slot(self.states.push(P::State::default()))
     }
 
     fn apply(&mut self, slot: Slot, commit: &Commit<'_>) -> Result<u64, FoldFailure> {

@@ -81,9 +81,18 @@ pub(super) struct TuningArgs {
     /// Threads that fold [default: the machine's cores]
     #[arg(long, value_name = "N", env = "STATEFOLD_THREADS")]
     pub(super) threads: Option<usize>,
-    /// Partitions read at the same time [default: the threads, at least 2]
+    /// Cursors read, and partitions written, at the same time [default: 2]
     #[arg(long, value_name = "N", env = "STATEFOLD_READERS")]
     pub(super) readers: Option<usize>,
+    /// In which order the event store is read: natural, spill or stream [default: as `plan` shows]
+    #[arg(long, value_name = "STRATEGY", env = "STATEFOLD_STRATEGY")]
+    pub(super) strategy: Option<String>,
+    /// Memory for states, as `512MiB` or `2GiB` [default: a quarter of what this process may use]
+    #[arg(long, value_name = "SIZE", env = "STATEFOLD_MEMORY")]
+    pub(super) memory: Option<String>,
+    /// Folder for commits that are spilled [default: the system's for temporary files]
+    #[arg(long, value_name = "FOLDER", env = "STATEFOLD_SPILL_DIR")]
+    pub(super) spill_dir: Option<PathBuf>,
     /// Number of partitions, at most: a stream is never divided [default: by the number of commits]
     #[arg(long, value_name = "N", env = "STATEFOLD_PARTITIONS")]
     pub(super) partitions: Option<u32>,

@@ -53,7 +53,9 @@ impl Failed {
         let again = || self.command.again();
         Some(match &*self.error {
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
-            Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } => return None,
+            Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } | Error::MemoryBudget { .. } => {
+                return None;
+            }
             Error::LockHeld { .. } => format!(
                 "A server that starts or migrates holds this lock for a while: try again later. If its process is \
                  certainly dead, release the lock: {}",

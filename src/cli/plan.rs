@@ -9,6 +9,7 @@ use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use super::table::{number, or_dash, seconds, table};
 use crate::config::Settings;
+use crate::plan::Strategy;
 use crate::preview::{PlanReport, preview};
 
 pub(super) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
@@ -57,25 +58,39 @@ fn text(report: &PlanReport) -> String {
         "time",
     ];
     let rows = report.projections.iter().map(|one| {
-        let estimate = one.estimate.as_ref();
+        let estimate = &one.estimate;
         [
             one.projection.clone(),
             one.projection_version.to_string(),
             one.collections.join(" "),
             or_dash(one.active_generation),
-            number(one.commits),
+            format!("~{}", number(estimate.commits)),
             one.partitions.to_string(),
-            or_dash(estimate.map(|estimate| format!("~{}", number(estimate.snapshots)))),
-            or_dash(estimate.map(|estimate| format!("~{}", ByteSize(estimate.snapshot_bytes)))),
-            or_dash(estimate.map(|estimate| format!("~{}", seconds(estimate.seconds)))),
+            format!("~{}", number(estimate.snapshots)),
+            format!("~{}", ByteSize(estimate.snapshot_bytes)),
+            format!("~{}", seconds(estimate.seconds)),
         ]
     });
     let mut text = format!("{} on MongoDB {}\n", report.database, report.server_version);
     text.push_str(&table(header, rows));
+    if let Some(pass) = &report.pass {
+        let cache = pass.cache_bytes.map_or_else(|| "unknown".to_owned(), |bytes| ByteSize(bytes).to_string());
+        text.push_str(&format!(
+            "\nstrategy: {} order: {}\nevent store: {} commits, {}; server cache {cache}; {} cursors and as many \
+             writers; memory ~{} of {}; ~{}",
+            pass.strategy,
+            pass.reason,
+            number(pass.store_commits),
+            ByteSize(pass.store_bytes),
+            pass.readers,
+            ByteSize(if pass.strategy == Strategy::Natural { pass.state_bytes } else { 0 }),
+            ByteSize(pass.memory_bytes),
+            seconds(pass.seconds),
+        ));
+    }
     for one in &report.projections {
-        text.push_str(&format!("\n{}: {}", one.projection, one.strategy));
         if !one.indexes.is_empty() {
-            text.push_str(&format!("; then the indexes {}", one.indexes.join(", ")));
+            text.push_str(&format!("\n{}: then the indexes {}", one.projection, one.indexes.join(", ")));
         }
         if let Some(open) = &one.resumable {
             let what = if open.same_definition {

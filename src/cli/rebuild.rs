@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use statefold_projections::Registry;
 
 use super::args::RebuildArgs;
@@ -10,7 +11,7 @@ use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use super::table::{number, seconds, table};
 use super::{metrics, plan, progress, signals};
-use crate::rebuild::{Rebuild, RebuildReport, rebuild};
+use crate::rebuild::{PassReport, Rebuild, RebuildReport, rebuild};
 
 pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let mut verb = vec!["rebuild".to_owned()];
@@ -91,11 +92,31 @@ fn text(report: &RebuildReport, database: &str, command: &Command) -> String {
             text.push_str(&format!("; {kept} of {all} partitions were kept from an earlier run"));
         }
     }
+    if let Some(pass) = &report.pass {
+        text.push_str(&format!("\n{}", read_and_planned(pass)));
+    }
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }
     if report.projections.iter().any(|one| one.dead_letters > 0) {
         text.push_str(&format!("\nSome streams have no snapshot: {}", command.with("errors list")));
+    }
+    text
+}
+
+/// How the event store was read, beside what was planned.
+fn read_and_planned(pass: &PassReport) -> String {
+    let divided = pass.divided_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+    let mut text = format!("Read in {} order{divided}: {}", pass.strategy, pass.reason);
+    let (took, planned) = (seconds(pass.seconds), seconds(pass.planned_seconds));
+    text.push_str(&format!("\nPlan and reality: {planned} planned, {took} taken"));
+    if pass.memory_bytes > 0 {
+        let size = |bytes: u64| if bytes == 0 { "little".to_owned() } else { ByteSize(bytes).to_string() };
+        let (planned, used) = (size(pass.planned_memory_bytes), size(pass.memory_bytes));
+        text.push_str(&format!("; memory for states: {planned} planned, {used} used"));
+    }
+    if pass.spilled_bytes > 0 {
+        text.push_str(&format!("; {} spilled", ByteSize(pass.spilled_bytes)));
     }
     text
 }

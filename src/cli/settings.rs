@@ -9,6 +9,7 @@ use crate::cli::args::{Connection, TuningArgs};
 use crate::config::{FileSettings, Settings, Tuning, read_file};
 use crate::error::{Error, Result};
 use crate::lifecycle::ErrorLimit;
+use crate::plan::Strategy;
 
 /// Settings file that is read if it exists.
 const DEFAULT_FILE: &str = "statefold.toml";
@@ -106,10 +107,13 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
     let standard = Tuning::default();
     let threads = flags.threads.or(file.threads).unwrap_or(standard.threads);
     let batch_bytes = flags.batch_bytes.or(file.batch_bytes);
+    let (strategy, memory) = (flags.strategy.or(file.strategy), flags.memory.or(file.memory));
     let max_errors = raw.max_errors.map(str::to_owned).or(file.max_errors);
     let tuning = Tuning {
         threads,
-        readers: flags.readers.or(file.readers).unwrap_or_else(|| threads.max(2)),
+        readers: flags.readers.or(file.readers).unwrap_or(standard.readers),
+        strategy: parsed("strategy", strategy, Strategy::from_str, &mut problems),
+        memory_bytes: parsed("memory", memory, bytes, &mut problems).unwrap_or(standard.memory_bytes),
         partitions: flags.partitions.or(file.partitions),
         batch_commits: flags.batch_commits.or(file.batch_commits).unwrap_or(standard.batch_commits),
         batch_docs: flags.batch_docs.or(file.batch_docs).unwrap_or(standard.batch_docs),
@@ -126,7 +130,14 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
     let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_tuning(tuning));
     let tuned = collect(checked, &mut problems);
     match (settings, tuned) {
-        (Some(settings), Some(_)) if problems.is_empty() => Ok((settings.with_tuning(tuning)?, file.listen)),
+        (Some(settings), Some(_)) if problems.is_empty() => {
+            let settings = settings.with_tuning(tuning)?;
+            let settings = match flags.spill_dir.or(file.spill_dir) {
+                Some(folder) => settings.with_spill_folder(folder),
+                None => settings,
+            };
+            Ok((settings, file.listen))
+        }
         _ => Err(Error::Config(problems)),
     }
 }
@@ -190,7 +201,7 @@ mod tests {
         let raw = Raw { tuning: Some(&flags), max_errors: Some("1%") };
         let (settings, listen) = settings(&connection, &raw).unwrap();
         assert_eq!((settings.uri(), settings.database()), ("mongodb://flag", "file"));
-        assert_eq!((settings.tuning().threads, settings.tuning().readers), (5, 5));
+        assert_eq!((settings.tuning().threads, settings.tuning().readers), (5, 2));
         assert_eq!(settings.tuning().max_errors, ErrorLimit::Percent(1.0));
         assert_eq!(listen.as_deref(), Some("127.0.0.1:1"));
     }
@@ -201,6 +212,15 @@ mod tests {
             connection(None, Some("a/b"), "batch_bytes = \"many\"\nmax_errors = \"x\"\nthreads = 0\n");
         let Err(Error::Config(problems)) = settings(&connection, &Raw::default()) else { panic!("accepted") };
         assert_eq!(problems.len(), 5, "{problems:?}");
+        let flags = TuningArgs {
+            strategy: Some("fast".into()),
+            memory: Some("1KiB".into()),
+            ..TuningArgs::default()
+        };
+        let raw = Raw { tuning: Some(&flags), max_errors: None };
+        let (connection, _folder) = self::connection(Some("mongodb://x"), Some("x"), "");
+        let Err(Error::Config(problems)) = settings(&connection, &raw) else { panic!("accepted") };
+        assert_eq!(problems.len(), 2, "{problems:?}");
     }
 
     #[test]

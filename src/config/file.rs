@@ -1,6 +1,6 @@
 //! The file `statefold.toml`: the same settings as the flags, all optional.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -16,8 +16,14 @@ pub struct FileSettings {
     pub database: Option<String>,
     /// Threads that fold.
     pub threads: Option<usize>,
-    /// Partitions read at the same time.
+    /// Cursors read, and partitions written, at the same time.
     pub readers: Option<usize>,
+    /// In which order the event store is read: `natural`, `spill` or `stream`.
+    pub strategy: Option<String>,
+    /// Memory for states, with a unit: `"2 GiB"`.
+    pub memory: Option<String>,
+    /// Folder for commits that are spilled.
+    pub spill_dir: Option<PathBuf>,
     /// Number of partitions.
     pub partitions: Option<u32>,
     /// Commits of a batch from the server.

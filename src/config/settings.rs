@@ -1,11 +1,14 @@
 //! Validated settings of a connection and of a run.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, Result};
+use crate::config::memory::default_budget;
 use crate::lifecycle::ErrorLimit;
+use crate::plan::{NaturalBy, Strategy};
 
 /// How to reach a database. The URI may hold a password and is never printed.
 #[derive(Debug, Clone)]
@@ -13,6 +16,7 @@ pub struct Settings {
     uri: SecretString,
     database: String,
     tuning: Tuning,
+    spill_folder: PathBuf,
 }
 
 /// What may be tuned in a rebuild; [`Default`] fits most.
@@ -20,12 +24,20 @@ pub struct Settings {
 pub struct Tuning {
     /// Threads that fold; the machine's cores by default.
     pub threads: usize,
-    /// Partitions read at the same time; by default the threads, at least 2.
+    /// Cursors read and partitions written at the same time; by default 2, which is what keeps a
+    /// server busy.
     pub readers: usize,
+    /// How the event store is read; by default the plan decides.
+    pub strategy: Option<Strategy>,
+    /// How the event store is divided to be read in natural order; by default as the server can.
+    pub natural_by: Option<NaturalBy>,
+    /// Memory that states and what waits for them may take together, in bytes; by default a quarter of
+    /// what this process may use. Buffers and the driver need some tens of megabytes besides.
+    pub memory_bytes: usize,
     /// Number of partitions, at most: a stream is never divided. By default it follows from the
     /// number of commits.
     pub partitions: Option<u32>,
-    /// Commits a batch from the server has at most.
+    /// Commits a batch from the server has at most; large commits make smaller batches of about 1 MiB.
     pub batch_commits: u32,
     /// Documents an insert batch has at most.
     pub batch_docs: usize,
@@ -42,7 +54,10 @@ impl Default for Tuning {
         let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         Self {
             threads,
-            readers: threads.max(2),
+            readers: 2,
+            strategy: None,
+            natural_by: None,
+            memory_bytes: default_budget(),
             partitions: None,
             batch_commits: 1000,
             batch_docs: 1000,
@@ -70,7 +85,7 @@ impl Settings {
         if !problems.is_empty() {
             return Err(Error::Config(problems));
         }
-        Ok(Self { uri: uri.into(), database, tuning: Tuning::default() })
+        Ok(Self { uri: uri.into(), database, tuning: Tuning::default(), spill_folder: std::env::temp_dir() })
     }
 
     /// Replaces the tuning.
@@ -83,6 +98,7 @@ impl Settings {
             (tuning.readers, 1, 256, "readers"),
             (tuning.batch_docs, 1, 100_000, "batch_docs"),
             (tuning.batch_bytes, 1, 48_000_000, "batch_bytes"),
+            (tuning.memory_bytes, 1 << 20, usize::MAX, "memory_bytes"),
             (tuning.batch_commits as usize, 1, 1_000_000, "batch_commits"),
             (tuning.partitions.unwrap_or(1) as usize, 1, 2048, "partitions"),
         ];
@@ -95,6 +111,19 @@ impl Settings {
         }
         self.tuning = tuning;
         Ok(self)
+    }
+
+    /// Sets the folder that spilled commits go to; by default the system's for temporary files.
+    #[must_use]
+    pub fn with_spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spill_folder = folder.into();
+        self
+    }
+
+    /// The folder that spilled commits go to.
+    #[must_use]
+    pub fn spill_folder(&self) -> &Path {
+        &self.spill_folder
     }
 
     /// The tuning.

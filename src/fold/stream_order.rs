@@ -69,6 +69,15 @@ pub struct Folded {
     pub digest: Digest,
 }
 
+impl Folded {
+    /// Computes the digest, over the finished documents.
+    pub(super) fn digest_snapshots(&mut self) {
+        for (target, buffer) in self.snapshots.targets().iter().enumerate() {
+            buffer.documents().for_each(|document| self.digest.add(target, document));
+        }
+    }
+}
+
 /// Head of a stream whose last commit has no readable offset.
 const OFFSET_UNREADABLE: i64 = i64::MIN;
 
@@ -212,9 +221,7 @@ impl StreamFold {
     pub fn take(&mut self) -> Folded {
         let empty = Folded { snapshots: Snapshots::new(self.targets), ..Folded::default() };
         let mut folded = std::mem::replace(&mut self.out, empty);
-        for (target, buffer) in folded.snapshots.targets().iter().enumerate() {
-            buffer.documents().for_each(|document| folded.digest.add(target, document));
-        }
+        folded.digest_snapshots();
         folded
     }
 }

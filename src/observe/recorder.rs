@@ -44,19 +44,33 @@ impl Recorder {
     /// Enters a phase with so many partitions.
     pub(crate) fn enter(&self, phase: Phase, partitions: usize) {
         *self.phase_began.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.update(|progress| {
+            if *progress.projection != *self.projection {
+                *progress = Progress { projection: self.projection.to_string(), ..Progress::default() };
+            }
+            progress.phase = phase;
+        });
+        gauge!(names::PHASE, "projection" => self.label()).set(f64::from(phase.position()));
+        self.partitions(partitions);
+    }
+
+    /// Begins to count anew: in this phase so many commits will be read.
+    pub(crate) fn begin(&self, phase: Phase, commits: u64) {
+        self.update(|progress| {
+            let projection = self.projection.to_string();
+            *progress = Progress { projection, commits_total: commits, ..Progress::default() };
+        });
+        self.enter(phase, 0);
+    }
+
+    /// So many partitions are to be written.
+    pub(crate) fn partitions(&self, partitions: usize) {
         let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
         self.update(|progress| {
-            progress.phase = phase;
             progress.partitions = partitions;
             progress.partitions_done = 0;
         });
-        gauge!(names::PHASE, "projection" => self.label()).set(f64::from(phase.position()));
         gauge!(names::PARTITIONS_LEFT, "projection" => self.label()).set(f64::from(partitions));
-    }
-
-    /// So many commits will be read.
-    pub(crate) fn expect_commits(&self, commits: u64) {
-        self.update(|progress| progress.commits_total = commits);
     }
 
     /// A batch arrived after so long a wait.

@@ -6,10 +6,18 @@
 
 mod build;
 mod check;
+mod memory;
+mod natural;
 mod partition;
 pub mod ports;
+mod scan;
+mod spill;
 mod workers;
+mod write;
 
-pub(crate) use build::{Job, PartitionsDone, run};
+pub(crate) use build::{Input, Job, PartitionsDone, pauses, run};
 pub(crate) use check::{check, check_partition, recorded_heads_sum, stored_heads_sum};
+pub(crate) use memory::Memory;
+pub(crate) use natural::{InMemory, Pass, Wanted};
+pub(crate) use spill::SpillFile;
 pub(crate) use workers::Workers;

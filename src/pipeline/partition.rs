@@ -1,82 +1,181 @@
-//! One partition: read, fold and write at the same time, then one durable record.
+//! One partition: fold and write at the same time, then one durable record.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use bson::RawDocumentBuf;
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use futures::stream::BoxStream;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Error, Result};
-use crate::fold::{Folded, StreamFold};
-use crate::pipeline::build::{BuildJob, Job};
+use crate::fold::{Arrived, Documents, FoldCounts, Folded, StreamFold};
+use crate::pipeline::build::{BuildJob, Input};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, Staging};
+use crate::pipeline::spill::{HashSlice, SpillFold};
+use crate::pipeline::write::write;
 use crate::plan::Partition;
 
 /// Batches waiting between two stages: one being worked on, one ready.
 const BATCHES_WAITING: usize = 1;
+/// Snapshots that are taken out of memory at a time, in bytes.
+const TAKEN_BYTES: usize = 2 * 1024 * 1024;
+/// Streams that are folded again with one query.
+const STREAMS_AGAIN: usize = 100;
 
-/// Builds a partition from nothing and makes it durable.
+/// Builds a partition from nothing and makes it durable. `again`: it isn't the first try.
 pub(super) async fn build<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partition: &Partition,
+    input: &Input,
+    again: bool,
+    at_work: &Semaphore,
 ) -> Result<PartitionRecord> {
-    let (commits, mut batches) = mpsc::channel::<Result<CommitBatch>>(BATCHES_WAITING);
-    let mut scan = job.source.scan(&partition.range);
-    // A task of its own, so that the next batch is on its way while this one is folded.
-    let reader = tokio::spawn(async move {
-        while let Some(batch) = scan.next().await {
-            if commits.send(batch).await.is_err() {
-                break;
-            }
-        }
-    });
+    let slot = at_work.acquire().await.map_err(|error| Error::Bug(error.to_string()))?;
     let (snapshots, folded) = mpsc::channel::<Folded>(BATCHES_WAITING);
-    let writer = tokio::spawn(write(Arc::clone(job), folded));
-
-    let fed = feed(job, &mut batches, snapshots).await;
-    // Both end by themselves now. They are awaited also after a failure: a late insert would
-    // survive the clean-up before the next try.
-    drop(batches);
-    let read = reader.await.map_err(|error| Error::Bug(error.to_string()));
-    writer.await.map_err(|error| Error::Bug(error.to_string()))??;
-    read?;
-    let record = fed?;
-    job.staging.finish(partition, &record).await?;
+    let writer = tokio::spawn(write(Arc::clone(job), folded, again));
+    let mut out = Out { job, snapshots, record: PartitionRecord::default() };
+    let fed = match input {
+        Input::Streams => out.streams(job.source.scan(&partition.range)).await,
+        Input::Arrived(arrived) => out.arrived(arrived, partition, false).await,
+        Input::Spilled { .. } => out.spilled(input, partition).await,
+    };
+    // The writer ends by itself now. It is awaited also after a failure: a late insert would survive
+    // the clean-up before the next try.
+    let Out { snapshots, record, .. } = out;
+    drop(snapshots);
+    let terms = writer.await.map_err(|error| Error::Bug(error.to_string()))??;
+    fed?;
+    // Waiting for the disks needs no slot.
+    drop(slot);
+    job.staging.finish(partition, &record, &terms).await?;
     Ok(record)
 }
 
-/// Folds what is read and hands the snapshots to the writer.
-async fn feed<S: EventSource, W: Staging>(
-    job: &BuildJob<S, W>,
-    batches: &mut mpsc::Receiver<Result<CommitBatch>>,
+/// Where the results of a partition go.
+struct Out<'a, S, W> {
+    job: &'a BuildJob<S, W>,
     snapshots: mpsc::Sender<Folded>,
-) -> Result<PartitionRecord> {
-    let mut record = PartitionRecord::default();
-    let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.others));
-    loop {
-        let began = Instant::now();
-        let batch = tokio::select! {
-            batch = batches.recv() => batch.transpose()?,
-            () = job.cancel.cancelled() => return Err(Error::Interrupted),
-        };
-        job.progress.batch_read(began.elapsed());
-        let last = batch.is_none();
-        let (next, result) = job.workers.run(move || fold_batch(fold, batch.as_deref())).await?;
-        fold = next;
-        let mut result = result?;
-        job.progress.folded(&result.counts);
-        record.counts.add(result.counts);
-        record.digest.merge(result.digest);
-        record.heads.append(&mut result.heads);
-        record.dead_letters.append(&mut result.dead_letters);
+    record: PartitionRecord,
+}
+
+impl<S: EventSource, W: Staging> Out<'_, S, W> {
+    /// Notes what was folded and hands the snapshots to the writer.
+    async fn take(&mut self, mut folded: Folded) -> Result<()> {
+        self.record.counts.add(folded.counts);
+        self.record.digest.merge(folded.digest);
+        self.record.heads.append(&mut folded.heads);
+        self.record.dead_letters.append(&mut folded.dead_letters);
         // A writer that has ended says itself why; its error comes before this one.
-        if !result.snapshots.is_empty() && snapshots.send(result).await.is_err() {
+        if !folded.snapshots.is_empty() && self.snapshots.send(folded).await.is_err() {
             return Err(Error::Interrupted);
         }
-        if last {
-            return Ok(record);
+        Ok(())
+    }
+
+    /// Reads streams one behind the other, each in offset order, and folds them.
+    async fn streams(&mut self, mut scan: BoxStream<'static, Result<CommitBatch>>) -> Result<()> {
+        let (commits, mut batches) = mpsc::channel::<Result<CommitBatch>>(BATCHES_WAITING);
+        // A task of its own, so that the next batch is on its way while this one is folded.
+        let reader = tokio::spawn(async move {
+            while let Some(batch) = scan.next().await {
+                if commits.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let fed = self.fold(&mut batches).await;
+        drop(batches);
+        reader.await.map_err(|error| Error::Bug(error.to_string()))?;
+        fed
+    }
+
+    async fn fold(&mut self, batches: &mut mpsc::Receiver<Result<CommitBatch>>) -> Result<()> {
+        let job = self.job;
+        let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.others));
+        loop {
+            let began = Instant::now();
+            let batch = tokio::select! {
+                batch = batches.recv() => batch.transpose()?,
+                () = job.cancel.cancelled() => return Err(Error::Interrupted),
+            };
+            job.progress.batch_read(began.elapsed());
+            let last = batch.is_none();
+            let (next, result) = job.workers.run(move || fold_batch(fold, batch.as_deref())).await?;
+            fold = next;
+            let folded = result?;
+            job.progress.folded(&folded.counts);
+            self.take(folded).await?;
+            if last {
+                return Ok(());
+            }
         }
+    }
+
+    /// Takes a partition out of what was folded in memory; what couldn't be folded there is read in
+    /// stream order.
+    async fn arrived(&mut self, arrived: &Arc<Arrived>, partition: &Partition, spilled: bool) -> Result<()> {
+        let job = self.job;
+        let mut part = arrived.part(&partition.range.first, partition.range.end.as_deref());
+        let spoiled = arrived.spoiled(&part);
+        loop {
+            if job.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let (from, others) = (Arc::clone(arrived), Arc::clone(&job.others));
+            let taken = job.workers.run(move || {
+                let folded = from.take(&mut part, &*others, TAKEN_BYTES);
+                (part, folded)
+            });
+            let folded;
+            (part, folded) = taken.await?;
+            let Some(folded) = folded else { break };
+            // Commits and bytes were counted when they were read, events when they were folded.
+            job.progress.folded(&FoldCounts {
+                events: if spilled { folded.counts.events } else { 0 },
+                streams: folded.counts.streams,
+                dead_letters: folded.counts.dead_letters,
+                ..FoldCounts::default()
+            });
+            self.take(folded).await?;
+        }
+        if !spoiled.is_empty() {
+            tracing::debug!(streams = spoiled.len(), partition = partition.number, "folding in stream order");
+        }
+        for names in spoiled.chunks(STREAMS_AGAIN) {
+            self.streams(job.source.streams(names.to_vec())).await?;
+        }
+        Ok(())
+    }
+
+    /// Folds a partition that was spilled: at once, or if that needs too much memory, by halves.
+    async fn spilled(&mut self, input: &Input, partition: &Partition) -> Result<()> {
+        let Input::Spilled { spilled, projection, partitions, memory, bytes_max } = input else { return Ok(()) };
+        let Some(range) = partitions.iter().position(|number| *number == partition.number) else {
+            return Err(Error::Bug(format!("partition {} was not spilled", partition.number)));
+        };
+        let (job, mut slices) = (self.job, vec![HashSlice::ALL]);
+        while let Some(slice) = slices.pop() {
+            let with = SpillFold {
+                projection: job.projection.clone(),
+                layout: Arc::clone(&job.layout),
+                memory: Arc::clone(memory),
+                user: range,
+                bytes_max: *bytes_max,
+                cancel: job.cancel.clone(),
+            };
+            let (spilled, projection) = (Arc::clone(spilled), *projection);
+            let folded = job.workers.run(move || spilled.fold(projection, range, slice, &with)).await??;
+            match folded {
+                Some(arrived) => {
+                    let arrived = Arc::new(arrived);
+                    self.arrived(&arrived, partition, true).await?;
+                    job.workers.discard(arrived);
+                }
+                None => slices.extend(slice.halves().into_iter().flatten()),
+            }
+            memory.uses(range, 0);
+        }
+        Ok(())
     }
 }
 
@@ -86,11 +185,11 @@ fn fold_batch(mut fold: StreamFold, batch: Option<&dyn RawCommits>) -> (StreamFo
         Some(batch) => match batch.documents() {
             Err(error) => return (fold, Err(error)),
             Ok(documents) => {
-                for document in documents {
+                for document in Documents::of(documents).take(batch.limit()) {
                     match document {
-                        Ok(value) => value.as_document().into_iter().for_each(|document| fold.push(document)),
-                        Err(error) => {
-                            let error = Error::Mismatch(format!("the server sent a broken batch: {error}"));
+                        Some((_, document)) => fold.push(document),
+                        None => {
+                            let error = Error::Mismatch("the server sent a broken batch".into());
                             return (fold, Err(error));
                         }
                     }
@@ -100,48 +199,4 @@ fn fold_batch(mut fold: StreamFold, batch: Option<&dyn RawCommits>) -> (StreamFo
     }
     let folded = fold.take();
     (fold, Ok(folded))
-}
-
-/// Writes what arrives, in batches capped by documents and bytes.
-async fn write<S: EventSource, W: Staging>(
-    job: Arc<Job<S, W>>,
-    mut folded: mpsc::Receiver<Folded>,
-) -> Result<()> {
-    while let Some(folded) = folded.recv().await {
-        for (target, buffer) in folded.snapshots.targets().iter().enumerate() {
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            for document in buffer.documents() {
-                if !batch.is_empty()
-                    && (batch.len() >= job.batch_docs || bytes + document.len() > job.batch_bytes)
-                {
-                    insert(&job, target, std::mem::take(&mut batch)).await?;
-                    bytes = 0;
-                }
-                bytes += document.len();
-                let document = RawDocumentBuf::from_bytes(document.to_vec());
-                batch.push(document.map_err(|error| Error::Bug(format!("a snapshot is not BSON: {error}")))?);
-            }
-            insert(&job, target, batch).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn insert<S: EventSource, W: Staging>(
-    job: &Job<S, W>,
-    target: usize,
-    batch: Vec<RawDocumentBuf>,
-) -> Result<()> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    if job.cancel.is_cancelled() {
-        return Err(Error::Interrupted);
-    }
-    let documents = batch.len() as u64;
-    let began = Instant::now();
-    job.staging.insert(target, batch).await?;
-    job.progress.written(documents, began.elapsed());
-    Ok(())
 }

@@ -1,20 +1,27 @@
 //! What the pipeline needs of the outside.
 
-use bson::{RawArray, RawDocumentBuf};
+use std::collections::VecDeque;
+
+use bson::RawArray;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::error::Result;
 use crate::fold::{DeadLetter, Digest, FoldCounts};
-use crate::plan::{Partition, StreamRange};
+use crate::plan::{NaturalBy, Partition, StreamRange};
 
 /// A batch of commits as the server sent it.
-pub trait RawCommits: Send {
+pub trait RawCommits: Send + Sync {
     /// The documents.
     ///
     /// # Errors
     /// If the reply is not what a cursor returns.
     fn documents(&self) -> Result<&RawArray>;
+
+    /// How many of them, from the first on, belong to what was asked for.
+    fn limit(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// A batch of commits.
@@ -23,11 +30,26 @@ pub type CommitBatch = Box<dyn RawCommits>;
 /// Names of streams with the stored offset of their last commit.
 pub type HeadBatch = Vec<(String, i64)>;
 
+/// The commits of some streams, about in the order they were written.
+pub struct NaturalScan {
+    /// How the event store was divided.
+    pub by: NaturalBy,
+    /// The parts, in order. Nothing is read before a part is asked.
+    pub parts: VecDeque<BoxStream<'static, Result<CommitBatch>>>,
+}
+
 /// The event store, as one build sees it.
 pub trait EventSource: Send + Sync + 'static {
     /// The commits of a range, stream by stream, each stream in offset order; nothing acknowledged
     /// before the build began is left out.
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>>;
+
+    /// All commits of the streams in these ranges, in natural order; nothing acknowledged before the
+    /// build began is left out. Asked again (after a failure), it begins anew.
+    fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>>;
+
+    /// The commits of these streams, stream by stream, each stream in offset order.
+    fn streams(&self, names: Vec<String>) -> BoxStream<'static, Result<CommitBatch>>;
 
     /// The heads of all streams in a range.
     fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>>;
@@ -46,20 +68,32 @@ pub struct PartitionRecord {
     pub dead_letters: Vec<DeadLetter>,
 }
 
+/// The election that made the server that took a write the primary; `None` where there are none.
+///
+/// A write that the primary alone acknowledged is there to stay once a later write of the *same* term
+/// is acknowledged by a majority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Term(pub Option<[u8; 12]>);
+
 /// The staging collections and the records of one build. Every write is refused once another process
 /// holds a newer token.
 pub trait Staging: Send + Sync + 'static {
-    /// Inserts documents into the staging collection of a target.
-    fn insert(&self, target: usize, documents: Vec<RawDocumentBuf>) -> BoxFuture<'_, Result<()>>;
+    /// Inserts documents into the staging collection of a target; durable only once
+    /// [`finish`](Self::finish) says so. `again`: those that are there already are fine.
+    fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>>;
 
     /// Removes everything a partition may have left behind.
     fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>>;
 
-    /// Makes a finished partition durable.
+    /// Makes a finished partition durable, whose documents were taken in these terms.
+    ///
+    /// # Errors
+    /// A transient one if the terms show that documents may be lost: the partition has to be redone.
     fn finish<'a>(
         &'a self,
         partition: &'a Partition,
         record: &'a PartitionRecord,
+        terms: &'a [Term],
     ) -> BoxFuture<'a, Result<()>>;
 
     /// The heads recorded for a finished partition.

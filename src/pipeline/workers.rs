@@ -21,6 +21,11 @@ impl Workers {
         Ok(Self(pool))
     }
 
+    /// Drops something large on the pool, without waiting for it.
+    pub(crate) fn discard<T: Send + 'static>(&self, large: T) {
+        self.0.spawn(move || drop(large));
+    }
+
     /// Runs `work` on the pool and waits for its result.
     ///
     /// # Errors

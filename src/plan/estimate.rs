@@ -1,43 +1,55 @@
-//! How long a rebuild will take, from a timed sample.
+//! How long a rebuild will take and what it will need, from a timed sample.
 
 /// What a sample of the event store took to read and fold, in memory and without writing.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sample {
-    /// Commits read.
+    /// Commits folded.
     pub commits: u64,
+    /// Their size, in bytes.
+    pub commit_bytes: u64,
     /// Events folded.
     pub events: u64,
-    /// Streams that were complete in the sample.
+    /// Streams seen.
     pub streams: u64,
     /// Snapshots they gave.
     pub snapshots: u64,
     /// Size of the snapshots, in bytes.
     pub snapshot_bytes: u64,
-    /// Size of the commits, in bytes.
-    pub bytes: u64,
+    /// Memory of states and names, in bytes.
+    pub state_bytes: u64,
     /// Time for it, in seconds.
     pub seconds: f64,
 }
 
 /// What to expect of the whole.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Estimate {
+    /// Commits.
+    pub commits: u64,
+    /// Their size, in bytes.
+    pub commit_bytes: u64,
     /// Events.
     pub events: u64,
+    /// Streams.
+    pub streams: u64,
     /// Snapshots.
     pub snapshots: u64,
     /// Size of the new generation before compression, in bytes.
     pub snapshot_bytes: u64,
+    /// Memory of all states and names together, in bytes: what natural order needs.
+    pub state_bytes: u64,
     /// Time to read, fold and write, in seconds; index builds not included.
     pub seconds: f64,
 }
 
-/// Writing takes about as long as reading and folding on the servers measured; the two overlap only
-/// in part.
-const WRITING: f64 = 1.7;
+/// Time to write a snapshot without indexes, in seconds: what the servers measured need.
+const WRITE_SECONDS: f64 = 6e-6;
+
+/// What a state needs at least, where the sample has none: a bit of everything.
+const STATE_BYTES: f64 = 1024.0;
 
 impl Sample {
-    /// Scales the sample up to a number of commits, read by so many readers at a time.
+    /// Scales the sample up to so many commits of so many streams, read by so many readers at a time.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -45,18 +57,42 @@ impl Sample {
         clippy::cast_sign_loss,
         reason = "an estimate"
     )]
-    pub fn scale(&self, commits: u64, readers: usize) -> Option<Estimate> {
-        if self.commits == 0 {
-            return None;
+    pub fn scale(&self, commits: u64, streams: u64, readers: usize) -> Estimate {
+        let per = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let scaled = |rate: f64, count: u64| (rate * count as f64).round() as u64;
+        let state = if self.streams == 0 { STATE_BYTES } else { per(self.state_bytes, self.streams) };
+        let snapshots = scaled(per(self.snapshots, self.streams), streams);
+        let reading = if self.commits == 0 { 0.0 } else { self.seconds / self.commits as f64 * commits as f64 };
+        Estimate {
+            commits,
+            commit_bytes: scaled(per(self.commit_bytes, self.commits), commits),
+            events: scaled(per(self.events, self.commits), commits),
+            streams,
+            snapshots,
+            snapshot_bytes: scaled(per(self.snapshot_bytes, self.snapshots), snapshots),
+            state_bytes: scaled(state, streams),
+            seconds: (reading / readers.max(1) as f64) + snapshots as f64 * WRITE_SECONDS,
         }
-        let factor = commits as f64 / self.commits as f64;
-        let scaled = |count: u64| (count as f64 * factor).round() as u64;
-        Some(Estimate {
-            events: scaled(self.events),
-            snapshots: scaled(self.snapshots),
-            snapshot_bytes: scaled(self.snapshot_bytes),
-            seconds: self.seconds * factor * WRITING / readers.max(1) as f64,
-        })
+    }
+}
+
+impl Estimate {
+    /// What so many of all partitions need.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub fn share(&self, partitions: usize, all: usize) -> Self {
+        let (part, all) = (partitions as u64, all.max(1) as u64);
+        let share = |count: u64| u64::try_from(u128::from(count) * u128::from(part) / u128::from(all)).unwrap_or(count);
+        Self {
+            commits: share(self.commits),
+            commit_bytes: share(self.commit_bytes),
+            events: share(self.events),
+            streams: share(self.streams),
+            snapshots: share(self.snapshots),
+            snapshot_bytes: share(self.snapshot_bytes),
+            state_bytes: share(self.state_bytes),
+            seconds: self.seconds * part as f64 / all as f64,
+        }
     }
 }
 
@@ -65,22 +101,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_scales_with_the_commits() {
+    fn a_sample_scales_with_commits_and_streams() {
         let sample = Sample {
             commits: 100,
+            commit_bytes: 100_000,
             events: 110,
             streams: 20,
-            snapshots: 19,
-            snapshot_bytes: 19_000,
-            bytes: 90_000,
+            snapshots: 10,
+            snapshot_bytes: 9000,
+            state_bytes: 24_000,
             seconds: 1.0,
         };
-        let estimate = sample.scale(1000, 2);
-        assert_eq!(
-            estimate.map(|one| (one.events, one.snapshots, one.snapshot_bytes)),
-            Some((1100, 190, 190_000))
-        );
-        assert!(estimate.is_some_and(|one| (one.seconds - 8.5).abs() < 1e-9));
-        assert_eq!(Sample { commits: 0, ..sample }.scale(1000, 2), None);
+        let estimate = sample.scale(1000, 400, 2);
+        assert_eq!((estimate.events, estimate.snapshots, estimate.snapshot_bytes), (1100, 200, 180_000));
+        assert_eq!(estimate.state_bytes, 480_000);
+        assert!((estimate.seconds - 5.0012).abs() < 1e-9);
+        assert_eq!((estimate.commit_bytes, estimate.share(1, 4).commit_bytes), (1_000_000, 250_000));
+        let unknown = Sample::default().scale(1000, 400, 2);
+        assert_eq!((unknown.events, unknown.state_bytes), (0, 409_600));
     }
 }

@@ -4,9 +4,13 @@
 mod estimate;
 mod names;
 mod partitions;
+mod sample;
 mod server;
+mod strategy;
 
 pub use estimate::{Estimate, Sample};
 pub use names::{GenerationNames, next_generation, sharded_siblings, staging_name, staging_token};
 pub use partitions::{Partition, StreamRange, divide, partition_count};
+pub use sample::{SampledCommit, StoreSample, StreamsEstimate};
 pub use server::{ServerFacts, Topology};
+pub use strategy::{Choice, NaturalBy, PassFacts, Strategy};

@@ -10,20 +10,26 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, fingerprint};
 use crate::observe::{Phase, Recorder};
 use crate::pipeline::{Job, PartitionsDone, check_partition, stored_heads_sum};
-use crate::plan::{GenerationNames, Partition, StreamRange, divide, next_generation, partition_count};
+use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
 use crate::rebuild::Run;
 use crate::rebuild::steps::Build;
+use crate::survey::Survey;
 use crate::store::{BuildRecord, BuildStore, Counts, EventStore, SnapshotLookup, TargetRecord, Timings};
 
 impl Run {
     /// The build to work on, with the partitions that are still to do.
-    pub(super) async fn open(&self, projection: &Registered, before: &[Build]) -> Result<Build> {
+    pub(super) async fn open(
+        &self,
+        projection: &Registered,
+        survey: &Survey,
+        estimate: &Estimate,
+    ) -> Result<Build> {
         let spec = projection.spec();
         let recorder = Recorder::new(spec.name(), &self.progress);
-        recorder.enter(Phase::Planning, 0);
+        recorder.begin(Phase::Planning, 0);
         // Before the first read: everything acknowledged until now will be seen.
         let since = self.store.operation_time().await?;
-        let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
+        let source = self.events(since, survey);
         let heads_before = match since {
             Some(_) => None,
             None => {
@@ -33,17 +39,15 @@ impl Run {
         };
         let (staging, resumed) = match self.resumable(projection).await? {
             Some(record) => (self.resume(record, projection, since).await?, true),
-            None => (self.plan(projection, &source, since).await?, false),
+            None => (self.plan(projection, since, survey, estimate).await?, false),
         };
-        let others = self.others(projection, before).await?;
-        let job = self.job(projection, source, staging, others, &recorder);
+        let job = self.job(projection, source, staging, &recorder);
         let partitions = job.staging.partitions();
         let (done, todo) = if resumed {
             self.still_good(&job, partitions).await?
         } else {
             (PartitionsDone::default(), partitions)
         };
-        recorder.expect_commits(self.commits_of(&job.source, &todo).await?);
         if resumed {
             let kept = job.staging.partitions().len() - todo.len();
             let id = &job.staging.record.id;
@@ -61,13 +65,21 @@ impl Run {
         })
     }
 
+    /// The event store, with everything acknowledged until then.
+    fn events(&self, since: Option<bson::Timestamp>, survey: &Survey) -> EventStore {
+        let tuning = self.settings.tuning();
+        self.store
+            .events(self.direction, since, tuning.batch_commits)
+            .natural_by(tuning.natural_by)
+            .with_commits_of(survey.store.bytes / survey.store.commits.max(1))
+    }
+
     /// What the pipeline works with.
     pub(super) fn job(
         &self,
         projection: &Registered,
         source: EventStore,
         staging: BuildStore,
-        others: Arc<dyn Lookup>,
         progress: &Recorder,
     ) -> Arc<Job<EventStore, BuildStore>> {
         let tuning = self.settings.tuning();
@@ -76,7 +88,8 @@ impl Run {
             staging,
             projection: projection.clone(),
             layout: Arc::new(self.store.layout.clone()),
-            others,
+            // Known only once what it requires is built.
+            others: Arc::new(NoLookup),
             workers: Arc::clone(&self.workers),
             progress: progress.clone(),
             cancel: self.cancel.child_token(),
@@ -138,15 +151,13 @@ impl Run {
     async fn plan(
         &self,
         projection: &Registered,
-        source: &EventStore,
         t0: Option<bson::Timestamp>,
+        survey: &Survey,
+        estimate: &Estimate,
     ) -> Result<BuildStore> {
         let spec = projection.spec();
         let range = StreamRange::of(spec.stream_filter());
-        let commits = source.count(&range).await?;
-        let tuning = self.settings.tuning();
-        let parts = partition_count(commits, tuning.threads, tuning.partitions);
-        let cuts = source.cuts(&range, commits, parts).await?;
+        let cuts = survey.store.cuts(&range, survey.partitions(estimate, self.settings.tuning()));
         let ranges = divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
         let records = self.store.build_records(Some(spec.name())).await?;
         let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
@@ -164,6 +175,7 @@ impl Run {
             t0,
             targets: names.map(TargetRecord::from).collect(),
             ranges,
+            plan: None,
             counts: Counts::default(),
             digest: None,
             timings: Timings::default(),
@@ -201,7 +213,8 @@ impl Run {
         Ok((done, todo))
     }
 
-    async fn commits_of(&self, source: &EventStore, partitions: &[Partition]) -> Result<u64> {
+    /// Number of commits of these partitions.
+    pub(super) async fn commits_of(&self, source: &EventStore, partitions: &[Partition]) -> Result<u64> {
         let mut commits = 0;
         for partition in partitions {
             commits += source.count(&partition.range).await?;
@@ -210,7 +223,7 @@ impl Run {
     }
 
     /// Finished snapshots of what the projection requires: built in this run, else the active ones.
-    async fn others(&self, projection: &Registered, before: &[Build]) -> Result<Arc<dyn Lookup>> {
+    pub(super) async fn others(&self, projection: &Registered, before: &[Build]) -> Result<Arc<dyn Lookup>> {
         let spec = projection.spec();
         if spec.required().is_empty() {
             return Ok(Arc::new(NoLookup));

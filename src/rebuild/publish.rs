@@ -1,22 +1,24 @@
 //! The last steps: final names, then the pointers of all projections in one update.
 
-use std::sync::Arc;
-
 use bson::Timestamp;
-use statefold_projections::{NoLookup, Registered};
+use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
 use crate::lifecycle::BuildState;
 use crate::observe::{Phase, Recorder};
 use crate::rebuild::Run;
-use crate::rebuild::report::{Built, RebuildReport};
+use crate::rebuild::report::{Built, PassReport, RebuildReport};
 use crate::rebuild::steps::Build;
 use crate::store::BuildRecord;
 
 impl Run {
     /// Publishes finished builds and makes them active.
-    pub(super) async fn publish(&self, mut builds: Vec<Build>) -> Result<RebuildReport> {
+    pub(super) async fn publish(
+        &self,
+        mut builds: Vec<Build>,
+        pass: Option<PassReport>,
+    ) -> Result<RebuildReport> {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
@@ -42,7 +44,7 @@ impl Run {
             projections.push(built(build));
         }
         let weakness = self.store.facts.weakness().map(str::to_owned);
-        Ok(RebuildReport { projections, databases_with_events: Vec::new(), weakness })
+        Ok(RebuildReport { projections, pass, databases_with_events: Vec::new(), weakness })
     }
 
     /// Operation time of the flip; on a standalone server the time of this machine.
@@ -65,7 +67,7 @@ impl Run {
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
         let timings = staging.record.timings;
         let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
-        let job = self.job(projection, source, staging, Arc::new(NoLookup), &recorder);
+        let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
         Ok(Build { job, recorder, todo, resumed: true, heads_before: None, counts, digest, timings })
     }

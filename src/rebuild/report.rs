@@ -2,11 +2,16 @@
 
 use serde::Serialize;
 
+use crate::plan::Strategy;
+
 /// Result of a rebuild.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RebuildReport {
     /// The published generations; empty if there was no event store.
     pub projections: Vec<Built>,
+    /// How the event store was read, and how that compares with the plan; absent if nothing was to be
+    /// read any more.
+    pub pass: Option<PassReport>,
     /// If there was no event store: the databases that have one, as far as they can be listed.
     pub databases_with_events: Vec<String>,
     /// What is weaker on this deployment, if anything.
@@ -15,8 +20,34 @@ pub struct RebuildReport {
 
 impl RebuildReport {
     pub(super) fn nothing_to_do(databases_with_events: Vec<String>) -> Self {
-        Self { projections: Vec::new(), databases_with_events, weakness: None }
+        Self { projections: Vec::new(), pass: None, databases_with_events, weakness: None }
     }
+}
+
+/// The pass over the event store: plan and reality.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PassReport {
+    /// How the event store was read.
+    pub strategy: Strategy,
+    /// Why.
+    pub reason: String,
+    /// How it was divided; absent in stream order.
+    pub divided_by: Option<String>,
+    /// Time that was expected for reading, folding and writing, in seconds.
+    pub planned_seconds: f64,
+    /// Time it took.
+    pub seconds: f64,
+    /// Time of that until everything was read (and folded, or spilled); 0 in stream order.
+    pub read_seconds: f64,
+    /// Memory the states were expected to need together, in bytes; 0 where there are only a few at a
+    /// time.
+    pub planned_memory_bytes: u64,
+    /// The most that states and waiting commits needed together, as counted; 0 in stream order.
+    pub memory_bytes: u64,
+    /// Size of the spill file, in bytes.
+    pub spilled_bytes: u64,
+    /// Snapshots that were expected.
+    pub planned_snapshots: u64,
 }
 
 /// One published generation.
@@ -46,7 +77,8 @@ pub struct Built {
     pub partitions_resumed: usize,
     /// All partitions.
     pub partitions: usize,
-    /// Time for reading, folding and writing, in seconds.
+    /// Time until all its snapshots were written, in seconds, from when the event store began to be
+    /// read for it and the projections that were read with it.
     pub build_seconds: f64,
     /// Time for the indexes, in seconds.
     pub index_seconds: f64,

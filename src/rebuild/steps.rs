@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
 use crate::observe::Recorder;
-use crate::pipeline::{self, Job, recorded_heads_sum};
+use crate::pipeline::{self, Input, Job, recorded_heads_sum};
 use crate::plan::Partition;
 use crate::rebuild::Run;
 use crate::store::{BuildRecord, BuildStore, EventStore, Failure, TargetRecord, Timings};
@@ -39,10 +39,15 @@ impl Build {
         if self.record().state == BuildState::Published { &target.collection } else { &target.staging }
     }
 
-    /// The records, to change them. Only between steps: while partitions are at work they are shared.
+    /// What the pipeline works with, to change it. Only between steps: while partitions are at work it
+    /// is shared.
+    pub(super) fn job_mut(&mut self) -> Result<&mut Job<EventStore, BuildStore>> {
+        Arc::get_mut(&mut self.job).ok_or_else(|| Error::Bug("a partition is still at work".into()))
+    }
+
+    /// The records, to change them.
     pub(super) fn staging(&mut self) -> Result<&mut BuildStore> {
-        let job = Arc::get_mut(&mut self.job);
-        job.map(|job| &mut job.staging).ok_or_else(|| Error::Bug("a partition is still at work".into()))
+        self.job_mut().map(|job| &mut job.staging)
     }
 }
 
@@ -51,11 +56,15 @@ fn milliseconds(since: Instant) -> i64 {
 }
 
 impl Run {
-    /// Reads, folds and writes the partitions that are to do.
-    pub(super) async fn fold_partitions(&self, build: &mut Build) -> Result<()> {
-        let began = Instant::now();
+    /// Folds and writes the partitions that are to do, in a pass that began then.
+    pub(super) async fn fold_partitions(
+        &self,
+        build: &mut Build,
+        input: &Input,
+        began: Instant,
+    ) -> Result<()> {
         let todo = std::mem::take(&mut build.todo);
-        let done = pipeline::run(&build.job, todo.clone(), !build.resumed).await;
+        let done = pipeline::run(&build.job, todo.clone(), input, !build.resumed).await;
         let done = match (done, self.cancel.is_cancelled()) {
             (_, true) => return Err(Error::Interrupted),
             (done, false) => done?,
@@ -96,9 +105,7 @@ impl Run {
         // Read anew, with everything acknowledged until now.
         let now = self.store.operation_time().await?;
         let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
-        let job =
-            Arc::get_mut(&mut build.job).ok_or_else(|| Error::Bug("a partition is still at work".into()))?;
-        job.source = source;
+        build.job_mut()?.source = source;
         let difference = pipeline::check(&build.job, &partitions, build.digest.documents()).await?;
         if !difference.is_none() {
             let name = build.job.projection.spec().name();

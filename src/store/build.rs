@@ -1,6 +1,6 @@
 //! The records of one build: made, moved from state to state, resumed, ended.
 
-use bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
+use bson::{Binary, DateTime, Document, doc, rawdoc, spec::BinarySubtype};
 use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::options::{FindOneAndUpdateOptions, ReturnDocument};
@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Heads};
-use crate::pipeline::ports::PartitionRecord;
+use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
 use crate::store::Store;
 use crate::store::client::call;
-use crate::store::error::{DUPLICATE_KEY, classify, code};
+use crate::store::error::{DUPLICATE_KEY, classify, classify_code, code};
+use crate::store::insert::{insertion, term};
 use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, DEAD_LETTERS, FORMAT, HEADS};
 
 /// Streams in one document of [`HEADS`]: 16 bytes each, far below the limit of a document.
@@ -210,21 +211,23 @@ impl BuildStore {
         Ok(())
     }
 
-    pub(super) async fn write_heads(&self, partition: u32, heads: &[(u64, i64)]) -> Result<()> {
+    /// Writes the heads of a partition, acknowledged by the primary alone, and returns the terms.
+    pub(super) async fn write_heads(&self, partition: u32, heads: &[(u64, i64)]) -> Result<Vec<Term>> {
         let binary =
             |chunk: &[(u64, i64)]| Binary { subtype: BinarySubtype::Generic, bytes: Heads::pack(chunk) };
-        let build = &self.record.id;
+        let build = self.record.id.as_str();
         let chunks = (0_u32..).zip(heads.chunks(HEADS_PER_CHUNK)).map(|(number, chunk)| {
-            doc! {
+            rawdoc! {
                 "_id": format!("{build}/{partition}/{number}"), "Format": FORMAT, "Build": build,
-                "Partition": partition, "Token": self.record.token, "Heads": binary(chunk),
+                "Partition": i64::from(partition), "Token": self.record.token, "Heads": binary(chunk),
             }
         });
+        let mut terms = Vec::new();
         for chunk in chunks {
-            let collection = self.store.collection(HEADS);
-            call("recording heads", async move { collection.insert_one(chunk).await }).await?;
+            let documents = [chunk.as_bytes()];
+            terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, false).await?);
         }
-        Ok(())
+        Ok(terms)
     }
 
     pub(super) async fn read_heads(&self, partition: u32) -> Result<Vec<(u64, i64)>> {
@@ -241,7 +244,12 @@ impl BuildStore {
     }
 
     /// Writes the checkpoint of a partition, unless a newer token has been here.
-    pub(super) async fn write_checkpoint(&self, partition: u32, record: &PartitionRecord) -> Result<()> {
+    pub(super) async fn write_checkpoint(
+        &self,
+        partition: u32,
+        record: &PartitionRecord,
+        terms: &[Term],
+    ) -> Result<()> {
         let checkpoint = Checkpoint {
             id: format!("{}/{partition}", self.record.id),
             format: FORMAT,
@@ -251,13 +259,30 @@ impl BuildStore {
             counts: record.counts.into(),
             digest: record.digest.to_string(),
         };
-        // The build's token is raised before the checkpoints are: both are asked.
-        let builds = self.store.builds();
-        let alive = doc! { "_id": &self.record.id, "Token": self.record.token };
-        let touch = doc! { "$set": { "UpdatedAt": DateTime::now() } };
-        let alive = call("checking the token", async move { builds.update_one(alive, touch).await }).await?;
-        if alive.matched_count != 1 {
+        // The build's token is raised before the checkpoints are: both are asked. This write is also
+        // the barrier: once a majority has it, it has all that was written before it in the same term.
+        let alive = doc! {
+            "update": BUILDS, "writeConcern": { "w": "majority" },
+            "updates": [{
+                "q": { "_id": &self.record.id, "Token": self.record.token },
+                "u": { "$set": { "UpdatedAt": DateTime::now() } },
+            }],
+        };
+        let reply = self.store.command("checking the token", alive).await?;
+        if let Ok(error) = reply.get_document("writeConcernError") {
+            let message = error.get_str("errmsg").unwrap_or("no reason given");
+            return Err(classify_code("checking the token", error.get_i32("code").unwrap_or(0), message));
+        }
+        if reply.get_i32("n").unwrap_or(0) != 1 {
             return Err(self.fenced("the checkpoints"));
+        }
+        if terms.iter().any(|one| *one != term(&reply)) {
+            return Err(Error::Server {
+                doing: "finishing a partition".into(),
+                code: None,
+                transient: true,
+                source: "the primary changed meanwhile, and what the former one took may be lost".into(),
+            });
         }
         let collection: Collection<Document> = self.store.collection(CHECKPOINTS);
         let filter = doc! { "_id": &checkpoint.id, "Token": { "$lte": checkpoint.token } };

@@ -96,6 +96,16 @@ pub(super) fn classify(doing: &str, error: DriverError) -> Error {
     }
 }
 
+/// An error the server reported inside a reply that the driver took for a success.
+pub(super) fn classify_code(doing: &str, code: i32, message: &str) -> Error {
+    let (doing, source) = (doing.to_owned(), Source::from(format!("{} (code {code})", short(message))));
+    match code {
+        DISK_FULL => Error::DiskFull { doing, source },
+        code if NOT_PERMITTED.contains(&code) => Error::Permission { doing, source },
+        code => Error::Server { doing, code: Some(code), transient: TRANSIENT.contains(&code), source },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,23 +2,29 @@
 
 use std::future::Future;
 
-use bson::{Bson, Document, RawArray, Timestamp, doc};
+use bson::{Bson, Document, RawArray, RawBson, RawDocument, Timestamp, doc};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use mongodb::Database;
 use mongodb::options::RunCursorCommandOptions;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 use statefold_projections::Layout;
 
 use crate::error::{Error, Result};
-use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, RawCommits};
-use crate::plan::StreamRange;
+use crate::fold::Documents;
+use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, NaturalScan, RawCommits};
+use crate::plan::{NaturalBy, StreamRange};
 use crate::store::Store;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
 use crate::store::error::classify;
+use crate::store::natural::read_up_to;
 
 /// Names in a batch of heads.
 const HEADS_PER_BATCH: i32 = 10_000;
+
+/// Batches of about this size are consumed while they are in the processor's cache.
+const BATCH_BYTES: u64 = 1_250_000;
 
 /// Direction of the offsets in the index on streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +38,13 @@ pub(crate) enum Direction {
 /// The event store as one build sees it: everything acknowledged before `since` is there.
 #[derive(Clone)]
 pub(crate) struct EventStore {
-    db: Database,
-    layout: Layout,
+    pub(super) db: Database,
+    pub(super) layout: Layout,
     direction: Direction,
     since: Option<Timestamp>,
-    batch_commits: u32,
+    pub(super) batch_commits: u32,
+    /// How a scan in natural order is divided, if that is not left to the store.
+    pub(super) natural_by: Option<NaturalBy>,
 }
 
 impl Store {
@@ -84,7 +92,8 @@ impl Store {
         since: Option<Timestamp>,
         batch_commits: u32,
     ) -> EventStore {
-        EventStore { db: self.db.clone(), layout: self.layout.clone(), direction, since, batch_commits }
+        let (db, layout) = (self.db.clone(), self.layout.clone());
+        EventStore { db, layout, direction, since, batch_commits, natural_by: None }
     }
 }
 
@@ -95,7 +104,20 @@ fn number(order: &Bson) -> Option<i64> {
 }
 
 impl EventStore {
-    fn range(&self, range: &StreamRange) -> Document {
+    /// Divides scans in natural order this way.
+    pub(crate) fn natural_by(mut self, by: Option<NaturalBy>) -> Self {
+        self.natural_by = by;
+        self
+    }
+
+    /// Makes batches of commits that have so many bytes on average smaller, if they would be large.
+    pub(crate) fn with_commits_of(mut self, bytes: u64) -> Self {
+        let fitting = u32::try_from(BATCH_BYTES / bytes.max(1)).unwrap_or(u32::MAX);
+        self.batch_commits = self.batch_commits.min(fitting.max(16));
+        self
+    }
+
+    pub(super) fn range(&self, range: &StreamRange) -> Document {
         let mut bounds = doc! { "$gte": &range.first };
         // Comparisons stay within strings by themselves, so that no end needs no bound.
         if let Some(end) = &range.end {
@@ -104,7 +126,7 @@ impl EventStore {
         doc! { &self.layout.stream: bounds }
     }
 
-    fn read_concern(&self) -> Document {
+    pub(super) fn read_concern(&self) -> Document {
         let mut concern = doc! { "level": "majority" };
         if let Some(since) = self.since {
             concern.insert("afterClusterTime", since);
@@ -123,6 +145,12 @@ impl EventStore {
         doc! { &self.layout.stream: 1, &self.layout.offset: offset }
     }
 
+    /// Number of commits, from the server's statistics.
+    pub(crate) async fn estimated_count(&self) -> Result<u64> {
+        let events = self.db.collection::<Document>(&self.layout.collection);
+        call("counting the commits", async move { events.estimated_document_count().await }).await
+    }
+
     /// Number of commits in a range.
     pub(crate) async fn count(&self, range: &StreamRange) -> Result<u64> {
         let command = doc! {
@@ -136,37 +164,6 @@ impl EventStore {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Names that cut a range into parts with about as many commits each, from the index alone.
-    pub(crate) async fn cuts(&self, range: &StreamRange, commits: u64, parts: u32) -> Result<Vec<String>> {
-        let step = commits / u64::from(parts.max(1));
-        let mut cuts: Vec<String> = Vec::new();
-        if step == 0 {
-            return Ok(cuts);
-        }
-        let (mut from, stream) = (range.clone(), self.layout.stream.clone());
-        for _ in 1..parts {
-            let command = doc! {
-                "find": &self.layout.collection, "filter": self.range(&from), "sort": self.index(),
-                "hint": self.index(), "projection": { &stream: 1, "_id": 0 },
-                "skip": i64::try_from(step).unwrap_or(i64::MAX), "limit": 1, "singleBatch": true,
-                "readConcern": self.read_concern(),
-            };
-            let db = self.db.clone();
-            let find =
-                async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
-            let found = call_within(LONG_CALL_SECONDS, "dividing the streams", find).await?;
-            let Some(name) = found.first().and_then(|document| document.get_str(&stream).ok()) else { break };
-            // Inside a stream longer than a part: the next cut has to leave it behind.
-            if cuts.last().is_some_and(|last| last == name) || name == from.first {
-                from.first = format!("{name}\0");
-                continue;
-            }
-            cuts.push(name.to_owned());
-            from.first = name.to_owned();
-        }
-        Ok(cuts)
-    }
-
     fn scan_command(&self, range: &StreamRange, limit: Option<u64>) -> Document {
         let mut command = doc! {
             "find": &self.layout.collection, "filter": self.range(range), "sort": self.order(),
@@ -177,6 +174,22 @@ impl EventStore {
             command.insert("limit", i64::try_from(limit).unwrap_or(i64::MAX));
         }
         command
+    }
+
+    /// The layout.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The first commits of a range in natural order.
+    pub(crate) fn first_commits(
+        &self,
+        range: &StreamRange,
+        commits: u64,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        let mut command = self.natural_command(std::slice::from_ref(range), None);
+        command.insert("limit", i64::try_from(commits).unwrap_or(i64::MAX));
+        batches(self.open(command, self.batch_commits))
     }
 
     /// The first commits of a range, in the order of a [scan](EventSource::scan).
@@ -199,7 +212,7 @@ impl EventStore {
     }
 }
 
-fn number_of(value: &Bson) -> Option<i64> {
+pub(super) fn number_of(value: &Bson) -> Option<i64> {
     value.as_i64().or_else(|| value.as_i32().map(i64::from))
 }
 
@@ -213,23 +226,62 @@ fn batches(
         Ok::<_, Error>(futures::stream::try_unfold(cursor, move |mut cursor| async move {
             let next = call(doing, async move { Ok((cursor.try_next().await?, cursor)) }).await?;
             let (batch, cursor) = next;
-            Ok(batch.map(|batch| (Box::new(Batch(batch)) as CommitBatch, cursor)))
+            Ok(batch.map(|batch| (Box::new(Batch::new(batch)) as CommitBatch, cursor)))
         }))
     };
     futures::stream::once(opened).try_flatten().boxed()
 }
 
-struct Batch(RawBatch);
+/// A batch as the driver gives it.
+pub(super) struct Batch {
+    raw: RawBatch,
+    limit: usize,
+}
+
+impl Batch {
+    pub(super) fn new(raw: RawBatch) -> Self {
+        Self { raw, limit: usize::MAX }
+    }
+
+    /// If the batch goes to this record or beyond: cuts it behind the document with this `_id` and
+    /// returns true.
+    pub(super) fn cut_behind(&mut self, record: i64, id: &RawBson) -> bool {
+        if read_up_to(self.raw.as_raw_document()).is_none_or(|read| read < record) {
+            return false;
+        }
+        let is_it = |document: Option<(_, &RawDocument)>| {
+            document.is_some_and(|(_, document)| document.get("_id").ok().flatten() == Some(id.as_raw_bson_ref()))
+        };
+        // Where it is gone, the next part shows the rest of this batch once more.
+        let found = self.raw.doc_slices().ok().and_then(|batch| Documents::of(batch).position(is_it));
+        self.limit = found.map_or(usize::MAX, |position| position + 1);
+        true
+    }
+}
 
 impl RawCommits for Batch {
     fn documents(&self) -> Result<&RawArray> {
-        self.0.doc_slices().map_err(|error| classify("reading the event store", error))
+        self.raw.doc_slices().map_err(|error| classify("reading the event store", error))
+    }
+
+    fn limit(&self) -> usize {
+        self.limit
     }
 }
 
 impl EventSource for EventStore {
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>> {
         batches(self.open(self.scan_command(range, None), self.batch_commits))
+    }
+
+    fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>> {
+        self.natural_scan(ranges).boxed()
+    }
+
+    fn streams(&self, names: Vec<String>) -> BoxStream<'static, Result<CommitBatch>> {
+        let mut command = self.scan_command(&StreamRange { first: String::new(), end: None }, None);
+        command.insert("filter", doc! { &self.layout.stream: { "$in": names } });
+        batches(self.open(command, self.batch_commits))
     }
 
     fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
@@ -256,14 +308,16 @@ fn head_batch(batch: &dyn RawCommits) -> Result<HeadBatch> {
             entry.map_err(|error| Error::Mismatch(format!("the server sent a broken batch: {error}")))?;
         let Some(document) = entry.as_document() else { continue };
         let stream = document.get_str("_id").unwrap_or_default().to_owned();
-        let offset = document.get("o").ok().flatten();
-        let offset = offset.and_then(|value| {
-            value.as_i64().or_else(|| value.as_i32().map(i64::from)).or_else(|| whole(value.as_f64()?))
-        });
+        let offset = document.get("o").ok().flatten().and_then(|value| Bson::try_from(value).ok());
         // The fold notes the same for a commit whose offset it can't read.
-        heads.push((stream, offset.unwrap_or(i64::MIN)));
+        heads.push((stream, offset.as_ref().and_then(offset_of).unwrap_or(i64::MIN)));
     }
     Ok(heads)
+}
+
+/// An offset, in whichever type of number it is stored.
+pub(super) fn offset_of(value: &Bson) -> Option<i64> {
+    number_of(value).or_else(|| whole(value.as_f64()?))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "whole numbers below 2^53 are exact")]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
-use crate::plan::{GenerationNames, StreamRange};
+use crate::plan::{Choice, Estimate, GenerationNames, Strategy, StreamRange};
 
 /// Format of all documents of ours.
 pub(crate) const FORMAT: i32 = 1;
@@ -46,6 +46,9 @@ pub struct BuildRecord {
     pub targets: Vec<TargetRecord>,
     /// Its partitions.
     pub ranges: Vec<StreamRange>,
+    /// How the event store was to be read last, and what was expected of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanRecord>,
     /// What was folded, once all partitions are done.
     pub counts: Counts,
     /// Digest of all snapshots, once all partitions are done.
@@ -60,6 +63,39 @@ pub struct BuildRecord {
     pub started_at: DateTime,
     /// When this record last changed.
     pub updated_at: DateTime,
+}
+
+/// What was planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PlanRecord {
+    /// In which order the event store is read.
+    pub strategy: Strategy,
+    /// Why.
+    pub reason: String,
+    /// Commits expected.
+    pub commits: i64,
+    /// Snapshots expected.
+    pub snapshots: i64,
+    /// Memory the states were expected to need, in bytes.
+    pub state_bytes: i64,
+    /// Time expected, in seconds, without indexes.
+    pub seconds: f64,
+}
+
+impl PlanRecord {
+    /// The record of a choice and what is expected of one projection.
+    pub(crate) fn new(choice: &Choice, estimate: &Estimate) -> Self {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Self {
+            strategy: choice.strategy,
+            reason: choice.reason.clone(),
+            commits: signed(estimate.commits),
+            snapshots: signed(estimate.snapshots),
+            state_bytes: signed(estimate.state_bytes),
+            seconds: estimate.seconds,
+        }
+    }
 }
 
 /// The collections of one target.

@@ -1,21 +1,21 @@
 //! The staging collections of a build: made, filled, cleared, indexed, renamed, dropped.
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Document, doc};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use mongodb::Collection;
 use mongodb::options::RunCursorCommandOptions;
 use statefold_projections::{IndexDefinition, Spec};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
-use crate::pipeline::ports::{PartitionRecord, Staging};
+use crate::pipeline::ports::{PartitionRecord, Staging, Term};
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::BuildStore;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
 use crate::store::dead_letters;
 use crate::store::error::{classify, code};
+use crate::store::insert::insertion;
 
 const NAMESPACE_EXISTS: i32 = 48;
 const NAMESPACE_NOT_FOUND: i32 = 26;
@@ -178,16 +178,11 @@ fn index_document(index: &IndexDefinition) -> Document {
 }
 
 impl Staging for BuildStore {
-    fn insert(&self, target: usize, documents: Vec<RawDocumentBuf>) -> BoxFuture<'_, Result<()>> {
-        async move {
-            let name = self.staging(target)?.to_owned();
-            let collection: Collection<RawDocumentBuf> = self.store.db.collection(&name);
-            call("writing snapshots", async move {
-                collection.insert_many(documents).ordered(false).await.map(|_| ())
-            })
-            .await
+    fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>> {
+        match self.staging(target) {
+            Ok(name) => insertion(&self.store.db, name, "writing snapshots", documents, again).boxed(),
+            Err(error) => futures::future::ready(Err(error)).boxed(),
         }
-        .boxed()
     }
 
     fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
@@ -208,11 +203,13 @@ impl Staging for BuildStore {
         &'a self,
         partition: &'a Partition,
         record: &'a PartitionRecord,
+        terms: &'a [Term],
     ) -> BoxFuture<'a, Result<()>> {
         async move {
-            self.write_heads(partition.number, &record.heads).await?;
+            let mut terms = terms.to_vec();
+            terms.extend(self.write_heads(partition.number, &record.heads).await?);
             dead_letters::write(self, partition.number, &record.dead_letters).await?;
-            self.write_checkpoint(partition.number, record).await
+            self.write_checkpoint(partition.number, record, &terms).await
         }
         .boxed()
     }

@@ -1,13 +1,18 @@
 //! Events that arrive while the build is at work are noticed, and only what changed is redone.
 
 use bson::Document;
-use statefold::{Error, Rebuild, RebuildReport, Tuning};
+use statefold::{Error, Rebuild, RebuildReport, Strategy, Tuning};
 
 use crate::support::commits::{
     asset_created, asset_renamed, asset_stream, generated, last_asset_stream, next_offset,
 };
 use crate::support::database::assert_same;
 use crate::support::{Db, Gate, OwnServer, commit, no_waiting, oracle, squidex};
+
+/// Stream by stream, so that a test knows where the scan is.
+fn by_streams() -> Tuning {
+    Tuning { strategy: Some(Strategy::Stream), ..no_waiting() }
+}
 
 #[tokio::test]
 async fn events_behind_the_scan_are_a_mismatch_and_the_next_run_redoes_their_partition() {
@@ -17,7 +22,7 @@ async fn events_behind_the_scan_are_a_mismatch_and_the_next_run_redoes_their_par
     let last = last_asset_stream(&commits);
     let moment = last.clone();
     let (gated, gate) = Gate::assets(move |event| event.stream == moment);
-    let tuning = Tuning { partitions: Some(4), readers: 1, ..no_waiting() };
+    let tuning = Tuning { partitions: Some(4), readers: 1, ..by_streams() };
     let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());
     gate.reached().await;
     // A scan begins at the largest name: both streams are behind it now.
@@ -56,7 +61,7 @@ async fn a_stream_that_goes_away_is_a_mismatch() {
     let last = last_asset_stream(&commits);
     let moment = last.clone();
     let (gated, gate) = Gate::assets(move |event| event.stream == moment);
-    let tuning = Tuning { partitions: Some(1), ..no_waiting() };
+    let tuning = Tuning { partitions: Some(1), ..by_streams() };
     let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());
     gate.reached().await;
     db.collection("Events2").delete_many(bson::doc! { "EventStream": &last }).await.unwrap();
@@ -79,7 +84,7 @@ async fn with_events_ahead_of_the_scan(db: &Db) -> (Vec<Document>, statefold::Re
     db.write(&commits).await;
     let last = last_asset_stream(&commits);
     let (gated, gate) = Gate::assets(move |event| event.stream == last);
-    let tuning = Tuning { partitions: Some(1), batch_commits: 5, ..no_waiting() };
+    let tuning = Tuning { partitions: Some(1), batch_commits: 5, ..by_streams() };
     let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());
     gate.reached().await;
     // The smallest name: a scan comes to it last.

@@ -1,6 +1,6 @@
 //! A rebuild that is cancelled, or dropped, keeps what is done and goes on from there.
 
-use statefold::{Error, Rebuild, Tuning};
+use statefold::{Error, Rebuild, Strategy, Tuning};
 
 use crate::support::commits::generated;
 use crate::support::database::{assert_same, eventually};
@@ -8,7 +8,7 @@ use crate::support::{Db, Gate, no_waiting, oracle, squidex};
 
 /// One partition at a time; the gate is in front of the third one.
 fn tuning() -> Tuning {
-    Tuning { threads: 1, readers: 1, partitions: Some(6), ..no_waiting() }
+    Tuning { threads: 1, readers: 1, partitions: Some(6), strategy: Some(Strategy::Stream), ..no_waiting() }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Errors of the server, injected: what may go away is tried again, the rest ends the rebuild cleanly.
 
 use bson::{Document, doc};
-use statefold::{Class, Error, Tuning};
+use statefold::{Class, Error, Strategy, Tuning};
 
 use crate::support::commits::generated;
 use crate::support::database::assert_same;
@@ -12,8 +12,8 @@ fn tuning() -> Tuning {
     Tuning { readers: 1, partitions: Some(3), ..no_waiting() }
 }
 
-/// Staging collection of the second rebuild of assets.
-const STAGING: &str = "States_Assets4__t2";
+/// Staging collection of a rebuild of assets: number of the generation, token.
+const STAGING: &str = "States_AssetsN__tT";
 
 /// A server of its own, since a server has one such fail point only.
 async fn setup(test: &str, commits: &[Document]) -> (OwnServer, Db) {
@@ -45,17 +45,27 @@ async fn a_full_disk_ends_the_rebuild_and_the_next_one_succeeds() {
 }
 
 /// Rebuilds while a command on a collection fails so many times; it has to succeed.
-async fn survives(test: &str, times: i32, collection: &str, mut data: Document) {
+/// With every strategy.
+async fn survives(test: &str, times: i32, collection: &str, data: Document) {
     let commits = generated(900, 22);
     let (server, db) = setup(test, &commits).await;
     let undisturbed = db.rebuild(&squidex(), &["Assets"], tuning()).await.unwrap();
-    data.insert("namespace", format!("{}.{collection}", db.name));
-    fail_command(&server.uri, &db.app, doc! { "times": times }, data).await;
-    let report = db.rebuild(&squidex(), &["Assets"], tuning()).await.unwrap();
-    assert!(stop_failing(&server.uri).await >= i64::from(times), "the fail point was not hit");
-    let (built, expected) = (&report.projections[0], &undisturbed.projections[0]);
-    assert_eq!((&built.digest, built.snapshots), (&expected.digest, expected.snapshots));
-    assert_same(&db.read("States_Assets4").await, &oracle::assets(&commits));
+    let expected = &undisturbed.projections[0];
+    let strategies = [Strategy::Natural, Strategy::Spill, Strategy::Stream];
+    for (strategy, generation) in strategies.into_iter().zip(4..) {
+        // Tokens grow with the generations here.
+        let collection = collection.replace("N__tT", &format!("{generation}__t{}", generation - 2));
+        let mut data = data.clone();
+        data.insert("namespace", format!("{}.{collection}", db.name));
+        fail_command(&server.uri, &db.app, doc! { "times": times }, data).await;
+        let tuning = Tuning { strategy: Some(strategy), ..tuning() };
+        let report = db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
+        let hit = stop_failing(&server.uri).await >= i64::from(times);
+        assert!(hit, "{strategy}: the fail point was not hit on {collection}");
+        let built = &report.projections[0];
+        assert_eq!((&built.digest, built.snapshots), (&expected.digest, expected.snapshots), "{strategy}");
+        assert_same(&db.read(&format!("States_Assets{generation}")).await, &oracle::assets(&commits));
+    }
 }
 
 #[tokio::test]

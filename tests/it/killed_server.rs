@@ -1,6 +1,6 @@
 //! The server is killed in the middle of a build and comes back.
 
-use statefold::{Class, Rebuild, Tuning};
+use statefold::{Class, Rebuild, Strategy, Tuning};
 
 use crate::support::commits::{generated, last_asset_stream};
 use crate::support::database::assert_same;
@@ -13,7 +13,8 @@ async fn a_build_whose_server_was_killed_is_resumed_with_the_right_result() {
     let mut db = Db::at(&server.uri, "killed").await;
     db.selection_ms = 200;
     db.write(&commits).await;
-    let tuning = Tuning { threads: 1, readers: 1, partitions: Some(4), ..no_waiting() };
+    let strategy = Some(Strategy::Stream);
+    let tuning = Tuning { threads: 1, readers: 1, partitions: Some(4), strategy, ..no_waiting() };
     let last = last_asset_stream(&commits);
     let (gated, gate) = Gate::assets(move |event| event.stream == last);
     let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());

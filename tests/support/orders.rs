@@ -113,6 +113,7 @@ pub(crate) fn orders_registry(version_of_orders: u32) -> Registry {
         offset: "offset".into(),
         offset_meaning: OffsetMeaning::FirstEvent,
         count: None,
+        timestamp: None,
         events: "events".into(),
         event_type: "kind".into(),
         payload: "body".into(),

@@ -1,0 +1,95 @@
+//! The documents of a raw batch, found by their place in it.
+
+use bson::{RawArray, RawDocument};
+
+/// Place of a document in a batch, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    /// The document at this place of the same batch.
+    pub(crate) fn of<'a>(self, batch: &'a RawArray) -> Option<&'a RawDocument> {
+        let bytes = batch.as_bytes().get(self.start as usize..self.end as usize)?;
+        RawDocument::from_bytes(bytes).ok()
+    }
+}
+
+/// Walks over the documents of an array. `None` in place of an item: the array is broken from there
+/// on, or holds something that is no document.
+///
+/// Format: <https://bsonspec.org/spec.html>; names of the elements are skipped, not read.
+pub(crate) struct Documents<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Documents<'a> {
+    /// The documents of an array.
+    pub(crate) fn of(batch: &'a RawArray) -> Self {
+        // Behind the length of the array itself.
+        Self { bytes: batch.as_bytes(), at: 4 }
+    }
+
+    fn read(&mut self) -> Option<(Place, &'a RawDocument)> {
+        const DOCUMENT: u8 = 0x03;
+        let rest = self.bytes.get(self.at..)?;
+        let (&DOCUMENT, named) = rest.split_first()? else { return None };
+        let start = self.at + 1 + named.iter().position(|byte| *byte == 0)? + 1;
+        let length = self.bytes.get(start..)?.first_chunk::<4>()?;
+        let end = start.checked_add(usize::try_from(i32::from_le_bytes(*length)).ok()?)?;
+        let document = RawDocument::from_bytes(self.bytes.get(start..end)?).ok()?;
+        self.at = end;
+        let place = Place { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? };
+        Some((place, document))
+    }
+}
+
+impl<'a> Iterator for Documents<'a> {
+    type Item = Option<(Place, &'a RawDocument)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // The last byte of an array is its terminator.
+        if self.at + 1 >= self.bytes.len() {
+            return None;
+        }
+        let found = self.read();
+        if found.is_none() {
+            self.at = self.bytes.len();
+        }
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use bson::{RawArrayBuf, rawdoc};
+
+    use super::*;
+
+    #[test]
+    fn documents_are_found_in_order_and_again_by_their_place() {
+        let mut array = RawArrayBuf::new();
+        (0..1234).for_each(|at| array.push(rawdoc! { "n": at, "text": "x".repeat(at as usize % 7) }));
+        let found: Vec<_> = Documents::of(&array).map(Option::unwrap).collect();
+        assert_eq!(found.len(), 1234);
+        for (number, (place, document)) in found.iter().enumerate() {
+            assert_eq!(document.get_i32("n").unwrap() as usize, number);
+            assert_eq!(place.of(&array).unwrap(), *document);
+        }
+        assert_eq!(Documents::of(&RawArrayBuf::new()).count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_document_ends_the_walk() {
+        let mut array = RawArrayBuf::new();
+        array.push(rawdoc! { "n": 1 });
+        array.push(7);
+        array.push(rawdoc! { "n": 2 });
+        let found: Vec<bool> = Documents::of(&array).map(|item| item.is_some()).collect();
+        assert_eq!(found, [true, false]);
+    }
+}

@@ -1,0 +1,271 @@
+//! Folds commits as they arrive, in any order: one state per stream, all in memory.
+//!
+//! A commit ahead of its stream's next event waits for its predecessor. A stream that can't be folded
+//! this way (an event that fails, a hole, commits that overlap) is *spoiled*: it is folded again from
+//! its commits in stream order, which alone decides what becomes of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bson::{RawArray, RawDocument};
+use hashbrown::HashTable;
+use statefold_projections::{Chunked, Commit, Layout, Registered, Slot, States, StreamFilter};
+
+use crate::fold::batch::Place;
+use crate::fold::names::{Name, Names};
+use crate::fold::FoldCounts;
+
+/// What is known of one stream besides its state.
+pub(super) struct Stream {
+    pub(super) hash: u64,
+    pub(super) name: Name,
+    pub(super) slot: Slot,
+    pub(super) next_number: i64,
+    pub(super) last_offset: i64,
+    pub(super) bytes: u64,
+    pub(super) commits: u32,
+    pub(super) events: u32,
+    state_bytes: u32,
+    pub(super) spoiled: bool,
+    waits: bool,
+}
+
+/// The streams of one projection whose hash leads here.
+pub(crate) struct Shard {
+    pub(super) filter: StreamFilter,
+    layout: Arc<Layout>,
+    pub(super) states: Box<dyn States>,
+    index: HashTable<u32>,
+    pub(super) streams: Chunked<Stream>,
+    pub(super) names: Names,
+    waiting: HashMap<u32, BTreeMap<i64, Box<[u8]>>>,
+    waiting_bytes: usize,
+    state_bytes: usize,
+    read_again: bool,
+    counts: FoldCounts,
+}
+
+impl Shard {
+    /// A shard that has seen nothing yet.
+    pub(crate) fn new(projection: &Registered, layout: Arc<Layout>) -> Self {
+        Self {
+            filter: projection.spec().stream_filter().clone(),
+            layout,
+            states: projection.states(),
+            index: HashTable::new(),
+            streams: Chunked::default(),
+            names: Names::default(),
+            waiting: HashMap::new(),
+            waiting_bytes: 0,
+            state_bytes: 0,
+            read_again: false,
+            counts: FoldCounts::default(),
+        }
+    }
+
+    /// The commits are read from the beginning again: those that are folded already are left out
+    /// from now on.
+    pub(crate) fn read_again(&mut self) {
+        self.read_again = true;
+    }
+
+    /// Folds commits of a batch, each with the hash of its stream.
+    pub(crate) fn push(&mut self, batch: &RawArray, commits: &[(u64, Place)]) {
+        let layout = Arc::clone(&self.layout);
+        for (hash, place) in commits {
+            if let Some(document) = place.of(batch) {
+                self.commit(*hash, document, &layout);
+            }
+        }
+    }
+
+    /// Folds one commit, given the hash of its stream.
+    pub(crate) fn push_one(&mut self, hash: u64, document: &RawDocument) {
+        let layout = Arc::clone(&self.layout);
+        self.commit(hash, document, &layout);
+    }
+
+    fn commit(&mut self, hash: u64, document: &RawDocument, layout: &Layout) {
+        match Commit::decode(document, layout) {
+            Ok(commit) => {
+                let at = self.stream(hash, commit.stream);
+                self.arrived(at, &commit, document, layout);
+            }
+            Err(_) => {
+                if let Some(name) = Commit::stream_of(document, layout) {
+                    let at = self.stream(hash, name);
+                    self.spoil(at);
+                }
+            }
+        }
+    }
+
+    /// Position of a stream, a new one if it isn't known yet.
+    fn stream(&mut self, hash: u64, name: &str) -> u32 {
+        let (streams, names) = (&self.streams, &self.names);
+        let is_it = |at: &u32| {
+            streams.get(*at as usize).is_some_and(|one| one.hash == hash && names.get(one.name) == name)
+        };
+        if let Some(at) = self.index.find(hash, is_it) {
+            return *at;
+        }
+        let slot = self.states.open();
+        let state_bytes = u32::try_from(self.states.bytes(slot)).unwrap_or(u32::MAX);
+        self.state_bytes += state_bytes as usize;
+        let at = self.streams.push(Stream {
+            hash,
+            name: self.names.add(name),
+            slot,
+            next_number: 0,
+            last_offset: i64::MIN,
+            bytes: 0,
+            commits: 0,
+            events: 0,
+            state_bytes,
+            spoiled: false,
+            waits: false,
+        });
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let streams = &self.streams;
+        self.index.insert_unique(hash, at, |at| streams.get(*at as usize).map_or(0, |one| one.hash));
+        at
+    }
+
+    fn arrived(&mut self, at: u32, commit: &Commit<'_>, document: &RawDocument, layout: &Layout) {
+        let Some(stream) = self.streams.get_mut(at as usize) else { return };
+        if stream.spoiled {
+            return;
+        }
+        let (next, waits) = (stream.next_number, stream.waits);
+        match commit.first_number.cmp(&next) {
+            std::cmp::Ordering::Equal => {
+                self.apply(at, commit, document.as_bytes().len());
+                if waits {
+                    self.apply_waiting(at, layout);
+                }
+            }
+            std::cmp::Ordering::Greater => self.wait(at, commit.first_number, document),
+            std::cmp::Ordering::Less if self.read_again && commit.next_number() <= next => {}
+            std::cmp::Ordering::Less => self.spoil(at),
+        }
+    }
+
+    fn apply(&mut self, at: u32, commit: &Commit<'_>, bytes: usize) {
+        let Some(stream) = self.streams.get_mut(at as usize) else { return };
+        let Ok(events) = self.states.apply(stream.slot, commit) else {
+            self.spoil(at);
+            return;
+        };
+        stream.next_number = commit.next_number();
+        stream.last_offset = commit.offset;
+        stream.bytes += bytes as u64;
+        stream.commits += 1;
+        stream.events += u32::try_from(events).unwrap_or(u32::MAX);
+        self.counts.commits += 1;
+        self.counts.events += events;
+        self.counts.bytes += bytes as u64;
+        let state_bytes = u32::try_from(self.states.bytes(stream.slot)).unwrap_or(u32::MAX);
+        self.state_bytes = self.state_bytes - stream.state_bytes as usize + state_bytes as usize;
+        stream.state_bytes = state_bytes;
+    }
+
+    fn wait(&mut self, at: u32, first_number: i64, document: &RawDocument) {
+        let former = self.waiting.entry(at).or_default().insert(first_number, document.as_bytes().into());
+        match former {
+            None => self.waiting_bytes += cost_of_waiting(document.as_bytes().len()),
+            Some(_) if self.read_again => {}
+            Some(_) => return self.spoil(at),
+        }
+        if let Some(stream) = self.streams.get_mut(at as usize) {
+            stream.waits = true;
+        }
+    }
+
+    /// Applies what waited for the commit that has just been applied.
+    fn apply_waiting(&mut self, at: u32, layout: &Layout) {
+        loop {
+            let Some(stream) = self.streams.get_mut(at as usize) else { return };
+            let Some(waiting) = self.waiting.get_mut(&at) else { return };
+            let Some(bytes) = waiting.remove(&stream.next_number) else { return };
+            self.waiting_bytes -= cost_of_waiting(bytes.len());
+            if waiting.is_empty() {
+                stream.waits = false;
+                self.waiting.remove(&at);
+            }
+            let commit = RawDocument::from_bytes(&bytes).ok().and_then(|one| Commit::decode(one, layout).ok());
+            match commit {
+                Some(commit) => self.apply(at, &commit, bytes.len()),
+                None => self.spoil(at),
+            }
+        }
+    }
+
+    /// Gives up a stream: what is known of it goes, its commits will be read in stream order.
+    fn spoil(&mut self, at: u32) {
+        let Some(stream) = self.streams.get_mut(at as usize) else { return };
+        if stream.spoiled {
+            return;
+        }
+        stream.spoiled = true;
+        self.states.close(stream.slot);
+        self.state_bytes -= stream.state_bytes as usize;
+        stream.state_bytes = 0;
+        self.forget_waiting(at);
+    }
+
+    fn forget_waiting(&mut self, at: u32) -> usize {
+        let waiting = self.waiting.remove(&at).unwrap_or_default();
+        let bytes = waiting.values().map(|bytes| cost_of_waiting(bytes.len())).sum();
+        self.waiting_bytes -= bytes;
+        bytes
+    }
+
+    /// Spoils the stream that most commits wait for, if they take at least so many bytes, and says
+    /// whether there was one: a huge stream that arrives out of order must not push out all others.
+    pub(crate) fn relieve(&mut self, at_least: usize) -> bool {
+        let cost = |waiting: &BTreeMap<i64, Box<[u8]>>| -> usize {
+            waiting.values().map(|bytes| cost_of_waiting(bytes.len())).sum()
+        };
+        let largest = self.waiting.iter().map(|(at, waiting)| (cost(waiting), *at)).max();
+        match largest.filter(|(bytes, _)| *bytes >= at_least) {
+            Some((_, at)) => {
+                self.spoil(at);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// There are no more commits: streams that still wait for one are spoiled.
+    pub(crate) fn finish(&mut self) {
+        let waiting: Vec<u32> = self.waiting.keys().copied().collect();
+        waiting.into_iter().for_each(|at| self.spoil(at));
+    }
+
+    /// Memory in use, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let index = self.index.capacity() * (size_of::<u32>() + 1);
+        self.state_bytes + self.waiting_bytes + self.streams.bytes() + self.names.bytes() + index
+    }
+
+    /// Memory of the streams themselves, in bytes, without what was reserved for more.
+    pub(crate) fn bytes_of_streams(&self) -> usize {
+        let names: usize = self.streams.iter().map(|stream| self.names.get(stream.name).len()).sum();
+        self.state_bytes + names + self.streams.len() * (size_of::<Stream>() + 2 * size_of::<u64>())
+    }
+
+    /// What was folded since this was last asked. Streams are counted when they are complete.
+    pub(crate) fn take_counts(&mut self) -> FoldCounts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// Number of streams seen.
+    pub(crate) fn len(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+/// What a waiting commit costs: its bytes, and about as much again for short ones' place in the map.
+fn cost_of_waiting(bytes: usize) -> usize {
+    bytes + 64
+}

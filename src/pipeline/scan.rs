@@ -1,0 +1,130 @@
+//! Reads an event store in natural order: several readers, each with its next batch on its way.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backon::BackoffBuilder;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Class, Error, Result};
+use crate::pipeline::build::pauses;
+use crate::pipeline::ports::{CommitBatch, EventSource};
+use crate::plan::{NaturalBy, StreamRange};
+
+/// What takes the batches of a scan.
+pub(super) trait BatchSink: Send + Sync + 'static {
+    /// Takes a batch; returning late slows the readers down. `reader` tells them apart.
+    fn take(&self, reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>>;
+
+    /// The scan begins anew: everything will be read again, perhaps in another order.
+    fn begin_again(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+type Parts = Arc<Mutex<VecDeque<BoxStream<'static, Result<CommitBatch>>>>>;
+
+/// Reads all commits of the streams in these ranges.
+///
+/// After a transient failure the scan begins anew: record ids belong to one server, so that nothing
+/// tells how far another one is.
+///
+/// # Errors
+/// The first that trying again doesn't cure, of the readers or of the sink.
+pub(super) async fn read<S: EventSource, K: BatchSink>(
+    source: &S,
+    ranges: &[StreamRange],
+    readers: usize,
+    sink: &Arc<K>,
+    cancel: &CancellationToken,
+) -> Result<NaturalBy> {
+    let mut pauses = pauses().build();
+    loop {
+        let error = match once(source, ranges, readers, sink, cancel).await {
+            Ok(by) => return Ok(by),
+            Err(error) => error,
+        };
+        let again = error.class() == Class::Transient && !cancel.is_cancelled();
+        let Some(pause) = pauses.next().filter(|_| again) else { return Err(error) };
+        tracing::warn!(error = %error.with_sources(), ?pause, "reading the event store from the beginning again");
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cancel.cancelled() => return Err(Error::Interrupted),
+        }
+        sink.begin_again().await?;
+    }
+}
+
+async fn once<S: EventSource, K: BatchSink>(
+    source: &S,
+    ranges: &[StreamRange],
+    readers: usize,
+    sink: &Arc<K>,
+    cancel: &CancellationToken,
+) -> Result<NaturalBy> {
+    let scan = source.natural(ranges).await?;
+    let readers = readers.min(scan.parts.len()).max(1);
+    let parts: Parts = Arc::new(Mutex::new(scan.parts));
+    let stop = cancel.child_token();
+    let tasks: Vec<_> = (0..readers)
+        .map(|reader| {
+            let (parts, sink, stop) = (Arc::clone(&parts), Arc::clone(sink), stop.clone());
+            tokio::spawn(async move {
+                let result = one_reader(reader, parts, &*sink, &stop).await;
+                // The others needn't go on after a failure.
+                if result.is_err() {
+                    stop.cancel();
+                }
+                result
+            })
+        })
+        .collect();
+    let mut failure = None;
+    for task in tasks {
+        let result = task.await.map_err(|error| Error::Bug(error.to_string())).and_then(|result| result);
+        match (result, &failure) {
+            // A reader that was stopped says so; the reason is what another one says.
+            (Err(Error::Interrupted), Some(_)) | (Ok(()), _) => {}
+            (Err(error), None | Some(Error::Interrupted)) => failure = Some(error),
+            (Err(_), Some(_)) => {}
+        }
+    }
+    failure.map_or(Ok(scan.by), Err)
+}
+
+async fn one_reader<K: BatchSink>(reader: usize, parts: Parts, sink: &K, stop: &CancellationToken) -> Result<()> {
+    // One batch waits here while the next is on its way and the former is worked on.
+    let (sender, mut batches) = mpsc::channel::<Result<CommitBatch>>(1);
+    let reading = tokio::spawn(async move {
+        loop {
+            let next = parts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(mut part) = next else { return };
+            while let Some(batch) = part.next().await {
+                if sender.send(batch).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let result = loop {
+        let batch = tokio::select! {
+            biased;
+            () = stop.cancelled() => break Err(Error::Interrupted),
+            batch = batches.recv() => batch,
+        };
+        match batch {
+            None => break Ok(()),
+            Some(Err(error)) => break Err(error),
+            Some(Ok(batch)) => {
+                if let Err(error) = sink.take(reader, batch).await {
+                    break Err(error);
+                }
+            }
+        }
+    };
+    drop(batches);
+    reading.await.map_err(|error| Error::Bug(error.to_string()))?;
+    result
+}

@@ -1,0 +1,44 @@
+//! Writes what was folded, in batches capped by documents and bytes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::fold::Folded;
+use crate::pipeline::build::Job;
+use crate::pipeline::ports::{EventSource, Staging, Term};
+
+/// Writes what arrives, and returns the terms it was taken in, each once.
+pub(super) async fn write<S: EventSource, W: Staging>(
+    job: Arc<Job<S, W>>,
+    mut folded: mpsc::Receiver<Folded>,
+    again: bool,
+) -> Result<Vec<Term>> {
+    let mut terms = Vec::new();
+    while let Some(folded) = folded.recv().await {
+        for (target, buffer) in folded.snapshots.targets().iter().enumerate() {
+            let mut documents = buffer.documents().peekable();
+            while documents.peek().is_some() {
+                let (mut batch, mut bytes) = (Vec::new(), 0);
+                while let Some(document) = documents.next_if(|document| {
+                    batch.is_empty() || batch.len() < job.batch_docs && bytes + document.len() <= job.batch_bytes
+                }) {
+                    bytes += document.len();
+                    batch.push(document);
+                }
+                if job.cancel.is_cancelled() {
+                    return Err(Error::Interrupted);
+                }
+                let began = Instant::now();
+                let term = job.staging.insert(target, &batch, again).await?;
+                job.progress.written(batch.len() as u64, began.elapsed());
+                if !terms.contains(&term) {
+                    terms.push(term);
+                }
+            }
+        }
+    }
+    Ok(terms)
+}

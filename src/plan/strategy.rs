@@ -1,0 +1,174 @@
+//! In which order the event store is read, chosen from statistics.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// How the event store is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// As it was written, with one state per stream in memory.
+    Natural,
+    /// As it was written, into a file by ranges of streams, which are then folded a range at a time.
+    Spill,
+    /// Stream by stream, through the index, with one state in memory.
+    Stream,
+}
+
+impl Strategy {
+    /// The name, as on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Natural => "natural",
+            Self::Spill => "spill",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = [Self::Natural, Self::Spill, Self::Stream].into_iter().find(|one| one.name() == text);
+        found.ok_or_else(|| format!("`{text}` is no strategy: there are natural, spill and stream"))
+    }
+}
+
+/// How an event store is divided to be read in natural order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NaturalBy {
+    /// Ranges of the record ids of one server.
+    RecordIds,
+    /// Ranges of the commits' timestamps.
+    Timestamps,
+    /// It isn't: one cursor reads it all.
+    OneCursor,
+}
+
+impl fmt::Display for NaturalBy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::RecordIds => "ranges of record ids",
+            Self::Timestamps => "ranges of timestamps",
+            Self::OneCursor => "one cursor",
+        })
+    }
+}
+
+/// What a strategy is chosen by. Sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassFacts {
+    /// Commits in the event store.
+    pub commits: u64,
+    /// Their size, uncompressed.
+    pub bytes: u64,
+    /// Commits of the streams that are to be folded.
+    pub wanted_commits: u64,
+    /// Size of their states and names, all in memory.
+    pub states_bytes: u64,
+    /// Cache of the server, where it tells.
+    pub cache_bytes: Option<u64>,
+    /// What this process may use.
+    pub memory_bytes: u64,
+}
+
+/// A strategy and why it is the one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The strategy.
+    pub strategy: Strategy,
+    /// The reason, in words.
+    pub reason: String,
+}
+
+/// Below this budget the buffers of a spill don't pay any more.
+const SPILL_MEMORY_MIN: u64 = 32 << 20;
+
+impl PassFacts {
+    /// Chooses a strategy, or says what is known of a forced one.
+    #[must_use]
+    pub fn choose(&self, forced: Option<Strategy>) -> Choice {
+        let (states, memory) = (ByteSize(self.states_bytes), ByteSize(self.memory_bytes));
+        if let Some(strategy) = forced {
+            return Choice { strategy, reason: "as was asked for".into() };
+        }
+        // Through the index each commit is fetched on its own, which costs about ten times as much as
+        // when it comes with its neighbours, and about twenty times where the cache doesn't hold them.
+        let cached = self.cache_bytes.is_none_or(|cache| self.bytes <= cache / 5 * 4);
+        let share = if cached { 10 } else { 5 };
+        if self.wanted_commits.saturating_mul(100) < self.commits.saturating_mul(share) {
+            let reason = format!(
+                "{} of {} commits are wanted, less than {share} %: fetching those alone is cheaper",
+                self.wanted_commits, self.commits
+            );
+            return Choice { strategy: Strategy::Stream, reason };
+        }
+        // The estimate may be somewhat wrong; a pass that has to begin anew is dear.
+        if self.states_bytes <= self.memory_bytes / 5 * 4 {
+            let reason = format!("the states need about {states} of {memory}");
+            return Choice { strategy: Strategy::Natural, reason };
+        }
+        if self.memory_bytes >= SPILL_MEMORY_MIN {
+            let reason = format!("the states need about {states}, more than {memory}");
+            return Choice { strategy: Strategy::Spill, reason };
+        }
+        Choice { strategy: Strategy::Stream, reason: format!("{memory} is too little even for the buffers of a spill") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: PassFacts = PassFacts {
+        commits: 1_000_000,
+        bytes: 1 << 30,
+        wanted_commits: 500_000,
+        states_bytes: 100 << 20,
+        cache_bytes: Some(2 << 30),
+        memory_bytes: 1 << 30,
+    };
+
+    fn chosen(facts: PassFacts) -> Strategy {
+        facts.choose(None).strategy
+    }
+
+    #[test]
+    fn states_that_fit_are_folded_in_memory() {
+        assert_eq!(chosen(FACTS), Strategy::Natural);
+        assert_eq!(FACTS.choose(None).reason, "the states need about 100.0 MiB of 1.0 GiB");
+        assert_eq!(chosen(PassFacts { states_bytes: 900 << 20, ..FACTS }), Strategy::Spill);
+        assert_eq!(chosen(PassFacts { memory_bytes: 64 << 20, ..FACTS }), Strategy::Spill);
+        assert_eq!(chosen(PassFacts { memory_bytes: 16 << 20, ..FACTS }), Strategy::Stream);
+    }
+
+    #[test]
+    fn a_small_share_is_fetched_by_the_index_unless_the_cache_is_small() {
+        let few = PassFacts { wanted_commits: 80_000, ..FACTS };
+        assert_eq!(chosen(few), Strategy::Stream);
+        assert_eq!(chosen(PassFacts { cache_bytes: None, ..few }), Strategy::Stream);
+        assert_eq!(chosen(PassFacts { cache_bytes: Some(1 << 30), ..few }), Strategy::Natural);
+        let fewer = PassFacts { wanted_commits: 40_000, cache_bytes: Some(1 << 30), ..FACTS };
+        assert_eq!(chosen(fewer), Strategy::Stream);
+    }
+
+    #[test]
+    fn what_is_forced_is_taken() {
+        for strategy in [Strategy::Natural, Strategy::Spill, Strategy::Stream] {
+            assert_eq!(FACTS.choose(Some(strategy)).strategy, strategy);
+            assert_eq!(strategy.name().parse(), Ok(strategy));
+        }
+        assert!("other".parse::<Strategy>().is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! Looks at an event store before it is read: sizes, a random sample, a timed sample; then plans.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use statefold_projections::{Commit, NoLookup, Registered};
+
+use crate::config::Tuning;
+use crate::error::{Error, Result};
+use crate::fold::{Arrived, Documents, Shard, Sorted};
+use crate::lifecycle::stream_hash;
+use crate::pipeline::Workers;
+use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
+use crate::store::EventStore;
+
+/// Commits of the random sample: for each partition about this many, within bounds.
+const SAMPLES_PER_CUT: u32 = 20;
+const SAMPLES: (u32, u32) = (1000, 10_000);
+/// Up to so many commits are folded without a closer look.
+pub(crate) const FEW_COMMITS: u64 = 20_000;
+/// Commits of the timed sample.
+const TIMED_COMMITS: u64 = 5000;
+/// In a sample of fewer commits of a projection the next ones are sought by the index.
+const SHARE_RARE: u64 = 10;
+
+/// What is known of an event store and of the streams that are to be folded.
+pub(crate) struct Survey {
+    /// The random sample.
+    pub(crate) store: StoreSample,
+    /// What to expect of each projection.
+    pub(crate) estimates: Vec<Estimate>,
+}
+
+impl Survey {
+    /// Looks at an event store. With threads to fold on, some commits are read and folded to see how
+    /// long that takes and what the states need; else that is guessed.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(crate) async fn of(
+        events: &EventStore,
+        selected: &[Registered],
+        tuning: &Tuning,
+        timed: Option<&Workers>,
+    ) -> Result<Self> {
+        let count = events.estimated_count().await?;
+        let parts = partition_count(count, tuning.threads, tuning.partitions);
+        let samples = parts.saturating_mul(SAMPLES_PER_CUT).clamp(SAMPLES.0, SAMPLES.1);
+        let store = events.survey(samples).await?;
+        let mut estimates = Vec::new();
+        for projection in selected {
+            let filter = projection.spec().stream_filter();
+            let known = store.estimate(filter, events.layout());
+            let rare = known.commits.saturating_mul(100) < store.commits.saturating_mul(SHARE_RARE);
+            let sample = match timed {
+                Some(workers) => timed_sample(events, projection, rare, workers).await?,
+                None => Sample::default(),
+            };
+            // All of it may have been in the sample.
+            let streams = known.streams.max(sample.streams);
+            let commits = known.commits.max(sample.commits);
+            estimates.push(sample.scale(commits, streams, tuning.readers.min(tuning.threads)));
+        }
+        Ok(Self { store, estimates })
+    }
+
+    /// Chooses how to read the streams of these estimates together.
+    pub(crate) fn choose(&self, wanted: &[Estimate], tuning: &Tuning) -> Choice {
+        let facts = PassFacts {
+            commits: self.store.commits,
+            bytes: self.store.bytes,
+            wanted_commits: wanted.iter().map(|one| one.commits).sum(),
+            states_bytes: wanted.iter().map(|one| one.state_bytes).sum(),
+            cache_bytes: self.store.cache_bytes,
+            memory_bytes: tuning.memory_bytes as u64,
+        };
+        facts.choose(tuning.strategy)
+    }
+
+    /// Number of partitions for a projection: by its size, and so that the states of those at work
+    /// need no more than half of the memory.
+    pub(crate) fn partitions(&self, estimate: &Estimate, tuning: &Tuning) -> u32 {
+        let at_work = estimate.state_bytes.saturating_mul(2 * tuning.readers as u64);
+        let by_memory = u32::try_from(at_work.div_ceil(tuning.memory_bytes.max(1) as u64)).unwrap_or(u32::MAX);
+        match tuning.partitions {
+            Some(forced) => partition_count(estimate.commits, tuning.threads, Some(forced)),
+            None => {
+                let by_size = partition_count(estimate.commits, tuning.threads, None);
+                partition_count(estimate.commits, tuning.threads, Some(by_size.max(by_memory)))
+            }
+        }
+    }
+}
+
+/// Reads and folds some commits, in memory.
+async fn timed_sample(
+    events: &EventStore,
+    projection: &Registered,
+    rare: bool,
+    workers: &Workers,
+) -> Result<Sample> {
+    let layout = Arc::new(events.layout().clone());
+    let mut shard = Shard::new(projection, Arc::clone(&layout));
+    let filter = projection.spec().stream_filter();
+    let range = StreamRange::of(filter);
+    let began = Instant::now();
+    let mut batches =
+        if rare { events.sample(&range, TIMED_COMMITS) } else { events.first_commits(&range, TIMED_COMMITS) };
+    while let Some(batch) = batches.next().await {
+        let (batch, layout, filter) = (batch?, Arc::clone(&layout), filter.clone());
+        let fold = move || {
+            for (_, document) in Documents::of(batch.documents()?).flatten() {
+                let stream = Commit::stream_of(document, &layout).filter(|stream| filter.matches(stream));
+                if let Some(stream) = stream {
+                    shard.push_one(stream_hash(stream), document);
+                }
+            }
+            Ok::<_, Error>(shard)
+        };
+        shard = workers.run(fold).await??;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let targets = projection.spec().targets().len();
+    workers.run(move || taken_out(shard, targets, seconds)).await
+}
+
+/// What the sample gives.
+fn taken_out(mut shard: Shard, targets: usize, seconds: f64) -> Sample {
+    let (counts, streams, state_bytes) = (shard.take_counts(), shard.len() as u64, shard.bytes_of_streams() as u64);
+    let arrived = Arrived::new(vec![Sorted::new(shard)], targets);
+    let mut part = arrived.part("", None);
+    let (mut snapshots, mut snapshot_bytes) = (0, 0);
+    while let Some(folded) = arrived.take(&mut part, &NoLookup, 1 << 20) {
+        snapshots += folded.counts.snapshots;
+        snapshot_bytes += folded.snapshots.byte_len() as u64;
+    }
+    let (commits, commit_bytes, events) = (counts.commits, counts.bytes, counts.events);
+    Sample { commits, commit_bytes, events, streams, snapshots, snapshot_bytes, state_bytes, seconds }
+}
