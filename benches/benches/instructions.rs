@@ -22,6 +22,13 @@ use workloads::{Fold, UNKNOWN, Whole, documents};
 #[library_benchmark]
 #[bench::asset(documents("asset-"))]
 #[bench::content(documents("content-"))]
+fn route(documents: Vec<&'static RawDocument>) -> usize {
+    workloads::route_all(black_box(&documents))
+}
+
+#[library_benchmark]
+#[bench::asset(documents("asset-"))]
+#[bench::content(documents("content-"))]
 fn decode(documents: Vec<&'static RawDocument>) -> i64 {
     workloads::decode_all(black_box(&documents))
 }
@@ -68,7 +75,7 @@ fn whole(mut whole: Whole) -> (Whole, usize) {
     (whole, bytes)
 }
 
-library_benchmark_group!(name = hot_path, benchmarks = [decode, events, apply, emit, whole]);
+library_benchmark_group!(name = hot_path, benchmarks = [route, decode, events, apply, emit, whole]);
 
 main!(
     config = LibraryBenchmarkConfig::default()

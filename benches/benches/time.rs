@@ -12,13 +12,16 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use workloads::{COMMITS, EVENT_TYPES, Fold, Whole, decode_all, decode_events, documents};
+use workloads::{COMMITS, EVENT_TYPES, Fold, Whole, decode_all, decode_events, documents, route_all};
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(COMMITS as u64));
     for prefix in ["asset-", "content-"] {
         let documents = documents(prefix);
+        group.bench_function(BenchmarkId::new("route", prefix), |bencher| {
+            bencher.iter(|| route_all(black_box(&documents)));
+        });
         group.bench_function(BenchmarkId::new("commit", prefix), |bencher| {
             bencher.iter(|| decode_all(black_box(&documents)));
         });

@@ -73,6 +73,12 @@ pub fn decode_all(documents: &[&'static RawDocument]) -> i64 {
     documents.iter().map(|document| decode(document).count).sum()
 }
 
+/// Finds the stream of every document, and returns the bytes of their names.
+#[must_use]
+pub fn route_all(documents: &[&'static RawDocument]) -> usize {
+    documents.iter().filter_map(|document| Commit::stream_of(document, layout())).map(str::len).sum()
+}
+
 /// Walks over the events of every document, and returns the bytes of their types.
 #[must_use]
 pub fn decode_events(documents: &[&'static RawDocument]) -> usize {

@@ -21,6 +21,7 @@ pub mod squidex;
 mod states;
 mod stream;
 pub mod testing;
+mod walk;
 
 pub use commit::Commit;
 pub use error::{CommitError, FoldError, FoldFailure, RegistryError};
