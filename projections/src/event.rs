@@ -4,6 +4,7 @@ use bson::RawDocument;
 use serde::Deserialize;
 
 use crate::FoldError;
+use crate::walk::Walk;
 
 /// One event of a stream, borrowed from the commit it was read with.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,17 @@ impl<'a> Event<'a> {
     /// A header of type string, `None` if it is absent, null or of another type.
     #[must_use]
     pub fn header_str(&self, name: &str) -> Option<&'a str> {
-        self.metadata?.get(name).ok().flatten()?.as_str()
+        let metadata = self.metadata?;
+        let mut elements = Walk::over(metadata);
+        let quick = loop {
+            match elements.next() {
+                Ok(Some(element)) if element.is(name) => break element.text(),
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(odd) => break Err(odd),
+            }
+        };
+        quick.ok().or_else(|| metadata.get(name).ok().flatten()?.as_str())
     }
 }
 

@@ -22,6 +22,7 @@ pub mod squidex;
 mod states;
 mod stream;
 pub mod testing;
+mod walk;
 
 pub use chunked::Chunked;
 pub use commit::Commit;

@@ -1,0 +1,244 @@
+//! What the benches of the hot path work on: commits of a fixture, by event type, and states.
+//!
+//! The same work is measured twice, by [`time`](../benches/time.rs) and by
+//! [`instructions`](../benches/instructions.rs). Every piece of work handles [`COMMITS`] commits but
+//! [`Whole`], which folds [`STORE`] of them. Documents and layout live for ever, as a bench does.
+
+use std::sync::LazyLock;
+
+use bson::{RawDocument, RawDocumentBuf};
+use statefold::fixture::{FixtureSpec, Generator};
+use statefold::projections::{Commit, Layout, NoLookup, Registered, Registry, Slot, Snapshots, States};
+use statefold::squidex;
+
+/// Commits of one piece of work.
+pub const COMMITS: usize = 64;
+/// Commits of the fixture.
+pub const STORE: u64 = 8000;
+
+/// Asset events: those of today, one of old, one that no projection knows.
+pub const EVENT_TYPES: [&str; 8] = [
+    "AssetCreatedEventV2",
+    "AssetUpdatedEventV2",
+    "AssetAnnotatedEvent",
+    "AssetMovedEvent",
+    "AssetDeletedEvent",
+    "AssetCreatedEvent",
+    "AssetTaggedEvent",
+    UNKNOWN,
+];
+/// The type no projection knows.
+pub const UNKNOWN: &str = "AssetFileScannedEvent";
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(squidex::registry);
+static DOCUMENTS: LazyLock<Vec<RawDocumentBuf>> = LazyLock::new(|| match FixtureSpec::new(STORE, None, 1) {
+    Ok(spec) => Generator::new(spec).collect(),
+    Err(error) => unreachable!("a constant: {error}"),
+});
+
+/// The layout of the fixture.
+#[must_use]
+pub fn layout() -> &'static Layout {
+    REGISTRY.layout()
+}
+
+/// All commits of the fixture.
+pub fn store() -> impl Iterator<Item = &'static RawDocument> {
+    DOCUMENTS.iter().map(AsRef::as_ref)
+}
+
+fn assets() -> &'static Registered {
+    match REGISTRY.get("Assets") {
+        Ok(registered) => registered,
+        Err(error) => unreachable!("registered: {error}"),
+    }
+}
+
+fn decode(document: &'static RawDocument) -> Commit<'static> {
+    match Commit::decode(document, layout()) {
+        Ok(commit) => commit,
+        Err(error) => unreachable!("the fixture writes commits: {error}"),
+    }
+}
+
+/// Documents of streams with this prefix.
+#[must_use]
+pub fn documents(prefix: &str) -> Vec<&'static RawDocument> {
+    store().filter(|document| decode(document).stream.starts_with(prefix)).take(COMMITS).collect()
+}
+
+/// Decodes every document, and returns the number of events.
+#[must_use]
+pub fn decode_all(documents: &[&'static RawDocument]) -> i64 {
+    documents.iter().map(|document| decode(document).count).sum()
+}
+
+/// Finds the stream of every document, and returns the bytes of their names.
+#[must_use]
+pub fn route_all(documents: &[&'static RawDocument]) -> usize {
+    documents.iter().filter_map(|document| Commit::stream_of(document, layout())).map(str::len).sum()
+}
+
+/// Walks over the events of every document, and returns the bytes of their types.
+#[must_use]
+pub fn decode_events(documents: &[&'static RawDocument]) -> usize {
+    let events = documents.iter().flat_map(|document| decode(document).events());
+    events.flatten().map(|event| event.event_type.len()).sum()
+}
+
+/// Commits to fold into one state, which exists already.
+pub struct Fold {
+    states: Box<dyn States>,
+    slot: Slot,
+    commits: Vec<Commit<'static>>,
+}
+
+impl Fold {
+    /// Commits with one asset event each, of this type.
+    #[must_use]
+    pub fn of_type(event_type: &str) -> Self {
+        let is = |commit: &Commit<'_>| {
+            let mut events = commit.events().flatten();
+            commit.count == 1
+                && events.all(|event| event.event_type.eq_ignore_ascii_case(event_type))
+                && !commit.stream.ends_with("--deleted")
+        };
+        let found: Vec<Commit<'static>> = store().map(decode).filter(is).take(COMMITS).collect();
+        Self::new(found.iter().cycle().take(COMMITS).copied().collect())
+    }
+
+    /// Commits of streams with this prefix.
+    #[must_use]
+    pub fn of_streams(prefix: &str) -> Self {
+        Self::new(documents(prefix).into_iter().map(decode).collect())
+    }
+
+    fn new(commits: Vec<Commit<'static>>) -> Self {
+        assert_eq!(commits.len(), COMMITS, "the fixture has too few such commits");
+        let mut states = assets().states();
+        let slot = states.open();
+        let mut fold = Self { states, slot, commits };
+        // The first commit of the first asset that is created in the form of today.
+        let is_first = |commit: &Commit<'_>| {
+            commit.first_number == 0
+                && commit.events().flatten().all(|event| event.event_type == "AssetCreatedEventV2")
+        };
+        if let Some(first) = store().map(decode).find(is_first) {
+            fold.apply(&first);
+        }
+        fold
+    }
+
+    fn apply(&mut self, commit: &Commit<'_>) -> u64 {
+        match self.states.apply(self.slot, commit) {
+            Ok(events) => events,
+            Err(failure) => unreachable!("the fixture can be folded: {failure}"),
+        }
+    }
+
+    /// Folds the commits, and returns the number of events.
+    pub fn run(&mut self) -> u64 {
+        let mut events = 0;
+        for at in 0..self.commits.len() {
+            if let Some(commit) = self.commits.get(at).copied() {
+                events += self.apply(&commit);
+            }
+        }
+        events
+    }
+}
+
+/// The assets of the whole fixture, from documents to snapshots, in the order of the store.
+pub struct Whole {
+    states: Box<dyn States>,
+    /// Each document with the place of its stream.
+    documents: Vec<(&'static RawDocument, usize)>,
+    streams: Vec<&'static str>,
+    slots: Vec<Slot>,
+    snapshots: Snapshots,
+}
+
+impl Whole {
+    /// Knows the streams, has folded nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut places = std::collections::HashMap::new();
+        let (mut documents, mut streams) = (Vec::new(), Vec::new());
+        for document in store() {
+            let stream = decode(document).stream;
+            if assets().spec().stream_filter().matches(stream) {
+                let place = *places.entry(stream).or_insert_with(|| {
+                    streams.push(stream);
+                    streams.len() - 1
+                });
+                documents.push((document, place));
+            }
+        }
+        let snapshots = Snapshots::new(1);
+        Self { states: assets().states(), documents, streams, slots: Vec::new(), snapshots }
+    }
+
+    /// Number of commits.
+    #[must_use]
+    pub fn commits(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Number of streams.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Folds all commits, leaves the states open and returns the number of events.
+    pub fn fold(&mut self) -> u64 {
+        self.slots = self.streams.iter().map(|_| self.states.open()).collect();
+        let mut events = 0;
+        for (document, place) in &self.documents {
+            let commit = decode(document);
+            if let Some(slot) = self.slots.get(*place) {
+                events += self.states.apply(*slot, &commit).unwrap_or(0);
+            }
+        }
+        events
+    }
+
+    /// Bytes of all states.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        self.slots.iter().map(|slot| self.states.bytes(*slot)).sum()
+    }
+
+    /// Writes the snapshots of all states, and returns their bytes.
+    pub fn emit(&mut self) -> usize {
+        self.snapshots = Snapshots::new(1);
+        for (slot, stream) in self.slots.iter().zip(&self.streams) {
+            if let Some(key) = assets().spec().stream_filter().key(stream) {
+                // A stream without a snapshot writes nothing.
+                let _written = self.states.emit(*slot, &key, &NoLookup, &mut self.snapshots);
+            }
+        }
+        self.snapshots.byte_len()
+    }
+
+    /// Closes all states.
+    pub fn close(&mut self) {
+        for slot in self.slots.drain(..) {
+            self.states.close(slot);
+        }
+    }
+
+    /// Everything: folds, writes, closes. Returns the bytes of the snapshots.
+    pub fn run(&mut self) -> usize {
+        self.fold();
+        let bytes = self.emit();
+        self.close();
+        bytes
+    }
+}
+
+impl Default for Whole {
+    fn default() -> Self {
+        Self::new()
+    }
+}

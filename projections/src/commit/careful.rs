@@ -1,0 +1,128 @@
+//! Commits that are not plainly commits, read by the bson crate: what is wrong, and where.
+
+use bson::{RawBsonRef, RawDocument};
+
+use super::{Commit, Events};
+use crate::{CommitError, Event, FoldError, FoldFailure, Layout, Payload};
+
+/// Reads a whole commit.
+#[cold]
+pub(super) fn commit<'a>(document: &'a RawDocument, layout: &'a Layout) -> Result<Commit<'a>, CommitError> {
+    let (mut stream, mut offset, mut stored, mut events) = (None, None, None, None);
+    for element in document {
+        let (name, value) = element.map_err(|error| CommitError::Bson(error.to_string()))?;
+        let name = name.as_str();
+        if name == layout.stream {
+            stream = Some(value.as_str().ok_or_else(|| wrong(name, "string", value))?);
+        } else if name == layout.offset {
+            offset = Some(integer(value).ok_or_else(|| wrong(name, "integer", value))?);
+        } else if name == layout.events {
+            events = Some(value.as_array().ok_or_else(|| wrong(name, "array", value))?);
+        } else if layout.count.as_deref() == Some(name) {
+            stored = Some(integer(value).ok_or_else(|| wrong(name, "integer", value))?);
+        }
+    }
+    let missing = |field: &str| CommitError::Missing(field.to_owned());
+    let stream = stream.ok_or_else(|| missing(&layout.stream))?;
+    let offset = offset.ok_or_else(|| missing(&layout.offset))?;
+    let events = events.ok_or_else(|| missing(&layout.events))?;
+    let actual = i64::try_from(events.into_iter().count()).unwrap_or(i64::MAX);
+    if let Some(stored) = stored.filter(|stored| *stored != actual) {
+        return Err(CommitError::Count { stored, actual });
+    }
+    let events =
+        RawDocument::from_bytes(events.as_bytes()).map_err(|error| CommitError::Bson(error.to_string()))?;
+    Ok(Commit::new(stream, offset, actual, events, layout))
+}
+
+/// The last text under the stream's name, as far as the document can be read.
+#[cold]
+pub(super) fn stream_of<'a>(document: &'a RawDocument, layout: &Layout) -> Option<&'a str> {
+    let fields = document.iter().map_while(Result::ok);
+    let last = fields.filter(|(name, _)| name.as_str() == layout.stream).last();
+    last.and_then(|(_, value)| value.as_str())
+}
+
+/// Reads the next entry, and all that follow it.
+#[cold]
+pub(super) fn next_event<'a>(events: &mut Events<'a>) -> Option<Result<Event<'a>, FoldFailure>> {
+    let Commit { stream, layout, events: array, .. } = events.commit;
+    let number = events.number;
+    let entries = events.careful.get_or_insert_with(|| {
+        let mut entries = array.iter();
+        (0..events.passed).for_each(|_| drop(entries.next()));
+        entries
+    });
+    let entry = entries.next()?;
+    events.number = number.saturating_add(1);
+    let broken = |message: String| FoldFailure {
+        number,
+        event_type: String::new(),
+        error: FoldError::Payload(message),
+    };
+    Some(match entry {
+        Err(error) => Err(broken(error.to_string())),
+        Ok((_, RawBsonRef::Document(document))) => event(stream, number, document, layout),
+        Ok(_) => Err(broken("the event is not a document".into())),
+    })
+}
+
+fn event<'a>(
+    stream: &'a str,
+    number: i64,
+    document: &'a RawDocument,
+    layout: &Layout,
+) -> Result<Event<'a>, FoldFailure> {
+    let (mut event_type, mut payload, mut metadata) = (None, None, None);
+    let mut failure = None;
+    for element in document {
+        let Ok((name, value)) = element else {
+            failure = Some("the event is not valid BSON".to_owned());
+            break;
+        };
+        let name = name.as_str();
+        if name == layout.event_type {
+            event_type = value.as_str();
+        } else if name == layout.payload {
+            payload = match value {
+                RawBsonRef::String(text) => Some(Payload::Json(text)),
+                RawBsonRef::Document(document) => Some(Payload::Document(document)),
+                _ => None,
+            };
+        } else if name == layout.metadata {
+            metadata = value.as_document();
+        }
+    }
+    let fail = |message: String| FoldFailure {
+        number,
+        event_type: event_type.unwrap_or_default().to_owned(),
+        error: FoldError::Payload(message),
+    };
+    if let Some(message) = failure {
+        return Err(fail(message));
+    }
+    Ok(Event {
+        stream,
+        number,
+        event_type: event_type.ok_or_else(|| fail(format!("no text in `{}`", layout.event_type)))?,
+        payload: payload.ok_or_else(|| fail(format!("no text and no document in `{}`", layout.payload)))?,
+        metadata,
+    })
+}
+
+fn integer(value: RawBsonRef<'_>) -> Option<i64> {
+    match value {
+        RawBsonRef::Int64(number) => Some(number),
+        RawBsonRef::Int32(number) => Some(number.into()),
+        // Shells and scripts write every number as a double.
+        #[expect(clippy::cast_possible_truncation, reason = "whole numbers within 2^53 are exact")]
+        RawBsonRef::Double(number) if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => {
+            Some(number as i64)
+        }
+        _ => None,
+    }
+}
+
+fn wrong(field: &str, expected: &'static str, value: RawBsonRef<'_>) -> CommitError {
+    CommitError::Type { field: field.to_owned(), expected, actual: format!("{:?}", value.element_type()) }
+}

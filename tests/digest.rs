@@ -1,0 +1,32 @@
+//! The snapshots of a fixture are the same bytes for ever, whatever makes them faster.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use statefold::fixture::{FixtureSpec, Generator};
+use statefold::fold::StreamFold;
+use statefold::projections::{Commit, NoLookup};
+use statefold::squidex;
+
+#[test]
+fn the_snapshots_of_a_fixture_never_change() {
+    let registry = squidex::registry();
+    let layout = Arc::new(registry.layout().clone());
+    let documents: Vec<_> = Generator::new(FixtureSpec::new(20_000, None, 7).unwrap()).collect();
+    let mut streams: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for document in &documents {
+        let stream = Commit::decode(document, &layout).unwrap().stream.to_owned();
+        streams.entry(stream).or_default().push(document);
+    }
+    let digest = |name: &str| {
+        let mut fold = StreamFold::new(registry.get(name).unwrap(), Arc::clone(&layout), Arc::new(NoLookup));
+        streams.values().flatten().for_each(|document| fold.push(document));
+        fold.finish();
+        let folded = fold.take();
+        assert_eq!(folded.counts.dead_letters, 0, "{:?}", folded.dead_letters.first());
+        folded.digest.to_string()
+    };
+    assert_eq!(digest("Assets"), "ba487db898c508c0a5e40d473ff512e6-2117");
+    assert_eq!(digest("AssetFolders"), "268fc80a1ecf0d845895414149284ee4-287");
+}
