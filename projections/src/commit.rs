@@ -77,12 +77,6 @@ impl<'a> Commit<'a> {
         quick().unwrap_or_else(|Odd| careful::stream_of(document, layout))
     }
 
-    /// Name of the stream a document belongs to, where it has one.
-    #[must_use]
-    pub fn stream_of<'d>(document: &'d RawDocument, layout: &Layout) -> Option<&'d str> {
-        document.get(&layout.stream).ok().flatten()?.as_str()
-    }
-
     /// Number the next event of the stream has.
     #[must_use]
     pub fn next_number(&self) -> i64 {
