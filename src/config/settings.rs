@@ -31,6 +31,9 @@ pub struct Tuning {
     pub strategy: Option<Strategy>,
     /// How the event store is divided to be read in natural order; by default as the server can.
     pub natural_by: Option<NaturalBy>,
+    /// Commits of a part that is read at a time in natural order, about: what is read ahead of its
+    /// predecessors may be as much.
+    pub part_commits: u64,
     /// Memory that states and what waits for them may take together, in bytes; by default a quarter of
     /// what this process may use. Buffers and the driver need some tens of megabytes besides.
     pub memory_bytes: usize,
@@ -57,6 +60,7 @@ impl Default for Tuning {
             readers: 2,
             strategy: None,
             natural_by: None,
+            part_commits: 25_000,
             memory_bytes: default_budget(),
             partitions: None,
             batch_commits: 1000,
@@ -98,6 +102,7 @@ impl Settings {
             (tuning.readers, 1, 256, "readers"),
             (tuning.batch_docs, 1, 100_000, "batch_docs"),
             (tuning.batch_bytes, 1, 48_000_000, "batch_bytes"),
+            (usize::try_from(tuning.part_commits).unwrap_or(usize::MAX), 1, usize::MAX, "part_commits"),
             (tuning.memory_bytes, 1 << 20, usize::MAX, "memory_bytes"),
             (tuning.batch_commits as usize, 1, 1_000_000, "batch_commits"),
             (tuning.partitions.unwrap_or(1) as usize, 1, 2048, "partitions"),

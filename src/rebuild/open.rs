@@ -70,7 +70,7 @@ impl Run {
         let tuning = self.settings.tuning();
         self.store
             .events(self.direction, since, tuning.batch_commits)
-            .natural_by(tuning.natural_by)
+            .natural_by(tuning.natural_by, tuning.part_commits)
             .with_commits_of(survey.store.bytes / survey.store.commits.max(1))
     }
 

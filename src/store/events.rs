@@ -45,6 +45,8 @@ pub(crate) struct EventStore {
     pub(super) batch_commits: u32,
     /// How a scan in natural order is divided, if that is not left to the store.
     pub(super) natural_by: Option<NaturalBy>,
+    /// Commits of a part of such a scan, about.
+    pub(super) part_commits: u64,
 }
 
 impl Store {
@@ -93,7 +95,7 @@ impl Store {
         batch_commits: u32,
     ) -> EventStore {
         let (db, layout) = (self.db.clone(), self.layout.clone());
-        EventStore { db, layout, direction, since, batch_commits, natural_by: None }
+        EventStore { db, layout, direction, since, batch_commits, natural_by: None, part_commits: u64::MAX }
     }
 }
 
@@ -104,9 +106,10 @@ fn number(order: &Bson) -> Option<i64> {
 }
 
 impl EventStore {
-    /// Divides scans in natural order this way.
-    pub(crate) fn natural_by(mut self, by: Option<NaturalBy>) -> Self {
+    /// Divides scans in natural order this way, into parts of about so many commits.
+    pub(crate) fn natural_by(mut self, by: Option<NaturalBy>, part_commits: u64) -> Self {
         self.natural_by = by;
+        self.part_commits = part_commits;
         self
     }
 

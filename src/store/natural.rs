@@ -20,8 +20,6 @@ use crate::plan::{NaturalBy, StreamRange};
 use crate::store::client::call;
 use crate::store::events::{Batch, EventStore};
 
-/// Commits of a part: short enough that what is read ahead of it is little.
-const COMMITS_PER_PART: u64 = 25_000;
 const PARTS_MAX: u64 = 1024;
 /// Samples for each bound.
 const SAMPLES_PER_PART: u64 = 8;
@@ -39,7 +37,7 @@ impl EventStore {
     /// The parts of the store with the commits of these streams.
     pub(super) async fn natural_scan(&self, ranges: &[StreamRange]) -> Result<NaturalScan> {
         let count = self.estimated_count().await?;
-        let parts = (count / COMMITS_PER_PART).clamp(1, PARTS_MAX);
+        let parts = (count / self.part_commits.max(1)).clamp(1, PARTS_MAX);
         let server = self.server().await?;
         if parts > 1 && self.natural_by != Some(NaturalBy::OneCursor) {
             if self.natural_by != Some(NaturalBy::Timestamps) {

@@ -14,9 +14,15 @@ pub(crate) struct Gate {
     open: std::sync::mpsc::Sender<()>,
 }
 
+/// Where a fold stops.
+enum Moment {
+    Event(Box<dyn Fn(&Event<'_>) -> bool + Send + Sync>),
+    Snapshots(Box<dyn Fn(&str) -> bool + Send + Sync>),
+}
+
 /// The projection's side.
 struct Barrier {
-    at: Box<dyn Fn(&Event<'_>) -> bool + Send + Sync>,
+    at: Moment,
     reached: watch::Sender<bool>,
     opened: Mutex<std::sync::mpsc::Receiver<()>>,
 }
@@ -30,9 +36,20 @@ struct Gated {
 impl Gate {
     /// A registry with Squidex's assets, whose fold stops before the first event that `at` is true for.
     pub(crate) fn assets(at: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static) -> (Registry, Self) {
+        Self::at(Moment::Event(Box::new(at)))
+    }
+
+    /// As [`Self::assets`], but stops before the snapshots of the first stream that `at` is true for.
+    pub(crate) fn asset_snapshots(
+        at: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> (Registry, Self) {
+        Self::at(Moment::Snapshots(Box::new(at)))
+    }
+
+    fn at(at: Moment) -> (Registry, Self) {
         let (sender, reached) = watch::channel(false);
         let (open, opened) = std::sync::mpsc::channel();
-        let barrier = Barrier { at: Box::new(at), reached: sender, opened: Mutex::new(opened) };
+        let barrier = Barrier { at, reached: sender, opened: Mutex::new(opened) };
         let mut registry = Registry::default();
         registry.register(Gated { inner: Assets::new(), barrier: Arc::new(barrier) }).unwrap();
         (registry, Self { reached, open })
@@ -53,6 +70,16 @@ impl Gate {
     }
 }
 
+impl Barrier {
+    /// Waits at the gate, the first time.
+    fn stop(&self) {
+        if !self.reached.send_replace(true) {
+            // Nothing is ever sent: it ends when the sender is dropped.
+            assert!(self.opened.lock().unwrap().recv().is_err());
+        }
+    }
+}
+
 impl Projection for Gated {
     type State = <Assets as Projection>::State;
 
@@ -61,10 +88,8 @@ impl Projection for Gated {
     }
 
     fn apply(&self, state: &mut Self::State, event: &Event<'_>) -> Result<(), FoldError> {
-        if !*self.barrier.reached.borrow() && (self.barrier.at)(event) {
-            self.barrier.reached.send_replace(true);
-            // Nothing is ever sent: it ends when the sender is dropped.
-            assert!(self.barrier.opened.lock().unwrap().recv().is_err());
+        if matches!(&self.barrier.at, Moment::Event(at) if at(event)) {
+            self.barrier.stop();
         }
         self.inner.apply(state, event)
     }
@@ -76,6 +101,9 @@ impl Projection for Gated {
         others: &dyn Lookup,
         out: &mut Sink<'_>,
     ) -> Result<(), FoldError> {
+        if matches!(&self.barrier.at, Moment::Snapshots(at) if at(key.stream())) {
+            self.barrier.stop();
+        }
         self.inner.snapshots(key, state, others, out)
     }
 }
