@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::id::{DomainId, NamedId, RefToken};
 use super::json::{Int, IntReader, Object, Properties, Set, Text, properties, value};
-use super::legacy;
 use super::value::JsonObject;
+use super::{legacy, quick};
 use crate::{FoldError, Payload};
 
 /// Properties of every event of an app.
@@ -62,7 +62,14 @@ fn read<'a, T: Properties<'a>, E>(
     payload: &Payload<'a>,
     wrap: impl FnOnce(T) -> E,
 ) -> Result<Option<(Base<'a>, E)>, FoldError> {
-    let Object(WithBase { base, own }) = payload.parse()?;
+    let quick = match payload {
+        Payload::Json(text) => quick::from_str(text).ok(),
+        Payload::Document(_) => None,
+    };
+    let Object(WithBase { base, own }) = match quick {
+        Some(object) => object,
+        None => payload.parse()?,
+    };
     Ok(Some((base, wrap(own))))
 }
 
