@@ -102,7 +102,7 @@ properties! {
         "fileVersion" => file_version: Int<i64>,
         "fileSize" => file_size: Int<i64>,
         "type" => kind: AssetType,
-        "metadata" => metadata: Option<JsonObject<'a>>,
+        "metadata" => metadata: Option<JsonObject>,
         "tags" => tags: Option<Set<'a>>,
         "assetId" => asset_id: DomainId<'a>,
     }
@@ -113,7 +113,7 @@ properties! {
         "fileSize" => file_size: Int<i64>,
         "fileVersion" => file_version: Int<i64>,
         "type" => kind: AssetType,
-        "metadata" => metadata: Option<JsonObject<'a>>,
+        "metadata" => metadata: Option<JsonObject>,
     }
     checked { "assetId" => DomainId<'a>, }
 
@@ -122,7 +122,7 @@ properties! {
         "fileName" => file_name: Option<Text<'a>>,
         "slug" => slug: Option<Text<'a>>,
         "isProtected" => is_protected: Option<bool>,
-        "metadata" => metadata: Option<JsonObject<'a>>,
+        "metadata" => metadata: Option<JsonObject>,
         "tags" => tags: Option<Set<'a>>,
     }
     checked { "assetId" => DomainId<'a>, }

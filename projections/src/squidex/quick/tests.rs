@@ -14,7 +14,7 @@ properties! {
     struct Sample<'a> {
         "a" => text: Option<Text<'a>>,
         "b" => long: Int<i64>,
-        "c" => object: Option<JsonObject<'a>>,
+        "c" => object: Option<JsonObject>,
         "d" => set: Option<Set<'a>>,
         "e" => flag: Option<bool>,
     }
@@ -95,7 +95,7 @@ fn check_all(text: &str) {
         let Object(reference) = serde_json::from_str::<Object<Sample<'_>>>(text).unwrap();
         assert_eq!(format!("{quick:?}"), format!("{reference:?}"), "{text}");
     }
-    check::<JsonObject<'_>>(text);
+    check::<JsonObject>(text);
     check::<Set<'_>>(text);
     check::<Text<'_>>(text);
     check::<Option<Text<'_>>>(text);
