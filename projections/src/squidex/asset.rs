@@ -57,7 +57,7 @@ pub struct Asset {
     file_size_bytes: i64,
     file_version: i64,
     total_size_bytes: i64,
-    metadata: JsonObject<'static>,
+    metadata: JsonObject,
     tags: Box<[Option<Box<str>>]>,
     kind: AssetType,
     is_protected: bool,
@@ -127,7 +127,7 @@ impl Asset {
             file_size_bytes: event.file_size.0,
             file_version: event.file_version.0,
             total_size_bytes: event.file_size.0,
-            metadata: event.metadata.unwrap_or_default().into_owned(),
+            metadata: event.metadata.unwrap_or_default().kept(),
             tags: owned(event.tags.unwrap_or_default()),
             kind: event.kind,
             is_protected: false,
@@ -145,7 +145,7 @@ impl Asset {
         self.file_size_bytes = event.file_size.0;
         self.file_version = event.file_version.0;
         self.kind = event.kind;
-        self.metadata = event.metadata.unwrap_or_default().into_owned();
+        self.metadata = event.metadata.unwrap_or_default().kept();
         set_text(&mut self.mime_type, event.mime_type);
         set_text(&mut self.entity.app_id, base.app_id.map(|app| app.0));
         true
@@ -164,7 +164,7 @@ impl Asset {
             changed = true;
         }
         if let Some(metadata) = event.metadata.filter(|new| !new.equals(&self.metadata)) {
-            self.metadata = metadata.into_owned();
+            self.metadata = metadata.kept();
             changed = true;
         }
         changed

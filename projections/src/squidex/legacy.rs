@@ -45,11 +45,11 @@ properties! {
 }
 
 /// Type and metadata of a file: an image has to have both sizes.
-fn image<'a>(
+fn image(
     is_image: bool,
     width: Option<Int<i32>>,
     height: Option<Int<i32>>,
-) -> (AssetType, Option<JsonObject<'a>>) {
+) -> (AssetType, Option<JsonObject>) {
     match (is_image, width, height) {
         (true, Some(Int(width)), Some(Int(height))) => {
             let sizes = [("pixelWidth", width.into()), ("pixelHeight", height.into())];

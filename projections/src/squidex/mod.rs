@@ -15,6 +15,7 @@ mod id;
 mod json;
 mod legacy;
 mod payload;
+mod quick;
 mod text;
 mod time;
 mod value;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::id::{DomainId, NamedId, RefToken};
 use super::json::{Int, IntReader, Object, Properties, Set, Text, properties, value};
-use super::legacy;
 use super::value::JsonObject;
+use super::{legacy, quick};
 use crate::{FoldError, Payload};
 
 /// Properties of every event of an app.
@@ -62,7 +62,14 @@ fn read<'a, T: Properties<'a>, E>(
     payload: &Payload<'a>,
     wrap: impl FnOnce(T) -> E,
 ) -> Result<Option<(Base<'a>, E)>, FoldError> {
-    let Object(WithBase { base, own }) = payload.parse()?;
+    let quick = match payload {
+        Payload::Json(text) => quick::from_str(text).ok(),
+        Payload::Document(_) => None,
+    };
+    let Object(WithBase { base, own }) = match quick {
+        Some(object) => object,
+        None => payload.parse()?,
+    };
     Ok(Some((base, wrap(own))))
 }
 
@@ -95,7 +102,7 @@ properties! {
         "fileVersion" => file_version: Int<i64>,
         "fileSize" => file_size: Int<i64>,
         "type" => kind: AssetType,
-        "metadata" => metadata: Option<JsonObject<'a>>,
+        "metadata" => metadata: Option<JsonObject>,
         "tags" => tags: Option<Set<'a>>,
         "assetId" => asset_id: DomainId<'a>,
     }
@@ -106,7 +113,7 @@ properties! {
         "fileSize" => file_size: Int<i64>,
         "fileVersion" => file_version: Int<i64>,
         "type" => kind: AssetType,
-        "metadata" => metadata: Option<JsonObject<'a>>,
+        "metadata" => metadata: Option<JsonObject>,
     }
     checked { "assetId" => DomainId<'a>, }
 
@@ -115,7 +122,7 @@ properties! {
         "fileName" => file_name: Option<Text<'a>>,
         "slug" => slug: Option<Text<'a>>,
         "isProtected" => is_protected: Option<bool>,
-        "metadata" => metadata: Option<JsonObject<'a>>,
+        "metadata" => metadata: Option<JsonObject>,
         "tags" => tags: Option<Set<'a>>,
     }
     checked { "assetId" => DomainId<'a>, }

@@ -1,0 +1,291 @@
+//! A quick reader of plain JSON: the payloads as they are nearly always.
+//!
+//! Everything that isn't plain — broken text, a number out of the ordinary, unknown properties with
+//! objects inside — is [`Odd`], which says nothing more: who reads falls back to `serde_json`, whose
+//! word counts, also for what is wrong. Invariant: what this reads, `serde_json` reads the same way.
+//! It is made for the types in this room, which look at no type hints but those for text, options and
+//! containers.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
+
+/// Not plain JSON, or not what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Odd;
+
+impl fmt::Display for Odd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("not plain JSON")
+    }
+}
+
+impl std::error::Error for Odd {}
+
+impl serde::de::Error for Odd {
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        Self
+    }
+}
+
+/// Reads a whole text.
+///
+/// # Errors
+/// [`Odd`]
+pub(super) fn from_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
+    let mut reader = Reader { text, at: 0 };
+    let value = T::deserialize(&mut reader)?;
+    if reader.peek().is_ok() { Err(Odd) } else { Ok(value) }
+}
+
+struct Reader<'de> {
+    text: &'de str,
+    at: usize,
+}
+
+impl<'de> Reader<'de> {
+    /// The next byte that isn't space.
+    #[inline]
+    fn peek(&mut self) -> Result<u8, Odd> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(byte) => return Ok(*byte),
+                None => return Err(Odd),
+            }
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<(), Odd> {
+        if self.peek()? != byte {
+            return Err(Odd);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn literal(&mut self, literal: &str) -> Result<(), Odd> {
+        let end = self.at + literal.len();
+        if self.text.as_bytes().get(self.at..end) != Some(literal.as_bytes()) {
+            return Err(Odd);
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    /// Text without escapes, as it stands; `None` if it has some, and then nothing was read.
+    #[inline]
+    fn plain(&mut self) -> Result<Option<&'de str>, Odd> {
+        self.expect(b'"')?;
+        let end = special(self.text.as_bytes(), self.at).ok_or(Odd)?;
+        match self.text.as_bytes().get(end) {
+            Some(b'"') => {
+                let text = self.text.get(self.at..end).ok_or(Odd)?;
+                self.at = end + 1;
+                Ok(Some(text))
+            }
+            Some(b'\\') => {
+                self.at -= 1;
+                Ok(None)
+            }
+            _ => Err(Odd),
+        }
+    }
+
+    /// Text with escapes, quotes included, which begins here.
+    #[cold]
+    fn escaped(&mut self) -> Result<String, Odd> {
+        let (start, mut end) = (self.at, self.at + 1);
+        loop {
+            end = special(self.text.as_bytes(), end).ok_or(Odd)?;
+            match self.text.as_bytes().get(end) {
+                Some(b'"') => break,
+                Some(b'\\') => end += 2,
+                _ => return Err(Odd),
+            }
+        }
+        self.at = end + 1;
+        serde_json::from_str(self.text.get(start..self.at).ok_or(Odd)?).map_err(|_| Odd)
+    }
+
+    #[inline]
+    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Odd> {
+        match self.plain()? {
+            Some(text) => visitor.visit_borrowed_str(text),
+            None => visitor.visit_string(self.escaped()?),
+        }
+    }
+
+    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Odd> {
+        /// That many digits fit into 64 bits, whatever they are.
+        const DIGITS_MAX: usize = 18;
+        let bytes = self.text.as_bytes().get(self.at..).ok_or(Odd)?;
+        let mut number = 0_u64;
+        let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
+        let length = digits.map(|byte| number = number.wrapping_mul(10) + u64::from(byte - b'0')).count();
+        let is_whole = !matches!(bytes.get(length), Some(b'.' | b'e' | b'E'));
+        let leading_zero = length > 1 && bytes.first() == Some(&b'0');
+        if is_whole && (1..=DIGITS_MAX).contains(&length) && !leading_zero {
+            self.at += length;
+            return visitor.visit_u64(number);
+        }
+        let of_number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+        let end = self.at + bytes.iter().take_while(of_number).count();
+        let mut number = serde_json::Deserializer::from_str(self.text.get(self.at..end).ok_or(Odd)?);
+        let value = number.deserialize_any(visitor).map_err(|_| Odd)?;
+        number.end().map_err(|_| Odd)?;
+        self.at = end;
+        Ok(value)
+    }
+}
+
+/// Place of the first byte from here on that ends plain text: a quote, a backslash, a control
+/// character.
+#[inline]
+fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        let zeros = |word: u64| word.wrapping_sub(LOW) & !word;
+        let quotes = zeros(word ^ (LOW * 0x22));
+        let backslashes = zeros(word ^ (LOW * 0x5C));
+        let controls = word.wrapping_sub(LOW * 0x20) & !word;
+        // A borrow reaches only bytes behind one that is found, and the first one counts.
+        let found = (quotes | backslashes | controls) & HIGH;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    bytes.get(at..)?.iter().position(ends).map(|place| at + place)
+}
+
+impl<'de> serde::Deserializer<'de> for &mut Reader<'de> {
+    type Error = Odd;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+        match self.peek()? {
+            b'"' => self.string(visitor),
+            b'{' => self.deserialize_map(visitor),
+            b'[' => self.deserialize_seq(visitor),
+            b'0'..=b'9' | b'-' => self.number(visitor),
+            b'n' => {
+                self.literal("null")?;
+                visitor.visit_unit()
+            }
+            _ => self.deserialize_bool(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+        self.string(visitor)
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+        if self.peek()? == b'n' {
+            self.literal("null")?;
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    #[inline]
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+        let value = self.peek()? == b't';
+        self.literal(if value { "true" } else { "false" })?;
+        visitor.visit_bool(value)
+    }
+
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+        self.expect(b'{')?;
+        visitor.visit_map(Items { reader: self, first: true })
+    }
+
+    #[inline]
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+        self.expect(b'[')?;
+        visitor.visit_seq(Items { reader: self, first: true })
+    }
+
+    /// Containers are left to the reader that knows how deep they may be.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+        match self.peek()? {
+            b'{' | b'[' => return Err(Odd),
+            b'"' => drop(self.plain()?.ok_or(Odd)?),
+            _ => drop(self.deserialize_any(IgnoredAny)?),
+        }
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char string bytes byte_buf unit unit_struct
+        newtype_struct tuple tuple_struct struct enum identifier
+    }
+}
+
+/// What is left of an object or an array.
+struct Items<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    first: bool,
+}
+
+impl Items<'_, '_> {
+    /// Goes to the next item; false if there is none.
+    #[inline]
+    fn advance(&mut self, end: u8) -> Result<bool, Odd> {
+        let byte = self.reader.peek()?;
+        if byte == end {
+            self.reader.at += 1;
+            return Ok(false);
+        }
+        if !self.first {
+            self.reader.expect(b',')?;
+        }
+        self.first = false;
+        Ok(true)
+    }
+}
+
+impl<'de> MapAccess<'de> for Items<'_, 'de> {
+    type Error = Odd;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Odd> {
+        if !self.advance(b'}')? {
+            return Ok(None);
+        }
+        if self.reader.peek()? != b'"' {
+            return Err(Odd);
+        }
+        seed.deserialize(&mut *self.reader).map(Some)
+    }
+
+    #[inline]
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Odd> {
+        self.reader.expect(b':')?;
+        seed.deserialize(&mut *self.reader)
+    }
+}
+
+impl<'de> SeqAccess<'de> for Items<'_, 'de> {
+    type Error = Odd;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Odd> {
+        if !self.advance(b']')? {
+            return Ok(None);
+        }
+        seed.deserialize(&mut *self.reader).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests;

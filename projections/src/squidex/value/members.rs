@@ -1,0 +1,141 @@
+//! The members of a kept object, one by one: for what is rare.
+//!
+//! The bytes were made by the room itself; what doesn't fit ends the list.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::{ARRAY, BOOL, FEW, NULL, NUMBER, OBJECT, STRING, escape};
+use crate::DocumentWriter;
+
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    kind: u8,
+    key: &'a [u8],
+    value: &'a [u8],
+    /// All three, as they stand.
+    whole: &'a [u8],
+}
+
+/// The members of an object, or the items of an array.
+#[derive(Clone)]
+struct Members<'a>(&'a [u8]);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Member<'a>> {
+        let (&kind, behind) = self.0.split_first()?;
+        let (key, behind) = behind.split_at_checked(behind.iter().position(|byte| *byte == 0)?)?;
+        let behind = behind.get(1..)?;
+        let length =
+            || behind.first_chunk().and_then(|length| usize::try_from(i32::from_le_bytes(*length)).ok());
+        let size = match kind {
+            NUMBER => 8,
+            BOOL => 1,
+            STRING => length()? + 4,
+            OBJECT | ARRAY => length()?,
+            _ => 0,
+        };
+        let (value, rest) = behind.split_at_checked(size)?;
+        let whole = self.0.get(..self.0.len() - rest.len())?;
+        self.0 = rest;
+        Some(Member { kind, key, value, whole })
+    }
+}
+
+/// The elements inside an object or an array.
+fn inside(value: &[u8]) -> &[u8] {
+    match value {
+        [_, _, _, _, elements @ .., _] => elements,
+        _ => &[],
+    }
+}
+
+/// Whether two objects have the same keys with equal values, in any order.
+pub(super) fn equal(left: &[u8], right: &[u8]) -> bool {
+    let (left, right): (Vec<_>, Vec<_>) = (Members(left).collect(), Members(right).collect());
+    if left.len() != right.len() {
+        return false;
+    }
+    let same =
+        |(left, right): &(&Member<'_>, &Member<'_>)| left.key == right.key && equal_values(left, right);
+    let at = left.iter().zip(&right).take_while(same).count();
+    let (left, right) = (left.get(at..).unwrap_or_default(), right.get(at..).unwrap_or_default());
+    if left.len() <= FEW {
+        return left.iter().all(|left| right.iter().any(|right| same(&(left, right))));
+    }
+    let right: HashMap<&[u8], &Member<'_>> = right.iter().map(|member| (member.key, member)).collect();
+    left.iter().all(|left| right.get(left.key).is_some_and(|right| equal_values(left, right)))
+}
+
+fn equal_values(left: &Member<'_>, right: &Member<'_>) -> bool {
+    match (left.kind, right.kind) {
+        (NUMBER, NUMBER) => number(left.value) == number(right.value),
+        (OBJECT, OBJECT) => equal(inside(left.value), inside(right.value)),
+        (ARRAY, ARRAY) => {
+            let (mut left, mut right) = (Members(inside(left.value)), Members(inside(right.value)));
+            loop {
+                match (left.next(), right.next()) {
+                    (None, None) => break true,
+                    (Some(left), Some(right)) if equal_values(&left, &right) => {}
+                    _ => break false,
+                }
+            }
+        }
+        (left_kind, right_kind) => left_kind == right_kind && left.value == right.value,
+    }
+}
+
+fn number(value: &[u8]) -> f64 {
+    value.first_chunk().map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
+}
+
+/// Takes out the keys that come twice, from the element that begins here on.
+#[cold]
+pub(super) fn make_unique(elements: &mut Vec<u8>, first: usize) {
+    let mut places: HashMap<&[u8], usize> = HashMap::new();
+    let mut unique: Vec<&[u8]> = Vec::new();
+    for member in Members(elements.get(first..).unwrap_or_default()) {
+        match places.get(member.key).and_then(|at| unique.get_mut(*at)) {
+            Some(place) => *place = member.whole,
+            None => {
+                places.insert(member.key, unique.len());
+                unique.push(member.whole);
+            }
+        }
+    }
+    let unique = unique.concat();
+    elements.truncate(first);
+    elements.extend_from_slice(&unique);
+}
+
+/// A key with something else for its zeros, which a key cannot have otherwise: no UTF-8 has it.
+pub(super) fn without_zeros(key: &str) -> Vec<u8> {
+    key.bytes().flat_map(|byte| if byte == 0 { vec![0xC0, 0x80] } else { vec![byte] }).collect()
+}
+
+/// Writes members one by one, the keys escaped if the object is inside another one.
+pub(super) fn write(elements: &[u8], document: &mut DocumentWriter<'_>, is_inside: bool) {
+    for member in Members(elements) {
+        // A key with a zero can't be stored; the writer refuses it.
+        let key = std::str::from_utf8(member.key).unwrap_or("\0");
+        let name = if is_inside { escape(key) } else { Cow::Borrowed(key) };
+        write_value(&member, document, &name);
+    }
+}
+
+fn write_value(member: &Member<'_>, document: &mut DocumentWriter<'_>, name: &str) {
+    match member.kind {
+        OBJECT => document.document(name, |inner| write(inside(member.value), inner, true)),
+        ARRAY => document.array(name, |array| {
+            for item in Members(inside(member.value)) {
+                array.push(|document, name| write_value(&item, document, name));
+            }
+        }),
+        kind => {
+            debug_assert!(matches!(kind, NUMBER | STRING | BOOL | NULL));
+            document.bytes(kind, name, member.value);
+        }
+    }
+}
