@@ -67,7 +67,7 @@ fn none(found: Vec<String>, rule: &str) {
 
 #[test]
 fn files_are_short_and_say_what_lives_in_them() {
-    let all = [sources(), files("tests"), files("examples")].concat();
+    let all = [sources(), files("tests"), files("examples"), files("benches")].concat();
     let long = all.iter().filter(|(file, text)| {
         text.lines().count() > LINES_MAX && !LONGER.iter().any(|(longer, _)| longer == file)
     });

@@ -28,8 +28,7 @@ impl Machine {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let memory = text("/proc/meminfo");
         let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-        let kib: f64 =
-            kib.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default();
+        let kib: f64 = kib.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default();
         Self {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gb: (kib * 1024.0 / 1e8).round() / 10.0,

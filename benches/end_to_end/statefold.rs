@@ -71,7 +71,8 @@ pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>)
     if built.dead_letters > 0 {
         return Err(format!("statefold ({strategy}) couldn't fold {} streams", built.dead_letters).into());
     }
-    let parts = [("build", built.build_seconds), ("index", built.index_seconds), ("check", built.check_seconds)];
+    let parts =
+        [("build", built.build_seconds), ("index", built.index_seconds), ("check", built.check_seconds)];
     Ok(Outcome {
         parts: parts.map(|(name, seconds)| (name.to_owned(), seconds)).into(),
         events: built.events,

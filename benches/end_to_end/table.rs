@@ -56,9 +56,11 @@ pub(crate) fn aligned<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let cells = cells.zip(&widths).enumerate();
-        let cells = cells.map(|(at, (cell, width))| {
-            if at == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
+        let cells = cells.map(
+            |(at, (cell, width))| {
+                if at == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            },
+        );
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     let mut text = line(&mut titles.iter().copied());
