@@ -32,9 +32,14 @@ impl Machine {
         Self {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gb: (kib * 1024.0 / 1e8).round() / 10.0,
-            kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+            kernel: kernel(&text("/proc/sys/kernel/osrelease")),
         }
     }
+}
+
+/// Major and minor version: what follows is the distributor's.
+fn kernel(release: &str) -> String {
+    release.trim().split(['.', '-']).take(2).collect::<Vec<_>>().join(".")
 }
 
 impl Versions {

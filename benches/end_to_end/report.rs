@@ -1,5 +1,6 @@
 //! BENCHMARKS.md and the chart, from results.
 
+use std::collections::HashSet;
 use std::fs;
 
 use crate::args::ReportArgs;
@@ -18,7 +19,11 @@ const END: &str = "<!-- generated: end -->\n";
 /// # Errors
 /// If a file can't be read or written, or the page has no place for the tables.
 pub(crate) fn write(args: &ReportArgs) -> Result<()> {
-    let all = args.results.iter().map(|path| Results::load(path)).collect::<Result<Vec<_>>>()?;
+    // A pattern may well name the first one again.
+    let mut paths = args.results.clone();
+    let mut seen = HashSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    let all = paths.iter().map(|path| Results::load(path)).collect::<Result<Vec<_>>>()?;
     let first = all.first().ok_or("there are no results")?;
     let page = fs::read_to_string(&args.markdown).unwrap_or_else(|_| format!("# Benchmarks\n\n{BEGIN}{END}"));
     let place = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));

@@ -23,7 +23,7 @@ pub(crate) struct Results {
     pub(crate) memory: Option<String>,
     pub(crate) machine: Machine,
     pub(crate) versions: Versions,
-    /// Variants of the read floor that were tried once, in seconds.
+    /// Variants of the read floor that were tried before the rounds, in seconds.
     pub(crate) read_variants: Vec<(String, f64)>,
     /// The one that was measured.
     pub(crate) read_floor: String,

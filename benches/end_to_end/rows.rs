@@ -38,7 +38,8 @@ impl Spread {
         let (min, max) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
         let upper = *values.get(middle)?;
-        let lower = *values.get(if values.len() % 2 == 0 { middle.saturating_sub(1) } else { middle })?;
+        let lower =
+            *values.get(if values.len().is_multiple_of(2) { middle.saturating_sub(1) } else { middle })?;
         Some(Self { median: f64::midpoint(lower, upper), min, max })
     }
 }
@@ -84,6 +85,8 @@ pub(crate) fn rows(outcomes: &Outcomes, events: u64) -> Vec<Row> {
         row.events_per_second = Some(events / row.seconds.median);
     }
     proportions(&mut rows);
+    // The floor, statefold, then the others, the fastest first.
+    rows.sort_by(|one, other| one.seconds.median.total_cmp(&other.seconds.median));
     rows.sort_by_key(|row| (place(&row.group), row.name != FLOOR, !row.name.starts_with("statefold")));
     rows
 }

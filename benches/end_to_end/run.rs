@@ -18,6 +18,8 @@ use crate::{Result, bars, fixture, rows, squidex, table};
 /// Ranges and batch sizes that are tried for the read floor.
 const RANGES: [u32; 3] = [1, 2, 4];
 const BATCHES: [u32; 3] = [500, 1000, 2000];
+/// How often each of them is tried; the better time counts.
+const TRIES: u32 = 2;
 
 /// What all steps need.
 struct Bench {
@@ -98,13 +100,17 @@ impl Bench {
         }
         for (ranges, batch) in RANGES.into_iter().flat_map(|ranges| BATCHES.map(|batch| (ranges, batch))) {
             let task = Task::Read { ranges, batch };
-            clear_up(&self.db).await?;
-            let outcome = self.job(&task)?;
-            check_count("the read floor", outcome.documents, commits)?;
-            println!("read floor, {}: {} s", described(&task), table::seconds(outcome.seconds));
-            tried.push((described(&task), outcome.seconds));
-            if outcome.seconds < best.0 {
-                best = (outcome.seconds, task);
+            let mut seconds = f64::INFINITY;
+            for _ in 0..TRIES {
+                clear_up(&self.db).await?;
+                let outcome = self.job(&task)?;
+                check_count("the read floor", outcome.documents, commits)?;
+                seconds = seconds.min(outcome.seconds);
+            }
+            println!("read floor, {}: {} s", described(&task), table::seconds(seconds));
+            tried.push((described(&task), seconds));
+            if seconds < best.0 {
+                best = (seconds, task);
             }
         }
         Ok((tried, best.1))
