@@ -1,0 +1,52 @@
+//! The event store that is read: made once for each number of commits, then used again.
+
+use std::process::{Command, Stdio};
+
+use bson::{Bson, Document, doc};
+use mongodb::Database;
+use statefold::fixture::FIXTURE_FORMAT;
+
+use crate::database::{EVENTS, number};
+use crate::statefold::STATEFOLD;
+use crate::{Result, database};
+
+/// Where ids, names and chances come from.
+pub(crate) const SEED: i64 = 1;
+
+/// Name of the database with so many commits.
+pub(crate) fn database_name(commits: u64) -> String {
+    format!("bench_{commits}")
+}
+
+/// Makes the event store, unless it is there.
+///
+/// # Errors
+/// Those of the server, and if statefold can't make it.
+pub(crate) async fn ensure(db: &Database, uri: &str, commits: u64) -> Result<()> {
+    if is_there(db, commits).await? {
+        println!("the event store of {commits} commits is there already");
+        return Ok(());
+    }
+    println!("making an event store of {commits} commits");
+    db.drop().await?;
+    let status = Command::new(STATEFOLD)
+        .args(["fixture", "--commits", &commits.to_string(), "--seed", &SEED.to_string(), "--log", "warn"])
+        .env("MONGODB_URI", uri)
+        .env("STATEFOLD_DATABASE", database_name(commits))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    if !status.success() || !is_there(db, commits).await? {
+        return Err(format!("statefold fixture ended with {status}").into());
+    }
+    database::clear_up(db).await
+}
+
+async fn is_there(db: &Database, commits: u64) -> Result<bool> {
+    let marker = db.collection::<Document>("Statefold_Fixture").find_one(doc! { "_id": EVENTS }).await?;
+    let Some(marker) = marker else { return Ok(false) };
+    let is = |name: &str, wanted: i64| marker.get(name).and_then(number) == Some(wanted);
+    let complete = marker.get("Complete") == Some(&Bson::Boolean(true));
+    let known = complete && is("Seed", SEED) && is("Format", FIXTURE_FORMAT.into());
+    Ok(known && database::count(db, doc! {}).await? == commits)
+}

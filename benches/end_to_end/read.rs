@@ -1,0 +1,114 @@
+//! The floor of reading: the fastest scan that the official driver was found to do, its documents
+//! dropped. Ranges of record ids in natural order, each read by a task of its own.
+
+use bson::{Bson, Document, RawDocument, Timestamp, doc};
+use futures::TryStreamExt;
+use mongodb::Database;
+use mongodb::raw_batch_cursor::RawBatch;
+
+use crate::Result;
+use crate::database::{EVENTS, batches, in_prefix, number, operation_time, server_pid};
+use crate::job::Outcome;
+use crate::meter::Meter;
+
+/// Documents to choose bounds from.
+const SAMPLES: i32 = 400;
+
+/// Where a range ends: a commit that belongs to it, and its record id.
+#[derive(Debug, Clone)]
+struct Bound {
+    record: i64,
+    id: Bson,
+}
+
+/// Reads all commits of the prefix.
+///
+/// # Errors
+/// Those of the server.
+pub(crate) async fn work(db: &Database, ranges: u32, batch: u32) -> Result<Outcome> {
+    // So that connecting isn't measured.
+    let server = server_pid(db).await?;
+    let meter = Meter::start(server)?;
+    let since = operation_time(db).await?;
+    let bounds = bounds(db, ranges).await?;
+    let ends = bounds.iter().cloned().map(Some).chain([None]);
+    let starts = std::iter::once(None).chain(bounds.iter().map(|bound| Some(bound.record)));
+    let tasks: Vec<_> = starts
+        .zip(ends)
+        .map(|(start, end)| tokio::spawn(scan(db.clone(), since, start, end, batch)))
+        .collect();
+    let mut documents = 0;
+    for task in tasks {
+        documents += task.await??;
+    }
+    Ok(Outcome { documents, ..Outcome::of(&meter.stop()?) })
+}
+
+/// Bounds that cut the collection into about equal parts.
+async fn bounds(db: &Database, ranges: u32) -> Result<Vec<Bound>> {
+    if ranges < 2 {
+        return Ok(Vec::new());
+    }
+    let events = db.collection::<Document>(EVENTS);
+    let pipeline = [
+        doc! { "$sample": { "size": SAMPLES } },
+        doc! { "$match": in_prefix() },
+        doc! { "$project": { "_id": 1 } },
+    ];
+    let sampled: Vec<Document> = events.aggregate(pipeline).await?.try_collect().await?;
+    let ids: Vec<Bson> = sampled.iter().filter_map(|one| one.get("_id").cloned()).collect();
+    // A sample carries no record ids.
+    let found = events.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 });
+    let found: Vec<Document> = found.show_record_id(true).await?.try_collect().await?;
+    let bound = |one: &Document| {
+        Some(Bound { record: one.get("$recordId").and_then(number)?, id: one.get("_id")?.clone() })
+    };
+    let mut found: Vec<Bound> = found.iter().filter_map(bound).collect();
+    found.sort_unstable_by_key(|bound| bound.record);
+    found.dedup_by_key(|bound| bound.record);
+    let step = found.len() / ranges as usize;
+    Ok(found.into_iter().skip(step).step_by(step.max(1)).take(ranges as usize - 1).collect())
+}
+
+async fn scan(
+    db: Database,
+    since: Timestamp,
+    start: Option<i64>,
+    end: Option<Bound>,
+    batch: u32,
+) -> Result<u64> {
+    let mut command = doc! {
+        "find": EVENTS, "filter": in_prefix(), "hint": { "$natural": 1 }, "$_requestResumeToken": true,
+        "readConcern": { "level": "majority", "afterClusterTime": since },
+    };
+    if let Some(start) = start {
+        command.insert("$_resumeAfter", doc! { "$recordId": start });
+    }
+    let mut cursor = batches(&db, command, batch).await?;
+    let mut documents = 0;
+    while let Some(batch) = cursor.try_next().await? {
+        let last = end.as_ref().filter(|end| scanned(&batch).is_none_or(|record| record >= end.record));
+        for entry in batch.doc_slices()? {
+            let document = entry?.as_document().ok_or("the server sent no document")?;
+            documents += 1;
+            if last.is_some_and(|end| is(document, &end.id)) {
+                return Ok(documents);
+            }
+        }
+        if last.is_some() {
+            return Err("a bound was not where it belongs".into());
+        }
+    }
+    Ok(documents)
+}
+
+/// Record id of the last document that the server looked at for a batch.
+fn scanned(batch: &RawBatch) -> Option<i64> {
+    let cursor = batch.as_raw_document().get_document("cursor").ok()?;
+    cursor.get_document("postBatchResumeToken").ok()?.get_i64("$recordId").ok()
+}
+
+fn is(document: &RawDocument, id: &Bson) -> bool {
+    let own = document.get("_id").ok().flatten();
+    own.and_then(|own| Bson::try_from(own).ok()).is_some_and(|own| own == *id)
+}

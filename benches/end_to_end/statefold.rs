@@ -1,0 +1,97 @@
+//! statefold itself, as its users start it; the times are those of its own report.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::Result;
+use crate::job::{Job, Outcome};
+use crate::meter::{Meter, peak_memory_mb};
+
+/// The program.
+pub(crate) const STATEFOLD: &str = env!("CARGO_BIN_EXE_statefold");
+/// The strategy that statefold chooses itself.
+pub(crate) const DEFAULT: &str = "default";
+/// Time between two looks at its memory.
+const LOOK: Duration = Duration::from_millis(10);
+
+#[derive(Deserialize)]
+struct Report {
+    projections: Vec<Built>,
+}
+
+#[derive(Deserialize)]
+struct Built {
+    collections: Vec<String>,
+    events: u64,
+    snapshots: u64,
+    dead_letters: u64,
+    build_seconds: f64,
+    index_seconds: f64,
+    check_seconds: f64,
+}
+
+/// Whether this statefold can be told its strategy.
+///
+/// # Errors
+/// If it doesn't run.
+pub(crate) fn takes_strategy() -> Result<bool> {
+    let help = Command::new(STATEFOLD).args(["rebuild", "--help"]).output()?;
+    Ok(String::from_utf8_lossy(&help.stdout).contains("--strategy"))
+}
+
+/// Rebuilds the projection. Parts: `build`, `index`, `check`.
+///
+/// # Errors
+/// If it ends with anything but 0, with what it said.
+pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>) -> Result<Outcome> {
+    let mut command = Command::new(STATEFOLD);
+    command.args(["rebuild", "Assets", "--yes", "-o", "json", "--log", "warn"]);
+    if strategy != DEFAULT {
+        command.args(["--strategy", strategy]);
+    }
+    if let Some(memory) = memory {
+        command.args(["--memory", memory]);
+    }
+    command.env("MONGODB_URI", &job.uri).env("STATEFOLD_DATABASE", &job.database);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let meter = Meter::start(server)?;
+    let child = command.spawn()?;
+    let memory = watch_memory(&child);
+    let output = child.wait_with_output()?;
+    let measured = meter.stop()?;
+    let client_peak_mb = memory.join().unwrap_or_default();
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("statefold ({strategy}) ended with {}:\n{said}", output.status).into());
+    }
+    let report: Report = serde_json::from_slice(&output.stdout)?;
+    let built = report.projections.into_iter().next().ok_or("statefold built nothing")?;
+    if built.dead_letters > 0 {
+        return Err(format!("statefold ({strategy}) couldn't fold {} streams", built.dead_letters).into());
+    }
+    let parts =
+        [("build", built.build_seconds), ("index", built.index_seconds), ("check", built.check_seconds)];
+    Ok(Outcome {
+        parts: parts.map(|(name, seconds)| (name.to_owned(), seconds)).into(),
+        events: built.events,
+        documents: built.snapshots,
+        collection: built.collections.into_iter().next(),
+        client_peak_mb,
+        ..Outcome::of(&measured)
+    })
+}
+
+/// Looks at the peak of a process until it is gone: the kernel keeps it, so the last look is enough.
+fn watch_memory(child: &Child) -> std::thread::JoinHandle<f64> {
+    let process = child.id().to_string();
+    std::thread::spawn(move || {
+        let mut peak_mb = 0.0;
+        while let Some(now_mb) = peak_memory_mb(&process) {
+            peak_mb = now_mb;
+            std::thread::sleep(LOOK);
+        }
+        peak_mb
+    })
+}
