@@ -77,6 +77,12 @@ impl<'a> Commit<'a> {
         quick().unwrap_or_else(|Odd| careful::stream_of(document, layout))
     }
 
+    /// Offset of a document, be it a commit otherwise or not, where it has one.
+    #[must_use]
+    pub fn offset_of(document: &RawDocument, layout: &Layout) -> Option<i64> {
+        careful::integer(document.get(&layout.offset).ok().flatten()?)
+    }
+
     /// Number the next event of the stream has.
     #[must_use]
     pub fn next_number(&self) -> i64 {

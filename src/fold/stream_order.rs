@@ -160,7 +160,7 @@ impl StreamFold {
         tracing::debug!(stream, %error, "unreadable commit");
         self.out.counts.commits += 1;
         let Some(current) = self.current.as_mut() else { return };
-        current.last_offset = OFFSET_UNREADABLE;
+        current.last_offset = Commit::offset_of(document, layout).unwrap_or(OFFSET_UNREADABLE);
         let number = current.next_number;
         if !current.failed {
             self.fail(number, String::new(), "commit", error.to_string());

@@ -31,7 +31,7 @@ async fn disturbed(test: &str, disturb: impl AsyncFnOnce(&OwnServer, &Client)) {
     let commits = generated(1800, 71);
     let server = OwnServer::start_with(test, &["--nodes", "3"]);
     let mut db = Db::at(&server.uri, test).await;
-    db.selection_ms = 30_000;
+    db.selection_ms = 15_000;
     db.write(&commits).await;
     let mut streams = commits[900..].iter().map(|one| one.get_str("EventStream").unwrap());
     let of_an_asset = |name: &&str| name.starts_with("asset-") && !name.ends_with("--deleted");

@@ -110,7 +110,7 @@ fn event<'a>(
     })
 }
 
-fn integer(value: RawBsonRef<'_>) -> Option<i64> {
+pub(super) fn integer(value: RawBsonRef<'_>) -> Option<i64> {
     match value {
         RawBsonRef::Int64(number) => Some(number),
         RawBsonRef::Int32(number) => Some(number.into()),
