@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::results::Results;
 use crate::rows::{INDEXED, PLAIN, PROGRAM, Row};
+use crate::table::count;
 
 /// A wish with its value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,7 +65,7 @@ pub(crate) fn of_runs(all: &[Results]) -> Vec<Bar> {
     for small in all.iter().filter(|one| is_small(one)) {
         let commits = small.fixture.commits;
         if let (Some(large), Some(value)) = (find(commits, false), rate(small)) {
-            let what = format!("events/s with {} GB of cache at {commits} commits", small.cache_gb);
+            let what = format!("events/s with {} GB of cache at {} commits", small.cache_gb, count(commits));
             bars.push(Bar::at_least(what, 0.6, value / large));
         }
     }

@@ -39,12 +39,12 @@ pub(crate) fn svg(run: &Results) -> String {
     let (mut body, mut y) = (String::new(), TOP);
     for (group, rows) in groups.iter().filter(|(_, rows)| !rows.is_empty()) {
         text(&mut body, (0.0, y), "group", group);
-        y += LINE - 4.0;
+        y += LINE / 2.0;
         for row in rows {
             bar(&mut body, y, row, most);
             y += LINE;
         }
-        y += LINE / 2.0;
+        y += LINE;
     }
     let conditions = format!(
         "{} commits, {} events, median of {} rounds; {} cores, MongoDB {}, client and server on one machine",
@@ -83,7 +83,7 @@ fn bar(body: &mut String, y: f64, row: &Row, most: f64) {
         _ => "other",
     };
     let times = match row.times_baseline {
-        Some(times) if row.name != BASELINE => format!("  {times:.1} ×"),
+        Some(times) if row.name != BASELINE => format!(" · {times:.1} ×"),
         _ => String::new(),
     };
     text(body, (8.0, y + 14.0), "name", &label(&row.name));

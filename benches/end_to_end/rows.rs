@@ -167,7 +167,7 @@ pub(crate) fn label(name: &str) -> String {
         Some(("squidex", batch)) => format!("Squidex's algorithm, batches of {batch}"),
         Some(("statefold", strategy)) => format!("statefold, {strategy}"),
         _ if name == named("pymongo", false) => "pymongo script".into(),
-        _ if name == FLOOR => "floor: raw read + raw write".into(),
+        _ if name == FLOOR => "floor: raw read and write".into(),
         _ if name == "aggregation" => "aggregation (a part of the fold)".into(),
         _ => name.to_owned(),
     }
