@@ -42,7 +42,9 @@ impl<'a> Element<'a> {
     #[inline]
     pub(crate) fn text(&self) -> Result<&'a str, Odd> {
         match self.value {
-            [_, _, _, _, text @ .., _] if self.kind == STRING => std::str::from_utf8(text).map_err(|_| Odd),
+            [_, _, _, _, text @ .., _] if self.kind == STRING => {
+                simdutf8::basic::from_utf8(text).map_err(|_| Odd)
+            }
             _ => Err(Odd),
         }
     }

@@ -9,7 +9,9 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, forward_to_deserialize_any};
+use serde::forward_to_deserialize_any;
+
+use super::json::Properties;
 
 /// Not plain JSON, or not what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +35,39 @@ impl serde::de::Error for Odd {
 ///
 /// # Errors
 /// [`Odd`]
-pub(super) fn from_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
+#[cfg(test)]
+fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
     let mut reader = Reader { text, at: 0 };
     let value = T::deserialize(&mut reader)?;
     if reader.peek().is_ok() { Err(Odd) } else { Ok(value) }
+}
+
+/// Reads an object with these properties. They usually come in the order they are declared in, and
+/// then their names are only compared, not looked for.
+///
+/// # Errors
+/// [`Odd`]
+pub(super) fn object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, Odd> {
+    let mut reader = Reader { text, at: 0 };
+    reader.expect(b'{')?;
+    let mut items = Items { reader: &mut reader, first: true };
+    let (mut object, mut next) = (T::default(), 0);
+    while items.advance(b'}')? {
+        if !T::name(next).is_some_and(|name| items.reader.take_key(name)) {
+            let key = match items.reader.plain()? {
+                Some(key) => T::find(key),
+                None => T::find(&items.reader.escaped()?),
+            };
+            let Some(number) = key else {
+                items.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            next = number;
+        }
+        object.read(next, &mut items)?;
+        next += 1;
+    }
+    if reader.peek().is_ok() { Err(Odd) } else { Ok(object) }
 }
 
 struct Reader<'de> {
@@ -73,6 +104,21 @@ impl<'de> Reader<'de> {
         }
         self.at = end;
         Ok(())
+    }
+
+    /// Reads a key if it is exactly this one.
+    #[inline]
+    fn take_key(&mut self, key: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let found = match rest.split_at_checked(key.len() + 1) {
+            Some(([b'"', found @ ..], [b'"', ..])) => found,
+            _ => return false,
+        };
+        if found != key.as_bytes() {
+            return false;
+        }
+        self.at += key.len() + 2;
+        true
     }
 
     /// Text without escapes, as it stands; `None` if it has some, and then nothing was read.
