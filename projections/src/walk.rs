@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// [`Odd`], and for ever after.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Odd> {
         let Some((&kind, behind)) = self.0.split_first() else { return Ok(None) };
         let (name, behind) = split_name(behind).ok_or(Odd)?;

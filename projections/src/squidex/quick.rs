@@ -140,20 +140,47 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Text with escapes, quotes included, which begins here.
-    #[cold]
+    /// Text with escapes, which begins here with its quote.
     fn escaped(&mut self) -> Result<String, Odd> {
-        let (start, mut end) = (self.at, self.at + 1);
+        let bytes = self.text.as_bytes();
+        let mut at = self.at + 1;
+        let mut out = String::with_capacity(64);
         loop {
-            end = special(self.text.as_bytes(), end).ok_or(Odd)?;
-            match self.text.as_bytes().get(end) {
-                Some(b'"') => break,
-                Some(b'\\') => end += 2,
+            let end = special(bytes, at).ok_or(Odd)?;
+            out.push_str(self.text.get(at..end).ok_or(Odd)?);
+            match bytes.get(end..).unwrap_or_default() {
+                [b'"', ..] => {
+                    self.at = end + 1;
+                    return Ok(out);
+                }
+                [b'\\', b'u', a, b, c, d, rest @ ..] => {
+                    at = end + 6;
+                    let unit = hex(&[*a, *b, *c, *d])?;
+                    out.push(match (unit, rest) {
+                        (0xD800..0xDC00, [b'\\', b'u', a, b, c, d, ..]) => {
+                            at += 6;
+                            let low = hex(&[*a, *b, *c, *d])?.checked_sub(0xDC00).filter(|low| *low < 0x400);
+                            let beyond = ((unit - 0xD800) << 10) + low.ok_or(Odd)?;
+                            char::from_u32(0x1_0000 + beyond).ok_or(Odd)?
+                        }
+                        _ => char::from_u32(unit).ok_or(Odd)?,
+                    });
+                }
+                [b'\\', escape, ..] => {
+                    at = end + 2;
+                    out.push(match escape {
+                        b'"' | b'\\' | b'/' => char::from(*escape),
+                        b'b' => '\u{8}',
+                        b'f' => '\u{c}',
+                        b'n' => '\n',
+                        b'r' => '\r',
+                        b't' => '\t',
+                        _ => return Err(Odd),
+                    });
+                }
                 _ => return Err(Odd),
             }
         }
-        self.at = end + 1;
-        serde_json::from_str(self.text.get(start..self.at).ok_or(Odd)?).map_err(|_| Odd)
     }
 
     #[inline]
@@ -185,6 +212,13 @@ impl<'de> Reader<'de> {
         self.at = end;
         Ok(value)
     }
+}
+
+/// Four hexadecimal digits.
+fn hex(digits: &[u8; 4]) -> Result<u32, Odd> {
+    digits.iter().try_fold(0, |number, digit| {
+        char::from(*digit).to_digit(16).map(|digit| number << 4 | digit).ok_or(Odd)
+    })
 }
 
 /// Place of the first byte from here on that ends plain text: a quote, a backslash, a control
