@@ -193,14 +193,18 @@ impl<'a> DocumentWriter<'a> {
         }
     }
 
+    // Most names are constants of two letters; inlined, nothing is left of the check.
+    #[inline(always)]
     fn header(&mut self, element_type: u8, name: &str) {
-        *self.valid &= !name.as_bytes().contains(&0);
+        *self.valid &= name.bytes().fold(true, |valid, byte| valid & (byte != 0));
+        self.bytes.reserve(name.len() + 16);
         self.bytes.push(element_type);
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(0);
     }
 
     /// A string.
+    #[inline]
     pub fn str(&mut self, name: &str, value: &str) {
         self.header(0x02, name);
         let length = i32::try_from(value.len() + 1).unwrap_or(i32::MAX);
@@ -210,6 +214,7 @@ impl<'a> DocumentWriter<'a> {
     }
 
     /// A string, or null.
+    #[inline]
     pub fn str_or_null(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.str(name, value),
@@ -218,41 +223,48 @@ impl<'a> DocumentWriter<'a> {
     }
 
     /// Null.
+    #[inline]
     pub fn null(&mut self, name: &str) {
         self.header(0x0A, name);
     }
 
     /// A boolean.
+    #[inline]
     pub fn bool(&mut self, name: &str, value: bool) {
         self.header(0x08, name);
         self.bytes.push(u8::from(value));
     }
 
     /// A 32-bit integer.
+    #[inline]
     pub fn i32(&mut self, name: &str, value: i32) {
         self.header(0x10, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     /// A 64-bit integer.
+    #[inline]
     pub fn i64(&mut self, name: &str, value: i64) {
         self.header(0x12, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     /// A double.
+    #[inline]
     pub fn f64(&mut self, name: &str, value: f64) {
         self.header(0x01, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     /// A date, in milliseconds since the Unix epoch.
+    #[inline]
     pub fn date_ms(&mut self, name: &str, value: i64) {
         self.header(0x09, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     /// A document inside this one.
+    #[inline]
     pub fn document(&mut self, name: &str, write: impl FnOnce(&mut DocumentWriter<'_>)) {
         self.header(0x03, name);
         let mut inner = DocumentWriter::open(self.bytes, self.valid);
@@ -261,6 +273,7 @@ impl<'a> DocumentWriter<'a> {
     }
 
     /// An array.
+    #[inline]
     pub fn array(&mut self, name: &str, write: impl FnOnce(&mut ArrayWriter<'_>)) {
         self.header(0x04, name);
         let mut inner = ArrayWriter { document: DocumentWriter::open(self.bytes, self.valid), next: 0 };
@@ -316,6 +329,7 @@ impl ArrayWriter<'_> {
     }
 
     /// A string as the next value.
+    #[inline]
     pub fn str(&mut self, value: &str) {
         self.push(|document, name| document.str(name, value));
     }

@@ -42,7 +42,9 @@ impl<'a> Element<'a> {
     #[inline]
     pub(crate) fn text(&self) -> Result<&'a str, Odd> {
         match self.value {
-            [_, _, _, _, text @ .., _] if self.kind == STRING => std::str::from_utf8(text).map_err(|_| Odd),
+            [_, _, _, _, text @ .., _] if self.kind == STRING => {
+                simdutf8::basic::from_utf8(text).map_err(|_| Odd)
+            }
             _ => Err(Odd),
         }
     }
@@ -73,7 +75,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// [`Odd`], and for ever after.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Odd> {
         let Some((&kind, behind)) = self.0.split_first() else { return Ok(None) };
         let (name, behind) = split_name(behind).ok_or(Odd)?;

@@ -13,8 +13,21 @@ use serde::{Deserialize, Deserializer};
 
 /// Properties of an object, read one after another into their defaults.
 pub(super) trait Properties<'de>: Default {
-    /// Reads the value if the name is one of these properties, and says whether it was.
-    fn read<A: MapAccess<'de>>(&mut self, name: &str, values: &mut A) -> Result<bool, A::Error>;
+    /// Number of properties.
+    const COUNT: usize;
+
+    /// Name of the property with this number, in the order they are usually written; `None` after the
+    /// last one.
+    fn name(number: usize) -> Option<&'static str>;
+
+    /// Number of the property with this name, in any case.
+    fn find(name: &str) -> Option<usize> {
+        let is = |number: &usize| Self::name(*number).is_some_and(|known| known.eq_ignore_ascii_case(name));
+        (0..Self::COUNT).find(is)
+    }
+
+    /// Reads the value of the property with this number.
+    fn read<A: MapAccess<'de>>(&mut self, number: usize, values: &mut A) -> Result<(), A::Error>;
 }
 
 /// An object with these properties.
@@ -34,8 +47,9 @@ impl<'de, T: Properties<'de>> Deserialize<'de> for Object<T> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
                 let mut properties = T::default();
                 while let Some(name) = map.next_key::<Text<'_>>()? {
-                    if !properties.read(name.as_str(), &mut map)? {
-                        map.next_value::<IgnoredAny>()?;
+                    match T::find(name.as_str()) {
+                        Some(number) => properties.read(number, &mut map)?,
+                        None => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
                 Ok(properties)
@@ -71,20 +85,31 @@ macro_rules! properties {
         }
 
         impl<'a> $crate::squidex::json::Properties<'a> for $name<'a> {
+            const COUNT: usize = [$($json,)* $($($unused,)*)?].len();
+
+            #[inline]
+            fn name(number: usize) -> Option<&'static str> {
+                const NAMES: &[&str] = &[$($json,)* $($($unused,)*)?];
+                NAMES.get(number).copied()
+            }
+
+            #[inline]
             fn read<A: serde::de::MapAccess<'a>>(
                 &mut self,
-                name: &str,
+                number: usize,
                 values: &mut A,
-            ) -> Result<bool, A::Error> {
-                $(if name.eq_ignore_ascii_case($json) {
+            ) -> Result<(), A::Error> {
+                // The compiler makes a table of it.
+                let mut numbers = 0..;
+                $(if numbers.next() == Some(number) {
                     self.$field = $crate::squidex::json::value($json, values)?;
-                    return Ok(true);
+                    return Ok(());
                 })*
-                $($(if name.eq_ignore_ascii_case($unused) {
+                $($(if numbers.next() == Some(number) {
                     $crate::squidex::json::value::<$check, A>($unused, values)?;
-                    return Ok(true);
+                    return Ok(());
                 })*)?
-                Ok(false)
+                Ok(())
             }
         }
     )*};

@@ -20,17 +20,16 @@ pub(super) struct Base<'a> {
 }
 
 impl<'a> Base<'a> {
-    fn read<A: MapAccess<'a>>(&mut self, name: &str, values: &mut A) -> Result<bool, A::Error> {
-        if name.eq_ignore_ascii_case("appId") {
-            self.app_id = value("appId", values)?;
-        } else if name.eq_ignore_ascii_case("actor") {
-            self.actor = value("actor", values)?;
-        } else if name.eq_ignore_ascii_case("fromRule") {
-            value::<bool, A>("fromRule", values)?;
-        } else {
-            return Ok(false);
+    const NAMES: [&'static str; 3] = ["appId", "actor", "fromRule"];
+
+    #[inline]
+    fn read<A: MapAccess<'a>>(&mut self, number: usize, values: &mut A) -> Result<(), A::Error> {
+        match number {
+            0 => self.app_id = value("appId", values)?,
+            1 => self.actor = value("actor", values)?,
+            _ => drop(value::<bool, A>("fromRule", values)?),
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Takes out who caused the event.
@@ -52,8 +51,22 @@ struct WithBase<'a, T> {
 }
 
 impl<'a, T: Properties<'a>> Properties<'a> for WithBase<'a, T> {
-    fn read<A: MapAccess<'a>>(&mut self, name: &str, values: &mut A) -> Result<bool, A::Error> {
-        Ok(self.own.read(name, values)? || self.base.read(name, values)?)
+    const COUNT: usize = T::COUNT + Base::NAMES.len();
+
+    #[inline]
+    fn name(number: usize) -> Option<&'static str> {
+        match number.checked_sub(T::COUNT) {
+            None => T::name(number),
+            Some(number) => Base::NAMES.get(number).copied(),
+        }
+    }
+
+    #[inline]
+    fn read<A: MapAccess<'a>>(&mut self, number: usize, values: &mut A) -> Result<(), A::Error> {
+        match number.checked_sub(T::COUNT) {
+            None => self.own.read(number, values),
+            Some(number) => self.base.read(number, values),
+        }
     }
 }
 
@@ -63,12 +76,12 @@ fn read<'a, T: Properties<'a>, E>(
     wrap: impl FnOnce(T) -> E,
 ) -> Result<Option<(Base<'a>, E)>, FoldError> {
     let quick = match payload {
-        Payload::Json(text) => quick::from_str(text).ok(),
+        Payload::Json(text) => quick::object(text).ok(),
         Payload::Document(_) => None,
     };
-    let Object(WithBase { base, own }) = match quick {
+    let WithBase { base, own } = match quick {
         Some(object) => object,
-        None => payload.parse()?,
+        None => payload.parse::<Object<_>>()?.0,
     };
     Ok(Some((base, wrap(own))))
 }

@@ -9,7 +9,9 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, forward_to_deserialize_any};
+use serde::forward_to_deserialize_any;
+
+use super::json::Properties;
 
 /// Not plain JSON, or not what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +35,39 @@ impl serde::de::Error for Odd {
 ///
 /// # Errors
 /// [`Odd`]
-pub(super) fn from_str<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
+#[cfg(test)]
+fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
     let mut reader = Reader { text, at: 0 };
     let value = T::deserialize(&mut reader)?;
     if reader.peek().is_ok() { Err(Odd) } else { Ok(value) }
+}
+
+/// Reads an object with these properties. They usually come in the order they are declared in, and
+/// then their names are only compared, not looked for.
+///
+/// # Errors
+/// [`Odd`]
+pub(super) fn object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, Odd> {
+    let mut reader = Reader { text, at: 0 };
+    reader.expect(b'{')?;
+    let mut items = Items { reader: &mut reader, first: true };
+    let (mut object, mut next) = (T::default(), 0);
+    while items.advance(b'}')? {
+        if !T::name(next).is_some_and(|name| items.reader.take_key(name)) {
+            let key = match items.reader.plain()? {
+                Some(key) => T::find(key),
+                None => T::find(&items.reader.escaped()?),
+            };
+            let Some(number) = key else {
+                items.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            next = number;
+        }
+        object.read(next, &mut items)?;
+        next += 1;
+    }
+    if reader.peek().is_ok() { Err(Odd) } else { Ok(object) }
 }
 
 struct Reader<'de> {
@@ -75,6 +106,21 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
+    /// Reads a key if it is exactly this one.
+    #[inline]
+    fn take_key(&mut self, key: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let found = match rest.split_at_checked(key.len() + 1) {
+            Some(([b'"', found @ ..], [b'"', ..])) => found,
+            _ => return false,
+        };
+        if found != key.as_bytes() {
+            return false;
+        }
+        self.at += key.len() + 2;
+        true
+    }
+
     /// Text without escapes, as it stands; `None` if it has some, and then nothing was read.
     #[inline]
     fn plain(&mut self) -> Result<Option<&'de str>, Odd> {
@@ -94,20 +140,47 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Text with escapes, quotes included, which begins here.
-    #[cold]
+    /// Text with escapes, which begins here with its quote.
     fn escaped(&mut self) -> Result<String, Odd> {
-        let (start, mut end) = (self.at, self.at + 1);
+        let bytes = self.text.as_bytes();
+        let mut at = self.at + 1;
+        let mut out = String::with_capacity(64);
         loop {
-            end = special(self.text.as_bytes(), end).ok_or(Odd)?;
-            match self.text.as_bytes().get(end) {
-                Some(b'"') => break,
-                Some(b'\\') => end += 2,
+            let end = special(bytes, at).ok_or(Odd)?;
+            out.push_str(self.text.get(at..end).ok_or(Odd)?);
+            match bytes.get(end..).unwrap_or_default() {
+                [b'"', ..] => {
+                    self.at = end + 1;
+                    return Ok(out);
+                }
+                [b'\\', b'u', a, b, c, d, rest @ ..] => {
+                    at = end + 6;
+                    let unit = hex(&[*a, *b, *c, *d])?;
+                    out.push(match (unit, rest) {
+                        (0xD800..0xDC00, [b'\\', b'u', a, b, c, d, ..]) => {
+                            at += 6;
+                            let low = hex(&[*a, *b, *c, *d])?.checked_sub(0xDC00).filter(|low| *low < 0x400);
+                            let beyond = ((unit - 0xD800) << 10) + low.ok_or(Odd)?;
+                            char::from_u32(0x1_0000 + beyond).ok_or(Odd)?
+                        }
+                        _ => char::from_u32(unit).ok_or(Odd)?,
+                    });
+                }
+                [b'\\', escape, ..] => {
+                    at = end + 2;
+                    out.push(match escape {
+                        b'"' | b'\\' | b'/' => char::from(*escape),
+                        b'b' => '\u{8}',
+                        b'f' => '\u{c}',
+                        b'n' => '\n',
+                        b'r' => '\r',
+                        b't' => '\t',
+                        _ => return Err(Odd),
+                    });
+                }
                 _ => return Err(Odd),
             }
         }
-        self.at = end + 1;
-        serde_json::from_str(self.text.get(start..self.at).ok_or(Odd)?).map_err(|_| Odd)
     }
 
     #[inline]
@@ -139,6 +212,13 @@ impl<'de> Reader<'de> {
         self.at = end;
         Ok(value)
     }
+}
+
+/// Four hexadecimal digits.
+fn hex(digits: &[u8; 4]) -> Result<u32, Odd> {
+    digits.iter().try_fold(0, |number, digit| {
+        char::from(*digit).to_digit(16).map(|digit| number << 4 | digit).ok_or(Odd)
+    })
 }
 
 /// Place of the first byte from here on that ends plain text: a quote, a backslash, a control

@@ -128,7 +128,7 @@ fn escape(key: &str) -> Cow<'_, str> {
 
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = Self { elements: Vec::with_capacity(256), has_odd_keys: false };
+        let mut object = Self { elements: Vec::with_capacity(512), has_odd_keys: false };
         // The payload's own object is the first level, this one the second.
         let out = Depth { left: DEPTH_MAX - 1, object: &mut object };
         deserializer.deserialize_map(Members { out, inside: false })?;

@@ -54,14 +54,30 @@ fn inside(value: &[u8]) -> &[u8] {
 
 /// Whether two objects have the same keys with equal values, in any order.
 pub(super) fn equal(left: &[u8], right: &[u8]) -> bool {
-    let (left, right): (Vec<_>, Vec<_>) = (Members(left).collect(), Members(right).collect());
+    let (mut left, mut right) = (Members(left), Members(right));
+    // Mostly both have the same keys in the same order, each once: then the first difference tells.
+    loop {
+        let before = (left.clone(), right.clone());
+        match (left.next(), right.next()) {
+            (None, None) => return true,
+            (Some(left), Some(right)) if left.key == right.key => {
+                if !equal_values(&left, &right) {
+                    return false;
+                }
+            }
+            (Some(_), Some(_)) => {
+                (left, right) = before;
+                break;
+            }
+            _ => return false,
+        }
+    }
+    let (left, right): (Vec<_>, Vec<_>) = (left.collect(), right.collect());
     if left.len() != right.len() {
         return false;
     }
     let same =
         |(left, right): &(&Member<'_>, &Member<'_>)| left.key == right.key && equal_values(left, right);
-    let at = left.iter().zip(&right).take_while(same).count();
-    let (left, right) = (left.get(at..).unwrap_or_default(), right.get(at..).unwrap_or_default());
     if left.len() <= FEW {
         return left.iter().all(|left| right.iter().any(|right| same(&(left, right))));
     }
