@@ -328,8 +328,12 @@ impl ArrayWriter<'_> {
         self.next += 1;
     }
 
+    /// Values that are ready made, with their names; the only ones of the array.
+    pub(crate) fn elements(&mut self, elements: &[u8]) {
+        self.document.elements(elements);
+    }
+
     /// A string as the next value.
-    #[inline]
     pub fn str(&mut self, value: &str) {
         self.push(|document, name| document.str(name, value));
     }

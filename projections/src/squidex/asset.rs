@@ -1,8 +1,9 @@
 //! Assets: the fold of their events, and the documents of `States_Assets`.
 
-use super::entity::{Entity, heap_bytes, set_text, text_bytes};
-use super::json::{FEW, Set, Text};
+use super::entity::{Entity, set_text, text_bytes};
+use super::json::Text;
 use super::payload::{AssetAnnotated, AssetCreated, AssetEvent, AssetType, AssetUpdated, Base};
+use super::tags::Tags;
 use super::text::eq_ignore_case;
 use super::value::JsonObject;
 use crate::Direction::{Ascending, Descending};
@@ -58,7 +59,7 @@ pub struct Asset {
     file_version: i64,
     total_size_bytes: i64,
     metadata: JsonObject,
-    tags: Box<[Option<Box<str>>]>,
+    tags: Tags,
     kind: AssetType,
     is_protected: bool,
 }
@@ -128,7 +129,7 @@ impl Asset {
             file_version: event.file_version.0,
             total_size_bytes: event.file_size.0,
             metadata: event.metadata.unwrap_or_default().kept(),
-            tags: owned(event.tags.unwrap_or_default()),
+            tags: Tags::new(&event.tags.unwrap_or_default()),
             kind: event.kind,
             is_protected: false,
         };
@@ -159,8 +160,8 @@ impl Asset {
             self.is_protected = is_protected;
             changed = true;
         }
-        if let Some(tags) = event.tags.filter(|new| !equal_sets(&self.tags, new)) {
-            self.tags = owned(tags);
+        if let Some(tags) = event.tags.filter(|new| !self.tags.equals(new)) {
+            self.tags = Tags::new(&tags);
             changed = true;
         }
         if let Some(metadata) = event.metadata.filter(|new| !new.equals(&self.metadata)) {
@@ -184,11 +185,7 @@ impl Asset {
         document.document("md", |metadata| self.metadata.write_plain(metadata));
         document.str_or_null("mm", self.mime_type.as_deref());
         document.str_or_null("sl", self.slug.as_deref());
-        document.array("td", |array| {
-            for tag in &self.tags {
-                array.push(|document, name| document.str_or_null(name, tag.as_deref()));
-            }
-        });
+        self.tags.write(document, "td");
         document.i64("ts", self.total_size_bytes);
         document.i32("at", self.kind.0);
     }
@@ -197,8 +194,8 @@ impl Asset {
         let texts = [&self.parent_id, &self.file_name, &self.file_hash, &self.mime_type, &self.slug];
         self.entity.heap_bytes()
             + self.metadata.heap_bytes()
-            + heap_bytes(size_of_val::<[_]>(&self.tags))
-            + texts.into_iter().chain(&self.tags).map(text_bytes).sum::<usize>()
+            + self.tags.heap_bytes()
+            + texts.into_iter().map(text_bytes).sum::<usize>()
     }
 }
 
@@ -212,21 +209,4 @@ fn set_name(slot: &mut Option<Box<str>>, name: Option<Text<'_>>) -> bool {
         }
         None => false,
     }
-}
-
-fn owned(set: Set<'_>) -> Box<[Option<Box<str>>]> {
-    set.0.into_iter().map(|item| item.map(Text::into_boxed)).collect()
-}
-
-/// Whether two sets have the same members; neither has one twice.
-fn equal_sets(old: &[Option<Box<str>>], new: &Set<'_>) -> bool {
-    let mut members = new.0.iter().map(|item| item.as_ref().map(Text::as_str));
-    if old.len() != new.0.len() {
-        return false;
-    }
-    if old.len() <= FEW {
-        return members.all(|member| old.iter().any(|old| old.as_deref() == member));
-    }
-    let old: std::collections::HashSet<Option<&str>> = old.iter().map(|item| item.as_deref()).collect();
-    members.all(|member| old.contains(&member))
 }

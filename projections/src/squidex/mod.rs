@@ -16,6 +16,7 @@ mod json;
 mod legacy;
 mod payload;
 mod quick;
+mod tags;
 mod text;
 mod time;
 mod value;

@@ -14,18 +14,12 @@ use serde::{Deserialize, Deserializer};
 use super::entity::heap_bytes;
 use super::json::{FEW, Text};
 use crate::DocumentWriter;
+use members::{ARRAY, BOOL, NULL, NUMBER, OBJECT, STRING};
 
-mod members;
+pub(super) mod members;
 
 /// How deep a payload may be nested before its reader gives up, the payload's own object included.
 pub(super) const DEPTH_MAX: usize = 64;
-
-const NUMBER: u8 = 0x01;
-const STRING: u8 = 0x02;
-const OBJECT: u8 = 0x03;
-const ARRAY: u8 = 0x04;
-const BOOL: u8 = 0x08;
-const NULL: u8 = 0x0A;
 
 /// An object: each key once, at its first place with its last value.
 #[derive(Debug, Clone, Default)]

@@ -5,21 +5,29 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{ARRAY, BOOL, FEW, NULL, NUMBER, OBJECT, STRING, escape};
+use super::{FEW, escape};
 use crate::DocumentWriter;
 
+pub(in crate::squidex) const NUMBER: u8 = 0x01;
+pub(in crate::squidex) const STRING: u8 = 0x02;
+pub(in crate::squidex) const OBJECT: u8 = 0x03;
+pub(in crate::squidex) const ARRAY: u8 = 0x04;
+pub(in crate::squidex) const BOOL: u8 = 0x08;
+pub(in crate::squidex) const NULL: u8 = 0x0A;
+
 #[derive(Clone, Copy)]
-struct Member<'a> {
+pub(in crate::squidex) struct Member<'a> {
     kind: u8,
     key: &'a [u8],
-    value: &'a [u8],
+    /// The value with its own length, where it has one.
+    pub(in crate::squidex) value: &'a [u8],
     /// All three, as they stand.
     whole: &'a [u8],
 }
 
 /// The members of an object, or the items of an array.
 #[derive(Clone)]
-struct Members<'a>(&'a [u8]);
+pub(in crate::squidex) struct Members<'a>(pub(in crate::squidex) &'a [u8]);
 
 impl<'a> Iterator for Members<'a> {
     type Item = Member<'a>;
