@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bson::{RawArray, RawDocument};
 use hashbrown::HashTable;
-use statefold_projections::{Chunked, Commit, Layout, Registered, Slot, States, StreamFilter};
+use statefold_projections::{Chunked, Commit, CommitError, Layout, Registered, Slot, States, StreamFilter};
 
 use crate::fold::batch::Place;
 use crate::fold::names::{Name, Names};
@@ -70,11 +70,23 @@ impl Shard {
     }
 
     /// Folds commits of a batch, each with the hash of its stream.
+    ///
+    /// Step by step for all of them: looking streams up means waiting for memory, and the processor
+    /// waits for several at a time if nothing else comes between.
     pub(crate) fn push(&mut self, batch: &RawArray, commits: &[(u64, Place)]) {
         let layout = Arc::clone(&self.layout);
-        for (hash, place) in commits {
-            if let Some(document) = place.of(batch) {
-                self.commit(*hash, document, &layout);
+        let documents = commits.iter().filter_map(|(hash, place)| Some((*hash, place.of(batch)?)));
+        let decoded: Vec<_> = documents
+            .map(|(hash, document)| (hash, document, Commit::decode(document, &layout)))
+            .collect();
+        let found: Vec<Option<u32>> = decoded
+            .iter()
+            .map(|(hash, _, commit)| commit.as_ref().ok().and_then(|commit| self.find(*hash, commit.stream)))
+            .collect();
+        for ((hash, document, commit), at) in decoded.into_iter().zip(found) {
+            match (commit, at) {
+                (Ok(commit), Some(at)) => self.arrived(at, &commit, document, &layout),
+                (commit, _) => self.commit(hash, document, commit, &layout),
             }
         }
     }
@@ -82,11 +94,17 @@ impl Shard {
     /// Folds one commit, given the hash of its stream.
     pub(crate) fn push_one(&mut self, hash: u64, document: &RawDocument) {
         let layout = Arc::clone(&self.layout);
-        self.commit(hash, document, &layout);
+        self.commit(hash, document, Commit::decode(document, &layout), &layout);
     }
 
-    fn commit(&mut self, hash: u64, document: &RawDocument, layout: &Layout) {
-        match Commit::decode(document, layout) {
+    fn commit(
+        &mut self,
+        hash: u64,
+        document: &RawDocument,
+        commit: Result<Commit<'_>, CommitError>,
+        layout: &Layout,
+    ) {
+        match commit {
             Ok(commit) => {
                 let at = self.stream(hash, commit.stream);
                 self.arrived(at, &commit, document, layout);
@@ -100,14 +118,19 @@ impl Shard {
         }
     }
 
+    /// Position of a stream that is known.
+    fn find(&self, hash: u64, name: &str) -> Option<u32> {
+        let is_it = |at: &u32| {
+            let stream = self.streams.get(*at as usize);
+            stream.is_some_and(|one| one.hash == hash && self.names.get(one.name) == name)
+        };
+        self.index.find(hash, is_it).copied()
+    }
+
     /// Position of a stream, a new one if it isn't known yet.
     fn stream(&mut self, hash: u64, name: &str) -> u32 {
-        let (streams, names) = (&self.streams, &self.names);
-        let is_it = |at: &u32| {
-            streams.get(*at as usize).is_some_and(|one| one.hash == hash && names.get(one.name) == name)
-        };
-        if let Some(at) = self.index.find(hash, is_it) {
-            return *at;
+        if let Some(at) = self.find(hash, name) {
+            return at;
         }
         let slot = self.states.open();
         let state_bytes = u32::try_from(self.states.bytes(slot)).unwrap_or(u32::MAX);
