@@ -82,7 +82,8 @@ impl Survey {
     /// need no more than half of the memory.
     pub(crate) fn partitions(&self, estimate: &Estimate, tuning: &Tuning) -> u32 {
         let at_work = estimate.state_bytes.saturating_mul(2 * tuning.readers as u64);
-        let by_memory = u32::try_from(at_work.div_ceil(tuning.memory_bytes.max(1) as u64)).unwrap_or(u32::MAX);
+        let by_memory =
+            u32::try_from(at_work.div_ceil(tuning.memory_bytes.max(1) as u64)).unwrap_or(u32::MAX);
         match tuning.partitions {
             Some(forced) => partition_count(estimate.commits, tuning.threads, Some(forced)),
             None => {
@@ -127,7 +128,8 @@ async fn timed_sample(
 
 /// What the sample gives.
 fn taken_out(mut shard: Shard, targets: usize, seconds: f64) -> Sample {
-    let (counts, streams, state_bytes) = (shard.take_counts(), shard.len() as u64, shard.bytes_of_streams() as u64);
+    let (counts, streams, state_bytes) =
+        (shard.take_counts(), shard.len() as u64, shard.bytes_of_streams() as u64);
     let arrived = Arrived::new(vec![Sorted::new(shard)], targets);
     let mut part = arrived.part("", None);
     let (mut snapshots, mut snapshot_bytes) = (0, 0);

@@ -79,7 +79,10 @@ mod tests {
         for number in 0..10_000 {
             assert_eq!(list.push(number), number);
         }
-        assert_eq!((list.len(), list.get(4095), list.get(4096), list.get(9999)), (10_000, Some(&4095), Some(&4096), Some(&9999)));
+        assert_eq!(
+            (list.len(), list.get(4095), list.get(4096), list.get(9999)),
+            (10_000, Some(&4095), Some(&4096), Some(&9999))
+        );
         assert!(list.get(10_000).is_none());
         if let Some(item) = list.get_mut(5000) {
             *item = 1;

@@ -74,7 +74,8 @@ fn text(report: &PlanReport) -> String {
     let mut text = format!("{} on MongoDB {}\n", report.database, report.server_version);
     text.push_str(&table(header, rows));
     if let Some(pass) = &report.pass {
-        let cache = pass.cache_bytes.map_or_else(|| "unknown".to_owned(), |bytes| ByteSize(bytes).to_string());
+        let cache =
+            pass.cache_bytes.map_or_else(|| "unknown".to_owned(), |bytes| ByteSize(bytes).to_string());
         text.push_str(&format!(
             "\nstrategy: {} order: {}\nevent store: {} commits, {}; server cache {cache}; {} cursors and as many \
              writers; memory ~{} of {}; ~{}",

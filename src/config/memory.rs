@@ -17,7 +17,9 @@ fn control_groups() -> Vec<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mut limits = Vec::new();
     for line in groups.lines() {
-        let Some((controllers, path)) = line.splitn(3, ':').nth(1).zip(line.splitn(3, ':').nth(2)) else { continue };
+        // hierarchy:controllers:path
+        let rest = line.split_once(':').map(|(_, rest)| rest);
+        let Some((controllers, path)) = rest.and_then(|rest| rest.split_once(':')) else { continue };
         let (root, file) = match controllers {
             "" => ("/sys/fs/cgroup", "memory.max"),
             names if names.split(',').any(|name| name == "memory") => {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{Error, Result};
 use crate::config::memory::default_budget;
+use crate::error::{Error, Result};
 use crate::lifecycle::ErrorLimit;
 use crate::plan::{NaturalBy, Strategy};
 

@@ -11,9 +11,9 @@ use bson::{RawArray, RawDocument};
 use hashbrown::HashTable;
 use statefold_projections::{Chunked, Commit, CommitError, Layout, Registered, Slot, States, StreamFilter};
 
+use crate::fold::FoldCounts;
 use crate::fold::batch::Place;
 use crate::fold::names::{Name, Names};
-use crate::fold::FoldCounts;
 
 /// What is known of one stream besides its state.
 pub(super) struct Stream {
@@ -76,9 +76,8 @@ impl Shard {
     pub(crate) fn push(&mut self, batch: &RawArray, commits: &[(u64, Place)]) {
         let layout = Arc::clone(&self.layout);
         let documents = commits.iter().filter_map(|(hash, place)| Some((*hash, place.of(batch)?)));
-        let decoded: Vec<_> = documents
-            .map(|(hash, document)| (hash, document, Commit::decode(document, &layout)))
-            .collect();
+        let decoded: Vec<_> =
+            documents.map(|(hash, document)| (hash, document, Commit::decode(document, &layout))).collect();
         let found: Vec<Option<u32>> = decoded
             .iter()
             .map(|(hash, _, commit)| commit.as_ref().ok().and_then(|commit| self.find(*hash, commit.stream)))
@@ -215,7 +214,8 @@ impl Shard {
                 stream.waits = false;
                 self.waiting.remove(&at);
             }
-            let commit = RawDocument::from_bytes(&bytes).ok().and_then(|one| Commit::decode(one, layout).ok());
+            let commit =
+                RawDocument::from_bytes(&bytes).ok().and_then(|one| Commit::decode(one, layout).ok());
             match commit {
                 Some(commit) => self.apply(at, &commit, bytes.len()),
                 None => self.spoil(at),
@@ -292,3 +292,7 @@ impl Shard {
 fn cost_of_waiting(bytes: usize) -> usize {
     bytes + 64
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;

@@ -126,7 +126,8 @@ impl<S: EventSource> Pass<'_, S> {
         }
         // A folder's failure closes its queue, which is all that a reader sees of it.
         let by = failure.map_or(read, Err)?;
-        let targets: Vec<usize> = self.wanted.iter().map(|one| one.projection.spec().targets().len()).collect();
+        let targets: Vec<usize> =
+            self.wanted.iter().map(|one| one.projection.spec().targets().len()).collect();
         let sorting = by_projection.into_iter().zip(targets).map(|(shards, targets)| async move {
             let sorting = shards.into_iter().map(|shard| self.workers.run(move || Sorted::new(shard)));
             let sorted = futures::future::try_join_all(sorting).await?;
@@ -146,7 +147,8 @@ impl<S: EventSource> Pass<'_, S> {
         let new = |one: &Wanted| Shard::new(&one.projection, Arc::clone(&self.layout));
         let mut shards: Vec<Shard> = self.wanted.iter().map(new).collect();
         let recorders: Vec<Recorder> = self.wanted.iter().map(|one| one.recorder.clone()).collect();
-        let (workers, memory, outgrown) = (Arc::clone(&self.workers), Arc::clone(memory), Arc::clone(outgrown));
+        let (workers, memory, outgrown) =
+            (Arc::clone(&self.workers), Arc::clone(memory), Arc::clone(outgrown));
         tokio::spawn(async move {
             while let Some(work) = work.recv().await {
                 let memory = Arc::clone(&memory);

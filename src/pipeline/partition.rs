@@ -149,7 +149,9 @@ impl<S: EventSource, W: Staging> Out<'_, S, W> {
 
     /// Folds a partition that was spilled: at once, or if that needs too much memory, by halves.
     async fn spilled(&mut self, input: &Input, partition: &Partition) -> Result<()> {
-        let Input::Spilled { spilled, projection, partitions, memory, bytes_max } = input else { return Ok(()) };
+        let Input::Spilled { spilled, projection, partitions, memory, bytes_max } = input else {
+            return Ok(());
+        };
         let Some(range) = partitions.iter().position(|number| *number == partition.number) else {
             return Err(Error::Bug(format!("partition {} was not spilled", partition.number)));
         };

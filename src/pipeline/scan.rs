@@ -94,7 +94,12 @@ async fn once<S: EventSource, K: BatchSink>(
     failure.map_or(Ok(scan.by), Err)
 }
 
-async fn one_reader<K: BatchSink>(reader: usize, parts: Parts, sink: &K, stop: &CancellationToken) -> Result<()> {
+async fn one_reader<K: BatchSink>(
+    reader: usize,
+    parts: Parts,
+    sink: &K,
+    stop: &CancellationToken,
+) -> Result<()> {
     // One batch waits here while the next is on its way and the former is worked on.
     let (sender, mut batches) = mpsc::channel::<Result<CommitBatch>>(1);
     let reading = tokio::spawn(async move {

@@ -61,10 +61,14 @@ impl SpillFile {
     /// [`Error::Io`] if the folder can't be written or hasn't the space.
     pub(crate) fn create(folder: &Path, expected: u64) -> Result<Self> {
         let file = tempfile::tempfile_in(folder).map_err(|source| Error::Io {
-            doing: format!("making the spill file in {}; choose another folder with --spill-dir", folder.display()),
+            doing: format!(
+                "making the spill file in {}; choose another folder with --spill-dir",
+                folder.display()
+            ),
             source,
         })?;
-        let spill = Self { folder: folder.to_owned(), state: Mutex::new(FileState { file, end: 0, looked_at: 0 }) };
+        let spill =
+            Self { folder: folder.to_owned(), state: Mutex::new(FileState { file, end: 0, looked_at: 0 }) };
         spill.check_space(&lock(&spill.state).file, expected)?;
         Ok(spill)
     }
@@ -79,7 +83,8 @@ impl SpillFile {
 
     fn full(&self, source: io::Error) -> Error {
         let folder = self.folder.display();
-        let doing = format!("spilling to {folder}; free some space, or choose another folder with --spill-dir");
+        let doing =
+            format!("spilling to {folder}; free some space, or choose another folder with --spill-dir");
         Error::Io { doing, source }
     }
 
@@ -172,7 +177,12 @@ impl Buffers {
         Ok(())
     }
 
-    fn take(&mut self, router: &Router, batch: &dyn RawCommits, spilled: &Spilled) -> Result<Vec<FoldCounts>> {
+    fn take(
+        &mut self,
+        router: &Router,
+        batch: &dyn RawCommits,
+        spilled: &Spilled,
+    ) -> Result<Vec<FoldCounts>> {
         let mut counts = vec![FoldCounts::default(); self.open.len()];
         let mut full = Vec::new();
         let routed = router.by_range(batch.documents()?, batch.limit(), |projection, range, commit| {
@@ -238,8 +248,7 @@ impl BatchSink for Spilling {
                 return Err(Error::Bug("a reader without buffers".into()));
             };
             let (router, spilled) = (Arc::clone(&self.router), Arc::clone(&self.spilled));
-            let counts =
-                self.workers.run(move || lock(&buffers).take(&router, &*batch, &spilled)).await??;
+            let counts = self.workers.run(move || lock(&buffers).take(&router, &*batch, &spilled)).await??;
             self.recorders.iter().zip(&counts).for_each(|(recorder, counts)| recorder.folded(counts));
             Ok(())
         }

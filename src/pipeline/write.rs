@@ -23,7 +23,8 @@ pub(super) async fn write<S: EventSource, W: Staging>(
             while documents.peek().is_some() {
                 let (mut batch, mut bytes) = (Vec::new(), 0);
                 while let Some(document) = documents.next_if(|document| {
-                    batch.is_empty() || batch.len() < job.batch_docs && bytes + document.len() <= job.batch_bytes
+                    batch.is_empty()
+                        || batch.len() < job.batch_docs && bytes + document.len() <= job.batch_bytes
                 }) {
                     bytes += document.len();
                     batch.push(document);

@@ -62,7 +62,8 @@ impl Sample {
         let scaled = |rate: f64, count: u64| (rate * count as f64).round() as u64;
         let state = if self.streams == 0 { STATE_BYTES } else { per(self.state_bytes, self.streams) };
         let snapshots = scaled(per(self.snapshots, self.streams), streams);
-        let reading = if self.commits == 0 { 0.0 } else { self.seconds / self.commits as f64 * commits as f64 };
+        let reading =
+            if self.commits == 0 { 0.0 } else { self.seconds / self.commits as f64 * commits as f64 };
         Estimate {
             commits,
             commit_bytes: scaled(per(self.commit_bytes, self.commits), commits),
@@ -82,7 +83,9 @@ impl Estimate {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn share(&self, partitions: usize, all: usize) -> Self {
         let (part, all) = (partitions as u64, all.max(1) as u64);
-        let share = |count: u64| u64::try_from(u128::from(count) * u128::from(part) / u128::from(all)).unwrap_or(count);
+        let share = |count: u64| {
+            u64::try_from(u128::from(count) * u128::from(part) / u128::from(all)).unwrap_or(count)
+        };
         Self {
             commits: share(self.commits),
             commit_bytes: share(self.commit_bytes),

@@ -123,7 +123,10 @@ impl PassFacts {
             let reason = format!("the states need about {states}, more than {memory}");
             return Choice { strategy: Strategy::Spill, reason };
         }
-        Choice { strategy: Strategy::Stream, reason: format!("{memory} is too little even for the buffers of a spill") }
+        Choice {
+            strategy: Strategy::Stream,
+            reason: format!("{memory} is too little even for the buffers of a spill"),
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use crate::pipeline::{Job, PartitionsDone, check_partition, stored_heads_sum};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
 use crate::rebuild::Run;
 use crate::rebuild::steps::Build;
-use crate::survey::Survey;
 use crate::store::{BuildRecord, BuildStore, Counts, EventStore, SnapshotLookup, TargetRecord, Timings};
+use crate::survey::Survey;
 
 impl Run {
     /// The build to work on, with the partitions that are still to do.

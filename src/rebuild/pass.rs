@@ -97,7 +97,8 @@ impl Work<'_> {
 
     /// The event store as the build that was planned last sees it: with all the others see.
     fn source(&self) -> Result<EventStore> {
-        let last = self.todo.iter().filter_map(|at| self.builds.get(*at)).max_by_key(|build| build.record().t0);
+        let last =
+            self.todo.iter().filter_map(|at| self.builds.get(*at)).max_by_key(|build| build.record().t0);
         last.map(|build| build.job.source.clone()).ok_or_else(|| Error::Bug("nothing is to do".into()))
     }
 
@@ -160,9 +161,10 @@ impl Work<'_> {
         let inputs = (0..).zip(&self.todo).map(|(projection, at)| Input::Spilled {
             spilled: Arc::clone(&spilled),
             projection,
-            partitions: self.builds.get(*at).map_or_else(Vec::new, |build| {
-                build.todo.iter().map(|partition| partition.number).collect()
-            }),
+            partitions: self
+                .builds
+                .get(*at)
+                .map_or_else(Vec::new, |build| build.todo.iter().map(|partition| partition.number).collect()),
             memory: Arc::clone(&memory),
             bytes_max: tuning.memory_bytes / tuning.readers.max(1),
         });

@@ -253,7 +253,8 @@ impl Batch {
             return false;
         }
         let is_it = |document: Option<(_, &RawDocument)>| {
-            document.is_some_and(|(_, document)| document.get("_id").ok().flatten() == Some(id.as_raw_bson_ref()))
+            document
+                .is_some_and(|(_, document)| document.get("_id").ok().flatten() == Some(id.as_raw_bson_ref()))
         };
         // Where it is gone, the next part shows the rest of this batch once more.
         let found = self.raw.doc_slices().ok().and_then(|batch| Documents::of(batch).position(is_it));

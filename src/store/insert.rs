@@ -72,7 +72,8 @@ pub(super) async fn insert(
 ) -> Result<Term> {
     let command = command?;
     let reply = call(doing, async move { db.run_raw_command(command).await }).await?;
-    let errors = reply.get_array("writeErrors").ok().into_iter().flatten().filter_map(|one| one.as_document());
+    let errors =
+        reply.get_array("writeErrors").ok().into_iter().flatten().filter_map(|one| one.as_document());
     let real = |error: &&Document| !(again && error.get_i32("code").unwrap_or(0) == DUPLICATE_KEY);
     if let Some(error) = errors.clone().find(real).or_else(|| reply.get_document("writeConcernError").ok()) {
         let text = error.get_str("errmsg").unwrap_or("no reason given");
@@ -120,7 +121,9 @@ mod tests {
             .unwrap()
             .as_bytes()
             .windows(6)
-            .filter_map(|at| (at.first() == Some(&3)).then(|| String::from_utf8(at.get(1..5)?.to_vec()).ok()).flatten())
+            .filter_map(|at| {
+                (at.first() == Some(&3)).then(|| String::from_utf8(at.get(1..5)?.to_vec()).ok()).flatten()
+            })
             .filter(|name| name == "1000")
             .collect();
         assert_eq!(names, ["1000"]);

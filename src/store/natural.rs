@@ -73,7 +73,11 @@ impl EventStore {
             }
         }
         let mut filters: Vec<Document> = joined.iter().map(|range| self.range(range)).collect();
-        if filters.len() == 1 { filters.pop().unwrap_or_default() } else { doc! { "$or": filters } }
+        if filters.len() == 1 {
+            filters.pop().unwrap_or_default()
+        } else {
+            doc! { "$or": filters }
+        }
     }
 
     pub(super) fn natural_command(&self, ranges: &[StreamRange], after: Option<&Bound>) -> Document {
@@ -114,12 +118,18 @@ impl EventStore {
         let found = self.documents("looking record ids up", find, server.clone()).await?;
         let mut bounds: Vec<Bound> = found
             .into_iter()
-            .filter_map(|mut one| Some(Bound { record: one.get_i64("$recordId").ok()?, id: one.remove("_id")? }))
+            .filter_map(|mut one| {
+                Some(Bound { record: one.get_i64("$recordId").ok()?, id: one.remove("_id")? })
+            })
             .collect();
         bounds.sort_unstable_by_key(|bound| bound.record);
         let wanted = usize::try_from(parts - 1).unwrap_or(usize::MAX);
         let step = bounds.len() / (wanted + 1).max(1);
-        Ok(if step == 0 { Vec::new() } else { bounds.into_iter().skip(step).step_by(step).take(wanted).collect() })
+        Ok(if step == 0 {
+            Vec::new()
+        } else {
+            bounds.into_iter().skip(step).step_by(step).take(wanted).collect()
+        })
     }
 
     fn by_record_ids(
@@ -158,7 +168,8 @@ impl EventStore {
                 if done {
                     return Ok(None);
                 }
-                let (batch, cursor) = call(doing, async move { Ok((cursor.try_next().await?, cursor)) }).await?;
+                let (batch, cursor) =
+                    call(doing, async move { Ok((cursor.try_next().await?, cursor)) }).await?;
                 let Some(batch) = batch else { return Ok(None) };
                 let mut batch = Batch::new(batch);
                 let done = until.as_ref().is_some_and(|(record, id)| batch.cut_behind(*record, id));
@@ -214,7 +225,8 @@ impl EventStore {
         times.sort_unstable();
         let wanted = usize::try_from(parts - 1).unwrap_or(usize::MAX);
         let step = (times.len() / (wanted + 1).max(1)).max(1);
-        let mut bounds: Vec<bson::Timestamp> = times.into_iter().skip(step).step_by(step).take(wanted).collect();
+        let mut bounds: Vec<bson::Timestamp> =
+            times.into_iter().skip(step).step_by(step).take(wanted).collect();
         bounds.dedup();
         let starts = std::iter::once(None).chain(bounds.iter().copied().map(Some));
         let ends = bounds.iter().copied().map(Some).chain(std::iter::once(None));
@@ -239,7 +251,8 @@ impl EventStore {
     /// The server that commands go to now, so that they can go on going there.
     async fn server(&self) -> Result<Option<SelectionCriteria>> {
         let db = self.db.clone();
-        let hello = call("asking for the primary", async move { db.run_command(doc! { "hello": 1 }).await }).await;
+        let hello =
+            call("asking for the primary", async move { db.run_command(doc! { "hello": 1 }).await }).await;
         let me = hello?.get_str("me").map(str::to_owned);
         Ok(me.ok().map(|me| {
             SelectionCriteria::Predicate(Arc::new(move |server| server.address().to_string() == me))
@@ -261,9 +274,15 @@ impl EventStore {
         call(doing, run).await
     }
 
-    async fn raw_cursor(&self, command: Document, server: Option<SelectionCriteria>) -> Result<RawBatchCursor> {
-        let options =
-            RunCursorCommandOptions::builder().batch_size(self.batch_commits).selection_criteria(server).build();
+    async fn raw_cursor(
+        &self,
+        command: Document,
+        server: Option<SelectionCriteria>,
+    ) -> Result<RawBatchCursor> {
+        let options = RunCursorCommandOptions::builder()
+            .batch_size(self.batch_commits)
+            .selection_criteria(server)
+            .build();
         let db = self.db.clone();
         let open = async move { db.run_cursor_command(command).with_options(options).batch().await };
         call("reading the event store", open).await

@@ -19,7 +19,11 @@ impl EventStore {
         let statistics = async move { db.run_command(statistics).await };
         let statistics = call("asking for the event store's size", statistics).await?;
         let number = |name: &str| {
-            statistics.get(name).and_then(number_of).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+            statistics
+                .get(name)
+                .and_then(number_of)
+                .and_then(|number| u64::try_from(number).ok())
+                .unwrap_or(0)
         };
         let sample = doc! {
             "aggregate": &self.layout.collection, "cursor": { "batchSize": i64::from(commits) },
@@ -45,11 +49,14 @@ impl EventStore {
     async fn cache_bytes(&self) -> Option<u64> {
         // Everything that isn't needed is left out: some sections are slow to gather.
         let mut command = doc! { "serverStatus": 1 };
-        for section in ["metrics", "locks", "repl", "mirroredReads", "tcmalloc", "opLatencies", "transactions"] {
+        for section in
+            ["metrics", "locks", "repl", "mirroredReads", "tcmalloc", "opLatencies", "transactions"]
+        {
             command.insert(section, 0);
         }
         let admin = self.db.client().database("admin");
-        let reply = call("asking for the server's cache", async move { admin.run_command(command).await }).await;
+        let reply =
+            call("asking for the server's cache", async move { admin.run_command(command).await }).await;
         let reply = reply.inspect_err(|error| tracing::debug!(error = %error.with_sources())).ok()?;
         let cache = reply.get_document("wiredTiger").ok()?.get_document("cache").ok()?;
         let bytes = cache.get("maximum bytes configured")?;

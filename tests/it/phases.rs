@@ -5,8 +5,8 @@ use statefold::{Error, Rebuild, Strategy, Tuning};
 
 use crate::support::commits::{generated, last_asset_stream};
 use crate::support::database::{assert_same, eventually};
-use crate::support::{Db, Gate, OwnServer, fail_command, no_waiting, oracle, squidex};
 use crate::support::server::stop_failing;
+use crate::support::{Db, Gate, OwnServer, fail_command, no_waiting, oracle, squidex};
 
 fn tuning(strategy: Strategy) -> Tuning {
     let one = Tuning { threads: 1, readers: 1, partitions: Some(6), part_commits: 400, ..no_waiting() };

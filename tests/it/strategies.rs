@@ -154,13 +154,14 @@ async fn the_order_in_which_commits_were_written_does_not_matter() {
 
 #[tokio::test]
 async fn bad_streams_are_the_same_dead_letters_with_every_strategy() {
-    let mut commits = generated(400, 43);
+    let mut commits = generated(1500, 43);
     commits.extend(bad());
     shuffle(&mut commits, 9);
     all_agree("bad_streams", &commits, None).await;
     let db = Db::new("bad_streams_reasons").await;
     db.write(&commits).await;
-    let tuning = Tuning { strategy: Some(Strategy::Natural), max_errors: "5".parse().unwrap(), ..no_waiting() };
+    let tuning =
+        Tuning { strategy: Some(Strategy::Natural), max_errors: "5".parse().unwrap(), ..no_waiting() };
     let report = db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
     assert_eq!(report.projections[0].dead_letters, 5);
     let mut found: Vec<(String, String)> = Vec::new();
@@ -192,7 +193,8 @@ async fn commits_without_a_timestamp_are_read_too() {
     }
     db.write(&commits).await;
     let by = Some(NaturalBy::Timestamps);
-    let tuning = Tuning { strategy: Some(Strategy::Natural), natural_by: by, part_commits: 100, ..no_waiting() };
+    let tuning =
+        Tuning { strategy: Some(Strategy::Natural), natural_by: by, part_commits: 100, ..no_waiting() };
     db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
     assert!(db.collection("Events2").count_documents(doc! { "Timestamp": null }).await.unwrap() > 0);

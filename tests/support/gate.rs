@@ -40,9 +40,7 @@ impl Gate {
     }
 
     /// As [`Self::assets`], but stops before the snapshots of the first stream that `at` is true for.
-    pub(crate) fn asset_snapshots(
-        at: impl Fn(&str) -> bool + Send + Sync + 'static,
-    ) -> (Registry, Self) {
+    pub(crate) fn asset_snapshots(at: impl Fn(&str) -> bool + Send + Sync + 'static) -> (Registry, Self) {
         Self::at(Moment::Snapshots(Box::new(at)))
     }
 
