@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -79,6 +80,7 @@ struct Shards {
     router: Arc<Router>,
     workers: Arc<Workers>,
     queues: Vec<mpsc::Sender<Work>>,
+    recorders: Vec<Recorder>,
     outgrown: Arc<AtomicBool>,
 }
 
@@ -86,6 +88,10 @@ impl<S: EventSource> Pass<'_, S> {
     /// The ranges of all projections, for the server to choose the commits by.
     pub(super) fn ranges(&self) -> Vec<StreamRange> {
         self.wanted.iter().flat_map(|one| one.ranges.clone()).collect()
+    }
+
+    pub(super) fn recorders(&self) -> Vec<Recorder> {
+        self.wanted.iter().map(|one| one.recorder.clone()).collect()
     }
 
     pub(super) fn router(&self) -> Router {
@@ -106,7 +112,8 @@ impl<S: EventSource> Pass<'_, S> {
         }
         let router = Arc::new(self.router());
         let workers = Arc::clone(&self.workers);
-        let sink = Arc::new(Shards { router, workers, queues, outgrown: Arc::clone(&outgrown) });
+        let recorders = self.recorders();
+        let sink = Arc::new(Shards { router, workers, queues, recorders, outgrown: Arc::clone(&outgrown) });
         let read = scan::read(self.source, &self.ranges(), self.readers, &sink, &self.cancel).await;
         // Without a queue the folders end.
         drop(sink);
@@ -146,7 +153,7 @@ impl<S: EventSource> Pass<'_, S> {
     ) -> JoinHandle<Result<Vec<Shard>>> {
         let new = |one: &Wanted| Shard::new(&one.projection, Arc::clone(&self.layout));
         let mut shards: Vec<Shard> = self.wanted.iter().map(new).collect();
-        let recorders: Vec<Recorder> = self.wanted.iter().map(|one| one.recorder.clone()).collect();
+        let recorders = self.recorders();
         let (workers, memory, outgrown) =
             (Arc::clone(&self.workers), Arc::clone(memory), Arc::clone(outgrown));
         tokio::spawn(async move {
@@ -189,6 +196,10 @@ fn fold(shards: &mut [Shard], work: &Work, number: usize, memory: &Memory) -> Re
 }
 
 impl BatchSink for Shards {
+    fn waited(&self, time: Duration) {
+        self.recorders.iter().for_each(|recorder| recorder.batch_read(time));
+    }
+
     fn take(&self, _reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>> {
         async move {
             if self.outgrown.load(Ordering::Relaxed) {

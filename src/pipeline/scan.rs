@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
 use futures::StreamExt;
@@ -19,6 +20,9 @@ use crate::plan::{NaturalBy, StreamRange};
 pub(super) trait BatchSink: Send + Sync + 'static {
     /// Takes a batch; returning late slows the readers down. `reader` tells them apart.
     fn take(&self, reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>>;
+
+    /// A reader waited so long for a batch.
+    fn waited(&self, time: Duration);
 
     /// The scan begins anew: everything will be read again, perhaps in another order.
     fn begin_again(&self) -> BoxFuture<'_, Result<()>>;
@@ -114,6 +118,7 @@ async fn one_reader<K: BatchSink>(
         }
     });
     let result = loop {
+        let began = Instant::now();
         let batch = tokio::select! {
             biased;
             () = stop.cancelled() => break Err(Error::Interrupted),
@@ -123,6 +128,7 @@ async fn one_reader<K: BatchSink>(
             None => break Ok(()),
             Some(Err(error)) => break Err(error),
             Some(Ok(batch)) => {
+                sink.waited(began.elapsed());
                 if let Err(error) = sink.take(reader, batch).await {
                     break Err(error);
                 }

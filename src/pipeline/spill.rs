@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -225,7 +226,7 @@ impl<S: EventSource> Pass<'_, S> {
             router: Arc::new(self.router()),
             workers: Arc::clone(&self.workers),
             spilled: Arc::clone(&spilled),
-            recorders: self.wanted.iter().map(|one| one.recorder.clone()).collect(),
+            recorders: self.recorders(),
             buffers: (0..self.readers).map(|_| buffers()).collect(),
         });
         let by = scan::read(self.source, &self.ranges(), self.readers, &sink, &self.cancel).await?;
@@ -242,6 +243,10 @@ impl<S: EventSource> Pass<'_, S> {
 }
 
 impl BatchSink for Spilling {
+    fn waited(&self, time: Duration) {
+        self.recorders.iter().for_each(|recorder| recorder.batch_read(time));
+    }
+
     fn take(&self, reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>> {
         async move {
             let Some(buffers) = self.buffers.get(reader).map(Arc::clone) else {
