@@ -197,8 +197,8 @@ impl<'de> Reader<'de> {
         let bytes = self.text.as_bytes().get(self.at..).ok_or(Odd)?;
         let mut number = 0_u64;
         let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
-        let add = |byte: &u8| number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-        let length = digits.map(add).count();
+        let length =
+            digits.map(|byte| number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'))).count();
         let is_whole = !matches!(bytes.get(length), Some(b'.' | b'e' | b'E'));
         let leading_zero = length > 1 && bytes.first() == Some(&b'0');
         if is_whole && (1..=DIGITS_MAX).contains(&length) && !leading_zero {
