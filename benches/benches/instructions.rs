@@ -17,7 +17,7 @@ use bson::RawDocument;
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
-use workloads::{Fold, UNKNOWN, Whole, documents};
+use workloads::{Batch, Fold, Frame, UNKNOWN, Whole, documents};
 
 #[library_benchmark]
 #[bench::asset(documents("asset-"))]
@@ -55,6 +55,20 @@ fn apply(mut fold: Fold) -> (Fold, u64) {
     (fold, events)
 }
 
+#[library_benchmark]
+#[bench::two_shards(Batch::new())]
+fn batch(batch: Batch) -> (usize, Batch) {
+    (black_box(&batch).route(), batch)
+}
+
+#[library_benchmark]
+#[bench::encode(Frame::new(), true)]
+#[bench::decode(Frame::new(), false)]
+fn spill(mut frame: Frame, encode: bool) -> (usize, Frame) {
+    let bytes = if encode { black_box(&mut frame).encode() } else { black_box(&mut frame).decode() };
+    (bytes, frame)
+}
+
 fn folded() -> Whole {
     let mut whole = Whole::new();
     whole.fold();
@@ -75,7 +89,10 @@ fn whole(mut whole: Whole) -> (Whole, usize) {
     (whole, bytes)
 }
 
-library_benchmark_group!(name = hot_path, benchmarks = [route, decode, events, apply, emit, whole]);
+library_benchmark_group!(
+    name = hot_path,
+    benchmarks = [route, batch, decode, events, apply, emit, spill, whole]
+);
 
 main!(
     config = LibraryBenchmarkConfig::default()

@@ -12,11 +12,15 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use workloads::{COMMITS, EVENT_TYPES, Fold, Whole, decode_all, decode_events, documents, route_all};
+use workloads::{
+    Batch, COMMITS, EVENT_TYPES, Fold, Frame, Whole, decode_all, decode_events, documents, route_all,
+};
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(COMMITS as u64));
+    let batch = Batch::new();
+    group.bench_function("batch to shards", |bencher| bencher.iter(|| black_box(&batch).route()));
     for prefix in ["asset-", "content-"] {
         let documents = documents(prefix);
         group.bench_function(BenchmarkId::new("route", prefix), |bencher| {
@@ -40,6 +44,14 @@ fn apply(criterion: &mut Criterion) {
     }
 }
 
+fn spill(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("spill");
+    let mut frame = Frame::new();
+    group.throughput(Throughput::Bytes(frame.bytes() as u64));
+    group.bench_function("encode", |bencher| bencher.iter(|| frame.encode()));
+    group.bench_function("decode", |bencher| bencher.iter(|| frame.decode()));
+}
+
 fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("whole");
     let mut whole = Whole::new();
@@ -57,6 +69,7 @@ fn main() {
         .configure_from_args();
     decode(&mut criterion);
     apply(&mut criterion);
+    spill(&mut criterion);
     whole(&mut criterion);
     criterion.final_summary();
 }

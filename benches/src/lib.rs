@@ -4,10 +4,11 @@
 //! [`instructions`](../benches/instructions.rs). Every piece of work handles [`COMMITS`] commits but
 //! [`Whole`], which folds [`STORE`] of them. Documents and layout live for ever, as a bench does.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
 use statefold::fixture::{FixtureSpec, Generator};
+use statefold::fold::{Route, Router, decode_frame, encode_frame};
 use statefold::projections::{Commit, Layout, NoLookup, Registered, Registry, Slot, Snapshots, States};
 use statefold::squidex;
 
@@ -84,6 +85,83 @@ pub fn route_all(documents: &[&'static RawDocument]) -> usize {
 pub fn decode_events(documents: &[&'static RawDocument]) -> usize {
     let events = documents.iter().flat_map(|document| decode(document).events());
     events.flatten().map(|event| event.event_type.len()).sum()
+}
+
+/// A batch as the server sends it, and what routes it to two shards.
+pub struct Batch {
+    array: RawArrayBuf,
+    router: Router,
+}
+
+impl Batch {
+    /// The first commits of the fixture.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut array = RawArrayBuf::new();
+        store().take(COMMITS).for_each(|commit| array.push(commit));
+        let filter = assets().spec().stream_filter().clone();
+        let all = (filter.first().to_owned(), filter.end());
+        let router = Router::new(vec![Route::new(filter, vec![all], true)], Arc::new(layout().clone()));
+        Self { array, router }
+    }
+
+    /// Routes the batch, and returns the number of commits that were wanted.
+    #[must_use]
+    pub fn route(&self) -> usize {
+        let lists = self.router.by_shard(&self.array, usize::MAX, 2).unwrap_or_default();
+        lists.iter().flatten().map(Vec::len).sum()
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Commits on their way to a spill file and back.
+pub struct Frame {
+    commits: Vec<u8>,
+    frame: Vec<u8>,
+    read: Vec<u8>,
+}
+
+impl Frame {
+    /// The commits of one frame, and the frame of them.
+    #[must_use]
+    pub fn new() -> Self {
+        let commits: Vec<u8> =
+            documents("asset-").into_iter().flat_map(|one| one.as_bytes()).copied().collect();
+        let mut frame = Vec::new();
+        encode_frame(&commits, &mut frame);
+        Self { commits, frame, read: Vec::new() }
+    }
+
+    /// Size of the commits, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// Compresses them, and returns the size of the frame.
+    pub fn encode(&mut self) -> usize {
+        encode_frame(&self.commits, &mut self.frame);
+        self.frame.len()
+    }
+
+    /// Reads the frame, and returns the size of the commits.
+    pub fn decode(&mut self) -> usize {
+        match decode_frame(&self.frame, &mut self.read) {
+            Ok(()) => self.read.len(),
+            Err(error) => unreachable!("just written: {error}"),
+        }
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Commits to fold into one state, which exists already.

@@ -4,14 +4,15 @@ use bson::{RawArray, RawDocument};
 
 /// Place of a document in a batch, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub struct Place {
     start: u32,
     end: u32,
 }
 
 impl Place {
     /// The document at this place of the same batch.
-    pub(crate) fn of(self, batch: &RawArray) -> Option<&RawDocument> {
+    #[must_use]
+    pub fn of(self, batch: &RawArray) -> Option<&RawDocument> {
         let bytes = batch.as_bytes().get(self.start as usize..self.end as usize)?;
         RawDocument::from_bytes(bytes).ok()
     }

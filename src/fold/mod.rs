@@ -1,6 +1,9 @@
 //! Turns commits into snapshots, heads and dead letters. Pure and synchronous.
 //!
-//! Invariant: the result of a stream depends on its commits alone, not on batches or threads.
+//! In stream order a [`StreamFold`] needs one state; in any order a shard keeps one for each stream,
+//! with a [`Router`] in front of the shards, or spill frames in between.
+//!
+//! Invariant: the result of a stream depends on its commits alone, not on batches, order or threads.
 
 mod arrived;
 mod batch;
@@ -12,9 +15,10 @@ mod spill;
 mod stream_order;
 
 pub(crate) use arrived::{Arrived, Sorted};
-pub(crate) use batch::{Documents, Place};
+pub(crate) use batch::Documents;
+pub use batch::Place;
 pub use digest::Digest;
-pub(crate) use route::{Route, Router};
+pub use route::{BrokenBatch, ByShard, NameRange, Route, Router};
 pub(crate) use shard::Shard;
 pub use spill::{BrokenFrame, decode_frame, documents, encode_frame};
 pub use stream_order::{DeadLetter, FoldCounts, Folded, StreamFold};

@@ -9,10 +9,10 @@ use crate::fold::batch::{Documents, Place};
 use crate::lifecycle::stream_hash;
 
 /// A range of stream names, as (first, end): `end` is exclusive, `None` is no bound.
-pub(crate) type NameRange = (String, Option<String>);
+pub type NameRange = (String, Option<String>);
 
 /// The streams of one projection that are to be folded.
-pub(crate) struct Route {
+pub struct Route {
     filter: StreamFilter,
     ranges: Vec<NameRange>,
     all: bool,
@@ -21,7 +21,8 @@ pub(crate) struct Route {
 impl Route {
     /// The streams of a filter whose names are in one of these ranges, which are in ascending order
     /// and don't overlap. `all` says that they leave out no stream of the filter.
-    pub(crate) fn new(filter: StreamFilter, ranges: Vec<NameRange>, all: bool) -> Self {
+    #[must_use]
+    pub fn new(filter: StreamFilter, ranges: Vec<NameRange>, all: bool) -> Self {
         Self { filter, ranges, all }
     }
 
@@ -34,21 +35,22 @@ impl Route {
 }
 
 /// The commits of a batch for each shard, and in it for each projection: hash of the stream and place.
-pub(crate) type ByShard = Vec<Vec<Vec<(u64, Place)>>>;
+pub type ByShard = Vec<Vec<Vec<(u64, Place)>>>;
 
 /// A batch that can't be walked through.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BrokenBatch;
+pub struct BrokenBatch;
 
 /// Routes commits of several projections.
-pub(crate) struct Router {
+pub struct Router {
     routes: Vec<Route>,
     layout: Arc<Layout>,
 }
 
 impl Router {
     /// A router for projections in this order.
-    pub(crate) fn new(routes: Vec<Route>, layout: Arc<Layout>) -> Self {
+    #[must_use]
+    pub fn new(routes: Vec<Route>, layout: Arc<Layout>) -> Self {
         Self { routes, layout }
     }
 
@@ -56,12 +58,7 @@ impl Router {
     ///
     /// # Errors
     /// [`BrokenBatch`].
-    pub(crate) fn by_shard(
-        &self,
-        batch: &RawArray,
-        limit: usize,
-        shards: usize,
-    ) -> Result<ByShard, BrokenBatch> {
+    pub fn by_shard(&self, batch: &RawArray, limit: usize, shards: usize) -> Result<ByShard, BrokenBatch> {
         let mut lists: ByShard = vec![vec![Vec::new(); self.routes.len()]; shards];
         for document in Documents::of(batch).take(limit) {
             let (place, document) = document.ok_or(BrokenBatch)?;
@@ -83,7 +80,7 @@ impl Router {
     ///
     /// # Errors
     /// [`BrokenBatch`].
-    pub(crate) fn by_range(
+    pub fn by_range(
         &self,
         batch: &RawArray,
         limit: usize,

@@ -150,6 +150,9 @@ struct Buffers {
     open: Vec<Vec<Vec<u8>>>,
     frame: Vec<u8>,
     frame_bytes: usize,
+    /// What all open ones hold, and may hold.
+    held: usize,
+    held_max: usize,
 }
 
 impl Buffers {
@@ -161,6 +164,7 @@ impl Buffers {
             return Ok(());
         }
         encode_frame(buffer, &mut self.frame);
+        self.held = self.held.saturating_sub(buffer.len());
         buffer.clear();
         let frame = spilled.file.append(&self.frame)?;
         if let Some(frames) = spilled.frames.get(projection).and_then(|ranges| ranges.get(range)) {
@@ -185,12 +189,13 @@ impl Buffers {
         spilled: &Spilled,
     ) -> Result<Vec<FoldCounts>> {
         let mut counts = vec![FoldCounts::default(); self.open.len()];
-        let mut full = Vec::new();
+        let (mut full, mut held) = (Vec::new(), 0);
         let routed = router.by_range(batch.documents()?, batch.limit(), |projection, range, commit| {
             let buffer = self.open.get_mut(projection).and_then(|ranges| ranges.get_mut(range));
             if let (Some(buffer), Some(counts)) = (buffer, counts.get_mut(projection)) {
                 let room = buffer.len() < self.frame_bytes;
                 buffer.extend_from_slice(commit);
+                held += commit.len();
                 counts.commits += 1;
                 counts.bytes += commit.len() as u64;
                 if room && buffer.len() >= self.frame_bytes {
@@ -199,8 +204,13 @@ impl Buffers {
             }
         });
         routed.map_err(|_| Error::Mismatch("the server sent a broken batch".into()))?;
+        self.held += held;
         for (projection, range) in full {
             self.write(spilled, projection, range)?;
+        }
+        // Many ranges of few commits: short frames are better than too much memory.
+        if self.held > self.held_max {
+            self.write_all(spilled)?;
         }
         Ok(counts)
     }
@@ -220,7 +230,8 @@ impl<S: EventSource> Pass<'_, S> {
         let frame_bytes = (buffer_bytes / all).clamp(FRAME_BYTES.0, FRAME_BYTES.1);
         let buffers = || {
             let open = counts.iter().map(|count| vec![Vec::new(); *count]).collect();
-            Arc::new(Mutex::new(Buffers { open, frame: Vec::new(), frame_bytes }))
+            let held_max = buffer_bytes / self.readers.max(1);
+            Arc::new(Mutex::new(Buffers { open, frame: Vec::new(), frame_bytes, held: 0, held_max }))
         };
         let sink = Arc::new(Spilling {
             router: Arc::new(self.router()),
@@ -263,7 +274,9 @@ impl BatchSink for Spilling {
     fn begin_again(&self) -> BoxFuture<'_, Result<()>> {
         async move {
             for buffers in &self.buffers {
-                lock(buffers).open.iter_mut().flatten().for_each(Vec::clear);
+                let mut buffers = lock(buffers);
+                buffers.open.iter_mut().flatten().for_each(Vec::clear);
+                buffers.held = 0;
             }
             self.spilled.frames.iter().flatten().for_each(|frames| lock(frames).clear());
             self.spilled.file.clear()

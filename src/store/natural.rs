@@ -22,9 +22,9 @@ use crate::store::events::{Batch, EventStore};
 
 const PARTS_MAX: u64 = 1024;
 /// Samples for each bound.
-const SAMPLES_PER_PART: u64 = 8;
+const SAMPLES_PER_PART: u64 = 16;
 /// All samples come in one reply.
-const SAMPLES_MAX: i64 = 10_000;
+const SAMPLES_MAX: i64 = 20_000;
 
 /// A document that ends one part and is followed by the next.
 #[derive(Clone)]
@@ -84,11 +84,17 @@ impl EventStore {
         let mut command = doc! {
             "find": &self.layout.collection, "filter": self.natural_filter(ranges), "hint": { "$natural": 1 },
             "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
-            "$_requestResumeToken": true,
         };
         if let Some(bound) = after {
             command.insert("$_resumeAfter", doc! { "$recordId": bound.record });
         }
+        command
+    }
+
+    /// As [`Self::natural_command`], with replies that tell their record id.
+    fn record_command(&self, ranges: &[StreamRange], after: Option<&Bound>) -> Document {
+        let mut command = self.natural_command(ranges, after);
+        command.insert("$_requestResumeToken", true);
         command
     }
 
@@ -123,13 +129,14 @@ impl EventStore {
             })
             .collect();
         bounds.sort_unstable_by_key(|bound| bound.record);
-        let wanted = usize::try_from(parts - 1).unwrap_or(usize::MAX);
-        let step = bounds.len() / (wanted + 1).max(1);
-        Ok(if step == 0 {
-            Vec::new()
-        } else {
-            bounds.into_iter().skip(step).step_by(step).take(wanted).collect()
-        })
+        let bounds = evenly(&bounds, usize::try_from(parts).unwrap_or(usize::MAX));
+        if let Some(first) = bounds.first() {
+            // A server, or what stands before it, that doesn't take the options says so here.
+            let mut probe = self.record_command(ranges, Some(first));
+            probe.insert("limit", 1);
+            self.documents("trying record ids", probe, server.clone()).await?;
+        }
+        Ok(bounds)
     }
 
     fn by_record_ids(
@@ -141,7 +148,7 @@ impl EventStore {
         let starts = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
         let ends = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
         let parts = starts.zip(ends).map(|(after, until)| {
-            let command = self.natural_command(ranges, after.as_ref());
+            let command = self.record_command(ranges, after.as_ref());
             self.natural_part(command, server.clone(), after, until)
         });
         NaturalScan { by: NaturalBy::RecordIds, parts: parts.collect() }
@@ -223,10 +230,7 @@ impl EventStore {
         let mut times: Vec<bson::Timestamp> =
             found.iter().filter_map(|one| one.get_timestamp("t").ok()).collect();
         times.sort_unstable();
-        let wanted = usize::try_from(parts - 1).unwrap_or(usize::MAX);
-        let step = (times.len() / (wanted + 1).max(1)).max(1);
-        let mut bounds: Vec<bson::Timestamp> =
-            times.into_iter().skip(step).step_by(step).take(wanted).collect();
+        let mut bounds = evenly(&times, usize::try_from(parts).unwrap_or(usize::MAX));
         bounds.dedup();
         let starts = std::iter::once(None).chain(bounds.iter().copied().map(Some));
         let ends = bounds.iter().copied().map(Some).chain(std::iter::once(None));
@@ -289,8 +293,32 @@ impl EventStore {
     }
 }
 
+/// The items that divide a sorted list into so many parts of about the same length.
+fn evenly<T: Clone>(sorted: &[T], parts: usize) -> Vec<T> {
+    // A part needs an item to begin behind.
+    let parts = parts.min(sorted.len());
+    (1..parts).filter_map(|part| sorted.get(sorted.len() * part / parts)).cloned().collect()
+}
+
 /// Record id up to which a batch has been read, from its resume token.
 pub(super) fn read_up_to(reply: &RawDocument) -> Option<i64> {
     let token = reply.get_document("cursor").ok()?.get_document("postBatchResumeToken").ok()?;
     token.get_i64("$recordId").ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::evenly;
+
+    #[test]
+    fn parts_differ_by_one_item_at_most() {
+        let items: Vec<usize> = (0..175).collect();
+        let bounds = evenly(&items, 40);
+        assert_eq!(bounds.len(), 39);
+        let lengths: Vec<usize> = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(lengths.iter().all(|length| (4..=5).contains(length)), "{lengths:?}");
+        assert!(evenly(&items, 1).is_empty() && evenly::<usize>(&[], 5).is_empty());
+        assert_eq!(evenly(&[7, 8], 5), [8]);
+    }
 }

@@ -27,8 +27,9 @@ async fn a_build_whose_server_was_killed_is_resumed_with_the_right_result() {
     server.restart();
     let report = db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
     let built = &report.projections[0];
-    assert_eq!((built.generation, built.partitions_resumed), (3, built.partitions - 1));
-    assert!(built.partitions > 1);
+    // The record of the last partition but one may have been on its way to the disks.
+    assert_eq!((built.generation, built.partitions), (3, 4));
+    assert!((2..=3).contains(&built.partitions_resumed), "{}", built.partitions_resumed);
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
     db.assert_unlocked().await;
     let again = db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
