@@ -5,6 +5,7 @@ use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::error::Result;
+use crate::leader::lead;
 use crate::store::Store;
 
 /// An unfinished build that was, or would be, ended.
@@ -22,7 +23,7 @@ pub struct Aborted {
 /// nothing is changed and the result says what would be.
 ///
 /// # Errors
-/// [`crate::Error::LockHeld`] if somebody is at work; else what the server said.
+/// [`crate::Error::LeaseHeld`] if somebody is at work; else what the server said.
 pub async fn abort(
     settings: &Settings,
     registry: &Registry,
@@ -50,19 +51,16 @@ pub async fn abort(
         };
         return Ok(unfinished.iter().map(|(record, _)| describe(record, names(record))).collect());
     }
-    let lock = store.lock().await?;
+    let leadership = lead(&store, settings).await?;
     let work = async {
-        let token = store.next_token().await?;
-        lock.note_token(token).await?;
         let mut ended = Vec::new();
         for (record, prefix) in unfinished {
-            let mut build = store.adopt_build(record.clone(), &prefix, token).await?;
+            let mut build = store.adopt_build(record.clone(), &prefix, &leadership.mandate).await?;
             let staging = build.abort().await?;
             ended.push(describe(&record, staging));
         }
         Ok(ended)
     };
     let result = work.await;
-    lock.release().await?;
-    result
+    leadership.end(result).await
 }

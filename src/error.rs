@@ -97,6 +97,29 @@ pub enum Error {
         /// Who holds it and since when, as far as it is known.
         holder: String,
     },
+    /// Another statefold leads, and it is alive.
+    #[error("another statefold is at work: {holder}")]
+    LeaseHeld {
+        /// Who it is, since when, and what it is doing.
+        holder: String,
+    },
+    /// This process led, but no more: nothing was written after it knew.
+    #[error("the lease was lost (token {token}): {reason}")]
+    LeaseLost {
+        /// The token this process worked with.
+        token: i64,
+        /// How it was lost.
+        reason: String,
+    },
+    /// This process tried to migrate as often as it may.
+    #[error("the start failed after {attempts} attempts")]
+    BootFailed {
+        /// How often it tried.
+        attempts: u32,
+        /// Why it failed first.
+        #[source]
+        first: Box<Error>,
+    },
     /// The token is no longer the newest: another process took over, and nothing more is written.
     #[error("another statefold took over: token {token} is no longer valid for {what}")]
     Fenced {
@@ -178,6 +201,7 @@ impl Error {
                 Class::Transient
             }
             Self::Mismatch(_) | Self::DeadLetters { .. } => Class::Data,
+            Self::BootFailed { first, .. } => first.class(),
             Self::Interrupted => Class::Interrupted,
             Self::Bug(_) => Class::Bug,
             _ => Class::Operator,
@@ -197,6 +221,9 @@ impl Error {
             Self::Server { .. } => "server",
             Self::Unsupported(_) => "unsupported",
             Self::LockHeld { .. } => "lock_held",
+            Self::LeaseHeld { .. } => "lease_held",
+            Self::LeaseLost { .. } => "lease_lost",
+            Self::BootFailed { .. } => "boot_failed",
             Self::Fenced { .. } => "fenced",
             Self::State { .. } => "state",
             Self::Mismatch(_) => "mismatch",

@@ -1,4 +1,4 @@
-//! A whole run: connect, lock, and for each projection plan, build, index, check; then publish all.
+//! A whole run: connect, lead, and for each projection plan, build, index, check; then lock and publish.
 //!
 //! This file is the table of contents; each step lives in the room that knows how.
 
@@ -21,12 +21,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Settings;
 use crate::error::{Class, Error, Result};
+use crate::leader::{Claimant, Leadership, Patience, Waiting};
 use crate::lifecycle::BuildState;
 use crate::observe::{Phase, Progress, names};
 use crate::pipeline::{Workers, pauses};
 use crate::plan::sharded_siblings;
-use crate::store::{Direction, Store};
+use crate::store::{Direction, Mandate, Store};
 use crate::survey::{FEW_COMMITS, Survey};
+use steps::Build;
 
 pub use report::{Built, PassReport, RebuildReport};
 
@@ -47,32 +49,44 @@ impl Rebuild {
     }
 }
 
-/// A rebuild at work on its own task. Await it for the result; dropping it cancels it, and what was
-/// built so far is kept for the next one.
-#[must_use = "a rebuild that is dropped is cancelled"]
-pub struct Running {
+/// A rebuild or migration at work on its own task. Await it for the result; dropping it cancels it, and
+/// what was built so far is kept for the next one.
+#[must_use = "what is dropped is cancelled"]
+pub struct Running<T = RebuildReport> {
     progress: watch::Receiver<Progress>,
     cancel: CancellationToken,
-    task: JoinHandle<Result<RebuildReport>>,
+    task: JoinHandle<Result<T>>,
     guard: DropGuard,
 }
 
-impl Running {
+impl<T: Send + 'static> Running<T> {
+    /// Begins work that shows its progress and can be cancelled.
+    pub(crate) fn begin<F>(work: impl FnOnce(watch::Sender<Progress>, CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        names::describe();
+        let (sender, progress) = watch::channel(Progress::default());
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(work(sender, cancel.clone()));
+        Self { progress, guard: cancel.clone().drop_guard(), cancel, task }
+    }
+
     /// How far it is; changes with every batch.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// Cancel this to stop the rebuild; it then ends with [`Error::Interrupted`].
+    /// Cancel this to stop it; it then ends with [`Error::Interrupted`].
     #[must_use]
     pub fn cancellation(&self) -> CancellationToken {
         self.cancel.clone()
     }
 }
 
-impl IntoFuture for Running {
-    type Output = Result<RebuildReport>;
+impl<T: Send + 'static> IntoFuture for Running<T> {
+    type Output = Result<T>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -92,28 +106,46 @@ impl IntoFuture for Running {
 /// kept.
 ///
 /// # Errors
-/// Awaiting the result gives [`Error::Registry`] for unknown names, [`Error::LockHeld`],
+/// Awaiting the result gives [`Error::Registry`] for unknown names, [`Error::LeaseHeld`],
+/// [`Error::LeaseLost`], [`Error::LockHeld`] if the application's lock isn't free for the cut-over,
 /// [`Error::Unsupported`], [`Error::Mismatch`] if events arrived meanwhile, [`Error::DeadLetters`],
 /// [`Error::Interrupted`], or what the server said.
 pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
-    names::describe();
-    let (sender, progress) = watch::channel(Progress::default());
-    let cancel = CancellationToken::new();
-    let (settings, registry, stop) = (settings.clone(), registry.clone(), cancel.clone());
-    let task = tokio::spawn(async move { run(settings, registry, request, sender, stop).await });
-    Running { progress, guard: cancel.clone().drop_guard(), cancel, task }
+    let (settings, registry) = (settings.clone(), registry.clone());
+    Running::begin(move |progress, cancel| run(settings, registry, request, progress, cancel))
 }
 
 /// What all steps of a run share.
-struct Run {
-    store: Store,
-    settings: Settings,
-    direction: Direction,
-    token: i64,
-    fresh: bool,
-    workers: Arc<Workers>,
-    progress: watch::Sender<Progress>,
-    cancel: CancellationToken,
+pub(crate) struct Run {
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    pub(crate) direction: Direction,
+    pub(crate) leadership: Arc<Leadership>,
+    pub(crate) mandate: Mandate,
+    pub(crate) lock: LockFor,
+    pub(crate) publishing: Publishing,
+    pub(crate) fresh: bool,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// What the lock of the version document is held for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LockFor {
+    /// Only for the cut-over: servers of the application may start meanwhile.
+    CutOver,
+    /// For the whole run; whoever began it holds it already.
+    Run,
+}
+
+/// When what is finished is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Publishing {
+    /// All projections at once, or none.
+    Together,
+    /// Each as soon as it is finished.
+    Each,
 }
 
 async fn run(
@@ -132,24 +164,25 @@ async fn run(
         return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
     };
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
-    if cancel.is_cancelled() {
-        return Err(Error::Interrupted);
-    }
-    let lock = store.lock().await?;
-    let led = async {
-        let token = store.next_token().await?;
-        lock.note_token(token).await?;
-        let (store, fresh) = (store.clone(), request.fresh);
-        let run = Run { store, settings, direction, token, fresh, workers, progress, cancel };
-        run.all(&selected).await
+    let lease = settings.lease();
+    let waiting = Waiting { lease, limit: lease.wait_limit, progress: &progress };
+    let claimant = Claimant { store: &store, waiting, patience: Patience::UntilAlive, cancel: &cancel };
+    let leadership = Arc::new(claimant.claim_anyway().await?);
+    let run = Run {
+        store: store.clone(),
+        direction,
+        mandate: leadership.mandate.clone(),
+        cancel: leadership.cancel.clone(),
+        leadership: Arc::clone(&leadership),
+        lock: LockFor::CutOver,
+        publishing: Publishing::Together,
+        fresh: request.fresh,
+        workers,
+        progress: progress.clone(),
+        settings: settings.clone(),
     };
-    // A panic must not leave the lock behind.
-    let result = std::panic::AssertUnwindSafe(led).catch_unwind().await;
-    if let Err(error) = lock.release().await {
-        // What was done is done, and the next run on this machine takes the lock over.
-        tracing::warn!(error = %error.with_sources(), "the lock could not be released");
-    }
-    result.unwrap_or_else(|_| Err(Error::Bug("the rebuild panicked".into())))
+    let result = run.guarded(&selected).await;
+    leadership.end(result).await
 }
 
 /// Looks at what has to be right before anything is written. `None`: there is no event store.
@@ -172,12 +205,17 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
 }
 
 impl Run {
-    /// Builds all projections, then publishes all.
+    /// Builds and publishes; a panic is an error, so that lease and lock are not left behind.
+    pub(crate) async fn guarded(&self, selected: &[Registered]) -> Result<RebuildReport> {
+        let result = std::panic::AssertUnwindSafe(self.all(selected)).catch_unwind().await;
+        result.unwrap_or_else(|_| Err(Error::Bug("the rebuild panicked".into())))
+    }
+
+    /// Builds all projections and publishes them.
     async fn all(&self, selected: &[Registered]) -> Result<RebuildReport> {
         for projection in selected {
             self.refuse_downgrade(projection).await?;
         }
-        let tuning = self.settings.tuning();
         let survey = || self.survey(selected);
         let transient = |error: &Error| error.class() == Class::Transient && !self.cancel.is_cancelled();
         let survey = survey.retry(pauses()).when(transient).await?;
@@ -188,26 +226,39 @@ impl Run {
                 None => self.open(projection, &survey, estimate).await?,
             });
         }
-        let pass = match self.fold(&mut builds, &survey, selected).await {
-            Ok(pass) => pass,
-            Err(error) => {
-                // Those that are complete stay what they are.
-                for build in builds.iter_mut().filter(|build| build.record().state == BuildState::Building) {
-                    self.record_failure(build, &error).await;
-                }
+        let folded = self.fold(&mut builds, &survey, selected).await;
+        if let Err(error) = &folded {
+            // Those that are complete stay what they are.
+            for build in builds.iter_mut().filter(|build| build.record().state == BuildState::Building) {
+                self.record_failure(build, error).await;
+                self.drop_leftovers(build, error).await;
+            }
+        }
+        let pass = match (folded, self.publishing) {
+            (Ok(pass), _) => pass,
+            (Err(error), Publishing::Together) => return Err(error),
+            (Err(error), Publishing::Each) if self.cancel.is_cancelled() => return Err(error),
+            (Err(error), Publishing::Each) => {
+                builds.retain(|build| {
+                    !matches!(build.record().state, BuildState::Building | BuildState::Failed)
+                });
+                self.finish_each(builds).await?;
                 return Err(error);
             }
         };
+        let projections = match self.publishing {
+            Publishing::Together => self.finish_together(builds).await?,
+            Publishing::Each => self.finish_each(builds).await?,
+        };
+        let weakness = self.store.facts.weakness().map(str::to_owned);
+        Ok(RebuildReport { projections, pass, databases_with_events: Vec::new(), weakness })
+    }
+
+    /// Completes all builds, then publishes all of them, or none.
+    async fn finish_together(&self, mut builds: Vec<Build>) -> Result<Vec<Built>> {
         let mut refused = Vec::new();
         for build in &mut builds {
-            if let Err(error) = self.complete(build).await {
-                self.record_failure(build, &error).await;
-                return Err(error);
-            }
-            let counts = build.counts;
-            if tuning.max_errors.is_exceeded(counts.dead_letters, counts.streams) {
-                let error = self.refuse(build).await?;
-                self.record_failure(build, &error).await;
+            if let Some(error) = self.finish(build).await? {
                 refused.push(error);
             }
         }
@@ -216,10 +267,56 @@ impl Run {
             Error::DeadLetters { dead_letters, .. } => *dead_letters,
             _ => 0,
         });
-        if let Some(error) = worst {
+        match worst {
+            Some(error) => Err(error),
+            None => self.publish(&mut builds).await,
+        }
+    }
+
+    /// Completes and publishes one build after the other. One that fails keeps back only those that
+    /// require it.
+    async fn finish_each(&self, builds: Vec<Build>) -> Result<Vec<Built>> {
+        let (mut published, mut failed, mut first) = (Vec::new(), Vec::new(), None);
+        for mut build in builds {
+            let name = build.record().projection.clone();
+            let spec = build.job.projection.spec().clone();
+            let kept_back = |one: &String| failed.iter().any(|name: &String| name.eq_ignore_ascii_case(one));
+            if spec.required().iter().any(kept_back) {
+                tracing::warn!(projection = name, "kept back: what it requires could not be published");
+                failed.push(name);
+                continue;
+            }
+            let finished = match self.finish(&mut build).await {
+                Ok(Some(refused)) => Err(refused),
+                Ok(None) => self.publish(std::slice::from_mut(&mut build)).await,
+                Err(error) => Err(error),
+            };
+            match finished {
+                Ok(built) => published.extend(built),
+                Err(error) if error.class() == Class::Data => {
+                    failed.push(name);
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        first.map_or(Ok(published), Err)
+    }
+
+    /// Completes one build. `Some` says that it has too many dead letters.
+    async fn finish(&self, build: &mut Build) -> Result<Option<Error>> {
+        if let Err(error) = self.complete(build).await {
+            self.record_failure(build, &error).await;
+            self.drop_leftovers(build, &error).await;
             return Err(error);
         }
-        self.publish(builds, pass).await
+        let counts = build.counts;
+        if !self.settings.tuning().max_errors.is_exceeded(counts.dead_letters, counts.streams) {
+            return Ok(None);
+        }
+        let error = self.refuse(build).await?;
+        self.record_failure(build, &error).await;
+        Ok(Some(error))
     }
 
     /// Looks at the event store before anything is decided.
@@ -231,7 +328,7 @@ impl Run {
     }
 
     /// Indexes and checks what is folded, up to the state `verified`.
-    async fn complete(&self, build: &mut steps::Build) -> Result<()> {
+    async fn complete(&self, build: &mut Build) -> Result<()> {
         if build.record().state != BuildState::Indexing {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use statefold_projections::{Registered, Registry};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::lifecycle::BuildState;
+use crate::observe::{InstanceRow, Leader};
 use crate::store::{BuildRecord, Store};
 
 /// How a projection stands.
@@ -51,6 +52,10 @@ pub struct StatusReport {
     pub databases_with_events: Vec<String>,
     /// The version document's lock.
     pub lock: LockStatus,
+    /// Who leads, if somebody does.
+    pub leader: Option<Leader>,
+    /// The servers that run.
+    pub instances: Vec<InstanceRow>,
     /// The registered projections.
     pub projections: Vec<ProjectionStatus>,
     /// What to do next, as commands.
@@ -132,6 +137,8 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
         server_version: store.facts.version.clone(),
         has_event_store,
         databases_with_events: Vec::new(),
+        leader: store.lease().await?.map(|held| held.leader),
+        instances: store.instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
         projections: Vec::new(),
         next_steps: Vec::new(),

@@ -109,6 +109,14 @@ pub enum RegistryError {
     /// Names are compared without case.
     #[error("projection {0} is registered twice")]
     DuplicateName(String),
+    /// Steps of the application's version go up.
+    #[error("version {version} can't follow version {former}: steps ascend, from 1 on")]
+    Step {
+        /// The version of the step.
+        version: i32,
+        /// The version of the step before.
+        former: i32,
+    },
     /// Two targets would write to the same collection.
     #[error("target collection {collection} belongs to {first} and to {second}")]
     DuplicateTarget {

@@ -31,7 +31,7 @@ pub use event::{Event, Payload};
 pub use index::{Direction, IndexDefinition};
 pub use layout::{Layout, OffsetMeaning};
 pub use projection::{Lookup, NoLookup, Projection, Spec, Target};
-pub use registry::{Registered, Registry};
+pub use registry::{Registered, Registry, VersionStep};
 pub use snapshot::{ArrayWriter, DocumentWriter, SNAPSHOT_BYTES_MAX, Sink, SnapshotBuffer, Snapshots};
 pub use states::{Slot, States};
 pub use stream::{StreamFilter, StreamKey};

@@ -40,18 +40,28 @@ impl fmt::Debug for Registered {
     }
 }
 
+/// A step of the application's own version: what has to be built before it may move there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionStep {
+    /// The version it moves to.
+    pub version: i32,
+    /// Names of the projections that have to be at their registered version first.
+    pub projections: Vec<String>,
+}
+
 /// All projections of an application and the layout of its event store.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     layout: Layout,
     projections: Vec<Registered>,
+    path: Vec<VersionStep>,
 }
 
 impl Registry {
     /// A registry without projections.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        Self { layout, projections: Vec::new() }
+        Self { layout, projections: Vec::new(), path: Vec::new() }
     }
 
     /// Adds a projection. Those it requires must be there already.
@@ -101,6 +111,30 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// Says that this registry owns the application's `Version`, and adds a step: a migration moves it
+    /// there once these projections are at their registered version. Without steps `Version` is never
+    /// written.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`] for a projection that isn't registered, [`RegistryError::Step`] if the
+    /// steps don't ascend.
+    pub fn version(&mut self, version: i32, projections: &[&str]) -> Result<&mut Self, RegistryError> {
+        let former = self.path.last().map_or(0, |step| step.version);
+        if version <= former {
+            return Err(RegistryError::Step { version, former });
+        }
+        let names: Result<Vec<String>, RegistryError> =
+            projections.iter().map(|name| Ok(self.get(name)?.spec().name().to_owned())).collect();
+        self.path.push(VersionStep { version, projections: names? });
+        Ok(self)
+    }
+
+    /// The steps of the application's version, in order; empty if the registry doesn't own it.
+    #[must_use]
+    pub fn version_path(&self) -> &[VersionStep] {
+        &self.path
     }
 
     /// Layout of the event store.
@@ -204,6 +238,18 @@ mod tests {
         let needs = |other: &str| Nothing(Spec::new("C", 1).target(Target::new("C")).requires(other));
         assert_eq!(refuse(needs("D")), "projection C requires D, which is not registered");
         assert_eq!(refuse(needs("c")), "projection C requires itself");
+    }
+
+    #[test]
+    fn steps_of_the_version_ascend_and_name_what_is_registered() {
+        let mut registry = Registry::default();
+        registry.register(nothing("A", "A")).unwrap().version(2, &["a"]).unwrap();
+        let steps = [VersionStep { version: 2, projections: vec!["A".into()] }];
+        assert_eq!(registry.version_path(), steps);
+        let error = registry.version(2, &[]).err().unwrap().to_string();
+        assert_eq!(error, "version 2 can't follow version 2: steps ascend, from 1 on");
+        assert!(matches!(registry.version(3, &["B"]), Err(RegistryError::Unknown { .. })));
+        assert_eq!(registry.version_path().len(), 1);
     }
 
     #[test]

@@ -39,6 +39,11 @@ pub(super) enum Verb {
     Status(StatusArgs),
     /// Show what a rebuild would do and how long it would take; changes nothing
     Plan(PlanArgs),
+    /// What a server's start does: bring all projections to the version of this program
+    ///
+    /// Never asks. Any number of servers may do this at the same time: one leads, the others wait for
+    /// it, and take over if it dies. Up to date means that nothing is touched.
+    Migrate(MigrateArgs),
     /// Build projections from the event store into their next generation
     ///
     /// Without --yes this prints the plan and changes nothing. The active generation stays readable
@@ -49,7 +54,7 @@ pub(super) enum Verb {
     Abort(AbortArgs),
     /// Show the streams that could not be folded
     Errors(ErrorsArgs),
-    /// Show or release the lock of the version document
+    /// Show who leads and who holds the application's lock, or release that lock
     Lock(LockArgs),
     /// Make a large, realistic Squidex event store to try things on
     Fixture(FixtureArgs),
@@ -126,6 +131,43 @@ pub(super) struct PlanArgs {
     pub(super) tuning: TuningArgs,
 }
 
+/// How leadership is taken, kept and waited for.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Lease")]
+pub(super) struct LeaseArgs {
+    /// How long the lease is valid after each renewal; a dead leader is replaced after it [default: 30s]
+    #[arg(long, value_name = "TIME", env = "STATEFOLD_LEASE_TTL")]
+    pub(super) lease_ttl: Option<String>,
+    /// Pause between two looks at a lease or lock that somebody else holds [default: 5s]
+    #[arg(long, value_name = "TIME", env = "STATEFOLD_POLL")]
+    pub(super) poll: Option<String>,
+    /// How long to wait for lease and lock, as `10m` [default: for ever; for a rebuild's cut-over 1m]
+    #[arg(long, value_name = "TIME", env = "STATEFOLD_WAIT")]
+    pub(super) wait: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// How often this process tries to migrate before it gives up [default: 3]
+    #[arg(long, value_name = "N", env = "STATEFOLD_ATTEMPTS")]
+    pub(super) attempts: Option<u32>,
+    #[command(flatten)]
+    pub(super) lease: LeaseArgs,
+    /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
+    #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
+    pub(super) max_errors: Option<String>,
+    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
+    #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
+    pub(super) listen: Option<String>,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) interval: u64,
+    #[command(flatten)]
+    pub(super) tuning: TuningArgs,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct RebuildArgs {
     /// Projections, by name without case [default: all]
@@ -144,6 +186,8 @@ pub(super) struct RebuildArgs {
     /// Seconds between progress lines where there is no terminal
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) interval: u64,
+    #[command(flatten)]
+    pub(super) lease: LeaseArgs,
     #[command(flatten)]
     pub(super) tuning: TuningArgs,
 }
@@ -191,7 +235,7 @@ pub(super) struct LockArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LockVerb {
-    /// Show who holds the lock
+    /// Show who leads, what it is doing, and who holds the lock
     Show {
         #[command(flatten)]
         connection: Connection,

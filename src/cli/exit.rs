@@ -20,22 +20,17 @@ impl Failed {
     }
 
     pub(super) fn exit_code(&self) -> u8 {
-        match &*self.error {
-            Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
-            Error::LockHeld { .. } => 3,
-            Error::Mismatch(_) => 5,
-            Error::DeadLetters { .. } => 6,
-            Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => 7,
-            Error::Newer { .. } => 8,
-            Error::Interrupted => 130,
-            _ => 1,
-        }
+        code_of(&self.error)
     }
 
     /// The error in full, in several lines where there is a list.
     pub(super) fn message(&self) -> String {
         let mut message = self.error.with_sources();
-        if let Error::DeadLetters { dead_letters, examples, .. } = &*self.error {
+        let cause = match &*self.error {
+            Error::BootFailed { first, .. } => first,
+            error => error,
+        };
+        if let Error::DeadLetters { dead_letters, examples, .. } = cause {
             for example in examples {
                 message.push_str(&format!("\n  {example}"));
             }
@@ -49,9 +44,23 @@ impl Failed {
 
     /// What to do about it.
     pub(super) fn hint(&self) -> Option<String> {
+        self.hint_for(&self.error)
+    }
+
+    fn hint_for(&self, error: &Error) -> Option<String> {
         let with = |verb: &str| self.command.with(verb);
         let again = || self.command.again();
-        Some(match &*self.error {
+        Some(match error {
+            Error::BootFailed { first, .. } => return self.hint_for(first),
+            Error::LeaseHeld { .. } => format!(
+                "It is alive; wait until it is done, or stop that process. See: {}",
+                with("lock show")
+            ),
+            Error::LeaseLost { .. } => format!(
+                "Nothing was written after that, what is built so far is kept. See who leads: {}\nTo go on: {}",
+                with("lock show"),
+                again()
+            ),
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
             Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } | Error::MemoryBudget { .. } => {
                 return None;
@@ -99,5 +108,20 @@ impl Failed {
                 }
             }
         })
+    }
+}
+
+/// Exit code of an error; a start that failed ends as its first attempt did.
+fn code_of(error: &Error) -> u8 {
+    match error {
+        Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
+        Error::LockHeld { .. } | Error::LeaseHeld { .. } => 3,
+        Error::Mismatch(_) => 5,
+        Error::DeadLetters { .. } => 6,
+        Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => 7,
+        Error::Newer { .. } => 8,
+        Error::Interrupted => 130,
+        Error::BootFailed { first, .. } => code_of(first),
+        _ => 1,
     }
 }

@@ -1,6 +1,5 @@
 //! `statefold lock show|release`
 
-use serde_json::json;
 use statefold_projections::Registry;
 
 use super::args::{LockArgs, LockVerb};
@@ -8,8 +7,7 @@ use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use crate::error::Error;
-use crate::lock::{lock_state, release_lock};
-use crate::store::LockState;
+use crate::lock::{LockReport, lock_state, release_lock};
 
 pub(super) async fn run(args: LockArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let (connection, release) = match args.verb {
@@ -19,9 +17,15 @@ pub(super) async fn run(args: LockArgs, registry: &Registry, output: &Output) ->
     let command = Command::new(if release.is_some() { "lock release" } else { "lock show" }, &connection);
     let failed = |error| Failed::new(error, &command);
     let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-    let state = lock_state(&settings, registry).await.map_err(failed)?;
-    show(state.as_ref(), output);
-    let (Some(force), Some(state)) = (release, state.filter(|state| state.locked)) else { return Ok(0) };
+    let report = lock_state(&settings, registry).await.map_err(failed)?;
+    output.result(&report, text);
+    let Some(force) = release else { return Ok(0) };
+    let Some(lock) = report.lock.filter(|lock| lock.locked) else {
+        if report.leader.is_some() {
+            output.note("The lease isn't released by hand: it runs out by itself when its holder is gone.");
+        }
+        return Ok(0);
+    };
     if !force || !(connection.yes || confirmed(output)) {
         let (force, yes) = (command.with("lock release --force"), command.with("lock release --force --yes"));
         output.note(&format!(
@@ -29,8 +33,8 @@ pub(super) async fn run(args: LockArgs, registry: &Registry, output: &Output) ->
         ));
         return Ok(0);
     }
-    if release_lock(&settings, registry, &state).await.map_err(failed)? {
-        output.note("The lock is open.");
+    if release_lock(&settings, registry, &lock).await.map_err(failed)? {
+        output.note("The lock is open; what it was is noted as `ForcedRelease` in the control document.");
         return Ok(0);
     }
     Err(failed(Error::LockHeld {
@@ -39,17 +43,17 @@ pub(super) async fn run(args: LockArgs, registry: &Registry, output: &Output) ->
     }))
 }
 
-fn show(state: Option<&LockState>, output: &Output) {
-    let json = json!({
-        "held": state.is_some_and(|state| state.locked),
-        "holder": state.filter(|state| state.locked).map(|state| &state.holder),
-        "document": state.map(|state| bson::Bson::Document(state.document.clone()).into_relaxed_extjson()),
-    });
-    output.result(&json, |json| match state {
-        None => "The lock is free: there is no version document.".into(),
-        Some(state) if state.locked => format!("The lock is held {}.\n{}", state.holder, json["document"]),
-        Some(_) => format!("The lock is free.\n{}", json["document"]),
-    });
+fn text(report: &LockReport) -> String {
+    let leader = match &report.leader {
+        Some(leader) => format!("The lease is held by {} (statefold {}).", leader.line(), leader.version),
+        None => "The lease is free: no statefold is at work.".to_owned(),
+    };
+    let lock = match (&report.document, &report.holder) {
+        (None, _) => "The lock is free: there is no version document.".to_owned(),
+        (Some(document), Some(holder)) => format!("The lock is held {holder}.\n{document}"),
+        (Some(document), None) => format!("The lock is free.\n{document}"),
+    };
+    format!("{leader}\n{lock}")
 }
 
 fn confirmed(output: &Output) -> bool {

@@ -11,6 +11,7 @@ mod fixture;
 mod lock;
 mod logging;
 mod metrics;
+mod migrate;
 mod output;
 mod plan;
 mod progress;
@@ -19,6 +20,7 @@ mod settings;
 mod signals;
 mod status;
 mod table;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -63,6 +65,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
     match verb {
         Verb::Status(args) => status::run(args, registry, output).await,
         Verb::Plan(args) => plan::run(&args, registry, output).await,
+        Verb::Migrate(args) => migrate::run(&args, registry, output).await,
         Verb::Rebuild(args) => rebuild::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,

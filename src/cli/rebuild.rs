@@ -10,7 +10,7 @@ use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use super::table::{number, seconds, table};
-use super::{metrics, plan, progress, signals};
+use super::{plan, watch};
 use crate::rebuild::{PassReport, Rebuild, RebuildReport, rebuild};
 
 pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
@@ -19,7 +19,12 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
     let command =
         Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref());
     let failed = |error| Failed::new(error, &command);
-    let raw = Raw { tuning: Some(&args.tuning), max_errors: args.max_errors.as_deref() };
+    let raw = Raw {
+        tuning: Some(&args.tuning),
+        lease: Some(&args.lease),
+        attempts: None,
+        max_errors: args.max_errors.as_deref(),
+    };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
     if !args.connection.yes {
         let code = plan::show(&settings, registry, &args.projections, output, &command).await?;
@@ -27,36 +32,23 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
         return Ok(code);
     }
     let request = Rebuild { projections: args.projections.clone(), fresh: args.fresh };
-    // The recorder has to be there before the first metric.
-    let (sender, health) = tokio::sync::watch::channel(crate::observe::Progress::default());
-    if let Some(address) = args.listen.clone().or(listen) {
-        metrics::listen(&address, health, output).await.map_err(failed)?;
-    }
-    let running = rebuild(&settings, registry, request);
-    signals::cancel_on_signal(running.cancellation());
-    let forward = tokio::spawn(forward(running.progress(), sender));
-    let shown = progress::show(running.progress(), Duration::from_secs(args.interval));
-    let result = running.await;
-    drop(shown);
-    let _ = forward.await;
-    let report = result.map_err(failed)?;
+    let listen = args.listen.clone().or(listen);
+    let interval = Duration::from_secs(args.interval);
+    let begin = || rebuild(&settings, registry, request);
+    let report = watch::watched(begin, listen.as_deref(), interval, output).await.map_err(failed)?;
     output.result(&report, |report| text(report, settings.database(), &command));
     Ok(0)
-}
-
-async fn forward(
-    mut progress: tokio::sync::watch::Receiver<crate::observe::Progress>,
-    to: tokio::sync::watch::Sender<crate::observe::Progress>,
-) {
-    while progress.changed().await.is_ok() {
-        to.send_replace(progress.borrow_and_update().clone());
-    }
 }
 
 fn text(report: &RebuildReport, database: &str, command: &Command) -> String {
     if report.projections.is_empty() {
         return plan::no_event_store(database, &report.databases_with_events);
     }
+    built_text(report, command)
+}
+
+/// The published generations, in words.
+pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
     let header = [
         "projection",
         "generation",

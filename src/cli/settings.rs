@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::cli::args::{Connection, TuningArgs};
-use crate::config::{FileSettings, Settings, Tuning, read_file};
+use crate::cli::args::{Connection, LeaseArgs, TuningArgs};
+use crate::config::{FileSettings, LeaseFile, LeaseSettings, Settings, Tuning, read_file};
 use crate::error::{Error, Result};
 use crate::lifecycle::ErrorLimit;
 use crate::plan::Strategy;
@@ -58,14 +59,14 @@ impl Command {
 
     /// The same command with other flags.
     pub(super) fn again_with(&self, flags: &str) -> String {
-        let yes = if self.is_work() { " --yes" } else { "" };
+        let yes = if self.verb.starts_with("rebuild") { " --yes" } else { "" };
         let space = if flags.is_empty() { "" } else { " " };
         format!("statefold {}{space}{flags}{yes}{}", self.verb, self.connection)
     }
 
     /// Whether it builds something.
     pub(super) fn is_work(&self) -> bool {
-        self.verb.starts_with("rebuild")
+        self.verb.starts_with("rebuild") || self.verb == "migrate"
     }
 }
 
@@ -73,6 +74,8 @@ impl Command {
 #[derive(Debug, Default)]
 pub(super) struct Raw<'a> {
     pub(super) tuning: Option<&'a TuningArgs>,
+    pub(super) lease: Option<&'a LeaseArgs>,
+    pub(super) attempts: Option<u32>,
     pub(super) max_errors: Option<&'a str>,
 }
 
@@ -129,9 +132,13 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
     let settings = collect(settings, &mut problems);
     let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_tuning(tuning));
     let tuned = collect(checked, &mut problems);
+    let lease = lease_settings(raw, file.lease, &mut problems);
+    let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_lease(lease.clone()));
+    collect(checked, &mut problems);
     match (settings, tuned) {
         (Some(settings), Some(_)) if problems.is_empty() => {
-            let settings = settings.with_tuning(tuning)?;
+            let settings =
+                settings.with_tuning(tuning)?.with_lease(lease)?.with_read_only(read_only_in_environment());
             let settings = match flags.spill_dir.or(file.spill_dir) {
                 Some(folder) => settings.with_spill_folder(folder),
                 None => settings,
@@ -140,6 +147,38 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
         }
         _ => Err(Error::Config(problems)),
     }
+}
+
+/// The lease: flags, then environment, then the file.
+fn lease_settings(raw: &Raw<'_>, file: LeaseFile, problems: &mut Vec<String>) -> LeaseSettings {
+    let flags = raw.lease.cloned().unwrap_or_default();
+    let standard = LeaseSettings::default();
+    let mut time = |name: &str, text: Option<String>| parsed(name, text, time, problems);
+    let named = std::env::var("STATEFOLD_DEPLOYMENT").ok().filter(|name| !name.is_empty());
+    LeaseSettings {
+        ttl: time("lease_ttl", flags.lease_ttl.or(file.ttl)).unwrap_or(standard.ttl),
+        renew: time("lease.renew", file.renew),
+        poll: time("poll", flags.poll.or(file.poll)).unwrap_or(standard.poll),
+        wait_limit: time("wait", flags.wait.or(file.wait)),
+        attempts: raw.attempts.or(file.attempts).unwrap_or(standard.attempts),
+        judge_processes: file.judge_processes.unwrap_or(standard.judge_processes),
+        collection: file.collection.unwrap_or(standard.collection),
+        version_id: file.version_id.unwrap_or(standard.version_id),
+        control_id: file.control_id.unwrap_or(standard.control_id),
+        deployment: named.or(file.deployment),
+    }
+}
+
+fn time(text: &str) -> std::result::Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("`{text}` is not a time like 30s ({error})"))
+}
+
+/// `MODE_READONLY`, or the name Squidex has for it.
+fn read_only_in_environment() -> bool {
+    let is_set = |name: &str| {
+        std::env::var(name).is_ok_and(|value| value.eq_ignore_ascii_case("true") || value == "1")
+    };
+    is_set("MODE_READONLY") || is_set("MODE__ISREADONLY")
 }
 
 fn collect<T>(result: Result<T>, problems: &mut Vec<String>) -> Option<T> {
@@ -198,7 +237,7 @@ mod tests {
             "uri = \"mongodb://file\"\ndatabase = \"file\"\nthreads = 3\nlisten = \"127.0.0.1:1\"\n",
         );
         let flags = TuningArgs { threads: Some(5), ..TuningArgs::default() };
-        let raw = Raw { tuning: Some(&flags), max_errors: Some("1%") };
+        let raw = Raw { tuning: Some(&flags), max_errors: Some("1%"), ..Raw::default() };
         let (settings, listen) = settings(&connection, &raw).unwrap();
         assert_eq!((settings.uri(), settings.database()), ("mongodb://flag", "file"));
         assert_eq!((settings.tuning().threads, settings.tuning().readers), (5, 2));
@@ -217,7 +256,7 @@ mod tests {
             memory: Some("1KiB".into()),
             ..TuningArgs::default()
         };
-        let raw = Raw { tuning: Some(&flags), max_errors: None };
+        let raw = Raw { tuning: Some(&flags), ..Raw::default() };
         let (connection, _folder) = self::connection(Some("mongodb://x"), Some("x"), "");
         let Err(Error::Config(problems)) = settings(&connection, &raw) else { panic!("accepted") };
         assert_eq!(problems.len(), 2, "{problems:?}");

@@ -57,6 +57,15 @@ fn text(report: &StatusReport) -> String {
             }
         }
     }
+    if let Some(leader) = &report.leader {
+        text.push_str(&format!("\nLeading: {}.", leader.line()));
+    }
+    for one in &report.instances {
+        let reads: Vec<String> =
+            one.reads.iter().map(|(name, versions)| format!("{name} {versions:?}")).collect();
+        let pid = one.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+        text.push_str(&format!("\nRunning: {}{pid}, reads {}", one.host, reads.join(", ")));
+    }
     match &report.lock.holder {
         Some(holder) => text.push_str(&format!("\nThe lock is held {holder}.")),
         None => text.push_str("\nThe lock is free."),

@@ -36,6 +36,35 @@ pub struct FileSettings {
     pub max_errors: Option<String>,
     /// Address for metrics and health checks.
     pub listen: Option<String>,
+    /// Lease, lock, and waiting for them.
+    #[serde(default)]
+    pub lease: LeaseFile,
+}
+
+/// The table `[lease]` of the file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseFile {
+    /// How long the lease is valid after a renewal: `"30s"`.
+    pub ttl: Option<String>,
+    /// Pause between two renewals.
+    pub renew: Option<String>,
+    /// Pause between two looks at a lease or lock that somebody else holds.
+    pub poll: Option<String>,
+    /// How long to wait for them.
+    pub wait: Option<String>,
+    /// How often one process tries to migrate.
+    pub attempts: Option<u32>,
+    /// Whether the lease of a process that certainly runs no more is taken over at once.
+    pub judge_processes: Option<bool>,
+    /// Collection of version document and control document.
+    pub collection: Option<String>,
+    /// Id of the version document.
+    pub version_id: Option<String>,
+    /// Id of the control document.
+    pub control_id: Option<String>,
+    /// Name of this deployment.
+    pub deployment: Option<String>,
 }
 
 /// Reads a settings file.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::LeaseSettings;
 use crate::config::memory::default_budget;
 use crate::error::{Error, Result};
 use crate::lifecycle::ErrorLimit;
@@ -16,6 +17,8 @@ pub struct Settings {
     uri: SecretString,
     database: String,
     tuning: Tuning,
+    lease: LeaseSettings,
+    read_only: bool,
     spill_folder: PathBuf,
 }
 
@@ -89,7 +92,14 @@ impl Settings {
         if !problems.is_empty() {
             return Err(Error::Config(problems));
         }
-        Ok(Self { uri: uri.into(), database, tuning: Tuning::default(), spill_folder: std::env::temp_dir() })
+        Ok(Self {
+            uri: uri.into(),
+            database,
+            tuning: Tuning::default(),
+            lease: LeaseSettings::default(),
+            read_only: false,
+            spill_folder: std::env::temp_dir(),
+        })
     }
 
     /// Replaces the tuning.
@@ -116,6 +126,36 @@ impl Settings {
         }
         self.tuning = tuning;
         Ok(self)
+    }
+
+    /// Replaces the settings of the lease.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if they don't fit together.
+    pub fn with_lease(mut self, lease: LeaseSettings) -> Result<Self> {
+        lease.check()?;
+        self.lease = lease;
+        Ok(self)
+    }
+
+    /// Says that this server must not write events (`MODE_READONLY` of the command line). Migrating
+    /// goes on, as Squidex documents its own setting.
+    #[must_use]
+    pub fn with_read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// The settings of the lease.
+    #[must_use]
+    pub fn lease(&self) -> &LeaseSettings {
+        &self.lease
+    }
+
+    /// Whether this server must not write events.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Sets the folder that spilled commits go to; by default the system's for temporary files.

@@ -50,7 +50,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let body = Json(json!({
         "ready": ready, "projection": progress.projection, "phase": progress.phase,
         "percent": (progress.share() * 100.0).round(), "eta_seconds": progress.eta().map(|eta| eta.as_secs()),
-        "waits_for": (!ready).then(|| progress.line()),
+        "waits_for": (!ready).then(|| progress.line()), "leader": progress.leader,
     }));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, body).into_response()

@@ -1,13 +1,18 @@
-//! The life of a build as values: states and legal moves, fingerprint, heads, error threshold.
+//! The life of a build as values: states and legal moves, fingerprint, heads, error threshold;
+//! the lease and the verdict at a server's start.
 //!
 //! Nothing here waits or talks to a server; `store` makes each move conditional on the token.
 
 mod fingerprint;
 mod heads;
+mod lease;
 mod limit;
+mod start;
 mod state;
 
 pub use fingerprint::fingerprint;
 pub use heads::{Heads, HeadsDifference, stream_hash};
+pub use lease::{Beat, Challenger, Claim, Tenure, jittered};
 pub use limit::ErrorLimit;
+pub use start::{Behind, ProjectionState, StartVerdict, judge_start};
 pub use state::BuildState;

@@ -1,4 +1,5 @@
-//! Names of the metrics, base units, `_total` for counters. All have the label `projection`.
+//! Names of the metrics, base units, `_total` for counters. All have the label `projection` but for
+//! those of the lease.
 
 /// Commits read.
 pub const COMMITS: &str = "statefold_commits_total";
@@ -16,10 +17,17 @@ pub const DEAD_LETTERS: &str = "statefold_dead_letters_total";
 pub const READ_SECONDS: &str = "statefold_batch_read_seconds";
 /// Time one insert took, in seconds.
 pub const WRITE_SECONDS: &str = "statefold_batch_write_seconds";
-/// Position of the phase the run is in: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done.
+/// Position of the phase the run is in: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done, 6 waiting.
 pub const PHASE: &str = "statefold_phase";
 /// Partitions that are still to do in this phase.
 pub const PARTITIONS_LEFT: &str = "statefold_partitions_left";
+
+/// The fencing token of the lease this process holds; 0 if it holds none. Without label.
+pub const LEASE_TOKEN: &str = "statefold_lease_token";
+/// Leases taken over from a leader that was gone. Without label.
+pub const TAKEOVERS: &str = "statefold_lease_takeovers_total";
+/// Leases this process lost. Without label.
+pub const LEASES_LOST: &str = "statefold_leases_lost_total";
 
 /// Describes all metrics to the installed recorder, if there is one.
 pub fn describe() {
@@ -35,7 +43,10 @@ pub fn describe() {
     describe_gauge!(
         PHASE,
         Unit::Count,
-        "Phase of the run: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done"
+        "Phase of the run: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done, 6 waiting"
     );
+    describe_gauge!(LEASE_TOKEN, Unit::Count, "Token of the lease this process holds, 0 if none");
+    describe_counter!(TAKEOVERS, Unit::Count, "Leases taken over from a leader that was gone");
+    describe_counter!(LEASES_LOST, Unit::Count, "Leases this process lost");
     describe_gauge!(PARTITIONS_LEFT, Unit::Count, "Partitions still to do in this phase");
 }

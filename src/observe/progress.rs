@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::observe::Leader;
+
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +23,8 @@ pub enum Phase {
     Publishing,
     /// All is done.
     Done,
+    /// Waiting for another process.
+    Waiting,
 }
 
 impl Phase {
@@ -34,6 +38,7 @@ impl Phase {
             Self::Checking => "checking",
             Self::Publishing => "publishing",
             Self::Done => "done",
+            Self::Waiting => "waiting",
         }
     }
 
@@ -47,6 +52,7 @@ impl Phase {
             Self::Checking => 3,
             Self::Publishing => 4,
             Self::Done => 5,
+            Self::Waiting => 6,
         }
     }
 }
@@ -78,6 +84,10 @@ pub struct Progress {
     pub dead_letters: u64,
     /// Time since this phase began, in seconds.
     pub phase_seconds: f64,
+    /// While waiting: what for, in words.
+    pub waits_for: Option<String>,
+    /// While waiting for another statefold: who leads, and how far it is.
+    pub leader: Option<Leader>,
 }
 
 impl Progress {
@@ -112,6 +122,9 @@ impl Progress {
     /// One line: `done/total %, events/s, snapshots, dead letters, phase, ETA`.
     #[must_use]
     pub fn line(&self) -> String {
+        if let Some(waits_for) = &self.waits_for {
+            return format!("waiting for {waits_for}");
+        }
         let mut line = format!("{} {}", self.projection, self.phase.name());
         if self.phase == Phase::Building {
             let percent = self.share() * 100.0;

@@ -7,7 +7,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::watch;
 
 use crate::fold::FoldCounts;
-use crate::observe::{Phase, Progress, names};
+use crate::observe::{Leader, Phase, Progress, names};
 
 /// Counts the work on one projection. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +27,51 @@ impl Recorder {
         };
         recorder.progress.send_replace(Progress { projection: projection.to_owned(), ..Progress::default() });
         recorder
+    }
+
+    /// This process leads under a token, or no more.
+    pub(crate) fn leading(token: Option<i64>) {
+        #[expect(clippy::cast_precision_loss, reason = "tokens are small")]
+        gauge!(names::LEASE_TOKEN).set(token.unwrap_or(0) as f64);
+    }
+
+    /// A lease was taken over from a leader that was gone.
+    pub(crate) fn takeover() {
+        counter!(names::TAKEOVERS).increment(1);
+    }
+
+    /// The lease of this process was lost.
+    pub(crate) fn lease_lost() {
+        counter!(names::LEASES_LOST).increment(1);
+    }
+
+    /// Waiting, for a leader or something else.
+    pub(crate) fn waiting(progress: &watch::Sender<Progress>, leader: Option<&Leader>, what: &str) {
+        progress.send_modify(|progress| {
+            progress.phase = Phase::Waiting;
+            progress.waits_for = Some(what.to_owned());
+            progress.leader = leader.cloned();
+        });
+    }
+
+    /// Waiting no more.
+    pub(crate) fn waiting_over(progress: &watch::Sender<Progress>) {
+        progress.send_if_modified(|progress| {
+            let waited = progress.phase == Phase::Waiting;
+            if waited {
+                *progress = Progress::default();
+            }
+            waited
+        });
+    }
+
+    /// Everything is as it has to be.
+    pub(crate) fn ready(progress: &watch::Sender<Progress>) {
+        progress.send_modify(|progress| {
+            progress.phase = Phase::Done;
+            progress.waits_for = None;
+            progress.leader = None;
+        });
     }
 
     fn update(&self, change: impl FnOnce(&mut Progress)) {

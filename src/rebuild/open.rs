@@ -119,7 +119,7 @@ impl Run {
             };
             tracing::warn!(build = %record.id, reason, "giving up the unfinished build");
             let prefix = spec.stream_filter().first();
-            let mut build = self.store.adopt_build(record, prefix, self.token).await?;
+            let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
             build.abort().await?;
         }
         Ok(None)
@@ -133,7 +133,7 @@ impl Run {
         t0: Option<bson::Timestamp>,
     ) -> Result<BuildStore> {
         let prefix = projection.spec().stream_filter().first();
-        let mut build = self.store.adopt_build(record, prefix, self.token).await?;
+        let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
         if build.record.state == BuildState::Planned {
             // It may have ended before its collections were made; nothing is in those it made.
             build.drop_staging().await?;
@@ -162,7 +162,8 @@ impl Run {
         let records = self.store.build_records(Some(spec.name())).await?;
         let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
         let generation = next_generation(spec, &self.store.collection_names().await?, &recorded);
-        let names = spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.token));
+        let names =
+            spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.mandate.token));
         let record = BuildRecord {
             id: format!("{}{generation}", spec.name()),
             format: crate::store::FORMAT,
@@ -171,7 +172,7 @@ impl Run {
             projection_version: spec.version(),
             fingerprint: fingerprint(spec, &self.store.layout),
             state: BuildState::Planned,
-            token: self.token,
+            token: self.mandate.token,
             t0,
             targets: names.map(TargetRecord::from).collect(),
             ranges,
@@ -183,7 +184,7 @@ impl Run {
             started_at: DateTime::now(),
             updated_at: DateTime::now(),
         };
-        let mut build = self.store.create_build(record, spec.stream_filter().first()).await?;
+        let mut build = self.store.create_build(record, spec.stream_filter().first(), &self.mandate).await?;
         build.create_staging().await?;
         build.advance(BuildState::Building, |_| {}).await?;
         Ok(build)

@@ -1,28 +1,43 @@
 //! The last steps: final names, then the pointers of all projections in one update.
 
+use std::time::Duration;
+
 use bson::Timestamp;
 use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
+use crate::leader::Waiting;
 use crate::lifecycle::BuildState;
 use crate::observe::{Phase, Recorder};
-use crate::rebuild::Run;
-use crate::rebuild::report::{Built, PassReport, RebuildReport};
+use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
+use crate::rebuild::{LockFor, Run};
 use crate::store::BuildRecord;
 
+/// How long a rebuild waits for the application's lock, unless it is told.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+
 impl Run {
-    /// Publishes finished builds and makes them active.
-    pub(super) async fn publish(
-        &self,
-        mut builds: Vec<Build>,
-        pass: Option<PassReport>,
-    ) -> Result<RebuildReport> {
+    /// Publishes finished builds and makes them active, all in one update.
+    pub(super) async fn publish(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        for build in &mut builds {
+        if self.lock == LockFor::CutOver {
+            let lease = self.settings.lease();
+            let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
+            self.leadership.lock(&Waiting { lease, limit, progress: &self.progress }).await?;
+        }
+        let published = self.publish_all(builds).await;
+        if self.lock == LockFor::CutOver {
+            self.leadership.unlock().await;
+        }
+        published
+    }
+
+    async fn publish_all(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
+        for build in builds.iter_mut() {
             build.recorder.enter(Phase::Publishing, 0);
             if build.record().state != BuildState::Published {
                 build.job.staging.publish_collections().await?;
@@ -30,21 +45,24 @@ impl Run {
             }
         }
         let records: Vec<BuildRecord> = builds.iter().map(|build| build.record().clone()).collect();
-        self.store.flip(&records, self.token, self.flip_time().await?).await?;
+        self.store.flip(&records, &self.mandate, self.flip_time().await?).await?;
         let mut projections = Vec::new();
-        for build in &mut builds {
+        for build in builds {
             let former = self.store.build_records(Some(&build.record().projection)).await?;
             build.staging()?.advance(BuildState::Active, |_| {}).await?;
             for record in former.into_iter().filter(|record| record.state == BuildState::Active) {
                 let prefix = build.job.projection.spec().stream_filter().first();
-                let mut former = self.store.adopt_build(record, prefix, self.token).await?;
+                let mut former = self.store.adopt_build(record, prefix, &self.mandate).await?;
                 former.advance(BuildState::Retired, |_| {}).await?;
+            }
+            // Late writes of a process that was taken over from may have made one anew.
+            if let Err(error) = build.job.staging.drop_staging().await {
+                tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
             }
             build.recorder.enter(Phase::Done, 0);
             projections.push(built(build));
         }
-        let weakness = self.store.facts.weakness().map(str::to_owned);
-        Ok(RebuildReport { projections, pass, databases_with_events: Vec::new(), weakness })
+        Ok(projections)
     }
 
     /// Operation time of the flip; on a standalone server the time of this machine.
@@ -61,7 +79,7 @@ impl Run {
         let since = self.store.operation_time().await?;
         let recorder = Recorder::new(projection.spec().name(), &self.progress);
         let prefix = projection.spec().stream_filter().first();
-        let staging = self.store.adopt_build(record, prefix, self.token).await?;
+        let staging = self.store.adopt_build(record, prefix, &self.mandate).await?;
         let counts = FoldCounts::from(staging.record.counts);
         let digest =
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();

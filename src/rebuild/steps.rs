@@ -140,7 +140,7 @@ impl Run {
     /// Records why a build ended. What can't be recorded is logged: the first error is the one to show.
     pub(super) async fn record_failure(&self, build: &mut Build, error: &Error) {
         // An interrupted build simply is where it was; one that was fenced is another's.
-        if matches!(error, Error::Interrupted | Error::Fenced { .. }) {
+        if matches!(error, Error::Interrupted | Error::Fenced { .. } | Error::LeaseLost { .. }) {
             return;
         }
         let failure = Failure { code: error.code().to_owned(), message: error.with_sources() };
@@ -150,6 +150,21 @@ impl Run {
         };
         if let Err(second) = recorded {
             tracing::debug!(error = %second.with_sources(), "the failure can't be recorded");
+        }
+    }
+
+    /// After the lease was lost: removes what late writes of this process left, if another one goes on
+    /// with the build. What can't be removed, the next run removes.
+    pub(super) async fn drop_leftovers(&self, build: &Build, error: &Error) {
+        if self.leadership.lost().is_none() && !matches!(error, Error::Fenced { .. }) {
+            return;
+        }
+        match build.job.staging.drop_leftovers().await {
+            Ok(dropped) if dropped.is_empty() => {}
+            Ok(dropped) => tracing::info!(?dropped, "dropped what was written too late"),
+            Err(error) => {
+                tracing::debug!(error = %error.with_sources(), "late writes may have left something")
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use bson::{Binary, DateTime, Document, doc, rawdoc, spec::BinarySubtype};
 use futures::TryStreamExt;
 use mongodb::Collection;
-use mongodb::options::{FindOneAndUpdateOptions, ReturnDocument};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
@@ -12,9 +11,12 @@ use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
 use crate::store::Store;
 use crate::store::client::call;
-use crate::store::error::{DUPLICATE_KEY, classify, classify_code, code};
+use crate::store::error::classify_code;
 use crate::store::insert::{insertion, term};
-use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, DEAD_LETTERS, FORMAT, HEADS};
+use crate::store::lease::Mandate;
+use crate::store::records::{
+    BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, FORMAT, HEADS,
+};
 
 /// Streams in one document of [`HEADS`]: 16 bytes each, far below the limit of a document.
 const HEADS_PER_CHUNK: usize = 65_536;
@@ -27,6 +29,8 @@ pub(crate) struct BuildStore {
     pub(super) prefix: String,
     /// The record, as last written.
     pub(crate) record: BuildRecord,
+    /// What it is written under.
+    pub(super) mandate: Mandate,
 }
 
 impl Store {
@@ -54,16 +58,24 @@ impl Store {
     }
 
     /// Records a new build.
-    pub(crate) async fn create_build(&self, record: BuildRecord, prefix: &str) -> Result<BuildStore> {
+    pub(crate) async fn create_build(
+        &self,
+        record: BuildRecord,
+        prefix: &str,
+        mandate: &Mandate,
+    ) -> Result<BuildStore> {
+        mandate.check()?;
         let builds = self.builds();
         let copy = record.clone();
         call("recording the build", async move { builds.insert_one(copy).await }).await?;
-        Ok(self.build_store(record, prefix))
+        let build = BuildStore { mandate: mandate.clone(), ..self.build_store(record, prefix) };
+        build.make_checkpoints().await?;
+        Ok(build)
     }
 
-    /// A build as it is recorded.
+    /// A build as it is recorded, to read it.
     pub(crate) fn build_store(&self, record: BuildRecord, prefix: &str) -> BuildStore {
-        BuildStore { store: self.clone(), prefix: prefix.to_owned(), record }
+        BuildStore { store: self.clone(), prefix: prefix.to_owned(), record, mandate: Mandate::none() }
     }
 
     /// Takes over the records of a build for a newer token: first the build, then its checkpoints, so
@@ -72,11 +84,12 @@ impl Store {
         &self,
         mut record: BuildRecord,
         prefix: &str,
-        token: i64,
+        mandate: &Mandate,
     ) -> Result<BuildStore> {
+        let token = mandate.token;
         let former = record.token;
         record.token = token;
-        let adopted = self.build_store(record, prefix);
+        let adopted = BuildStore { mandate: mandate.clone(), ..self.build_store(record, prefix) };
         let filter = doc! { "_id": &adopted.record.id, "Token": former };
         adopted.update(filter, doc! { "$set": { "Token": token, "UpdatedAt": DateTime::now() } }).await?;
         let checkpoints = self.collection(CHECKPOINTS);
@@ -85,6 +98,7 @@ impl Store {
             checkpoints.update_many(filter, doc! { "$set": { "Token": token } }).await
         })
         .await?;
+        adopted.make_checkpoints().await?;
         Ok(adopted)
     }
 }
@@ -112,6 +126,7 @@ pub(super) fn readable<T: DeserializeOwned>(document: Document, what: &str) -> R
 
 impl BuildStore {
     async fn update(&self, filter: Document, change: Document) -> Result<()> {
+        self.mandate.check()?;
         let builds = self.store.builds();
         let result =
             call("updating the build record", async move { builds.update_one(filter, change).await }).await?;
@@ -179,10 +194,32 @@ impl BuildStore {
             .collect()
     }
 
+    /// Makes the documents of all partitions that have none yet.
+    async fn make_checkpoints(&self) -> Result<()> {
+        self.mandate.check()?;
+        let missing = self.record.ranges.iter().enumerate().map(|(partition, _)| {
+            let (build, token) = (&self.record.id, self.record.token);
+            doc! {
+                "q": { "_id": format!("{build}/{partition}") }, "upsert": true,
+                "u": { "$setOnInsert": {
+                    "Format": FORMAT, "Build": build, "Partition": i64::try_from(partition).unwrap_or(i64::MAX),
+                    "Token": token, "Done": false,
+                } },
+            }
+        });
+        let missing: Vec<Document> = missing.collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let command = doc! { "update": CHECKPOINTS, "updates": missing, "writeConcern": { "w": "majority" } };
+        let reply = self.store.command("making the checkpoints", command).await?;
+        refused_writes("making the checkpoints", &reply)
+    }
+
     /// The finished partitions.
     pub(crate) async fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
         let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "Build": &self.record.id };
+        let filter = doc! { "Build": &self.record.id, "Done": true };
         let find = async move { checkpoints.find(filter).await?.try_collect::<Vec<Document>>().await };
         let found = call("reading the checkpoints", find).await?;
         found.into_iter().map(|document| readable(document, "a checkpoint")).collect()
@@ -190,8 +227,15 @@ impl BuildStore {
 
     /// Removes checkpoint, heads and dead letters of a partition.
     pub(super) async fn forget(&self, partition: u32) -> Result<()> {
+        self.mandate.check()?;
         // The checkpoint first: without it the rest is as good as not there.
-        for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
+        let reset = async move { checkpoints.update_one(filter, doc! { "$set": { "Done": false } }).await };
+        if call("clearing a partition", reset).await?.matched_count == 0 {
+            return Err(self.fenced("the checkpoints"));
+        }
+        for name in [HEADS, DEAD_LETTERS] {
             let collection = self.store.collection(name);
             let filter = doc! {
                 "Build": &self.record.id, "Partition": partition, "Token": { "$lte": self.record.token },
@@ -250,15 +294,7 @@ impl BuildStore {
         record: &PartitionRecord,
         terms: &[Term],
     ) -> Result<()> {
-        let checkpoint = Checkpoint {
-            id: format!("{}/{partition}", self.record.id),
-            format: FORMAT,
-            build: self.record.id.clone(),
-            partition,
-            token: self.record.token,
-            counts: record.counts.into(),
-            digest: record.digest.to_string(),
-        };
+        self.mandate.check()?;
         // The build's token is raised before the checkpoints are: both are asked. This write is also
         // the barrier: once a majority has it, it has all that was written before it in the same term.
         let alive = doc! {
@@ -269,10 +305,7 @@ impl BuildStore {
             }],
         };
         let reply = self.store.command("checking the token", alive).await?;
-        if let Ok(error) = reply.get_document("writeConcernError") {
-            let message = error.get_str("errmsg").unwrap_or("no reason given");
-            return Err(classify_code("checking the token", error.get_i32("code").unwrap_or(0), message));
-        }
+        refused_writes("checking the token", &reply)?;
         if reply.get_i32("n").unwrap_or(0) != 1 {
             return Err(self.fenced("the checkpoints"));
         }
@@ -284,21 +317,33 @@ impl BuildStore {
                 source: "the primary changed meanwhile, and what the former one took may be lost".into(),
             });
         }
-        let collection: Collection<Document> = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": &checkpoint.id, "Token": { "$lte": checkpoint.token } };
-        let set = bson::serialize_to_document(&checkpoint)
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
+        let counts = bson::serialize_to_document(&Counts::from(record.counts))
             .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
-        let options =
-            FindOneAndUpdateOptions::builder().upsert(true).return_document(ReturnDocument::After).build();
-        let write = async move {
-            let result =
-                collection.find_one_and_update(filter, doc! { "$set": set }).with_options(options).await;
-            Ok(result.map(|_| ()))
-        };
-        match call("writing a checkpoint", write).await? {
-            Ok(()) => Ok(()),
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => Err(self.fenced("the checkpoints")),
-            Err(error) => Err(classify("writing a checkpoint", error)),
+        let set = doc! { "Done": true, "Counts": counts, "Digest": record.digest.to_string() };
+        let write = async move { checkpoints.update_one(filter, doc! { "$set": set }).await };
+        match call("writing a checkpoint", write).await?.matched_count {
+            1 => Ok(()),
+            _ => Err(self.fenced("the checkpoints")),
         }
+    }
+
+    fn checkpoint_id(&self, partition: u32) -> String {
+        format!("{}/{partition}", self.record.id)
+    }
+}
+
+/// The first write error of a reply, which the driver takes for a success.
+fn refused_writes(doing: &str, reply: &Document) -> Result<()> {
+    let first = |errors: &bson::Array| errors.first().and_then(bson::Bson::as_document).cloned();
+    let refused = reply.get_array("writeErrors").ok().and_then(first);
+    let refused = refused.or_else(|| reply.get_document("writeConcernError").ok().cloned());
+    match refused {
+        Some(error) => {
+            let message = error.get_str("errmsg").unwrap_or("no reason given");
+            Err(classify_code(doing, error.get_i32("code").unwrap_or(0), message))
+        }
+        None => Ok(()),
     }
 }

@@ -23,7 +23,7 @@ pub(super) const LONG_CALL_SECONDS: u64 = 24 * 3600;
 const SELECTION: Duration = Duration::from_secs(10);
 
 /// A connected database.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Store {
     client: Client,
     pub(super) db: Database,
@@ -31,6 +31,18 @@ pub(crate) struct Store {
     pub(crate) facts: ServerFacts,
     /// Layout of the event store.
     pub(crate) layout: Layout,
+    /// Where version document and control document are.
+    pub(super) names: ControlNames,
+    /// This deployment, where it is named or can be read.
+    pub(super) deployment: Option<String>,
+}
+
+/// Collection and ids of version document and control document.
+#[derive(Debug, Clone)]
+pub(super) struct ControlNames {
+    pub(super) collection: String,
+    pub(super) version_id: String,
+    pub(super) control_id: String,
 }
 
 impl Store {
@@ -60,7 +72,19 @@ impl Store {
         let facts = server::facts(&db).await?;
         match facts.refusal() {
             Some(reason) => Err(Error::Unsupported(reason)),
-            None => Ok(Self { client, db, facts, layout: layout.clone() }),
+            None => {
+                let lease = settings.lease();
+                let names = ControlNames {
+                    collection: lease.collection.clone(),
+                    version_id: lease.version_id.clone(),
+                    control_id: lease.control_id.clone(),
+                };
+                let deployment = match &lease.deployment {
+                    Some(named) => Some(named.clone()),
+                    None => server::replica_set_id(&db).await,
+                };
+                Ok(Self { client, db, facts, layout: layout.clone(), names, deployment })
+            }
         }
     }
 

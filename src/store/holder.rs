@@ -61,13 +61,18 @@ pub(super) fn describe(locked_by: Option<&Document>) -> String {
     };
     let host = document.get_str("Host").unwrap_or("an unknown host");
     let pid = document.get("Pid").and_then(Bson::as_i64).map_or(String::new(), |pid| format!(" (pid {pid})"));
-    let since = document.get_datetime("Since").ok().and_then(|since| since.try_to_rfc3339_string().ok());
+    let since = describe_time(document, "Since");
     format!("by {host}{pid} since {}", since.as_deref().unwrap_or("an unknown time"))
 }
 
+/// A time of a document, in RFC 3339.
+pub(super) fn describe_time(document: &Document, name: &str) -> Option<String> {
+    document.get_datetime(name).ok().and_then(|time| time.try_to_rfc3339_string().ok())
+}
+
 /// The signature of this process, with the time.
-pub(super) fn signature(owner: &str) -> Document {
-    let mut document = doc! { "Owner": owner };
+pub(super) fn signature(owner: &str, token: i64) -> Document {
+    let mut document = doc! { "Owner": owner, "Token": token };
     document.extend(Holder::me().document());
     document.insert("Since", DateTime::now());
     document
@@ -125,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_signature_reads_back() {
-        let document = signature("owner");
+        let document = signature("owner", 7);
         let read = Holder::read(&document).unwrap();
         assert!(read == Holder::me() && read.is_me());
         assert!(describe(Some(&document)).contains(&format!("(pid {})", std::process::id())));

@@ -1,4 +1,5 @@
-//! The only room that talks to MongoDB: the event store, staging, records, lock and pointer.
+//! The only room that talks to MongoDB: the event store, staging, records, lease, lock, pointer
+//! and instances.
 //!
 //! Every call has a deadline, every error a class. Invariant: whatever changes the state of a build
 //! is conditional on the token, and the event store is never written (but for fixtures, in a
@@ -13,6 +14,8 @@ mod events;
 mod fixture;
 mod holder;
 mod insert;
+mod instances;
+mod lease;
 mod lock;
 mod lookup;
 mod natural;
@@ -28,7 +31,9 @@ pub use control::{ActiveGeneration, PreviousGeneration};
 pub use dead_letters::StoredDeadLetter;
 pub(crate) use events::{Direction, EventStore};
 pub use fixture::{FixtureReport, FixtureRequest, write_fixture};
+pub(crate) use lease::{Held, Mandate, Owner, Taken};
 pub use lock::LockState;
+pub(crate) use lock::{Lock, LockTaken};
 pub(crate) use lookup::SnapshotLookup;
 pub(crate) use records::FORMAT;
 pub use records::{BuildRecord, Counts, Failure, PlanRecord, TargetRecord, Timings};

@@ -185,7 +185,8 @@ pub struct Failure {
     pub message: String,
 }
 
-/// A finished partition.
+/// A partition: one document each from the beginning, so that taking a build over raises the token of
+/// all of them, and nobody with an older one can finish a partition any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Checkpoint {
@@ -195,7 +196,10 @@ pub(crate) struct Checkpoint {
     pub(crate) build: String,
     pub(crate) partition: u32,
     pub(crate) token: i64,
+    pub(crate) done: bool,
+    #[serde(default)]
     pub(crate) counts: Counts,
+    #[serde(default)]
     pub(crate) digest: String,
 }
 

@@ -31,6 +31,17 @@ pub(super) async fn facts(db: &Database) -> Result<ServerFacts> {
     Ok(ServerFacts { version, topology })
 }
 
+/// Id of the replica set, which a copy of its data doesn't take along to another one; `None` if this
+/// user may not ask for it, or if there is none.
+pub(super) async fn replica_set_id(db: &Database) -> Option<String> {
+    let admin = db.client().database("admin");
+    let ask = async move { admin.run_command(doc! { "replSetGetConfig": 1 }).await };
+    let reply = call("asking for the replica set's id", ask).await;
+    let reply = reply.inspect_err(|error| tracing::debug!(error = %error.with_sources())).ok()?;
+    let settings = reply.get_document("config").ok()?.get_document("settings").ok()?;
+    settings.get_object_id("replicaSetId").ok().map(|id| id.to_hex())
+}
+
 impl Store {
     /// The time of the newest operation a majority may wait for; `None` on a standalone server.
     pub(crate) async fn operation_time(&self) -> Result<Option<Timestamp>> {

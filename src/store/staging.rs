@@ -1,5 +1,6 @@
 //! The staging collections of a build: made, filled, cleared, indexed, renamed, dropped.
 
+use backon::Retryable;
 use bson::{Document, doc};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -9,6 +10,7 @@ use statefold_projections::{IndexDefinition, Spec};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
+use crate::pipeline::pauses;
 use crate::pipeline::ports::{PartitionRecord, Staging, Term};
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::BuildStore;
@@ -19,6 +21,8 @@ use crate::store::insert::insertion;
 
 const NAMESPACE_EXISTS: i32 = 48;
 const NAMESPACE_NOT_FOUND: i32 = 26;
+/// An index is being built on the collection.
+const INDEX_BUILD: i32 = 12587;
 const IDS_PER_BATCH: u32 = 10_000;
 
 impl BuildStore {
@@ -72,9 +76,12 @@ impl BuildStore {
                 .filter_map(|name| Some((staging_token(&target.collection, name)?, name)))
                 .filter(|(token, _)| *token <= self.record.token)
                 .collect();
-            // The one the record names is the build's; a higher token is a take-over cut short.
+            // The one the record names is the build's; a higher token is a take-over cut short. A lower
+            // one is what a process that was taken over from made anew.
             found.sort_unstable();
-            match found.pop() {
+            let named = staging_token(&target.collection, &target.staging).unwrap_or(i64::MIN);
+            let newest = found.pop_if(|(token, _)| *token >= named);
+            match newest {
                 Some((_, name)) if *name == ours => {}
                 Some((_, name)) => self.rename(name, &ours).await?,
                 // Cut short while it was published: no pointer names it yet, so it goes back.
@@ -100,6 +107,7 @@ impl BuildStore {
 
     /// Renames a collection of this database; the new name must be free.
     pub(super) async fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.mandate.check()?;
         let admin = self.store.db.client().database("admin");
         let database = self.store.database();
         let command = doc! {
@@ -107,13 +115,40 @@ impl BuildStore {
             "maxTimeMS": 30_000, "writeConcern": { "w": "majority" },
         };
         let doing = format!("renaming {from} to {to}");
-        call(&doing, async move { admin.run_command(command).await }).await?;
+        let attempt = || {
+            let (admin, command) = (admin.clone(), command.clone());
+            call(&doing, async move { admin.run_command(command).await })
+        };
+        // An index build of a process that died goes on for a while.
+        let busy = |error: &Error| matches!(error, Error::Server { code: Some(INDEX_BUILD), .. });
+        attempt.retry(pauses()).when(busy).await?;
         Ok(())
     }
 
     async fn drop_collection(&self, name: &str) -> Result<()> {
+        self.mandate.check()?;
         let collection = self.store.collection(name);
         call("dropping a staging collection", async move { collection.drop().await }).await
+    }
+
+    /// Drops what late writes of this process made anew under its own token, after another one took
+    /// the build over and renamed the collection that was there.
+    pub(crate) async fn drop_leftovers(&self) -> Result<Vec<String>> {
+        let now = self.store.build_records(Some(&self.record.projection)).await?;
+        let now = now.into_iter().find(|record| record.id == self.record.id);
+        let Some(now) = now.filter(|now| now.token > self.record.token) else { return Ok(Vec::new()) };
+        let names = self.store.collection_names().await?;
+        let mut dropped = Vec::new();
+        for target in now.targets {
+            let ours = staging_name(&target.collection, self.record.token);
+            let moved = staging_token(&target.collection, &target.staging) > Some(self.record.token);
+            if (moved || !now.state.is_resumable()) && names.contains(&ours) {
+                let collection = self.store.collection(&ours);
+                call("dropping a late collection", async move { collection.drop().await }).await?;
+                dropped.push(ours);
+            }
+        }
+        Ok(dropped)
     }
 
     /// Drops all staging collections of this build, whatever their token. Returns their names.
@@ -179,7 +214,7 @@ fn index_document(index: &IndexDefinition) -> Document {
 
 impl Staging for BuildStore {
     fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>> {
-        match self.staging(target) {
+        match self.mandate.check().and_then(|()| self.staging(target)) {
             Ok(name) => insertion(&self.store.db, name, "writing snapshots", documents, again).boxed(),
             Err(error) => futures::future::ready(Err(error)).boxed(),
         }

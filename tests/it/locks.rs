@@ -18,13 +18,20 @@ async fn database(test: &str, version: Document) -> Db {
 async fn a_lock_that_squidex_holds_is_left_alone() {
     let version = doc! { "_id": "Default", "IsLocked": true, "Version": 27 };
     let db = database("lock_of_squidex", version.clone()).await;
-    let before = db.collections().await;
-    let error = db.rebuild(&squidex(), &[], no_waiting()).await.unwrap_err();
+    let error = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
     let Error::LockHeld { document, holder } = error else { panic!("{error}") };
     assert_eq!(document, "Migration/{_id: \"Default\"}");
     assert!(holder.contains("not taken by statefold"), "{holder}");
-    assert_eq!(db.collections().await, before);
-    assert_eq!(db.read("Migration").await, [("Default".to_owned(), version)].into());
+    assert_eq!(db.one("Migration", "Default").await, Some(version));
+    assert_eq!(db.pointer("Assets").await, None);
+    // What was built is published once the lock is free.
+    db.collection("Migration")
+        .update_one(doc! { "_id": "Default" }, doc! { "$set": { "IsLocked": false } })
+        .await
+        .unwrap();
+    let report = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    assert_eq!(report.projections[0].partitions_resumed, report.projections[0].partitions);
+    assert_eq!(report.projections[0].generation, 3);
 }
 
 #[tokio::test]
@@ -77,14 +84,16 @@ fn signature_of(pid: u32) -> Document {
 
 #[tokio::test]
 async fn of_two_rebuilds_at_the_same_time_one_is_refused_and_the_other_publishes() {
-    let db = Db::new("two_at_once").await;
+    let mut db = Db::new("two_at_once").await;
+    db.lease.renew = Some(std::time::Duration::from_millis(300));
+    db.lease.wait_limit = None;
     db.write(&good_asset("1")).await;
     let (gated, gate) = Gate::assets(|_| true);
     let first = statefold::rebuild(&db.settings(no_waiting()), &gated, Rebuild::default());
     gate.reached().await;
     let error = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
     gate.open();
-    let Error::LockHeld { holder, .. } = error else { panic!("{error}") };
+    let Error::LeaseHeld { holder } = error else { panic!("{error}") };
     assert!(holder.contains(&format!("(pid {})", std::process::id())), "{holder}");
     assert_eq!(first.await.unwrap().projections[0].generation, 3);
     assert_eq!(db.read("States_Assets3").await.len(), 1);
@@ -95,13 +104,13 @@ async fn of_two_rebuilds_at_the_same_time_one_is_refused_and_the_other_publishes
 async fn the_lock_is_shown_while_it_is_held_and_can_be_opened_by_an_operator() {
     let db = database("lock_opened", doc! { "_id": "Default", "IsLocked": true, "Version": 27 }).await;
     let settings = db.settings(no_waiting());
-    let shown = statefold::lock_state(&settings, &squidex()).await.unwrap().unwrap();
+    let shown = statefold::lock_state(&settings, &squidex()).await.unwrap().lock.unwrap();
     assert!(shown.locked);
     // Somebody else takes it between look and release: that one is not opened.
     let other = doc! { "$set": { "LockedBy": { "Owner": "another" } } };
     db.collection("Migration").update_one(doc! {}, other).await.unwrap();
     assert!(!statefold::release_lock(&settings, &squidex(), &shown).await.unwrap());
-    let shown = statefold::lock_state(&settings, &squidex()).await.unwrap().unwrap();
+    let shown = statefold::lock_state(&settings, &squidex()).await.unwrap().lock.unwrap();
     assert!(statefold::release_lock(&settings, &squidex(), &shown).await.unwrap());
     db.assert_unlocked().await;
 }

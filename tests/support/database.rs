@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::{Client, Collection, Database, IndexModel, options::IndexOptions};
-use statefold::{Rebuild, RebuildReport, Result, Settings, Tuning, projections::Registry};
+use statefold::{LeaseSettings, Rebuild, RebuildReport, Result, Settings, Tuning, projections::Registry};
 
 use super::server;
 
@@ -20,6 +20,8 @@ pub(crate) struct Db {
     pub(crate) name: String,
     /// `appName` of the engine under test, so that fail points hit nobody else.
     pub(crate) app: String,
+    /// How the engine leads and waits.
+    pub(crate) lease: LeaseSettings,
     /// How long the engine looks for its server.
     pub(crate) selection_ms: u32,
     uri: String,
@@ -35,6 +37,12 @@ pub(crate) fn no_waiting() -> Tuning {
     Tuning { threads: 2, readers: 2, batch_commits: 50, batch_docs: 20, ..Tuning::default() }
 }
 
+/// A lease that is looked at often, and a lock that is waited for only for a moment.
+fn lease() -> LeaseSettings {
+    let short = Duration::from_millis(200);
+    LeaseSettings { poll: short / 2, wait_limit: Some(short), ..LeaseSettings::default() }
+}
+
 impl Db {
     /// A database of the shared server.
     pub(crate) async fn new(test: &str) -> Self {
@@ -45,7 +53,14 @@ impl Db {
     pub(crate) async fn at(uri: &str, test: &str) -> Self {
         let name = format!("it_{test}_{}", bson::oid::ObjectId::new().to_hex());
         let db = Client::with_uri_str(uri).await.unwrap().database(&name);
-        Self { db, app: format!("engine-{name}"), name, selection_ms: 5000, uri: uri.to_owned() }
+        Self {
+            db,
+            app: format!("engine-{name}"),
+            name,
+            lease: lease(),
+            selection_ms: 5000,
+            uri: uri.to_owned(),
+        }
     }
 
     /// Settings of the engine for this database.
@@ -53,7 +68,8 @@ impl Db {
         let separator = if self.uri.contains('?') { '&' } else { '?' };
         let options = format!("appName={}&serverSelectionTimeoutMS={}", self.app, self.selection_ms);
         let uri = format!("{}{separator}{options}", self.uri);
-        Settings::new(uri, &self.name).unwrap().with_tuning(tuning).unwrap()
+        let settings = Settings::new(uri, &self.name).unwrap().with_tuning(tuning).unwrap();
+        settings.with_lease(self.lease.clone()).unwrap()
     }
 
     pub(crate) fn collection(&self, name: &str) -> Collection<Document> {

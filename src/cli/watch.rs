@@ -1,0 +1,42 @@
+//! What verbs that work for a while have in common: progress, metrics, and signals that stop them.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::output::Output;
+use super::{metrics, progress, signals};
+use crate::error::Result;
+use crate::observe::Progress;
+use crate::rebuild::Running;
+
+/// Begins the work, shows it until it ends, and stops it at a signal.
+///
+/// # Errors
+/// That of the work, or that the address can't be listened on.
+pub(super) async fn watched<T: Send + 'static>(
+    begin: impl FnOnce() -> Running<T>,
+    listen: Option<&str>,
+    interval: Duration,
+    output: &Output,
+) -> Result<T> {
+    // The recorder has to be there before the first metric.
+    let (sender, health) = watch::channel(Progress::default());
+    if let Some(address) = listen {
+        metrics::listen(address, health, output).await?;
+    }
+    let running = begin();
+    signals::cancel_on_signal(running.cancellation());
+    let forward = tokio::spawn(forward(running.progress(), sender));
+    let shown = progress::show(running.progress(), interval);
+    let result = running.await;
+    drop(shown);
+    let _ = forward.await;
+    result
+}
+
+async fn forward(mut progress: watch::Receiver<Progress>, to: watch::Sender<Progress>) {
+    while progress.changed().await.is_ok() {
+        to.send_replace(progress.borrow_and_update().clone());
+    }
+}

@@ -1,0 +1,84 @@
+//! Renews the lease until it is told to stop, and says when the lease is lost.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Class, Error};
+use crate::leader::Shared;
+use crate::lifecycle::Tenure;
+use crate::observe::{Doing, Recorder};
+
+/// Pauses between attempts to renew, as a share of the pause between renewals.
+const RETRIES_PER_RENEWAL: u32 = 5;
+
+/// Keeps a lease whose tenure counts from `base`.
+pub(super) async fn keep(
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    mut tenure: Tenure,
+    base: Instant,
+    every: Duration,
+) {
+    // The take itself took a while.
+    let mut pause = every.saturating_sub(base.elapsed());
+    loop {
+        let left = tenure.ends().saturating_sub(base.elapsed());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause.min(left)) => {}
+        }
+        let sent = base.elapsed();
+        if tenure.is_over(sent) {
+            return shared.lose("it could not be renewed in time");
+        }
+        match renew(&shared, tenure.ends() - sent).await {
+            Ok(true) => {
+                tenure.renewed(sent);
+                if tenure.is_over(base.elapsed()) {
+                    return shared.lose("its renewal took too long");
+                }
+                shared.mandate.extend(base + tenure.ends());
+                shared.keep_lock().await;
+                pause = every;
+            }
+            Ok(false) => return shared.lose("another process took it over"),
+            Err(error) if error.class() == Class::Transient => {
+                tracing::warn!(error = %error.with_sources(), "the lease could not be renewed; trying again");
+                pause = every / RETRIES_PER_RENEWAL;
+            }
+            Err(error) => return shared.lose(&error.with_sources()),
+        }
+    }
+}
+
+async fn renew(shared: &Shared, left: Duration) -> Result<bool, Error> {
+    let doing = Doing::of(&shared.progress.borrow());
+    let token = shared.mandate.token;
+    let renewal = shared.store.renew_lease(&shared.owner, token, &doing, left.as_secs().max(1));
+    // The write itself goes on if the time is over: it renews a lease that nobody uses.
+    tokio::time::timeout(left, renewal).await.unwrap_or_else(|_| {
+        Err(Error::Deadline { doing: "renewing the lease".into(), seconds: left.as_secs() })
+    })
+}
+
+impl Shared {
+    /// Ends the mandate and cancels everything at work.
+    fn lose(&self, reason: &str) {
+        tracing::error!(token = self.mandate.token, reason, "the lease is lost: stopping all work");
+        Recorder::lease_lost();
+        let _ = self.lost.set(reason.to_owned());
+        self.mandate.end();
+        self.cancel.cancel();
+    }
+
+    async fn keep_lock(&self) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(lock) = lock
+            && let Err(error) = lock.keep().await
+        {
+            tracing::debug!(error = %error.with_sources(), "the lock could not be looked at");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How the database stands to the registry, read anew for each look.
+
+use statefold_projections::{Registered, Registry, VersionStep};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{ProjectionState, StartVerdict, judge_start};
+use crate::store::{Lock, Store};
+
+async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionState>> {
+    let collections = store.collection_names().await?;
+    let exists = |names: &[String]| names.iter().all(|name| collections.contains(name));
+    let mut states = Vec::new();
+    for projection in registry.projections() {
+        let spec = projection.spec();
+        let active = store.active(spec.name()).await?;
+        let previous = active.iter().flat_map(|active| &active.previous);
+        let readable = previous
+            .filter(|one| one.projection_version == spec.version() && exists(&one.collections))
+            .map(|one| one.generation);
+        states.push(ProjectionState {
+            name: spec.name().to_owned(),
+            registered: spec.version(),
+            readable: readable.collect(),
+            broken: active.as_ref().is_some_and(|active| !exists(&active.collections)),
+            active: active.map(|active| active.projection_version),
+        });
+    }
+    Ok(states)
+}
+
+/// The steps of the application's version that are still to go, if the registry owns it.
+async fn steps_left<'a>(store: &Store, registry: &'a Registry) -> Result<(i32, &'a [VersionStep])> {
+    let Some(last) = registry.version_path().last() else { return Ok((0, &[])) };
+    let now = store.application_version().await?;
+    if now > last.version {
+        let what = "the application's version document".to_owned();
+        return Err(Error::Newer { what, found: now.unsigned_abs(), known: last.version.unsigned_abs() });
+    }
+    let done = registry.version_path().partition_point(|step| step.version <= now);
+    Ok((now, registry.version_path().get(done..).unwrap_or_default()))
+}
+
+/// What a start has to do.
+///
+/// # Errors
+/// [`Error::Newer`] if the application's version is beyond the registry's path.
+pub(super) async fn judge(store: &Store, registry: &Registry) -> Result<StartVerdict> {
+    let verdict = judge_start(&states(store, registry).await?);
+    if verdict == StartVerdict::UpToDate && !steps_left(store, registry).await?.1.is_empty() {
+        return Ok(StartVerdict::Behind(Vec::new()));
+    }
+    Ok(verdict)
+}
+
+/// The projections that are behind, in the order they can be built in.
+pub(super) async fn projections_behind(
+    store: &Store,
+    registry: &Registry,
+    behind: &[String],
+) -> Result<Vec<Registered>> {
+    // Read before anything is built: a version beyond the path is refused here.
+    steps_left(store, registry).await?;
+    if behind.is_empty() { Ok(Vec::new()) } else { Ok(registry.select(behind)?) }
+}
+
+/// Moves the application's version over the steps whose projections are at their version, one at a
+/// time. Returns where it is now, if it moved.
+pub(super) async fn move_version(store: &Store, registry: &Registry, lock: &Lock) -> Result<Option<i32>> {
+    let (mut now, steps) = steps_left(store, registry).await?;
+    let mut moved = None;
+    let states = states(store, registry).await?;
+    for step in steps {
+        let behind = |name: &String| {
+            states.iter().any(|one| one.name.eq_ignore_ascii_case(name) && one.active < Some(one.registered))
+        };
+        if let Some(name) = step.projections.iter().find(|name| behind(name)) {
+            tracing::warn!(
+                version = step.version,
+                projection = name,
+                "the version waits for this projection"
+            );
+            break;
+        }
+        lock.move_version(now, step.version).await?;
+        tracing::info!(from = now, to = step.version, "the application's version moved");
+        now = step.version;
+        moved = Some(now);
+    }
+    Ok(moved)
+}

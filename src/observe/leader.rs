@@ -1,0 +1,99 @@
+//! Who leads, as a value that followers, `/readyz` and `lock show` share.
+
+use serde::Serialize;
+
+use crate::observe::Progress;
+
+/// What a leader is doing, as it said with its last renewal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Doing {
+    /// Name of the projection.
+    pub projection: String,
+    /// Phase of the run.
+    pub phase: String,
+    /// Done share of this phase, in percent.
+    pub percent: u8,
+    /// Time left in this phase, in seconds, as far as it can be told.
+    pub eta_seconds: Option<u64>,
+}
+
+impl Doing {
+    /// What this progress comes to.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
+    pub fn of(progress: &Progress) -> Self {
+        Self {
+            projection: progress.projection.clone(),
+            phase: progress.phase.name().to_owned(),
+            percent: (progress.share() * 100.0).round() as u8,
+            eta_seconds: progress.eta().map(|eta| eta.as_secs().max(1)),
+        }
+    }
+
+    /// In words: `Assets building 43 %, 12 s left`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = format!("{} {}", self.projection, self.phase);
+        if self.percent > 0 {
+            line.push_str(&format!(" {} %", self.percent));
+        }
+        if let Some(eta) = self.eta_seconds {
+            line.push_str(&format!(", {eta} s left"));
+        }
+        line.trim().to_owned()
+    }
+}
+
+/// The holder of the lease.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Leader {
+    /// Its name, unique per attempt to lead.
+    pub owner: String,
+    /// Its host.
+    pub host: String,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// Version of its statefold.
+    pub version: String,
+    /// Its fencing token.
+    pub token: i64,
+    /// Number of its renewals.
+    pub beat: i64,
+    /// Since when it leads, in RFC 3339.
+    pub since: Option<String>,
+    /// Seconds since its last renewal, by the server's clock.
+    pub last_beat_seconds: f64,
+    /// The deployment it belongs to, where known.
+    pub deployment: Option<String>,
+    /// Whether that is certainly another one than this process': the lease comes from a copy of its
+    /// database.
+    pub foreign: bool,
+    /// What it is doing.
+    pub doing: Doing,
+}
+
+impl Leader {
+    /// Who it is, in words.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let pid = self.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+        let mut name = format!("{}{pid}", self.host);
+        if self.foreign {
+            let deployment = self.deployment.as_deref().unwrap_or("?");
+            name.push_str(&format!(
+                " of the deployment {deployment}, which is not this one: this database is a restored copy"
+            ));
+        }
+        name
+    }
+
+    /// Who it is and what it does, in words.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let since = self.since.as_deref().unwrap_or("an unknown time");
+        let (name, token, ago) = (self.name(), self.token, self.last_beat_seconds.max(0.0));
+        let doing = self.doing.line();
+        let doing = if doing.is_empty() { "not saying what it does".to_owned() } else { doing };
+        format!("{name}, token {token}, since {since}, last heard of {ago:.0} s ago, {doing}")
+    }
+}
