@@ -43,7 +43,7 @@ async fn a_second_rebuild_makes_the_next_generation_and_keeps_the_active_one() {
         let collection = format!("States_Assets{generation}");
         doc! {
             "Active": generation, "Collection": &collection, "Collections": [&collection],
-            "ProjectionVersion": 1_i64, "Since": since, "Previous": previous,
+            "ProjectionVersion": 1_i64, "Since": since, "Token": generation - 2, "Previous": previous,
         }
     };
     let since = |pointer: &Document| Bson::Timestamp(pointer.get_timestamp("Since").unwrap());

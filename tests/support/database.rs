@@ -157,9 +157,12 @@ impl Db {
         self.assert_unlocked().await;
     }
 
-    /// Asserts that the version document is unlocked and unsigned.
+    /// Asserts that nobody leads, and that the version document, if there is one, is unlocked and
+    /// unsigned.
     pub(crate) async fn assert_unlocked(&self) {
-        let version = self.one("Migration", "Default").await.unwrap();
+        let control = self.one("Migration", "Statefold").await;
+        assert!(control.is_none_or(|control| !control.contains_key("Lease")));
+        let Some(version) = self.one("Migration", "Default").await else { return };
         assert_eq!(version.get_bool("IsLocked").ok(), Some(false), "{version}");
         assert!(!version.contains_key("LockedBy"), "{version}");
     }
