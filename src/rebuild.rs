@@ -93,7 +93,8 @@ impl<T: Send + 'static> IntoFuture for Running<T> {
         Box::pin(async move {
             let Self { task, guard, .. } = self;
             let result = task.await.map_err(|error| Error::Bug(error.to_string()));
-            drop(guard);
+            // It has ended: nothing is left to cancel.
+            let _ = guard.disarm();
             result?
         })
     }

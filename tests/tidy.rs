@@ -132,8 +132,10 @@ fn rooms_use_only_what_is_below_them() {
         ("src/observe", vec!["plan", "lifecycle", "pipeline", "store", "config", "rebuild", "cli", "http"]),
         ("src/pipeline", vec!["store", "config", "rebuild", "cli", "http"]),
         ("src/config", vec!["fold", "pipeline", "store", "observe", "rebuild", "cli", "http"]),
-        ("src/store", vec!["rebuild", "cli", "http", "status", "preview", "abort"]),
-        ("src/rebuild", vec!["cli", "http"]),
+        ("src/store", vec!["leader", "rebuild", "migrate", "cli", "http", "status", "preview", "abort"]),
+        ("src/leader", vec!["fold", "plan", "pipeline", "rebuild", "migrate", "cli", "http"]),
+        ("src/rebuild", vec!["migrate", "cli", "http"]),
+        ("src/migrate", vec!["cli", "http"]),
         ("src/http", vec!["plan", "fold", "lifecycle", "pipeline", "store", "config", "rebuild", "cli"]),
     ];
     for (room, forbidden) in above {

@@ -8,10 +8,13 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Class, Error};
 use crate::leader::Shared;
 use crate::lifecycle::Tenure;
-use crate::observe::{Doing, Recorder};
+use crate::observe::{Doing, Progress, Recorder};
 
 /// Pauses between attempts to renew, as a share of the pause between renewals.
 const RETRIES_PER_RENEWAL: u32 = 5;
+
+/// News are told so often between renewals, at most.
+const NEWS_PER_RENEWAL: u32 = 10;
 
 /// Keeps a lease whose tenure counts from `base`.
 pub(super) async fn keep(
@@ -21,6 +24,7 @@ pub(super) async fn keep(
     base: Instant,
     every: Duration,
 ) {
+    let mut said = Doing::default();
     // The take itself took a while.
     let mut pause = every.saturating_sub(base.elapsed());
     loop {
@@ -28,13 +32,16 @@ pub(super) async fn keep(
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause.min(left)) => {}
+            () = shared.has_news(&said, every / NEWS_PER_RENEWAL) => {}
         }
         let sent = base.elapsed();
         if tenure.is_over(sent) {
             return shared.lose("it could not be renewed in time");
         }
-        match renew(&shared, tenure.ends() - sent).await {
+        let doing = Doing::of(&shared.progress.borrow());
+        match renew(&shared, &doing, tenure.ends() - sent).await {
             Ok(true) => {
+                said = doing;
                 tenure.renewed(sent);
                 if tenure.is_over(base.elapsed()) {
                     return shared.lose("its renewal took too long");
@@ -53,10 +60,9 @@ pub(super) async fn keep(
     }
 }
 
-async fn renew(shared: &Shared, left: Duration) -> Result<bool, Error> {
-    let doing = Doing::of(&shared.progress.borrow());
+async fn renew(shared: &Shared, doing: &Doing, left: Duration) -> Result<bool, Error> {
     let token = shared.mandate.token;
-    let renewal = shared.store.renew_lease(&shared.owner, token, &doing, left.as_secs().max(1));
+    let renewal = shared.store.renew_lease(&shared.owner, token, doing, left.as_secs().max(1));
     // The write itself goes on if the time is over: it renews a lease that nobody uses.
     tokio::time::timeout(left, renewal).await.unwrap_or_else(|_| {
         Err(Error::Deadline { doing: "renewing the lease".into(), seconds: left.as_secs() })
@@ -71,6 +77,19 @@ impl Shared {
         let _ = self.lost.set(reason.to_owned());
         self.mandate.end();
         self.cancel.cancel();
+    }
+
+    /// Waits until followers should hear of another phase.
+    async fn has_news(&self, said: &Doing, at_least: Duration) {
+        tokio::time::sleep(at_least).await;
+        let mut progress = self.progress.clone();
+        let is_news = |now: &Progress| {
+            let now = Doing::of(now);
+            (now.phase, now.projection) != (said.phase.clone(), said.projection.clone())
+        };
+        if progress.wait_for(is_news).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn keep_lock(&self) {

@@ -93,7 +93,7 @@ impl Leader {
         let since = self.since.as_deref().unwrap_or("an unknown time");
         let (name, token, ago) = (self.name(), self.token, self.last_beat_seconds.max(0.0));
         let doing = self.doing.line();
-        let doing = if doing.is_empty() { "not saying what it does".to_owned() } else { doing };
+        let doing = if doing.is_empty() { "not yet saying what it does".to_owned() } else { doing };
         format!("{name}, token {token}, since {since}, last heard of {ago:.0} s ago, {doing}")
     }
 }

@@ -231,7 +231,11 @@ impl BuildStore {
         // The checkpoint first: without it the rest is as good as not there.
         let checkpoints = self.store.collection(CHECKPOINTS);
         let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
-        let reset = async move { checkpoints.update_one(filter, doc! { "$set": { "Done": false } }).await };
+        let reset = async move {
+            checkpoints
+                .update_one(filter, doc! { "$set": { "Done": false }, "$unset": { "DoneBy": "" } })
+                .await
+        };
         if call("clearing a partition", reset).await?.matched_count == 0 {
             return Err(self.fenced("the checkpoints"));
         }
@@ -321,7 +325,8 @@ impl BuildStore {
         let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
         let counts = bson::serialize_to_document(&Counts::from(record.counts))
             .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
-        let set = doc! { "Done": true, "Counts": counts, "Digest": record.digest.to_string() };
+        let by = self.record.token;
+        let set = doc! { "Done": true, "DoneBy": by, "Counts": counts, "Digest": record.digest.to_string() };
         let write = async move { checkpoints.update_one(filter, doc! { "$set": set }).await };
         match call("writing a checkpoint", write).await?.matched_count {
             1 => Ok(()),

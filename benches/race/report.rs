@@ -1,0 +1,92 @@
+//! What is printed in the end.
+
+use std::time::{Duration, Instant};
+
+use crate::Args;
+use crate::history::History;
+use crate::recording::Seen;
+use crate::servers::Blow;
+
+/// Something that was done to a server, and when somebody else led after it.
+pub(crate) struct Gap {
+    pub(crate) blow: Blow,
+    /// The token it led under, if it led.
+    pub(crate) token: Option<i64>,
+    pub(crate) at: Instant,
+    pub(crate) ended: Option<Duration>,
+}
+
+/// All there is to say.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) started: usize,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) unexpected: Vec<String>,
+    /// Collection of each generation, and whether it is equal to the undisturbed one.
+    pub(crate) generations: Vec<(String, bool)>,
+    pub(crate) takeovers: usize,
+    violations: Vec<String>,
+    writes: usize,
+    late: usize,
+    tokens: i64,
+}
+
+impl Report {
+    /// Takes in what was recorded.
+    pub(crate) fn finish(&mut self, history: &History, seen: &Seen) {
+        self.violations = history.violations();
+        self.late = history.late_writes();
+        self.writes = seen.writes;
+        self.tokens = seen.tokens.last().map_or(0, |(token, _)| *token);
+        for gap in &mut self.gaps {
+            let Some(held) = gap.token else { continue };
+            let next = seen.tokens.iter().find(|(token, at)| *token > held && *at >= gap.at);
+            gap.ended = next.map(|(_, at)| at.duration_since(gap.at));
+        }
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        self.violations.is_empty()
+            && self.unexpected.is_empty()
+            && self.generations.iter().all(|(_, same)| *same)
+    }
+
+    pub(crate) fn print(&self, args: &Args) {
+        let (rounds, started) = (self.generations.len(), self.started);
+        println!("{rounds} rounds, {started} servers started, {} at a time", args.servers);
+        println!("lease valid {}, looked at every {}", args.ttl, args.poll);
+        for blow in [Blow::Kill, Blow::Stop, Blow::Terminate] {
+            let all: Vec<&Gap> = self.gaps.iter().filter(|gap| gap.blow == blow).collect();
+            let leaders = all.iter().filter(|gap| gap.token.is_some()).count();
+            let mut times: Vec<Duration> = all.iter().filter_map(|gap| gap.ended).collect();
+            times.sort_unstable();
+            let middle = times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64);
+            let worst = times.last().map_or(0.0, Duration::as_secs_f64);
+            println!(
+                "{:>10}: {} servers, {leaders} of them leading; until the next led ({} times): median {middle:.2} s, \
+                 worst {worst:.2} s",
+                blow.name(),
+                all.len(),
+                times.len(),
+            );
+        }
+        println!("takeovers of a lease that was not given back: {}", self.takeovers);
+        println!(
+            "history: {} writes, {} tokens, {} late writes to old staging",
+            self.writes, self.tokens, self.late
+        );
+        println!("violations: {}", self.violations.len());
+        for violation in &self.violations {
+            println!("  {violation}");
+        }
+        let same = self.generations.iter().filter(|(_, same)| *same).count();
+        println!("generations equal to the undisturbed one: {same} of {rounds}");
+        for (collection, _) in self.generations.iter().filter(|(_, same)| !same) {
+            println!("  {collection} differs");
+        }
+        println!("servers that ended as they should not: {}", self.unexpected.len());
+        for how in &self.unexpected {
+            println!("  {how}");
+        }
+    }
+}
