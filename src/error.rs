@@ -141,6 +141,14 @@ pub enum Error {
     /// The new generation is not equal to the event store.
     #[error("{0}")]
     Mismatch(String),
+    /// The cut-over could not be made; the finished generation is kept.
+    #[error("the cut-over could not be made in {tries} tries: {reason}")]
+    NotCutOver {
+        /// How often it was tried.
+        tries: u32,
+        /// Why it failed last.
+        reason: String,
+    },
     /// More dead letters than allowed: nothing was published.
     #[error(
         "{projection}: {dead_letters} of {streams} streams could not be folded, allowed are {allowed}; nothing was published"
@@ -221,6 +229,7 @@ impl Error {
             Self::Server { .. } => "server",
             Self::Unsupported(_) => "unsupported",
             Self::LockHeld { .. } => "lock_held",
+            Self::NotCutOver { .. } => "not_cut_over",
             Self::LeaseHeld { .. } => "lease_held",
             Self::LeaseLost { .. } => "lease_lost",
             Self::BootFailed { .. } => "boot_failed",

@@ -66,6 +66,6 @@ pub use migrate::{Hook, Migrate, Outcome, migrate};
 pub use observe::{Doing, InstanceRow, Leader, Phase, Progress};
 pub use plan::{NaturalBy, Strategy};
 pub use preview::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
-pub use rebuild::{Built, PassReport, Rebuild, RebuildReport, Running, rebuild};
+pub use rebuild::{Built, CutOver, PassReport, Rebuild, RebuildReport, Running, rebuild};
 pub use status::{BuildingStatus, LockStatus, ProjectionStatus, Standing, StatusReport, status};
 pub use store::ActiveGeneration;

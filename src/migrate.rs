@@ -210,6 +210,7 @@ impl Start {
                 settings: self.settings.clone(),
                 // An application that starts for the first time may make its event store later.
                 direction: direction.unwrap_or(Direction::Descending),
+                has_events: direction.is_some(),
                 leadership: Arc::clone(leadership),
                 mandate: leadership.mandate.clone(),
                 lock: LockFor::Run,

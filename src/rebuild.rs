@@ -2,6 +2,8 @@
 //!
 //! This file is the table of contents; each step lives in the room that knows how.
 
+mod catch_up;
+mod cut_over;
 mod open;
 mod pass;
 mod publish;
@@ -26,10 +28,11 @@ use crate::lifecycle::BuildState;
 use crate::observe::{Phase, Progress, names};
 use crate::pipeline::{Workers, pauses};
 use crate::plan::sharded_siblings;
-use crate::store::{Direction, Mandate, Store};
+use crate::store::{Direction, Feed, Mandate, Store};
 use crate::survey::{FEW_COMMITS, Survey};
 use steps::Build;
 
+pub use cut_over::CutOver;
 pub use report::{Built, PassReport, RebuildReport};
 
 /// What to rebuild.
@@ -121,6 +124,8 @@ pub(crate) struct Run {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
     pub(crate) direction: Direction,
+    /// Whether there is an event store.
+    pub(crate) has_events: bool,
     pub(crate) leadership: Arc<Leadership>,
     pub(crate) mandate: Mandate,
     pub(crate) lock: LockFor,
@@ -172,6 +177,7 @@ async fn run(
     let run = Run {
         store: store.clone(),
         direction,
+        has_events: true,
         mandate: leadership.mandate.clone(),
         cancel: leadership.cancel.clone(),
         leadership: Arc::clone(&leadership),
@@ -220,14 +226,29 @@ impl Run {
         let survey = || self.survey(selected);
         let transient = |error: &Error| error.class() == Class::Transient && !self.cancel.is_cancelled();
         let survey = survey.retry(pauses()).when(transient).await?;
+        // Before the first read: whatever is written from now on shows in it.
+        let feed = self.follow(selected).await?;
+        let result = self.build_and_publish(selected, &survey, feed.as_ref()).await;
+        if let Some(feed) = feed {
+            feed.end().await;
+        }
+        result
+    }
+
+    async fn build_and_publish(
+        &self,
+        selected: &[Registered],
+        survey: &Survey,
+        feed: Option<&Feed>,
+    ) -> Result<RebuildReport> {
         let mut builds = Vec::new();
         for (projection, estimate) in selected.iter().zip(&survey.estimates) {
             builds.push(match self.finished_before(projection).await? {
                 Some(build) => build,
-                None => self.open(projection, &survey, estimate).await?,
+                None => self.open(projection, survey, estimate).await?,
             });
         }
-        let folded = self.fold(&mut builds, &survey, selected).await;
+        let folded = self.fold(&mut builds, survey, selected).await;
         if let Err(error) = &folded {
             // Those that are complete stay what they are.
             for build in builds.iter_mut().filter(|build| build.record().state == BuildState::Building) {
@@ -243,23 +264,27 @@ impl Run {
                 builds.retain(|build| {
                     !matches!(build.record().state, BuildState::Building | BuildState::Failed)
                 });
-                self.finish_each(builds).await?;
+                self.finish_each(builds, feed, selected).await?;
                 return Err(error);
             }
         };
-        let projections = match self.publishing {
-            Publishing::Together => self.finish_together(builds).await?,
-            Publishing::Each => self.finish_each(builds).await?,
+        let (projections, cut_over) = match self.publishing {
+            Publishing::Together => self.finish_together(builds, feed).await?,
+            Publishing::Each => self.finish_each(builds, feed, selected).await?,
         };
         let weakness = self.store.facts.weakness().map(str::to_owned);
-        Ok(RebuildReport { projections, pass, databases_with_events: Vec::new(), weakness })
+        Ok(RebuildReport { projections, pass, cut_over, databases_with_events: Vec::new(), weakness })
     }
 
     /// Completes all builds, then publishes all of them, or none.
-    async fn finish_together(&self, mut builds: Vec<Build>) -> Result<Vec<Built>> {
+    async fn finish_together(
+        &self,
+        mut builds: Vec<Build>,
+        feed: Option<&Feed>,
+    ) -> Result<(Vec<Built>, Vec<CutOver>)> {
         let mut refused = Vec::new();
-        for build in &mut builds {
-            if let Some(error) = self.finish(build).await? {
+        for (at, build) in builds.iter_mut().enumerate() {
+            if let Some(error) = self.finish(build, feed, at).await? {
                 refused.push(error);
             }
         }
@@ -270,14 +295,22 @@ impl Run {
         });
         match worst {
             Some(error) => Err(error),
-            None => self.publish(&mut builds).await,
+            None => {
+                self.cut_over(&mut builds, feed, 0).await.map(|(built, cut_over)| (built, vec![cut_over]))
+            }
         }
     }
 
     /// Completes and publishes one build after the other. One that fails keeps back only those that
     /// require it.
-    async fn finish_each(&self, builds: Vec<Build>) -> Result<Vec<Built>> {
-        let (mut published, mut failed, mut first) = (Vec::new(), Vec::new(), None);
+    async fn finish_each(
+        &self,
+        builds: Vec<Build>,
+        feed: Option<&Feed>,
+        selected: &[Registered],
+    ) -> Result<(Vec<Built>, Vec<CutOver>)> {
+        let (mut published, mut cut_overs, mut failed, mut first) =
+            (Vec::new(), Vec::new(), Vec::new(), None);
         for mut build in builds {
             let name = build.record().projection.clone();
             let spec = build.job.projection.spec().clone();
@@ -287,13 +320,17 @@ impl Run {
                 failed.push(name);
                 continue;
             }
-            let finished = match self.finish(&mut build).await {
+            let at = selected.iter().position(|one| one.spec().name() == name).unwrap_or_default();
+            let finished = match self.finish(&mut build, feed, at).await {
                 Ok(Some(refused)) => Err(refused),
-                Ok(None) => self.publish(std::slice::from_mut(&mut build)).await,
+                Ok(None) => self.cut_over(std::slice::from_mut(&mut build), feed, at).await,
                 Err(error) => Err(error),
             };
             match finished {
-                Ok(built) => published.extend(built),
+                Ok((built, cut_over)) => {
+                    published.extend(built);
+                    cut_overs.push(cut_over);
+                }
                 Err(error) if error.class() == Class::Data => {
                     failed.push(name);
                     first.get_or_insert(error);
@@ -301,12 +338,12 @@ impl Run {
                 Err(error) => return Err(error),
             }
         }
-        first.map_or(Ok(published), Err)
+        first.map_or(Ok((published, cut_overs)), Err)
     }
 
     /// Completes one build. `Some` says that it has too many dead letters.
-    async fn finish(&self, build: &mut Build) -> Result<Option<Error>> {
-        if let Err(error) = self.complete(build).await {
+    async fn finish(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<Option<Error>> {
+        if let Err(error) = self.complete(build, feed, at).await {
             self.record_failure(build, &error).await;
             self.drop_leftovers(build, &error).await;
             return Err(error);
@@ -328,14 +365,17 @@ impl Run {
         Survey::of(&events, selected, tuning, many.then_some(&*self.workers)).await
     }
 
-    /// Indexes and checks what is folded, up to the state `verified`.
-    async fn complete(&self, build: &mut Build) -> Result<()> {
-        if build.record().state != BuildState::Indexing {
-            return Ok(());
+    /// Indexes, catches up and checks what is folded, up to the state `verified`.
+    async fn complete(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<()> {
+        if build.record().state == BuildState::Indexing {
+            build.recorder.enter(Phase::Indexing, 0);
+            self.index(build).await?;
         }
-        build.recorder.enter(Phase::Indexing, 0);
-        self.index(build).await?;
-        build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
-        self.check(build).await
+        if build.record().state == BuildState::CatchingUp {
+            build.recorder.enter(Phase::CatchingUp, 0);
+            self.catch_up(build, feed, at).await?;
+            self.check(build, feed, at).await?;
+        }
+        Ok(())
     }
 }

@@ -52,6 +52,8 @@ pub struct StatusReport {
     pub databases_with_events: Vec<String>,
     /// The version document's lock.
     pub lock: LockStatus,
+    /// The fence around the event store, if one of ours stands: why, and who raised it, in words.
+    pub fence: Option<String>,
     /// Who leads, if somebody does.
     pub leader: Option<Leader>,
     /// The servers that run.
@@ -137,6 +139,7 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
         server_version: store.facts.version.clone(),
         has_event_store,
         databases_with_events: Vec::new(),
+        fence: store.fence().await?.map(|fence| format!("{}, raised {}", fence.reason, fence.holder)),
         leader: store.lease().await?.map(|held| held.leader),
         instances: store.instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
@@ -222,6 +225,9 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
 
 fn next_steps(report: &StatusReport) -> Vec<String> {
     let mut steps = Vec::new();
+    if report.fence.is_some() && report.leader.is_none() {
+        steps.push("statefold migrate".to_owned());
+    }
     if report.lock.held {
         steps.push("statefold lock show".to_owned());
     }

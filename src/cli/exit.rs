@@ -61,6 +61,10 @@ impl Failed {
                 with("lock show"),
                 again()
             ),
+            Error::NotCutOver { .. } => format!(
+                "Nothing was published, the finished generation is kept. Run again: {}",
+                again()
+            ),
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
             Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } | Error::MemoryBudget { .. } => {
                 return None;

@@ -57,6 +57,9 @@ fn text(report: &StatusReport) -> String {
             }
         }
     }
+    if let Some(fence) = &report.fence {
+        text.push_str(&format!("\nThe event store refuses inserts: {fence}."));
+    }
     if let Some(leader) = &report.leader {
         text.push_str(&format!("\nLeading: {}.", leader.line()));
     }

@@ -26,6 +26,22 @@ impl Digest {
         self.documents += other.documents;
     }
 
+    /// With all documents of another digest.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.merge(other);
+        self
+    }
+
+    /// Without the documents of another digest, which are in this one.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self {
+            sum: self.sum.wrapping_sub(other.sum),
+            documents: self.documents.saturating_sub(other.documents),
+        }
+    }
+
     /// Number of documents.
     #[must_use]
     pub fn documents(&self) -> u64 {
@@ -69,6 +85,7 @@ mod tests {
         let mut parts = of(&[(0, "a")]);
         parts.merge(of(&[(0, "b")]));
         assert_eq!(parts, of(&[(0, "a"), (0, "b")]));
+        assert_eq!(parts.without(of(&[(0, "a")])), of(&[(0, "b")]));
         assert_eq!(parts.to_string().parse(), Ok(parts));
         assert!("x-1".parse::<Digest>().is_err());
     }

@@ -14,7 +14,7 @@ use crate::error::{Class, Error, Result};
 use crate::leader::Leadership;
 use crate::lifecycle::{Challenger, Claim, jittered};
 use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{Held, Owner, Store, Taken};
+use crate::store::{CUT_OVER, Held, Owner, Store, Taken};
 
 /// Pause between two log lines about the same wait.
 pub(super) const SAY_EVERY: Duration = Duration::from_secs(30);
@@ -154,7 +154,7 @@ impl Claimant<'_> {
             match attempt.once(needed, began).await {
                 Ok(Some(claimed)) => {
                     self.waiting.over();
-                    return Ok(claimed);
+                    return self.without_orphans(claimed).await;
                 }
                 Ok(None) => {}
                 // The database is waited for; it must not end the claim.
@@ -169,6 +169,29 @@ impl Claimant<'_> {
             if !self.waiting.pause(self.cancel, began).await {
                 return Err(Error::Interrupted);
             }
+        }
+    }
+}
+
+impl Claimant<'_> {
+    /// A leader that died in its cut-over leaves the event store fenced: whoever leads next lifts it.
+    async fn without_orphans(&self, claimed: Claimed) -> Result<Claimed> {
+        let Claimed::Led(leadership) = claimed else { return Ok(claimed) };
+        let lift = || async {
+            match self.store.fence().await? {
+                Some(fence) if fence.reason == CUT_OVER => {
+                    tracing::warn!(
+                        raised = fence.holder,
+                        "lifting the fence of a cut-over that was cut short"
+                    );
+                    self.store.lift_fence().await.map(|_| ())
+                }
+                _ => Ok(()),
+            }
+        };
+        match self.waiting.retried("lifting a fence", lift).await {
+            Ok(()) => Ok(Claimed::Led(leadership)),
+            Err(error) => leadership.end(Err(error)).await,
         }
     }
 }

@@ -25,6 +25,12 @@ pub struct HeadsDifference {
     pub gone: u64,
     /// Some of the streams' names, where known.
     pub examples: Vec<String>,
+    /// All of the streams that are new or moved.
+    #[serde(skip)]
+    pub changed: Vec<String>,
+    /// Hashes of all that are gone.
+    #[serde(skip)]
+    pub gone_hashes: Vec<u64>,
 }
 
 const EXAMPLES_MAX: usize = 5;
@@ -43,9 +49,12 @@ impl HeadsDifference {
         self.gone += other.gone;
         self.examples.extend(other.examples);
         self.examples.truncate(EXAMPLES_MAX);
+        self.changed.extend(other.changed);
+        self.gone_hashes.extend(other.gone_hashes);
     }
 
     fn example(&mut self, stream: &str) {
+        self.changed.push(stream.to_owned());
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(stream.to_owned());
         }
@@ -96,6 +105,7 @@ impl Heads {
     /// Counts what the store no longer has.
     pub fn finish(self, difference: &mut HeadsDifference) {
         difference.gone += self.0.len() as u64;
+        difference.gone_hashes.extend(self.0.into_keys());
     }
 
     /// Order-independent hash of heads: a sum, so that those of several ranges add up.

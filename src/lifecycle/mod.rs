@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits or talks to a server; `store` makes each move conditional on the token.
 
+mod dirty;
 mod fingerprint;
 mod heads;
 mod lease;
@@ -10,6 +11,7 @@ mod limit;
 mod start;
 mod state;
 
+pub use dirty::Dirty;
 pub use fingerprint::fingerprint;
 pub use heads::{Heads, HeadsDifference, stream_hash};
 pub use lease::{Beat, Challenger, Claim, Tenure, jittered};

@@ -4,7 +4,7 @@ use statefold_projections::{Registered, Registry, VersionStep};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{ProjectionState, StartVerdict, judge_start};
-use crate::store::{Lock, Store};
+use crate::store::{CUT_OVER, Lock, Store};
 
 async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionState>> {
     let collections = store.collection_names().await?;
@@ -46,10 +46,13 @@ async fn steps_left<'a>(store: &Store, registry: &'a Registry) -> Result<(i32, &
 /// [`Error::Newer`] if the application's version is beyond the registry's path.
 pub(super) async fn judge(store: &Store, registry: &Registry) -> Result<StartVerdict> {
     let verdict = judge_start(&states(store, registry).await?);
-    if verdict == StartVerdict::UpToDate && !steps_left(store, registry).await?.1.is_empty() {
-        return Ok(StartVerdict::Behind(Vec::new()));
+    if verdict != StartVerdict::UpToDate {
+        return Ok(verdict);
     }
-    Ok(verdict)
+    let left = !steps_left(store, registry).await?.1.is_empty();
+    let orphaned = store.fence().await?.is_some_and(|fence| fence.reason == CUT_OVER);
+    // Nothing is to be built, but somebody has to lead.
+    Ok(if left || orphaned { StartVerdict::Behind(Vec::new()) } else { verdict })
 }
 
 /// The projections that are behind, in the order they can be built in.

@@ -17,6 +17,8 @@ pub enum Phase {
     Building,
     /// Building indexes.
     Indexing,
+    /// Refolding streams that were touched meanwhile.
+    CatchingUp,
     /// Comparing staging with the event store.
     Checking,
     /// Giving final names and setting the pointer.
@@ -35,6 +37,7 @@ impl Phase {
             Self::Planning => "planning",
             Self::Building => "building",
             Self::Indexing => "indexing",
+            Self::CatchingUp => "catching up",
             Self::Checking => "checking",
             Self::Publishing => "publishing",
             Self::Done => "done",
@@ -53,6 +56,7 @@ impl Phase {
             Self::Publishing => 4,
             Self::Done => 5,
             Self::Waiting => 6,
+            Self::CatchingUp => 7,
         }
     }
 }
@@ -84,6 +88,10 @@ pub struct Progress {
     pub dead_letters: u64,
     /// Time since this phase began, in seconds.
     pub phase_seconds: f64,
+    /// Streams that were touched since they were folded.
+    pub dirty: u64,
+    /// Age of the oldest change that isn't folded, in seconds.
+    pub lag_seconds: u32,
     /// While waiting: what for, in words.
     pub waits_for: Option<String>,
     /// While waiting for another statefold: who leads, and how far it is.
@@ -133,6 +141,9 @@ impl Progress {
             line.push_str(&format!(", {} snapshots", self.snapshots));
         } else if self.partitions > 0 {
             line.push_str(&format!(" {}/{} partitions", self.partitions_done, self.partitions));
+        }
+        if self.dirty > 0 {
+            line.push_str(&format!(", {} dirty streams, {} s behind", self.dirty, self.lag_seconds));
         }
         if self.dead_letters > 0 {
             line.push_str(&format!(", {} dead letters", self.dead_letters));

@@ -118,6 +118,17 @@ impl Recorder {
         gauge!(names::PARTITIONS_LEFT, "projection" => self.label()).set(f64::from(partitions));
     }
 
+    /// So many streams are dirty, the oldest for so many seconds.
+    pub(crate) fn lag(&self, streams: usize, seconds: u32) {
+        gauge!(names::LAG_SECONDS, "projection" => self.label()).set(f64::from(seconds));
+        #[expect(clippy::cast_precision_loss, reason = "a number to look at")]
+        gauge!(names::DIRTY, "projection" => self.label()).set(streams as f64);
+        self.update(|progress| {
+            progress.dirty = streams as u64;
+            progress.lag_seconds = seconds;
+        });
+    }
+
     /// A batch arrived after so long a wait.
     pub(crate) fn batch_read(&self, waited: Duration) {
         histogram!(names::READ_SECONDS, "projection" => self.label()).record(waited.as_secs_f64());

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
-use statefold_projections::StreamFilter;
-
 use crate::error::{Error, Result};
-use crate::lifecycle::{Heads, HeadsDifference, stream_hash};
+use crate::lifecycle::{Heads, HeadsDifference};
 use crate::pipeline::build::BuildJob;
 use crate::pipeline::ports::{EventSource, Staging};
-use crate::plan::{Partition, StreamRange};
+use crate::plan::Partition;
 
 /// Compares heads of all partitions with the event store, and the ids in staging with the streams.
 ///
@@ -70,38 +68,6 @@ pub(crate) async fn check_partition<S: EventSource, W: Staging>(
     }
     heads.finish(&mut difference);
     Ok(difference)
-}
-
-/// The [sum](Heads::sum) of all heads the event store has now for a projection's streams.
-///
-/// # Errors
-/// If the event store can't be read.
-pub(crate) async fn stored_heads_sum<S: EventSource>(
-    source: &S,
-    range: &StreamRange,
-    filter: &StreamFilter,
-) -> Result<u64> {
-    let mut heads = source.heads(range);
-    let mut sum = 0_u64;
-    while let Some(batch) = heads.next().await {
-        let batch = batch?;
-        let ours = batch.iter().filter(|(stream, _)| filter.matches(stream));
-        let pairs: Vec<(u64, i64)> = ours.map(|(stream, offset)| (stream_hash(stream), *offset)).collect();
-        sum = sum.wrapping_add(Heads::sum(&pairs));
-    }
-    Ok(sum)
-}
-
-/// The [sum](Heads::sum) of the heads recorded for all partitions.
-///
-/// # Errors
-/// If they can't be read.
-pub(crate) async fn recorded_heads_sum<W: Staging>(staging: &W, partitions: &[Partition]) -> Result<u64> {
-    let mut sum = 0_u64;
-    for partition in partitions {
-        sum = sum.wrapping_add(Heads::sum(&staging.recorded_heads(partition).await?));
-    }
-    Ok(sum)
 }
 
 /// Counts the snapshots of a partition, each of which must lead back to a folded stream.

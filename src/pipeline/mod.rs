@@ -10,14 +10,16 @@ mod memory;
 mod natural;
 mod partition;
 pub mod ports;
+mod refold;
 mod scan;
 mod spill;
 mod workers;
 mod write;
 
 pub(crate) use build::{Input, Job, PartitionsDone, pauses, run};
-pub(crate) use check::{check, check_partition, recorded_heads_sum, stored_heads_sum};
+pub(crate) use check::{check, check_partition};
 pub(crate) use memory::Memory;
 pub(crate) use natural::{InMemory, Pass, Wanted};
+pub(crate) use refold::{Differing, differing, refold};
 pub(crate) use spill::SpillFile;
 pub(crate) use workers::Workers;

@@ -181,7 +181,10 @@ impl<S: EventSource, W: Staging> Out<'_, S, W> {
     }
 }
 
-fn fold_batch(mut fold: StreamFold, batch: Option<&dyn RawCommits>) -> (StreamFold, Result<Folded>) {
+pub(super) fn fold_batch(
+    mut fold: StreamFold,
+    batch: Option<&dyn RawCommits>,
+) -> (StreamFold, Result<Folded>) {
     match batch {
         None => fold.finish(),
         Some(batch) => match batch.documents() {

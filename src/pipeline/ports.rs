@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::error::Result;
-use crate::fold::{DeadLetter, Digest, FoldCounts};
+use crate::fold::{DeadLetter, Digest, FoldCounts, Folded};
 use crate::plan::{NaturalBy, Partition, StreamRange};
 
 /// A batch of commits as the server sent it.
@@ -68,6 +68,37 @@ pub struct PartitionRecord {
     pub dead_letters: Vec<DeadLetter>,
 }
 
+/// Streams of one partition that were folded anew.
+#[derive(Debug, Default)]
+pub struct Refolded {
+    /// Their names; also of those that no longer exist.
+    pub streams: Vec<String>,
+    /// Hashes of further streams that no longer exist, whose names aren't known and which left nothing.
+    pub gone: Vec<u64>,
+    /// What folding them gave.
+    pub folded: Vec<Folded>,
+}
+
+impl Refolded {
+    /// Snapshots of the target at this position.
+    pub fn snapshots(&self, target: usize) -> impl Iterator<Item = &[u8]> {
+        let buffers = self.folded.iter().filter_map(move |folded| folded.snapshots.targets().get(target));
+        buffers.flat_map(|buffer| buffer.documents())
+    }
+
+    /// Streams that could not be folded.
+    pub fn dead_letters(&self) -> impl Iterator<Item = &DeadLetter> {
+        self.folded.iter().flat_map(|folded| &folded.dead_letters)
+    }
+
+    /// Head of a stream; `None` if it doesn't exist.
+    #[must_use]
+    pub fn head(&self, hash: u64) -> Option<i64> {
+        let mut heads = self.folded.iter().flat_map(|folded| &folded.heads);
+        heads.find(|(one, _)| *one == hash).map(|(_, offset)| *offset)
+    }
+}
+
 /// The election that made the server that took a write the primary; `None` where there are none.
 ///
 /// A write that the primary alone acknowledged is there to stay once a later write of the *same* term
@@ -95,6 +126,9 @@ pub trait Staging: Send + Sync + 'static {
         record: &'a PartitionRecord,
         terms: &'a [Term],
     ) -> BoxFuture<'a, Result<()>>;
+
+    /// Puts what refolded streams of a partition give in the place of what was there, as a whole.
+    fn replace(&self, partition: u32, refolded: Refolded) -> BoxFuture<'_, Result<()>>;
 
     /// The heads recorded for a finished partition.
     fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>>;

@@ -29,6 +29,12 @@ impl ServerFacts {
         Some((parts.next()??, parts.next()??))
     }
 
+    /// Whether change streams show changes of the collection itself.
+    #[must_use]
+    pub fn has_expanded_events(&self) -> bool {
+        self.major_minor().is_some_and(|version| version >= (6, 0))
+    }
+
     /// `None` if a rebuild can work here, else why not.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {

@@ -9,12 +9,15 @@ use statefold_projections::{Lookup, NoLookup, Registered};
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, fingerprint};
 use crate::observe::{Phase, Recorder};
-use crate::pipeline::{Job, PartitionsDone, check_partition, stored_heads_sum};
+use crate::pipeline::{Job, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
 use crate::rebuild::Run;
 use crate::rebuild::steps::Build;
 use crate::store::{BuildRecord, BuildStore, Counts, EventStore, SnapshotLookup, TargetRecord, Timings};
 use crate::survey::Survey;
+
+/// A finished partition is kept if at most one stream in so many differs; those are refolded.
+const REFOLDED_SHARE: u64 = 4;
 
 impl Run {
     /// The build to work on, with the partitions that are still to do.
@@ -30,23 +33,16 @@ impl Run {
         // Before the first read: everything acknowledged until now will be seen.
         let since = self.store.operation_time().await?;
         let source = self.events(since, survey);
-        let heads_before = match since {
-            Some(_) => None,
-            None => {
-                let range = StreamRange::of(spec.stream_filter());
-                Some(stored_heads_sum(&source, &range, spec.stream_filter()).await?)
-            }
-        };
         let (staging, resumed) = match self.resumable(projection).await? {
             Some(record) => (self.resume(record, projection, since).await?, true),
             None => (self.plan(projection, since, survey, estimate).await?, false),
         };
         let job = self.job(projection, source, staging, &recorder);
         let partitions = job.staging.partitions();
-        let (done, todo) = if resumed {
+        let (done, todo, compare) = if resumed {
             self.still_good(&job, partitions).await?
         } else {
-            (PartitionsDone::default(), partitions)
+            (PartitionsDone::default(), partitions, false)
         };
         if resumed {
             let kept = job.staging.partitions().len() - todo.len();
@@ -57,7 +53,8 @@ impl Run {
             recorder,
             todo,
             resumed,
-            heads_before,
+            compare: compare || since.is_none(),
+            refolded: 0,
             counts: done.counts,
             digest: done.digest,
             job,
@@ -191,13 +188,13 @@ impl Run {
     }
 
     /// Divides the partitions of a resumed build: those that are done and still agree with the event
-    /// store are kept, the others are to do.
+    /// store for the most part are kept, the others are to do. Whether some of the kept streams differ.
     async fn still_good(
         &self,
         job: &Arc<Job<EventStore, BuildStore>>,
         partitions: Vec<Partition>,
-    ) -> Result<(PartitionsDone, Vec<Partition>)> {
-        let mut done = PartitionsDone::default();
+    ) -> Result<(PartitionsDone, Vec<Partition>, bool)> {
+        let (mut done, mut compare) = (PartitionsDone::default(), false);
         let mut good = HashSet::new();
         for checkpoint in job.staging.checkpoints().await? {
             let partition = partitions.iter().find(|partition| partition.number == checkpoint.partition);
@@ -205,13 +202,17 @@ impl Run {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            if check_partition(job, partition).await?.is_none() {
+            let difference = check_partition(job, partition).await?;
+            let differing = difference.moved + difference.new_streams + difference.gone;
+            let streams = u64::try_from(checkpoint.counts.streams).unwrap_or(0);
+            if differing.saturating_mul(REFOLDED_SHARE) <= streams {
                 done.add(checkpoint.counts.into(), digest);
                 good.insert(partition.number);
+                compare |= differing > 0;
             }
         }
         let todo = partitions.into_iter().filter(|partition| !good.contains(&partition.number)).collect();
-        Ok((done, todo))
+        Ok((done, todo, compare))
     }
 
     /// Number of commits of these partitions.

@@ -1,51 +1,37 @@
 //! The last steps: final names, then the pointers of all projections in one update.
 
-use std::time::Duration;
-
 use bson::Timestamp;
 use statefold_projections::Registered;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fold::FoldCounts;
-use crate::leader::Waiting;
 use crate::lifecycle::BuildState;
 use crate::observe::{Phase, Recorder};
+use crate::rebuild::Run;
 use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
-use crate::rebuild::{LockFor, Run};
 use crate::store::BuildRecord;
 
-/// How long a rebuild waits for the application's lock, unless it is told.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
-
 impl Run {
-    /// Publishes finished builds and makes them active, all in one update.
-    pub(super) async fn publish(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
-        if self.cancel.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
-        if self.lock == LockFor::CutOver {
-            let lease = self.settings.lease();
-            let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
-            self.leadership.lock(&Waiting { lease, limit, progress: &self.progress }).await?;
-        }
-        let published = self.publish_all(builds).await;
-        if self.lock == LockFor::CutOver {
-            self.leadership.unlock().await;
-        }
-        published
-    }
-
-    async fn publish_all(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
+    /// Gives the builds their final names and moves the pointers.
+    pub(super) async fn publish(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds.iter_mut() {
-            build.recorder.enter(Phase::Publishing, 0);
             if build.record().state != BuildState::Published {
                 build.job.staging.publish_collections().await?;
-                build.staging()?.advance(BuildState::Published, |_| {}).await?;
+                let (counts, digest) = (build.counts, build.digest.to_string());
+                let published = |record: &mut BuildRecord| {
+                    record.counts = counts.into();
+                    record.digest = Some(digest);
+                };
+                build.staging()?.advance(BuildState::Published, published).await?;
             }
         }
         let records: Vec<BuildRecord> = builds.iter().map(|build| build.record().clone()).collect();
-        self.store.flip(&records, &self.mandate, self.flip_time().await?).await?;
+        self.store.flip(&records, &self.mandate, self.flip_time().await?).await
+    }
+
+    /// The records after the flip: the new builds are active, the former ones retired.
+    pub(super) async fn retire_former(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
         let mut projections = Vec::new();
         for build in builds {
             let former = self.store.build_records(Some(&build.record().projection)).await?;
@@ -87,7 +73,8 @@ impl Run {
         let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
         let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
-        Ok(Build { job, recorder, todo, resumed: true, heads_before: None, counts, digest, timings })
+        let (resumed, compare, refolded) = (true, true, 0);
+        Ok(Build { job, recorder, todo, resumed, compare, refolded, counts, digest, timings })
     }
 }
 

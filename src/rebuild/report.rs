@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::plan::Strategy;
+use crate::rebuild::CutOver;
 
 /// Result of a rebuild.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -12,6 +13,8 @@ pub struct RebuildReport {
     /// How the event store was read, and how that compares with the plan; absent if nothing was to be
     /// read any more.
     pub pass: Option<PassReport>,
+    /// The cut-overs: one for all projections, or one for each in a migration.
+    pub cut_over: Vec<CutOver>,
     /// If there was no event store: the databases that have one, as far as they can be listed.
     pub databases_with_events: Vec<String>,
     /// What is weaker on this deployment, if anything.
@@ -20,7 +23,13 @@ pub struct RebuildReport {
 
 impl RebuildReport {
     pub(super) fn nothing_to_do(databases_with_events: Vec<String>) -> Self {
-        Self { projections: Vec::new(), pass: None, databases_with_events, weakness: None }
+        Self {
+            projections: Vec::new(),
+            pass: None,
+            cut_over: Vec::new(),
+            databases_with_events,
+            weakness: None,
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
-use crate::lifecycle::BuildState;
+use crate::lifecycle::{BuildState, fingerprint};
 use crate::observe::Recorder;
-use crate::pipeline::{self, Input, Job, recorded_heads_sum};
+use crate::pipeline::{self, Input, Job};
 use crate::plan::Partition;
 use crate::rebuild::Run;
 use crate::store::{BuildRecord, BuildStore, EventStore, Failure, TargetRecord, Timings};
@@ -23,7 +23,10 @@ pub(super) struct Build {
     pub(super) recorder: Recorder,
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
-    pub(super) heads_before: Option<u64>,
+    /// Whether anything may differ from the event store: only a comparison tells.
+    pub(super) compare: bool,
+    /// Streams refolded so far.
+    pub(super) refolded: u64,
     pub(super) counts: FoldCounts,
     pub(super) digest: Digest,
     pub(super) timings: Timings,
@@ -45,13 +48,19 @@ impl Build {
         Arc::get_mut(&mut self.job).ok_or_else(|| Error::Bug("a partition is still at work".into()))
     }
 
+    /// Writes digest and counts into the record, without another step.
+    pub(super) async fn note_sums(&mut self) -> Result<()> {
+        let (counts, digest) = (self.counts, self.digest.to_string());
+        self.staging()?.note_sums(counts.into(), digest).await
+    }
+
     /// The records, to change them.
     pub(super) fn staging(&mut self) -> Result<&mut BuildStore> {
         self.job_mut().map(|job| &mut job.staging)
     }
 }
 
-fn milliseconds(since: Instant) -> i64 {
+pub(super) fn milliseconds(since: Instant) -> i64 {
     i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -96,45 +105,6 @@ impl Run {
         build.timings.index_ms = milliseconds(began);
         let timings = build.timings;
         build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await
-    }
-
-    /// Compares with the event store, both ways. Nothing may have happened there meanwhile.
-    pub(super) async fn check(&self, build: &mut Build) -> Result<()> {
-        let began = Instant::now();
-        let partitions = build.job.staging.partitions();
-        // Read anew, with everything acknowledged until now.
-        let now = self.store.operation_time().await?;
-        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
-        build.job_mut()?.source = source;
-        let difference = pipeline::check(&build.job, &partitions, build.digest.documents()).await?;
-        if !difference.is_none() {
-            let name = build.job.projection.spec().name();
-            return Err(Error::Mismatch(format!(
-                "{name}: the event store changed while it was read: {} streams got events, {} are new, {} are gone \
-                 (for example {}); stop the application's writers and run the same command again, it redoes only \
-                 what changed",
-                difference.moved,
-                difference.new_streams,
-                difference.gone,
-                if difference.examples.is_empty() {
-                    "none by name".into()
-                } else {
-                    difference.examples.join(", ")
-                },
-            )));
-        }
-        if let Some(before) = build.heads_before
-            && before != recorded_heads_sum(&build.job.staging, &partitions).await?
-        {
-            let name = build.job.projection.spec().name();
-            return Err(Error::Mismatch(format!(
-                "{name}: the heads of the streams are not those from before the build; stop the application's \
-                 writers and run the same command again"
-            )));
-        }
-        build.timings.check_ms = milliseconds(began);
-        let timings = build.timings;
-        build.staging()?.advance(BuildState::Verified, |record| record.timings = timings).await
     }
 
     /// Records why a build ended. What can't be recorded is logged: the first error is the one to show.
@@ -201,8 +171,8 @@ impl Run {
         })
     }
 
-    /// A build that was cut short between its final names and the pointer, if it still agrees with
-    /// the event store; one that doesn't is retired.
+    /// A build that was cut short between its final names and the pointer; what differs from the event
+    /// store by now is refolded. One of another definition is retired.
     pub(super) async fn finished_before(&self, projection: &Registered) -> Result<Option<Build>> {
         let spec = projection.spec();
         let records = self.store.build_records(Some(spec.name())).await?;
@@ -216,16 +186,12 @@ impl Run {
             build.staging()?.advance(BuildState::Active, |_| {}).await?;
             return Ok(None);
         }
-        let partitions = build.job.staging.partitions();
-        let mut same = !self.fresh;
-        for partition in &partitions {
-            same = same && pipeline::check_partition(&build.job, partition).await?.is_none();
-        }
-        if same {
+        let print = fingerprint(spec, &self.store.layout);
+        if !self.fresh && build.record().fingerprint == print {
             return Ok(Some(build));
         }
         let id = build.record().id.clone();
-        tracing::warn!(build = %id, "a published generation was never made active and is out of date");
+        tracing::warn!(build = %id, "a published generation was never made active and is given up");
         build.staging()?.advance(BuildState::Retired, |_| {}).await?;
         Ok(None)
     }

@@ -1,5 +1,7 @@
 //! The records of one build: made, moved from state to state, resumed, ended.
 
+use std::collections::HashMap;
+
 use bson::{Binary, DateTime, Document, doc, rawdoc, spec::BinarySubtype};
 use futures::TryStreamExt;
 use mongodb::Collection;
@@ -186,6 +188,17 @@ impl BuildStore {
         Ok(())
     }
 
+    /// Writes counts and digest into the record, in whatever state it is.
+    pub(crate) async fn note_sums(&mut self, counts: Counts, digest: String) -> Result<()> {
+        let encoded = bson::serialize_to_document(&counts)
+            .map_err(|error| Error::Bug(format!("the counts can't be encoded: {error}")))?;
+        let filter = doc! { "_id": &self.record.id, "Token": self.record.token };
+        let set = doc! { "Counts": encoded, "Digest": &digest, "UpdatedAt": DateTime::now() };
+        self.update(filter, doc! { "$set": set }).await?;
+        (self.record.counts, self.record.digest) = (counts, Some(digest));
+        Ok(())
+    }
+
     /// The partitions, as recorded.
     pub(crate) fn partitions(&self) -> Vec<Partition> {
         (0..)
@@ -282,12 +295,19 @@ impl BuildStore {
         let collection = self.store.collection(HEADS);
         let filter = doc! { "Build": &self.record.id, "Partition": partition };
         let find = async move { collection.find(filter).await?.try_collect::<Vec<Document>>().await };
-        let mut heads = Vec::new();
+        let (mut heads, mut refolded) = (Vec::new(), HashMap::new());
         for document in call("reading heads", find).await? {
+            if let Ok(hash) = document.get_i64("Hash") {
+                refolded.insert(hash.cast_unsigned(), document.get("Head").and_then(bson::Bson::as_i64));
+                continue;
+            }
             let chunk = document.get_binary_generic("Heads").ok().and_then(|bytes| Heads::unpack(bytes));
             let broken = || Error::Mismatch(format!("the recorded heads of {} are broken", self.record.id));
             heads.extend(chunk.ok_or_else(broken)?);
         }
+        // What was refolded later counts; nothing if the stream is gone.
+        heads.retain(|(hash, _)| !refolded.contains_key(hash));
+        heads.extend(refolded.into_iter().filter_map(|(hash, head)| Some((hash, head?))));
         Ok(heads)
     }
 
@@ -334,13 +354,13 @@ impl BuildStore {
         }
     }
 
-    fn checkpoint_id(&self, partition: u32) -> String {
+    pub(super) fn checkpoint_id(&self, partition: u32) -> String {
         format!("{}/{partition}", self.record.id)
     }
 }
 
 /// The first write error of a reply, which the driver takes for a success.
-fn refused_writes(doing: &str, reply: &Document) -> Result<()> {
+pub(super) fn refused_writes(doing: &str, reply: &Document) -> Result<()> {
     let first = |errors: &bson::Array| errors.first().and_then(bson::Bson::as_document).cloned();
     let refused = reply.get_array("writeErrors").ok().and_then(first);
     let refused = refused.or_else(|| reply.get_document("writeConcernError").ok().cloned());

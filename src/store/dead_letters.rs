@@ -37,22 +37,25 @@ pub struct StoredDeadLetter {
 const LETTERS_PER_INSERT: usize = 1000;
 
 pub(super) async fn write(build: &BuildStore, partition: u32, letters: &[DeadLetter]) -> Result<()> {
-    let id = &build.record.id;
-    let document = |letter: &DeadLetter| {
-        doc! {
-            "_id": format!("{id}/{}", letter.stream), "Format": FORMAT, "Build": id, "Partition": partition,
-            "Token": build.record.token, "Stream": &letter.stream, "Offset": letter.number,
-            "EventType": &letter.event_type, "Reason": &letter.reason, "Message": &letter.message,
-            "At": DateTime::now(),
-        }
-    };
     for chunk in letters.chunks(LETTERS_PER_INSERT) {
         let collection = build.store.collection(DEAD_LETTERS);
-        let documents: Vec<Document> = chunk.iter().map(document).collect();
+        let documents: Vec<Document> =
+            chunk.iter().map(|letter| document(build, partition, letter)).collect();
         call("recording dead letters", async move { collection.insert_many(documents).ordered(false).await })
             .await?;
     }
     Ok(())
+}
+
+/// A dead letter as it is stored.
+pub(super) fn document(build: &BuildStore, partition: u32, letter: &DeadLetter) -> Document {
+    let id = &build.record.id;
+    doc! {
+        "_id": format!("{id}/{}", letter.stream), "Format": FORMAT, "Build": id, "Partition": partition,
+        "Token": build.record.token, "Stream": &letter.stream, "Offset": letter.number,
+        "EventType": &letter.event_type, "Reason": &letter.reason, "Message": &letter.message,
+        "At": DateTime::now(),
+    }
 }
 
 impl Store {

@@ -6,11 +6,13 @@
 //! database that has none).
 
 mod build;
+mod changes;
 mod client;
 mod control;
 mod dead_letters;
 mod error;
 mod events;
+mod fence;
 mod fixture;
 mod holder;
 mod insert;
@@ -21,15 +23,18 @@ mod lookup;
 mod natural;
 mod publish;
 mod records;
+mod refold;
 mod server;
 mod staging;
 mod survey;
 
 pub(crate) use build::BuildStore;
+pub(crate) use changes::Feed;
 pub(crate) use client::Store;
 pub use control::{ActiveGeneration, PreviousGeneration};
 pub use dead_letters::StoredDeadLetter;
 pub(crate) use events::{Direction, EventStore};
+pub(crate) use fence::{CUT_OVER, Fenced};
 pub use fixture::{FixtureReport, FixtureRequest, write_fixture};
 pub(crate) use lease::{Held, Mandate, Owner, Taken};
 pub use lock::LockState;

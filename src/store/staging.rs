@@ -11,7 +11,7 @@ use statefold_projections::{IndexDefinition, Spec};
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::pipeline::pauses;
-use crate::pipeline::ports::{PartitionRecord, Staging, Term};
+use crate::pipeline::ports::{PartitionRecord, Refolded, Staging, Term};
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::BuildStore;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
@@ -187,7 +187,7 @@ impl BuildStore {
     }
 
     fn staging(&self, target: usize) -> Result<&str> {
-        let found = self.record.targets.get(target).map(|target| target.staging.as_str());
+        let found = self.collection_of(target);
         found.ok_or_else(|| Error::Bug(format!("{} has no target {target}", self.record.id)))
     }
 
@@ -247,6 +247,10 @@ impl Staging for BuildStore {
             self.write_checkpoint(partition.number, record, &terms).await
         }
         .boxed()
+    }
+
+    fn replace(&self, partition: u32, refolded: Refolded) -> BoxFuture<'_, Result<()>> {
+        self.replace_streams(partition, refolded).boxed()
     }
 
     fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>> {

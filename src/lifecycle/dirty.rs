@@ -1,0 +1,108 @@
+//! Streams that were touched since they were folded, in bounded memory.
+
+use std::collections::HashMap;
+
+use bson::Timestamp;
+
+/// Memory of an entry besides its name, about.
+const ENTRY_BYTES: usize = 64;
+
+/// Dirty streams, each once, with the time of the first change that isn't folded.
+#[derive(Debug)]
+pub struct Dirty {
+    streams: HashMap<String, Timestamp>,
+    bytes: usize,
+    bytes_max: usize,
+    all: bool,
+}
+
+impl Dirty {
+    /// No stream is dirty; beyond so many bytes all are.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { streams: HashMap::new(), bytes: 0, bytes_max, all: false }
+    }
+
+    /// A stream was touched then. Beyond the memory, nothing is known any more: [`Self::all`].
+    pub fn mark(&mut self, stream: &str, at: Timestamp) {
+        if self.streams.contains_key(stream) {
+            return;
+        }
+        self.bytes += stream.len() + ENTRY_BYTES;
+        if self.bytes > self.bytes_max {
+            self.mark_all();
+        } else {
+            self.streams.insert(stream.to_owned(), at);
+        }
+    }
+
+    /// Any stream may have been touched: only a comparison with the event store tells.
+    pub fn mark_all(&mut self) {
+        self.all = true;
+        self.streams = HashMap::new();
+        self.bytes = 0;
+    }
+
+    /// Takes what is dirty: the streams, and whether any other may be.
+    pub fn take(&mut self) -> (Vec<String>, bool) {
+        self.bytes = 0;
+        (std::mem::take(&mut self.streams).into_keys().collect(), std::mem::take(&mut self.all))
+    }
+
+    /// Whether a stream is dirty, or may be.
+    #[must_use]
+    pub fn has(&self, stream: &str) -> bool {
+        self.all || self.streams.contains_key(stream)
+    }
+
+    /// Number of dirty streams, as far as they are known by name.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Whether certainly nothing is dirty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty() && !self.all
+    }
+
+    /// Time of the oldest change that isn't folded, as far as it is known.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.streams.values().min().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: u32) -> Timestamp {
+        Timestamp { time, increment: 0 }
+    }
+
+    #[test]
+    fn a_stream_is_dirty_once_since_its_first_change() {
+        let mut dirty = Dirty::new(10_000);
+        dirty.mark("a", at(2));
+        dirty.mark("a", at(3));
+        dirty.mark("b", at(4));
+        assert_eq!((dirty.len(), dirty.oldest()), (2, Some(at(2))));
+        let (mut streams, all) = dirty.take();
+        streams.sort();
+        assert_eq!((streams, all), (vec!["a".to_owned(), "b".to_owned()], false));
+        assert!(dirty.is_empty() && dirty.oldest().is_none());
+    }
+
+    #[test]
+    fn beyond_its_memory_everything_is_dirty() {
+        let mut dirty = Dirty::new(3 * ENTRY_BYTES);
+        ["a", "b", "c"].into_iter().for_each(|name| dirty.mark(name, at(1)));
+        assert!(!dirty.is_empty());
+        assert_eq!(dirty.take(), (Vec::new(), true));
+        assert!(dirty.is_empty());
+        dirty.mark("d", at(2));
+        assert_eq!(dirty.take(), (vec!["d".to_owned()], false));
+    }
+}

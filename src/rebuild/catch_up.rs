@@ -1,0 +1,159 @@
+//! Catching up: streams that were touched since they were folded are refolded, each as a whole.
+
+use std::time::Duration;
+
+use statefold_projections::Registered;
+
+use crate::error::{Error, Result};
+use crate::fold::{Digest, FoldCounts};
+use crate::lifecycle::BuildState;
+use crate::observe::Phase;
+use crate::pipeline::{self, differing, refold};
+use crate::rebuild::Run;
+use crate::rebuild::steps::Build;
+use crate::store::Feed;
+
+/// Rounds of catching up before what is left is for the cut-over.
+const ROUNDS_MAX: u32 = 50;
+/// With so few dirty streams the cut-over may begin.
+const FEW_STREAMS: usize = 500;
+/// How long the feed may take to show what is there already.
+const FEED_WAIT: Duration = Duration::from_secs(60);
+
+impl Run {
+    /// Begins to follow the event store, from before anything is read; `None` where there are no change
+    /// streams, or no event store yet.
+    pub(super) async fn follow(&self, selected: &[Registered]) -> Result<Option<Feed>> {
+        let Some(since) = self.store.operation_time().await? else { return Ok(None) };
+        if !self.has_events {
+            return Ok(None);
+        }
+        let filters = selected.iter().map(|one| one.spec().stream_filter().clone()).collect();
+        self.store.feed(since, filters).await.map(Some)
+    }
+
+    /// Refolds what is dirty until only little is. `at`: position of the projection in the feed.
+    pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<()> {
+        for _ in 0..ROUNDS_MAX {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let refolded = self.catch_up_once(build, feed, at).await?;
+            if refolded <= FEW_STREAMS as u64 {
+                break;
+            }
+        }
+        self.sum_up(build).await
+    }
+
+    /// Refolds everything that was dirty before this began. Returns the number of streams.
+    pub(super) async fn catch_up_once(
+        &self,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        at: usize,
+    ) -> Result<u64> {
+        let now = self.store.operation_time().await?;
+        let (dirty, compare) = match (feed, now) {
+            (Some(feed), Some(now)) => {
+                feed.reached(now, FEED_WAIT).await?;
+                build.recorder.lag(feed.behind(at).streams, feed.behind(at).seconds);
+                feed.take(at)?
+            }
+            _ => (Vec::new(), true),
+        };
+        let compare = compare || std::mem::take(&mut build.compare);
+        let done = self.refold_all(build, dirty, compare).await;
+        if done.is_err() {
+            // What was taken from the feed is not folded: only a comparison finds it again.
+            build.compare = true;
+        }
+        build.recorder.lag(0, 0);
+        done
+    }
+
+    async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, compare: bool) -> Result<u64> {
+        if dirty.is_empty() && !compare {
+            return Ok(0);
+        }
+        // Read anew, with everything acknowledged until now.
+        let now = self.store.operation_time().await?;
+        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
+        build.job_mut()?.source = source;
+        let partitions = build.job.staging.partitions();
+        let mut refolded = 0;
+        if compare && self.has_events {
+            // All that is dirty differs.
+            for partition in &partitions {
+                if self.cancel.is_cancelled() {
+                    return Err(Error::Interrupted);
+                }
+                let found = differing(&build.job, partition).await?;
+                refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
+            }
+        }
+        let what = pipeline::Differing { streams: dirty, ..pipeline::Differing::default() };
+        refolded += refold(&build.job, &partitions, what).await?;
+        if refolded > 0 {
+            build.refolded += refolded;
+            tracing::info!(build = %build.record().id, streams = refolded, "caught up");
+        }
+        Ok(refolded)
+    }
+
+    /// Takes digest and counts anew from the partitions: refolding moves them.
+    pub(super) async fn sum_up(&self, build: &mut Build) -> Result<()> {
+        if build.refolded == 0 {
+            return Ok(());
+        }
+        let (mut counts, mut digest) = (FoldCounts::default(), Digest::default());
+        for checkpoint in build.job.staging.checkpoints().await? {
+            counts.add(checkpoint.counts.into());
+            digest.merge(checkpoint.digest().ok_or_else(|| {
+                Error::Mismatch(format!("the digest of checkpoint {} is broken", checkpoint.id))
+            })?);
+        }
+        (build.counts, build.digest) = (counts, digest);
+        Ok(())
+    }
+
+    /// Compares everything with the event store, both ways. What differs and was not announced by the
+    /// feed is refolded too, and said.
+    pub(super) async fn check(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<()> {
+        let began = std::time::Instant::now();
+        build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
+        let partitions = build.job.staging.partitions();
+        let now = self.store.operation_time().await?;
+        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
+        build.job_mut()?.source = source;
+        let expected = build.digest.documents();
+        let difference = pipeline::check(&build.job, &partitions, expected).await?;
+        if !difference.is_none() {
+            let announced = match (feed, self.store.operation_time().await?) {
+                (Some(feed), Some(now)) => {
+                    feed.reached(now, FEED_WAIT).await?;
+                    feed.has_all(at, &difference.changed)
+                }
+                _ => true,
+            };
+            if !announced {
+                tracing::warn!(
+                    build = %build.record().id, streams = ?difference.examples,
+                    "the comparison found changes that the change stream didn't show; refolding them"
+                );
+            }
+            build.compare = true;
+        }
+        build.timings.check_ms = super::steps::milliseconds(began);
+        let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
+        if build.record().state != BuildState::CatchingUp {
+            return Ok(());
+        }
+        let verified = |record: &mut crate::store::BuildRecord| {
+            record.timings = timings;
+            record.counts = counts.into();
+            record.digest = Some(digest);
+        };
+        build.staging()?.advance(BuildState::Verified, verified).await
+    }
+}

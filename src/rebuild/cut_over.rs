@@ -1,0 +1,192 @@
+//! The cut-over: fence, drain, refold what is left, publish, flip, lift; then whatever slipped in.
+//!
+//! While the fence stands inserts into the event store are refused (error 121), for some milliseconds.
+//! If that can't be had at once, the fence is lifted and everything is tried again later.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::leader::Waiting;
+use crate::observe::Phase;
+use crate::rebuild::report::Built;
+use crate::rebuild::steps::Build;
+use crate::rebuild::{LockFor, Run};
+use crate::store::{CUT_OVER, Feed, Fenced};
+
+/// How long a rebuild waits for the application's lock, unless it is told.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+/// How long the fence may stand.
+const FENCE_MAX: Duration = Duration::from_secs(1);
+/// How often the cut-over is tried.
+const TRIES: u32 = 10;
+/// Pause before the second try; each further one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How a cut-over went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct CutOver {
+    /// Whether the event store was fenced.
+    pub fenced: bool,
+    /// How long the event store refused inserts, in milliseconds.
+    pub fence_ms: f64,
+    /// Tries until it succeeded.
+    pub tries: u32,
+    /// Streams refolded behind the fence.
+    pub refolded_fenced: u64,
+    /// Streams refolded after the flip, because something came past the fence.
+    pub refolded_after: u64,
+}
+
+/// One try.
+enum Try {
+    Done(Vec<Built>, CutOver),
+    /// Nothing has changed.
+    Later(String),
+}
+
+impl Run {
+    /// Publishes finished builds and makes them active, all in one update. `at`: position of the first
+    /// of them in the feed.
+    pub(super) async fn cut_over(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        at: usize,
+    ) -> Result<(Vec<Built>, CutOver)> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        if self.lock == LockFor::CutOver {
+            let lease = self.settings.lease();
+            let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
+            self.leadership.lock(&Waiting { lease, limit, progress: &self.progress }).await?;
+        }
+        let result = self.tried(builds, feed, at).await;
+        if self.lock == LockFor::CutOver {
+            self.leadership.unlock().await;
+        }
+        result
+    }
+
+    async fn tried(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        at: usize,
+    ) -> Result<(Vec<Built>, CutOver)> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            // As little as possible is left for behind the fence.
+            self.catch_up_builds(builds, feed, at).await?;
+            for build in builds.iter() {
+                build.recorder.enter(Phase::Publishing, 0);
+            }
+            match self.try_once(builds, feed, at).await? {
+                Try::Done(built, cut_over) => return Ok((built, CutOver { tries, ..cut_over })),
+                Try::Later(reason) if tries >= TRIES => return Err(Error::NotCutOver { tries, reason }),
+                Try::Later(reason) => {
+                    let pause = PAUSE * tries;
+                    tracing::warn!(
+                        reason,
+                        ?pause,
+                        "the cut-over could not be made; nothing has changed, trying again"
+                    );
+                    tokio::select! {
+                        () = self.cancel.cancelled() => return Err(Error::Interrupted),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn catch_up_builds(&self, builds: &mut [Build], feed: Option<&Feed>, at: usize) -> Result<()> {
+        for (position, build) in (at..).zip(builds.iter_mut()) {
+            if feed.is_some() || build.compare {
+                self.catch_up(build, feed, position).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_once(&self, builds: &mut [Build], feed: Option<&Feed>, at: usize) -> Result<Try> {
+        let began = Instant::now();
+        let mut cut_over = CutOver::default();
+        if self.has_events {
+            match self.store.raise_fence(&self.mandate, CUT_OVER).await {
+                Ok(Fenced::Standing) => cut_over.fenced = true,
+                Ok(Fenced::Busy(reason)) => return Ok(Try::Later(reason)),
+                Err(Error::Permission { .. }) => tracing::warn!(
+                    "this user may not change the event store's options (dbAdmin): cutting over without a fence; \
+                     what arrives meanwhile is refolded right after"
+                ),
+                Err(error) => return Err(error),
+            }
+        }
+        let done = self.behind_the_fence(builds, feed, at, began, &mut cut_over).await;
+        if cut_over.fenced {
+            // Also after an error: nobody else may be there to do it.
+            let lifted = self.store.lift_fence().await;
+            cut_over.fence_ms = began.elapsed().as_secs_f64() * 1000.0;
+            if let (Ok(_), Err(error)) = (&done, lifted) {
+                return Err(error);
+            }
+        }
+        if let Some(reason) = done? {
+            return Ok(Try::Later(reason));
+        }
+        tracing::info!(fence_ms = cut_over.fence_ms, refolded = cut_over.refolded_fenced, "cut over");
+        if feed.is_some() {
+            // Deletes and whoever bypasses validation come past a fence.
+            for (position, build) in (at..).zip(builds.iter_mut()) {
+                let refolded = self.catch_up_once(build, feed, position).await?;
+                if refolded > 0 {
+                    self.sum_up(build).await?;
+                    build.note_sums().await?;
+                    cut_over.refolded_after += refolded;
+                }
+            }
+        }
+        let built = self.retire_former(builds).await?;
+        Ok(Try::Done(built, cut_over))
+    }
+
+    /// What happens while the event store is still. `Some` says why it has to be tried again.
+    async fn behind_the_fence(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        at: usize,
+        began: Instant,
+        cut_over: &mut CutOver,
+    ) -> Result<Option<String>> {
+        if feed.is_some() || self.has_events {
+            for (position, build) in (at..).zip(builds.iter_mut()) {
+                let left = FENCE_MAX.saturating_sub(began.elapsed());
+                let mut last = Box::pin(self.catch_up_once(build, feed, position));
+                let refolded = match feed {
+                    // Without a change stream everything is compared behind the fence: that takes its time.
+                    None => (&mut last).await?,
+                    Some(_) => match tokio::time::timeout(left, &mut last).await {
+                        Ok(refolded) => refolded?,
+                        Err(_) => {
+                            // The application first; then what was begun is awaited, so that no older
+                            // result comes after a newer one.
+                            self.store.lift_fence().await?;
+                            cut_over.fenced = false;
+                            last.await?;
+                            return Ok(Some("what was left to refold took too long".to_owned()));
+                        }
+                    },
+                };
+                drop(last);
+                cut_over.refolded_fenced += refolded;
+                self.sum_up(build).await?;
+            }
+        }
+        self.publish(builds).await?;
+        Ok(None)
+    }
+}

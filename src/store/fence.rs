@@ -1,0 +1,192 @@
+//! The fence: the event store refuses inserts, by a validator that nothing satisfies.
+//!
+//! The former options are saved in the control document first, and travel inside the validator as well:
+//! `{$expr: {$and: [false, {$literal: {Statefold: …, Token, Reason, Former}}]}}`. Whoever finds one that
+//! was left behind can restore them exactly.
+
+use std::time::Duration;
+
+use bson::{Bson, DateTime, Document, doc};
+use futures::TryStreamExt;
+
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::client::call;
+use crate::store::holder::{Holder, describe};
+use crate::store::lease::Mandate;
+
+/// The server gave up waiting for a running transaction.
+const TIME_LIMIT: i32 = 50;
+/// An index is being built on the event store.
+const INDEX_BUILD: i32 = 12587;
+/// How long inserts may queue behind the fence while it waits for a transaction.
+const FENCE_WAIT: Duration = Duration::from_millis(150);
+/// How long lifting it may wait.
+const LIFT_WAIT: Duration = Duration::from_secs(5);
+/// Marks a validator of ours.
+const MARK: &str = "Statefold";
+
+/// A fence of ours that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fence {
+    /// Why: [`CUT_OVER`] or what an operator said.
+    pub(crate) reason: String,
+    /// Who raised it and when, in words.
+    pub(crate) holder: String,
+}
+
+/// Reason of the fence of a cut-over: one that is left behind is lifted by whoever leads next.
+pub(crate) const CUT_OVER: &str = "cut-over";
+
+/// Outcome of an attempt to raise the fence.
+pub(crate) enum Fenced {
+    /// It stands.
+    Standing,
+    /// It could not be raised now, and nothing is left of it.
+    Busy(String),
+}
+
+impl Store {
+    /// Raises the fence. Every insert that began before has ended when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Permission`] without the right to change the collection's options (`collMod`);
+    /// [`Error::Fenced`] if the token isn't the newest.
+    pub(crate) async fn raise_fence(&self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
+        mandate.check()?;
+        let former = self.validation().await?;
+        if is_fence(&former) {
+            return Err(Error::State {
+                build: format!("the event store {}", self.layout.collection),
+                expected: "not to be fenced".into(),
+                actual: "fenced already".into(),
+            });
+        }
+        let mut record = doc! { "Reason": reason, "Token": mandate.token, "FormerOptions": former.clone() };
+        record.extend(Holder::me().document());
+        record.insert("Since", DateTime::now());
+        // Durable before anything is changed.
+        let control = self.collection(&self.names.collection);
+        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": mandate.token };
+        let note = doc! { "$set": { "Fence": record.clone() } };
+        let noted = async move { control.update_one(filter, note).await };
+        if call("noting the fence", noted).await?.matched_count == 0 {
+            return Err(Error::Fenced { token: mandate.token, what: "the fence".into() });
+        }
+        record.insert(MARK, "fence");
+        let refuse = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
+        let options = doc! { "validator": refuse, "validationLevel": "strict", "validationAction": "error" };
+        match self.change_options(options, FENCE_WAIT).await {
+            Ok(()) => Ok(Fenced::Standing),
+            Err(Error::Server { code: Some(TIME_LIMIT), .. }) => {
+                self.forget_fence(mandate.token).await?;
+                Ok(Fenced::Busy("a transaction on the event store is open".into()))
+            }
+            Err(Error::Server { code: Some(INDEX_BUILD), .. }) => {
+                self.forget_fence(mandate.token).await?;
+                Ok(Fenced::Busy("an index is being built on the event store".into()))
+            }
+            Err(error) => {
+                // It may stand all the same, if only the answer was lost.
+                let lifted = self.lift_fence().await;
+                if let Err(second) = lifted {
+                    tracing::warn!(error = %second.with_sources(), "whether the fence stands can't be told");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Lifts a fence of ours, if one stands, and restores the former options. Returns whether one did.
+    ///
+    /// # Errors
+    /// What the server said; it may stand then.
+    pub(crate) async fn lift_fence(&self) -> Result<bool> {
+        let options = self.validation().await?;
+        let stands = is_fence(&options);
+        if stands {
+            let former = former_of(&options).unwrap_or_default();
+            let restored = doc! {
+                "validator": former.get_document("validator").cloned().unwrap_or_default(),
+                "validationLevel": former.get_str("validationLevel").unwrap_or("strict"),
+                "validationAction": former.get_str("validationAction").unwrap_or("error"),
+            };
+            self.change_options(restored, LIFT_WAIT).await?;
+        }
+        let control = self.collection(&self.names.collection);
+        let id = self.names.control_id.clone();
+        let forget =
+            async move { control.update_one(doc! { "_id": id }, doc! { "$unset": { "Fence": "" } }).await };
+        call("noting that the fence is lifted", forget).await?;
+        Ok(stands)
+    }
+
+    /// The fence that stands, if it is one of ours.
+    pub(crate) async fn fence(&self) -> Result<Option<Fence>> {
+        let options = self.validation().await?;
+        Ok(record_of(&options).map(|record| Fence {
+            reason: record.get_str("Reason").unwrap_or_default().to_owned(),
+            holder: describe(Some(record)),
+        }))
+    }
+
+    async fn forget_fence(&self, token: i64) -> Result<()> {
+        let control = self.collection(&self.names.collection);
+        let filter = doc! { "_id": &self.names.control_id, "Fence.Token": token };
+        let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
+        call("noting that there is no fence", forget).await.map(|_| ())
+    }
+
+    /// The validation options of the event store, as far as they are set.
+    async fn validation(&self) -> Result<Document> {
+        let (db, name) = (self.db.clone(), self.layout.collection.clone());
+        let list = async move {
+            let filter = doc! { "name": name };
+            let command = doc! { "listCollections": 1, "filter": filter };
+            db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await
+        };
+        let found = call("reading the event store's options", list).await?;
+        let options = found.first().and_then(|one| one.get_document("options").ok());
+        let is_validation = |name: &str| name == "validator" || name.starts_with("validation");
+        let options = options.into_iter().flatten().filter(|(name, _)| is_validation(name));
+        Ok(options.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    async fn change_options(&self, options: Document, wait: Duration) -> Result<()> {
+        let mut command = doc! { "collMod": &self.layout.collection };
+        command.extend(options);
+        command.insert("maxTimeMS", i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        command.insert("writeConcern", doc! { "w": "majority" });
+        self.command("changing the event store's options", command).await.map(|_| ())
+    }
+}
+
+/// The record in a validator of ours.
+fn record_of(options: &Document) -> Option<&Document> {
+    let all = options.get_document("validator").ok()?.get_document("$expr").ok()?.get_array("$and").ok()?;
+    let literal = all.get(1).and_then(Bson::as_document)?.get_document("$literal").ok()?;
+    literal.contains_key(MARK).then_some(literal)
+}
+
+fn is_fence(options: &Document) -> bool {
+    record_of(options).is_some()
+}
+
+fn former_of(options: &Document) -> Option<Document> {
+    record_of(options)?.get_document("FormerOptions").ok().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_of_ours_carries_what_was_there_before() {
+        let former = doc! { "validator": { "a": 1 }, "validationLevel": "moderate" };
+        let record = doc! { MARK: "fence", "FormerOptions": former.clone() };
+        let options = doc! { "validator": { "$expr": { "$and": [false, { "$literal": record }] } } };
+        assert!(is_fence(&options));
+        assert_eq!(former_of(&options), Some(former.clone()));
+        assert!(!is_fence(&former) && !is_fence(&Document::new()));
+    }
+}
