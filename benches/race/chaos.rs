@@ -43,6 +43,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     std::fs::write(args.logs.join("statefold.toml"), judge)?;
     let db = Client::with_uri_str(&args.uri).await?.database(DATABASE);
     db.drop().await?;
+    Recording::prepare(&db).await?;
     let settings = Settings::new(&args.uri, DATABASE)?;
     let request = FixtureRequest { commits: args.commits, streams: None, seed: args.seed, append: false };
     write_fixture(&settings, request, watch::Sender::new(0), CancellationToken::new()).await?;
@@ -64,9 +65,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
         let same = found == digest && self::hash(&db, &collection).await? == hash;
         report.generations.push((collection, same));
     }
-    let (history, seen) = recording.end().await?;
-    report.takeovers = seen.takeovers;
-    report.finish(&history, &seen);
+    report.finish(&recording.end().await?);
     report.print(args);
     let left: Vec<String> =
         db.list_collection_names().await?.into_iter().filter(|name| name.contains("__t")).collect();
