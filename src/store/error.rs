@@ -10,7 +10,7 @@ const TRANSIENT: [i32; 19] =
 const NOT_PERMITTED: [i32; 3] = [13, 18, 8000];
 const DISK_FULL: i32 = 14031;
 /// A document with this key exists.
-pub(super) const DUPLICATE_KEY: i32 = 11000;
+const DUPLICATE_KEY: i32 = 11000;
 
 /// First code the server gave, wherever in the error it stands.
 pub(super) fn code(error: &DriverError) -> Option<i32> {
@@ -106,9 +106,34 @@ pub(super) fn classify_code(doing: &str, code: i32, message: &str) -> Error {
     }
 }
 
+/// The error of a write of a partition that was cleared before: what is there already comes from an
+/// insert of a former try that reached the server late. Cleared and written once more, it is as it has
+/// to be; what is there must never be taken for what was to be written.
+pub(super) fn written_late(error: Error) -> Error {
+    now_transient(error, DUPLICATE_KEY)
+}
+
+fn now_transient(mut error: Error, after: i32) -> Error {
+    if let Error::Server { code, transient, .. } = &mut error
+        && *code == Some(after)
+    {
+        *transient = true;
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_late_is_worth_another_try_and_nothing_else_becomes_so() {
+        let transient = |error: Error| error.class() == crate::error::Class::Transient;
+        let duplicate = || classify_code("writing", DUPLICATE_KEY, "E11000 duplicate key error");
+        assert!(!transient(duplicate()) && transient(written_late(duplicate())));
+        assert!(!transient(written_late(classify_code("writing", 2, "bad value"))));
+        assert!(matches!(written_late(classify_code("writing", DISK_FULL, "full")), Error::DiskFull { .. }));
+    }
 
     #[test]
     fn the_reason_is_found_in_what_the_driver_says_of_the_topology() {

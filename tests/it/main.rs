@@ -16,6 +16,7 @@ mod generated;
 mod generations;
 mod golden;
 mod killed_server;
+mod late;
 mod locks;
 mod orders;
 mod phases;
