@@ -223,6 +223,14 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_no_command_has_room_for_is_refused() {
+        let settings = Settings::new("mongodb://localhost", "db").unwrap();
+        let with = |batch_bytes| settings.clone().with_tuning(Tuning { batch_bytes, ..Tuning::default() });
+        assert!(with(16 << 20).is_err());
+        assert!(with(BATCH_BYTES_MAX).is_ok());
+    }
+
+    #[test]
     fn a_password_is_not_printed() {
         let settings = Settings::new("mongodb://user:secret@localhost", "db").unwrap();
         assert!(!format!("{settings:?}").contains("secret"));
