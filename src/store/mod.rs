@@ -29,6 +29,7 @@ pub(crate) use build::BuildStore;
 pub(crate) use client::Store;
 pub use control::{ActiveGeneration, PreviousGeneration};
 pub use dead_letters::StoredDeadLetter;
+pub(crate) use error::is_out_of_time;
 pub(crate) use events::{Direction, EventStore};
 pub use fixture::{FixtureReport, FixtureRequest, write_fixture};
 pub(crate) use lease::{Held, Mandate, Owner, Taken};
