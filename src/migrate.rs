@@ -112,6 +112,7 @@ impl Start {
                 // Somebody else goes on with the build; this process follows.
                 Err(Error::LeaseLost { token, reason }) => {
                     tracing::warn!(token, reason, "no longer leading; going on as a follower");
+                    followed = Some(None);
                 }
                 Err(error) if !is_worth_trying_again(&error) => return Err(error),
                 Err(error) => {
@@ -146,7 +147,10 @@ impl Start {
         direction: Option<Direction>,
         followed: Option<Option<Leader>>,
     ) -> Result<Round> {
-        match states::judge(store, &self.registry).await? {
+        let lease = self.settings.lease();
+        let waiting = Waiting { lease, limit: lease.wait_limit, progress: &self.progress };
+        let look = || states::judge(store, &self.registry);
+        match waiting.outlasting("looking what is to do", &self.cancel, look).await? {
             StartVerdict::UpToDate => {
                 return Ok(Round::Done(match followed {
                     Some(leader) => Outcome::Followed { leader: leader.map(|leader| leader.name()) },
@@ -162,8 +166,6 @@ impl Start {
                 tracing::info!(projections = names.join(", "), "the database is behind this program");
             }
         }
-        let lease = self.settings.lease();
-        let waiting = Waiting { lease, limit: lease.wait_limit, progress: &self.progress };
         let claimant = Claimant { store, waiting, patience: Patience::UntilDone, cancel: &self.cancel };
         let is_behind = || {
             let judged = states::judge(store, &self.registry);
@@ -200,7 +202,7 @@ impl Start {
         let StartVerdict::Behind(behind) = states::judge(store, &self.registry).await? else {
             return Ok(Round::Look(None));
         };
-        let selected: Vec<Registered> = states::projections_behind(store, &self.registry, &behind).await?;
+        let selected: Vec<Registered> = states::projections_behind(&self.registry, &behind)?;
         let report = if selected.is_empty() {
             None
         } else {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use statefold_projections::{Commit, NoLookup, Registered};
 
 use crate::config::Tuning;
@@ -11,8 +12,9 @@ use crate::error::{Error, Result};
 use crate::fold::{Arrived, Documents, Shard, Sorted};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::Workers;
+use crate::pipeline::ports::CommitBatch;
 use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
-use crate::store::EventStore;
+use crate::store::{EventStore, is_out_of_time};
 
 /// Commits of the random sample: for each partition about this many, within bounds.
 const SAMPLES_PER_CUT: u32 = 20;
@@ -94,20 +96,40 @@ impl Survey {
     }
 }
 
-/// Reads and folds some commits, in memory.
+/// Reads and folds some commits, in memory: the first ones, or where these are hard to find, those that come
+/// first in the index.
 async fn timed_sample(
     events: &EventStore,
     projection: &Registered,
     rare: bool,
     workers: &Workers,
 ) -> Result<Sample> {
+    let range = StreamRange::of(projection.spec().stream_filter());
+    if !rare {
+        match folded(events, projection, events.first_commits(&range, TIMED_COMMITS), workers).await {
+            Err(error) if is_out_of_time(&error) => {
+                let name = projection.spec().name();
+                tracing::info!(
+                    projection = name,
+                    "few of the first commits are wanted: sampling by the index"
+                );
+            }
+            sample => return sample,
+        }
+    }
+    folded(events, projection, events.sample(&range, TIMED_COMMITS), workers).await
+}
+
+async fn folded(
+    events: &EventStore,
+    projection: &Registered,
+    mut batches: BoxStream<'static, Result<CommitBatch>>,
+    workers: &Workers,
+) -> Result<Sample> {
     let layout = Arc::new(events.layout().clone());
     let mut shard = Shard::new(projection, Arc::clone(&layout));
     let filter = projection.spec().stream_filter();
-    let range = StreamRange::of(filter);
     let began = Instant::now();
-    let mut batches =
-        if rare { events.sample(&range, TIMED_COMMITS) } else { events.first_commits(&range, TIMED_COMMITS) };
     while let Some(batch) = batches.next().await {
         let (batch, layout, filter) = (batch?, Arc::clone(&layout), filter.clone());
         let fold = move || {

@@ -9,7 +9,6 @@
 )]
 
 #[path = "support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "each test program uses some of it")]
 mod support;
 
 use peak_alloc::PeakAlloc;

@@ -43,9 +43,11 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     std::fs::write(args.logs.join("statefold.toml"), judge)?;
     let db = Client::with_uri_str(&args.uri).await?.database(DATABASE);
     db.drop().await?;
+    Recording::prepare(&db).await?;
     let settings = Settings::new(&args.uri, DATABASE)?;
     let request = FixtureRequest { commits: args.commits, streams: None, seed: args.seed, append: false };
     write_fixture(&settings, request, watch::Sender::new(0), CancellationToken::new()).await?;
+    let recording = Recording::start(&db).await?;
     let tuning = Tuning { strategy: Some(Strategy::Natural), ..Tuning::default() };
     let calm = rebuild(&settings.clone().with_tuning(tuning)?, &registry(1), Rebuild::default()).await?;
     let digest = calm.projections.first().map(|one| one.digest.clone()).ok_or("nothing was built")?;
@@ -53,7 +55,6 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     println!("undisturbed: generation 3, digest {digest}");
 
     let mut chance = Chance(args.seed.max(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let recording = Recording::start(&db).await?;
     let mut report = Report::default();
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let mut version = 1;
@@ -64,9 +65,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
         let same = found == digest && self::hash(&db, &collection).await? == hash;
         report.generations.push((collection, same));
     }
-    let (history, seen) = recording.end().await?;
-    report.takeovers = seen.takeovers;
-    report.finish(&history, &seen);
+    report.finish(&recording.end().await?);
     report.print(args);
     let left: Vec<String> =
         db.list_collection_names().await?.into_iter().filter(|name| name.contains("__t")).collect();

@@ -9,6 +9,7 @@
 
 mod chaos;
 #[path = "../../tests/support/history.rs"]
+#[expect(clippy::unwrap_used, clippy::expect_used, dead_code, reason = "shared with the tests")]
 mod history;
 mod recording;
 mod report;

@@ -2,66 +2,68 @@
 
 use std::time::Instant;
 
-use bson::Document;
+use bson::{Document, doc};
 use futures::StreamExt;
 use mongodb::Database;
+use mongodb::options::{ChangeStreamPreAndPostImages, FullDocumentType};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::Result;
-use crate::history::History;
+use crate::history::Write;
 
-/// What was seen besides the history.
+/// What was seen.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// Changes.
-    pub(crate) writes: usize,
+    /// What the rules are about, in order.
+    pub(crate) history: Vec<Write>,
     /// Tokens, and when they were handed out.
     pub(crate) tokens: Vec<(i64, Instant)>,
-    /// Tokens that were handed out while the lease had not been given back.
-    pub(crate) takeovers: usize,
 }
 
 /// A recording at work.
 pub(crate) struct Recording {
-    stop: CancellationToken,
-    task: JoinHandle<Result<(History, Seen)>>,
+    db: Database,
+    task: JoinHandle<Result<Seen>>,
 }
 
+/// A collection that is written to when everything is over.
+const END: &str = "TheEnd";
+
 impl Recording {
-    /// Begins before anything is written.
+    /// Makes the collections of records so that changes show the documents as they were after them.
+    pub(crate) async fn prepare(db: &Database) -> Result<()> {
+        for name in ["Migration", "Statefold_Builds", "Statefold_Checkpoints"] {
+            let images = ChangeStreamPreAndPostImages::builder().enabled(true).build();
+            db.create_collection(name).change_stream_pre_and_post_images(images).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to record.
     pub(crate) async fn start(db: &Database) -> Result<Self> {
-        let mut changes = db.watch().pipeline(History::pipeline()).await?.with_type::<Document>();
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let mut changes = db.watch().full_document(FullDocumentType::WhenAvailable).await?;
         let task = tokio::spawn(async move {
-            let (mut history, mut seen, mut free) = (History::default(), Seen::default(), true);
-            loop {
-                let change = tokio::select! {
-                    change = changes.next() => change,
-                    () = stopped.cancelled() => None,
-                };
-                let Some(change) = change.transpose()? else { return Ok((history, seen)) };
-                seen.writes += 1;
-                let removed =
-                    change.get_document("updateDescription").and_then(|it| it.get_array("removedFields"));
-                free |=
-                    removed.is_ok_and(|removed| removed.iter().any(|name| name.as_str() == Some("Lease")));
-                if let Some(token) = history.push(&change) {
-                    seen.tokens.push((token, Instant::now()));
-                    seen.takeovers += usize::from(!free);
-                    free = false;
+            let mut seen = Seen::default();
+            while let Some(change) = changes.next().await.transpose()? {
+                if change.ns.as_ref().and_then(|ns| ns.coll.as_deref()) == Some(END) {
+                    break;
                 }
+                let Some(write) = Write::of(&change) else { continue };
+                if let Write::Control { token, .. } = &write
+                    && seen.tokens.last().is_none_or(|(last, _)| last < token)
+                {
+                    seen.tokens.push((*token, Instant::now()));
+                }
+                seen.history.push(write);
             }
+            Ok(seen)
         });
-        Ok(Self { stop, task })
+        Ok(Self { db: db.clone(), task })
     }
 
     /// Ends it, once everything written until now was seen.
-    pub(crate) async fn end(self) -> Result<(History, Seen)> {
-        // Changes arrive within moments; whatever is late is not part of the last round's work.
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        self.stop.cancel();
+    pub(crate) async fn end(self) -> Result<Seen> {
+        self.db.collection::<Document>(END).insert_one(doc! { "_id": 1 }).await?;
         self.task.await?
     }
 }

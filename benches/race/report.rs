@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Args;
-use crate::history::History;
+use crate::history::{Findings, check};
 use crate::recording::Seen;
 use crate::servers::Blow;
 
@@ -24,20 +24,15 @@ pub(crate) struct Report {
     pub(crate) unexpected: Vec<String>,
     /// Collection of each generation, and whether it is equal to the undisturbed one.
     pub(crate) generations: Vec<(String, bool)>,
-    pub(crate) takeovers: usize,
-    violations: Vec<String>,
+    findings: Findings,
     writes: usize,
-    late: usize,
-    tokens: i64,
 }
 
 impl Report {
     /// Takes in what was recorded.
-    pub(crate) fn finish(&mut self, history: &History, seen: &Seen) {
-        self.violations = history.violations();
-        self.late = history.late_writes();
-        self.writes = seen.writes;
-        self.tokens = seen.tokens.last().map_or(0, |(token, _)| *token);
+    pub(crate) fn finish(&mut self, seen: &Seen) {
+        self.findings = check(&seen.history);
+        self.writes = seen.history.len();
         for gap in &mut self.gaps {
             let Some(held) = gap.token else { continue };
             let next = seen.tokens.iter().find(|(token, at)| *token > held && *at >= gap.at);
@@ -46,7 +41,7 @@ impl Report {
     }
 
     pub(crate) fn is_well(&self) -> bool {
-        self.violations.is_empty()
+        self.findings.violations.is_empty()
             && self.unexpected.is_empty()
             && self.generations.iter().all(|(_, same)| *same)
     }
@@ -70,13 +65,14 @@ impl Report {
                 times.len(),
             );
         }
-        println!("takeovers of a lease that was not given back: {}", self.takeovers);
+        let found = &self.findings;
         println!(
-            "history: {} writes, {} tokens, {} late writes to old staging",
-            self.writes, self.tokens, self.late
+            "history: {} writes; the lease was taken {} times, {} of them from a leader that had not given it back; {} \
+             flips, {} late writes to old staging",
+            self.writes, found.taken, found.taken_over, found.flips, found.late_writes
         );
-        println!("violations: {}", self.violations.len());
-        for violation in &self.violations {
+        println!("violations: {}", found.violations.len());
+        for violation in &found.violations {
             println!("  {violation}");
         }
         let same = self.generations.iter().filter(|(_, same)| *same).count();

@@ -95,7 +95,8 @@ pub(super) struct TuningArgs {
     /// Memory for states, as `512MiB` or `2GiB` [default: a quarter of what this process may use]
     #[arg(long, value_name = "SIZE", env = "STATEFOLD_MEMORY")]
     pub(super) memory: Option<String>,
-    /// Folder for commits that are spilled [default: the system's for temporary files]
+    /// Folder for commits that are spilled, on a disk: one that is kept in memory (tmpfs, as `/tmp` on some
+    /// systems) takes memory beyond `--memory` [default: the system's for temporary files]
     #[arg(long, value_name = "FOLDER", env = "STATEFOLD_SPILL_DIR")]
     pub(super) spill_dir: Option<PathBuf>,
     /// Number of partitions, at most: a stream is never divided [default: by the number of commits]

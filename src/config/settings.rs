@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::lifecycle::ErrorLimit;
 use crate::plan::{NaturalBy, Strategy};
 
+/// What an insert command has room for: 16 MiB, less what comes before and behind its documents.
+const BATCH_BYTES_MAX: usize = (16 << 20) - (64 << 10);
+
 /// How to reach a database. The URI may hold a password and is never printed.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -111,7 +114,7 @@ impl Settings {
             (tuning.threads, 1, 1024, "threads"),
             (tuning.readers, 1, 256, "readers"),
             (tuning.batch_docs, 1, 100_000, "batch_docs"),
-            (tuning.batch_bytes, 1, 48_000_000, "batch_bytes"),
+            (tuning.batch_bytes, 1, BATCH_BYTES_MAX, "batch_bytes"),
             (usize::try_from(tuning.part_commits).unwrap_or(usize::MAX), 1, usize::MAX, "part_commits"),
             (tuning.memory_bytes, 1 << 20, usize::MAX, "memory_bytes"),
             (tuning.batch_commits as usize, 1, 1_000_000, "batch_commits"),
@@ -158,7 +161,8 @@ impl Settings {
         self.read_only
     }
 
-    /// Sets the folder that spilled commits go to; by default the system's for temporary files.
+    /// Sets the folder that spilled commits go to; by default the system's for temporary files. One that is
+    /// kept in memory (tmpfs) takes memory beyond [`Tuning::memory_bytes`].
     #[must_use]
     pub fn with_spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.spill_folder = folder.into();
@@ -216,6 +220,14 @@ mod tests {
         let odd = Tuning { threads: 0, batch_docs: 0, ..Tuning::default() };
         let Err(Error::Config(problems)) = settings.with_tuning(odd) else { panic!("accepted") };
         assert_eq!(problems.len(), 2);
+    }
+
+    #[test]
+    fn a_batch_that_no_command_has_room_for_is_refused() {
+        let settings = Settings::new("mongodb://localhost", "db").unwrap();
+        let with = |batch_bytes| settings.clone().with_tuning(Tuning { batch_bytes, ..Tuning::default() });
+        assert!(with(16 << 20).is_err());
+        assert!(with(BATCH_BYTES_MAX).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! this way (an event that fails, a hole, commits that overlap) is *spoiled*: it is folded again from
 //! its commits in stream order, which alone decides what becomes of it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -41,7 +42,6 @@ pub(crate) struct Shard {
     waiting: HashMap<u32, BTreeMap<i64, Box<[u8]>>>,
     waiting_bytes: usize,
     state_bytes: usize,
-    read_again: bool,
     counts: FoldCounts,
 }
 
@@ -58,15 +58,8 @@ impl Shard {
             waiting: HashMap::new(),
             waiting_bytes: 0,
             state_bytes: 0,
-            read_again: false,
             counts: FoldCounts::default(),
         }
-    }
-
-    /// The commits are read from the beginning again: those that are folded already are left out
-    /// from now on.
-    pub(crate) fn read_again(&mut self) {
-        self.read_again = true;
     }
 
     /// Folds commits of a batch, each with the hash of its stream.
@@ -167,7 +160,6 @@ impl Shard {
                 }
             }
             std::cmp::Ordering::Greater => self.wait(at, commit.first_number, document),
-            std::cmp::Ordering::Less if self.read_again && commit.next_number() <= next => {}
             std::cmp::Ordering::Less => self.spoil(at),
         }
     }
@@ -192,12 +184,11 @@ impl Shard {
     }
 
     fn wait(&mut self, at: u32, first_number: i64, document: &RawDocument) {
-        let former = self.waiting.entry(at).or_default().insert(first_number, document.as_bytes().into());
-        match former {
-            None => self.waiting_bytes += cost_of_waiting(document.as_bytes().len()),
-            Some(_) if self.read_again => {}
-            Some(_) => return self.spoil(at),
+        match self.waiting.entry(at).or_default().entry(first_number) {
+            Entry::Vacant(place) => _ = place.insert(document.as_bytes().into()),
+            Entry::Occupied(_) => return self.spoil(at),
         }
+        self.waiting_bytes += cost_of_waiting(document.as_bytes().len());
         if let Some(stream) = self.streams.get_mut(at as usize) {
             stream.waits = true;
         }

@@ -95,6 +95,34 @@ impl Waiting<'_> {
         }
     }
 
+    /// As [`Self::retried`], and again and again: the database is waited for until the limit.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; what doesn't go away by itself, or not before the limit.
+    pub(crate) async fn outlasting<T, F: Future<Output = Result<T>> + Send>(
+        &self,
+        doing: &str,
+        cancel: &CancellationToken,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T> {
+        let began = Instant::now();
+        loop {
+            match self.retried(doing, &mut attempt).await {
+                Err(error) if error.class() == Class::Transient && !self.is_over(began) => {
+                    tracing::warn!(error = %error.with_sources(), "{doing} is not possible now; trying again");
+                }
+                other => return other,
+            }
+            if !self.pause(cancel, began).await {
+                return Err(Error::Interrupted);
+            }
+        }
+    }
+
+    fn is_over(&self, began: Instant) -> bool {
+        self.limit.is_some_and(|limit| began.elapsed() >= limit)
+    }
+
     fn for_leader(&self, leader: &Leader) {
         Recorder::waiting(self.progress, Some(leader), &format!("{} to finish", leader.line()));
     }
@@ -160,7 +188,7 @@ impl Claimant<'_> {
                 // The database is waited for; it must not end the claim.
                 Err(error) if error.class() == Class::Transient => {
                     tracing::warn!(error = %error.with_sources(), "the lease can't be claimed now; trying again");
-                    if self.waiting.limit.is_some_and(|limit| began.elapsed() >= limit) {
+                    if self.waiting.is_over(began) {
                         return Err(error);
                     }
                 }
@@ -230,9 +258,7 @@ impl<'a> Attempt<'a> {
             Look::Take(over) => self.take(over).await,
             Look::Wait(held, alive) => {
                 let line = held.leader.line();
-                if (self.claimant.patience == Patience::UntilAlive && alive)
-                    || waiting.limit.is_some_and(|limit| began.elapsed() >= limit)
-                {
+                if (self.claimant.patience == Patience::UntilAlive && alive) || waiting.is_over(began) {
                     return Err(Error::LeaseHeld { holder: line });
                 }
                 let another = self.leader.as_ref().is_none_or(|leader| leader.owner != held.leader.owner);

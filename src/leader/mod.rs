@@ -132,7 +132,7 @@ impl Leadership {
     pub(crate) async fn end<T>(&self, result: Result<T>) -> Result<T> {
         self.unlock().await;
         self.stop.cancel();
-        let (lost, token) = (self.lost(), self.mandate.token);
+        let (mut lost, token) = (self.lost(), self.mandate.token);
         self.mandate.end();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(error)) = OptionFuture::from(keeper).await {
@@ -140,7 +140,14 @@ impl Leadership {
         }
         match self.shared.store.release_lease(&self.shared.owner, token).await {
             Ok(true) => tracing::debug!(token, "the lease is released"),
-            Ok(false) if lost.is_none() => tracing::warn!(token, "the lease was no longer ours in the end"),
+            Ok(false) if lost.is_none() => {
+                tracing::warn!(token, "the lease was no longer ours in the end");
+                // The work may notice it before a renewal does.
+                if matches!(result, Err(Error::Fenced { .. })) {
+                    let reason = "another process took it over".to_owned();
+                    lost = Some(Error::LeaseLost { token, reason });
+                }
+            }
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(error = %error.with_sources(), "the lease could not be released; it runs out");

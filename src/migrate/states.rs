@@ -46,23 +46,21 @@ async fn steps_left<'a>(store: &Store, registry: &'a Registry) -> Result<(i32, &
 /// [`Error::Newer`] if the application's version is beyond the registry's path.
 pub(super) async fn judge(store: &Store, registry: &Registry) -> Result<StartVerdict> {
     let verdict = judge_start(&states(store, registry).await?);
+    if !matches!(verdict, StartVerdict::UpToDate | StartVerdict::Behind(_)) {
+        return Ok(verdict);
+    }
+    // Also before anything is built: a version beyond the path is refused here.
+    let left = !steps_left(store, registry).await?.1.is_empty();
     if verdict != StartVerdict::UpToDate {
         return Ok(verdict);
     }
-    let left = !steps_left(store, registry).await?.1.is_empty();
     let orphaned = store.fence().await?.is_some_and(|fence| fence.reason == CUT_OVER);
     // Nothing is to be built, but somebody has to lead.
     Ok(if left || orphaned { StartVerdict::Behind(Vec::new()) } else { verdict })
 }
 
 /// The projections that are behind, in the order they can be built in.
-pub(super) async fn projections_behind(
-    store: &Store,
-    registry: &Registry,
-    behind: &[String],
-) -> Result<Vec<Registered>> {
-    // Read before anything is built: a version beyond the path is refused here.
-    steps_left(store, registry).await?;
+pub(super) fn projections_behind(registry: &Registry, behind: &[String]) -> Result<Vec<Registered>> {
     if behind.is_empty() { Ok(Vec::new()) } else { Ok(registry.select(behind)?) }
 }
 

@@ -153,6 +153,13 @@ impl Recorder {
         });
     }
 
+    /// Everything is read again: what was read so far doesn't count.
+    pub(crate) fn read_again(&self) {
+        self.update(|progress| {
+            (progress.commits, progress.events, progress.bytes) = (0, 0, 0);
+        });
+    }
+
     /// An insert of so many documents took so long.
     pub(crate) fn written(&self, documents: u64, took: Duration) {
         counter!(names::SNAPSHOTS, "projection" => self.label()).increment(documents);

@@ -69,7 +69,8 @@ pub(crate) enum InMemory {
 enum Work {
     /// Commits of a batch, for each projection.
     Commits(Arc<dyn RawCommits>, Vec<Vec<(u64, Place)>>),
-    /// Everything is read again.
+    /// Everything is read again: nothing of what was folded is left, so that the result is the same as
+    /// without a disturbance.
     Again,
 }
 
@@ -151,13 +152,20 @@ impl<S: EventSource> Pass<'_, S> {
         memory: &Arc<Memory>,
         outgrown: &Arc<AtomicBool>,
     ) -> JoinHandle<Result<Vec<Shard>>> {
-        let new = |one: &Wanted| Shard::new(&one.projection, Arc::clone(&self.layout));
-        let mut shards: Vec<Shard> = self.wanted.iter().map(new).collect();
+        let layout = Arc::clone(&self.layout);
+        let projections: Vec<Registered> = self.wanted.iter().map(|one| one.projection.clone()).collect();
+        let new = move || {
+            projections.iter().map(|one| Shard::new(one, Arc::clone(&layout))).collect::<Vec<Shard>>()
+        };
+        let mut shards = new();
         let recorders = self.recorders();
         let (workers, memory, outgrown) =
             (Arc::clone(&self.workers), Arc::clone(memory), Arc::clone(outgrown));
         tokio::spawn(async move {
             while let Some(work) = work.recv().await {
+                if matches!(work, Work::Again) {
+                    workers.discard(std::mem::replace(&mut shards, new()));
+                }
                 let memory = Arc::clone(&memory);
                 let folded = workers.run(move || {
                     let fits = fold(&mut shards, &work, number, &memory);
@@ -179,12 +187,9 @@ impl<S: EventSource> Pass<'_, S> {
 
 /// Does one piece of work; false if the memory doesn't suffice.
 fn fold(shards: &mut [Shard], work: &Work, number: usize, memory: &Memory) -> Result<bool> {
-    match work {
-        Work::Again => shards.iter_mut().for_each(Shard::read_again),
-        Work::Commits(batch, lists) => {
-            let documents = batch.documents()?;
-            shards.iter_mut().zip(lists).for_each(|(shard, commits)| shard.push(documents, commits));
-        }
+    if let Work::Commits(batch, lists) = work {
+        let documents = batch.documents()?;
+        shards.iter_mut().zip(lists).for_each(|(shard, commits)| shard.push(documents, commits));
     }
     let used = |shards: &[Shard]| memory.uses(number, shards.iter().map(Shard::bytes).sum());
     let mut over = used(shards);
@@ -229,6 +234,7 @@ impl BatchSink for Shards {
             for queue in &self.queues {
                 send(queue, Work::Again).await?;
             }
+            self.recorders.iter().for_each(Recorder::read_again);
             Ok(())
         }
         .boxed()
@@ -239,3 +245,7 @@ async fn send(queue: &mpsc::Sender<Work>, work: Work) -> Result<()> {
     // The folder that has ended says itself why.
     queue.send(work).await.map_err(|_| Error::Interrupted)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

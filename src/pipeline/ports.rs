@@ -110,7 +110,11 @@ pub struct Term(pub Option<[u8; 12]>);
 /// holds a newer token.
 pub trait Staging: Send + Sync + 'static {
     /// Inserts documents into the staging collection of a target; durable only once
-    /// [`finish`](Self::finish) says so. `again`: those that are there already are fine.
+    /// [`finish`](Self::finish) says so. `again`: the partition was cleared before.
+    ///
+    /// # Errors
+    /// If one is there already; a transient one, `again`: an insert of a former try came late, and the
+    /// partition has to be redone.
     fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>>;
 
     /// Removes everything a partition may have left behind.

@@ -110,7 +110,15 @@ async fn one_reader<K: BatchSink>(
         loop {
             let next = parts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(mut part) = next else { return };
-            while let Some(batch) = part.next().await {
+            loop {
+                // A server that is long about a batch need not be waited for once nobody wants it: the call
+                // runs on by itself, and its answer is dropped.
+                let next = tokio::select! {
+                    biased;
+                    () = sender.closed() => return,
+                    next = part.next() => next,
+                };
+                let Some(batch) = next else { break };
                 if sender.send(batch).await.is_err() {
                     return;
                 }

@@ -1,12 +1,9 @@
 //! Natural order with spill: commits go to a compressed file, by ranges of streams, and are folded a
 //! range at a time.
-//!
-//! The file has no name (it is unlinked as soon as it is open): nobody else can read it, and the system
-//! removes it however this process ends.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+mod buffers;
+mod file;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,117 +13,23 @@ use statefold_projections::{Layout, Registered};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::fold::{self, Arrived, FoldCounts, Router, Shard, Sorted, decode_frame, encode_frame};
+use crate::fold::{self, Arrived, Router, Shard, Sorted, decode_frame};
 use crate::lifecycle::stream_hash;
 use crate::observe::Recorder;
 use crate::pipeline::Workers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::natural::Pass;
-use crate::pipeline::ports::{CommitBatch, EventSource, RawCommits};
+use crate::pipeline::ports::{CommitBatch, EventSource};
 use crate::pipeline::scan::{self, BatchSink};
+use crate::pipeline::spill::buffers::Buffers;
+use crate::pipeline::spill::file::Frame;
+pub(crate) use crate::pipeline::spill::file::SpillFile;
 use crate::plan::NaturalBy;
 
 /// Sizes of a frame before compression: small ones waste calls, large ones memory.
 const FRAME_BYTES: (usize, usize) = (16 * 1024, 256 * 1024);
-/// What has to stay free on the disk.
-const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
-/// How many bytes are written between two looks at the free space.
-const BYTES_BETWEEN_LOOKS: u64 = 32 * 1024 * 1024;
-
-/// A file of frames without a name.
-pub(crate) struct SpillFile {
-    folder: PathBuf,
-    state: Mutex<FileState>,
-}
-
-struct FileState {
-    file: File,
-    end: u64,
-    looked_at: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Frame {
-    at: u64,
-    bytes: usize,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl SpillFile {
-    /// Makes the file in a folder that is expected to take so many bytes.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the folder can't be written or hasn't the space.
-    pub(crate) fn create(folder: &Path, expected: u64) -> Result<Self> {
-        let file = tempfile::tempfile_in(folder).map_err(|source| Error::Io {
-            doing: format!(
-                "making the spill file in {}; choose another folder with --spill-dir",
-                folder.display()
-            ),
-            source,
-        })?;
-        let spill =
-            Self { folder: folder.to_owned(), state: Mutex::new(FileState { file, end: 0, looked_at: 0 }) };
-        spill.check_space(&lock(&spill.state).file, expected)?;
-        Ok(spill)
-    }
-
-    fn check_space(&self, file: &File, more: u64) -> Result<()> {
-        let free = free_bytes(file);
-        if free.is_some_and(|free| free < more.saturating_add(FREE_BYTES_MIN)) {
-            return Err(self.full(io::Error::from(io::ErrorKind::StorageFull)));
-        }
-        Ok(())
-    }
-
-    fn full(&self, source: io::Error) -> Error {
-        let folder = self.folder.display();
-        let doing =
-            format!("spilling to {folder}; free some space, or choose another folder with --spill-dir");
-        Error::Io { doing, source }
-    }
-
-    fn append(&self, frame: &[u8]) -> Result<Frame> {
-        let mut state = lock(&self.state);
-        if state.end >= state.looked_at + BYTES_BETWEEN_LOOKS {
-            self.check_space(&state.file, frame.len() as u64)?;
-            state.looked_at = state.end;
-        }
-        let at = state.end;
-        let write = state.file.seek(SeekFrom::Start(at)).and_then(|_| state.file.write_all(frame));
-        write.map_err(|source| self.full(source))?;
-        state.end += frame.len() as u64;
-        Ok(Frame { at, bytes: frame.len() })
-    }
-
-    fn read(&self, frame: Frame, bytes: &mut Vec<u8>) -> Result<()> {
-        bytes.clear();
-        bytes.resize(frame.bytes, 0);
-        let mut state = lock(&self.state);
-        let read = state.file.seek(SeekFrom::Start(frame.at)).and_then(|_| state.file.read_exact(bytes));
-        let doing = || format!("reading the spill file in {}", self.folder.display());
-        read.map_err(|source| Error::Io { doing: doing(), source })
-    }
-
-    fn clear(&self) -> Result<()> {
-        let mut state = lock(&self.state);
-        state.end = 0;
-        state.looked_at = 0;
-        state.file.set_len(0).map_err(|source| self.full(source))
-    }
-
-    fn len(&self) -> u64 {
-        lock(&self.state).end
-    }
-}
-
-/// Space left for this user where a file is; `None` if the system doesn't tell.
-fn free_bytes(file: &File) -> Option<u64> {
-    let space = rustix::fs::fstatvfs(file).ok()?;
-    Some(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 /// Commits of one pass in a spill file, by projection and range.
@@ -146,92 +49,19 @@ struct Spilling {
     buffers: Vec<Arc<Mutex<Buffers>>>,
 }
 
-struct Buffers {
-    open: Vec<Vec<Vec<u8>>>,
-    frame: Vec<u8>,
-    frame_bytes: usize,
-    /// What all open ones hold, and may hold.
-    held: usize,
-    held_max: usize,
-}
-
-impl Buffers {
-    fn write(&mut self, spilled: &Spilled, projection: usize, range: usize) -> Result<()> {
-        let Some(buffer) = self.open.get_mut(projection).and_then(|ranges| ranges.get_mut(range)) else {
-            return Ok(());
-        };
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        encode_frame(buffer, &mut self.frame);
-        self.held = self.held.saturating_sub(buffer.len());
-        buffer.clear();
-        let frame = spilled.file.append(&self.frame)?;
-        if let Some(frames) = spilled.frames.get(projection).and_then(|ranges| ranges.get(range)) {
-            lock(frames).push(frame);
-        }
-        Ok(())
-    }
-
-    fn write_all(&mut self, spilled: &Spilled) -> Result<()> {
-        for projection in 0..self.open.len() {
-            for range in 0..self.open.get(projection).map_or(0, Vec::len) {
-                self.write(spilled, projection, range)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn take(
-        &mut self,
-        router: &Router,
-        batch: &dyn RawCommits,
-        spilled: &Spilled,
-    ) -> Result<Vec<FoldCounts>> {
-        let mut counts = vec![FoldCounts::default(); self.open.len()];
-        let (mut full, mut held) = (Vec::new(), 0);
-        let routed = router.by_range(batch.documents()?, batch.limit(), |projection, range, commit| {
-            let buffer = self.open.get_mut(projection).and_then(|ranges| ranges.get_mut(range));
-            if let (Some(buffer), Some(counts)) = (buffer, counts.get_mut(projection)) {
-                let room = buffer.len() < self.frame_bytes;
-                buffer.extend_from_slice(commit);
-                held += commit.len();
-                counts.commits += 1;
-                counts.bytes += commit.len() as u64;
-                if room && buffer.len() >= self.frame_bytes {
-                    full.push((projection, range));
-                }
-            }
-        });
-        routed.map_err(|_| Error::Mismatch("the server sent a broken batch".into()))?;
-        self.held += held;
-        for (projection, range) in full {
-            self.write(spilled, projection, range)?;
-        }
-        // Many ranges of few commits: short frames are better than too much memory.
-        if self.held > self.held_max {
-            self.write_all(spilled)?;
-        }
-        Ok(counts)
-    }
-}
-
 impl<S: EventSource> Pass<'_, S> {
     /// Reads everything into a spill file, with buffers of at most so many bytes.
     ///
     /// # Errors
     /// What reading gives; [`Error::Io`] if the file can't be written.
     pub(crate) async fn spill(&self, file: SpillFile, buffer_bytes: usize) -> Result<Arc<Spilled>> {
-        let ranges = |count: usize| (0..count).map(|_| Mutex::new(Vec::new())).collect();
         let counts: Vec<usize> = self.wanted.iter().map(|one| one.ranges.len()).collect();
-        let frames = counts.iter().map(|count| ranges(*count)).collect();
-        let spilled = Arc::new(Spilled { file, frames, by: NaturalBy::OneCursor });
+        let spilled = Arc::new(Spilled::new(file, &counts));
         let all = counts.iter().sum::<usize>().max(1) * self.readers;
         let frame_bytes = (buffer_bytes / all).clamp(FRAME_BYTES.0, FRAME_BYTES.1);
         let buffers = || {
-            let open = counts.iter().map(|count| vec![Vec::new(); *count]).collect();
             let held_max = buffer_bytes / self.readers.max(1);
-            Arc::new(Mutex::new(Buffers { open, frame: Vec::new(), frame_bytes, held: 0, held_max }))
+            Arc::new(Mutex::new(Buffers::new(&counts, frame_bytes, held_max)))
         };
         let sink = Arc::new(Spilling {
             router: Arc::new(self.router()),
@@ -274,10 +104,9 @@ impl BatchSink for Spilling {
     fn begin_again(&self) -> BoxFuture<'_, Result<()>> {
         async move {
             for buffers in &self.buffers {
-                let mut buffers = lock(buffers);
-                buffers.open.iter_mut().flatten().for_each(Vec::clear);
-                buffers.held = 0;
+                lock(buffers).clear();
             }
+            self.recorders.iter().for_each(Recorder::read_again);
             self.spilled.frames.iter().flatten().for_each(|frames| lock(frames).clear());
             self.spilled.file.clear()
         }
@@ -320,6 +149,21 @@ pub(super) struct SpillFold {
 }
 
 impl Spilled {
+    /// Nothing yet, for projections with so many ranges each.
+    fn new(file: SpillFile, ranges: &[usize]) -> Self {
+        let frames = |count: &usize| (0..*count).map(|_| Mutex::new(Vec::new())).collect();
+        Self { file, frames: ranges.iter().map(frames).collect(), by: NaturalBy::OneCursor }
+    }
+
+    /// Writes a frame with commits of a range of a projection.
+    fn write(&self, projection: usize, range: usize, frame: &[u8]) -> Result<()> {
+        let frame = self.file.append(frame)?;
+        if let Some(frames) = self.frames.get(projection).and_then(|ranges| ranges.get(range)) {
+            lock(frames).push(frame);
+        }
+        Ok(())
+    }
+
     /// Size of the file, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.file.len()

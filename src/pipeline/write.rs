@@ -10,6 +10,9 @@ use crate::fold::Folded;
 use crate::pipeline::build::Job;
 use crate::pipeline::ports::{EventSource, Staging, Term};
 
+/// What a document takes in a command besides its own bytes: its type and its number.
+const PLACE_BYTES: usize = 8;
+
 /// Writes what arrives, and returns the terms it was taken in, each once.
 pub(super) async fn write<S: EventSource, W: Staging>(
     job: Arc<Job<S, W>>,
@@ -23,10 +26,10 @@ pub(super) async fn write<S: EventSource, W: Staging>(
             while documents.peek().is_some() {
                 let (mut batch, mut bytes) = (Vec::new(), 0);
                 while let Some(document) = documents.next_if(|document| {
-                    batch.is_empty()
-                        || batch.len() < job.batch_docs && bytes + document.len() <= job.batch_bytes
+                    let size = document.len() + PLACE_BYTES;
+                    batch.is_empty() || batch.len() < job.batch_docs && bytes + size <= job.batch_bytes
                 }) {
-                    bytes += document.len();
+                    bytes += document.len() + PLACE_BYTES;
                     batch.push(document);
                 }
                 if job.cancel.is_cancelled() {

@@ -126,7 +126,8 @@ impl Run {
     /// After the lease was lost: removes what late writes of this process left, if another one goes on
     /// with the build. What can't be removed, the next run removes.
     pub(super) async fn drop_leftovers(&self, build: &Build, error: &Error) {
-        if self.leadership.lost().is_none() && !matches!(error, Error::Fenced { .. }) {
+        let noticed = matches!(error, Error::Fenced { .. } | Error::LeaseLost { .. });
+        if self.leadership.lost().is_none() && !noticed {
             return;
         }
         match build.job.staging.drop_leftovers().await {

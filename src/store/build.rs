@@ -286,7 +286,8 @@ impl BuildStore {
         let mut terms = Vec::new();
         for chunk in chunks {
             let documents = [chunk.as_bytes()];
-            terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, false).await?);
+            // As if again: what is there already is what a former try wrote late.
+            terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, true).await?);
         }
         Ok(terms)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
-use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
 use statefold_projections::Layout;
 
@@ -35,6 +35,8 @@ pub(crate) struct Store {
     pub(super) names: ControlNames,
     /// This deployment, where it is named or can be read.
     pub(super) deployment: Option<String>,
+    /// Whether all goes to one server anyway, by whatever name it is reached.
+    pub(super) direct: bool,
 }
 
 /// Collection and ids of version document and control document.
@@ -67,6 +69,10 @@ impl Store {
         options.max_connecting.get_or_insert(8);
         options.max_pool_size.get_or_insert(64);
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).build());
+        // Whatever the URI says: what a secondary doesn't know yet must not be decided by.
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        options.read_concern = None;
+        let direct = options.direct_connection == Some(true);
         let client = Client::with_options(options).map_err(|error| classify("reading the URI", error))?;
         let db = client.database(settings.database());
         let facts = server::facts(&db).await?;
@@ -83,7 +89,7 @@ impl Store {
                     Some(named) => Some(named.clone()),
                     None => server::replica_set_id(&db).await,
                 };
-                Ok(Self { client, db, facts, layout: layout.clone(), names, deployment })
+                Ok(Self { client, db, facts, layout: layout.clone(), names, deployment, direct })
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::fold::DeadLetter;
 use crate::store::build::readable;
 use crate::store::client::call;
+use crate::store::error::written_late;
 use crate::store::records::{DEAD_LETTERS, FORMAT};
 use crate::store::{BuildStore, Store};
 
@@ -41,8 +42,9 @@ pub(super) async fn write(build: &BuildStore, partition: u32, letters: &[DeadLet
         let collection = build.store.collection(DEAD_LETTERS);
         let documents: Vec<Document> =
             chunk.iter().map(|letter| document(build, partition, letter)).collect();
-        call("recording dead letters", async move { collection.insert_many(documents).ordered(false).await })
-            .await?;
+        let insert = async move { collection.insert_many(documents).ordered(false).await };
+        // What is there already is what a former try wrote late.
+        call("recording dead letters", insert).await.map_err(written_late)?;
     }
     Ok(())
 }

@@ -5,12 +5,18 @@ use mongodb::error::{Error as DriverError, ErrorKind, RETRYABLE_WRITE_ERROR, Wri
 use crate::error::{Error, Source};
 
 /// Codes after which the same operation may succeed: elections, shutdowns, lost cursors, overload.
-const TRANSIENT: [i32; 19] =
-    [6, 7, 43, 64, 89, 91, 112, 133, 175, 189, 202, 262, 317, 365, 9001, 10107, 11600, 11602, 13435];
+const TRANSIENT: [i32; 22] = [
+    6, 7, 43, 64, 89, 91, 112, 133, 134, 175, 189, 202, 237, 262, 317, 365, 9001, 10107, 11600, 11602, 13435,
+    13436,
+];
 const NOT_PERMITTED: [i32; 3] = [13, 18, 8000];
 const DISK_FULL: i32 = 14031;
 /// A document with this key exists.
-pub(super) const DUPLICATE_KEY: i32 = 11000;
+const DUPLICATE_KEY: i32 = 11000;
+/// A command took longer than its `maxTimeMS`.
+const OUT_OF_TIME: i32 = 50;
+/// No record has the id that a scan was to go on behind.
+const RECORD_GONE: i32 = 211;
 
 /// First code the server gave, wherever in the error it stands.
 pub(super) fn code(error: &DriverError) -> Option<i32> {
@@ -106,9 +112,47 @@ pub(super) fn classify_code(doing: &str, code: i32, message: &str) -> Error {
     }
 }
 
+/// The error of a write of a partition that was cleared before: what is there already comes from an
+/// insert of a former try that reached the server late. Cleared and written once more, it is as it has
+/// to be; what is there must never be taken for what was to be written.
+pub(super) fn written_late(error: Error) -> Error {
+    now_transient(error, DUPLICATE_KEY)
+}
+
+/// The error of a scan by record ids: where the record has gone that a part begins behind, the event store
+/// has to be divided anew.
+pub(super) fn divided_in_vain(error: Error) -> Error {
+    now_transient(error, RECORD_GONE)
+}
+
+fn now_transient(mut error: Error, after: i32) -> Error {
+    if let Error::Server { code, transient, .. } = &mut error
+        && *code == Some(after)
+    {
+        *transient = true;
+    }
+    error
+}
+
+/// Whether the server ended a command because it took longer than it was given.
+pub(crate) fn is_out_of_time(error: &Error) -> bool {
+    matches!(error, Error::Server { code: Some(OUT_OF_TIME), .. })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_late_is_worth_another_try_and_nothing_else_becomes_so() {
+        let transient = |error: Error| error.class() == crate::error::Class::Transient;
+        let duplicate = || classify_code("writing", DUPLICATE_KEY, "E11000 duplicate key error");
+        assert!(!transient(duplicate()) && transient(written_late(duplicate())));
+        assert!(!transient(divided_in_vain(duplicate())));
+        assert!(transient(divided_in_vain(classify_code("reading", RECORD_GONE, "gone"))));
+        assert!(!transient(written_late(classify_code("writing", 2, "bad value"))));
+        assert!(matches!(written_late(classify_code("writing", DISK_FULL, "full")), Error::DiskFull { .. }));
+    }
 
     #[test]
     fn the_reason_is_found_in_what_the_driver_says_of_the_topology() {

@@ -23,6 +23,9 @@ use crate::store::natural::read_up_to;
 /// Names in a batch of heads.
 const HEADS_PER_BATCH: i32 = 10_000;
 
+/// How long the server may look for the first commits in natural order.
+const FIRST_COMMITS_MS_MAX: i64 = 10_000;
+
 /// Batches of about this size are consumed while they are in the processor's cache.
 const BATCH_BYTES: u64 = 1_250_000;
 
@@ -47,6 +50,8 @@ pub(crate) struct EventStore {
     pub(super) natural_by: Option<NaturalBy>,
     /// Commits of a part of such a scan, about.
     pub(super) part_commits: u64,
+    /// Whether there is only one server to read from.
+    pub(super) direct: bool,
 }
 
 impl Store {
@@ -65,6 +70,7 @@ impl Store {
             let mut keys = keys.iter();
             let first = keys.next().filter(|(name, order)| *name == stream && number(order) == Some(1));
             let second = first.and(keys.next()).filter(|(name, _)| *name == offset);
+            let second = second.filter(|_| keys.next().is_none());
             match second.and_then(|(_, order)| number(order)) {
                 Some(1) => Some(Direction::Ascending),
                 Some(-1) => Some(Direction::Descending),
@@ -74,7 +80,10 @@ impl Store {
         let usable = |index: &&mongodb::IndexModel| {
             let options = index.options.as_ref();
             options.is_none_or(|options| {
-                options.partial_filter_expression.is_none() && options.sparse != Some(true)
+                options.partial_filter_expression.is_none()
+                    && options.collation.is_none()
+                    && options.sparse != Some(true)
+                    && options.hidden != Some(true)
             })
         };
         let found = indexes.iter().filter(usable).find_map(|index| direction(&index.keys));
@@ -94,8 +103,16 @@ impl Store {
         since: Option<Timestamp>,
         batch_commits: u32,
     ) -> EventStore {
-        let (db, layout) = (self.db.clone(), self.layout.clone());
-        EventStore { db, layout, direction, since, batch_commits, natural_by: None, part_commits: u64::MAX }
+        EventStore {
+            db: self.db.clone(),
+            layout: self.layout.clone(),
+            direction,
+            since,
+            batch_commits,
+            natural_by: None,
+            part_commits: u64::MAX,
+            direct: self.direct,
+        }
     }
 }
 
@@ -184,7 +201,8 @@ impl EventStore {
         &self.layout
     }
 
-    /// The first commits of a range in natural order.
+    /// The first commits of a range in natural order; the server
+    /// [gives up](crate::store::is_out_of_time) if it has to read for long before it has found them.
     pub(crate) fn first_commits(
         &self,
         range: &StreamRange,
@@ -192,6 +210,7 @@ impl EventStore {
     ) -> BoxStream<'static, Result<CommitBatch>> {
         let mut command = self.natural_command(std::slice::from_ref(range), None);
         command.insert("limit", i64::try_from(commits).unwrap_or(i64::MAX));
+        command.insert("maxTimeMS", FIRST_COMMITS_MS_MAX);
         batches(self.open(command, self.batch_commits))
     }
 

@@ -10,7 +10,7 @@ use mongodb::Database;
 use crate::error::{Error, Result};
 use crate::pipeline::ports::Term;
 use crate::store::client::call;
-use crate::store::error::{DUPLICATE_KEY, classify_code};
+use crate::store::error::{classify_code, written_late};
 
 /// The command that inserts documents into a collection, unordered, acknowledged by the primary.
 ///
@@ -60,10 +60,11 @@ fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(first..).unwrap_or_default()
 }
 
-/// Inserts documents. `again`: those that exist are fine, they were inserted before.
+/// Inserts documents.
 ///
 /// # Errors
-/// What the server says of the command, of a document, or of the write concern.
+/// What the server says of the command, of a document, or of the write concern. `again`: they were
+/// inserted before and cleared, so that one that is there all the same is a [transient](written_late) error.
 pub(super) async fn insert(
     db: Database,
     doing: &'static str,
@@ -72,12 +73,12 @@ pub(super) async fn insert(
 ) -> Result<Term> {
     let command = command?;
     let reply = call(doing, async move { db.run_raw_command(command).await }).await?;
-    let errors =
+    let mut errors =
         reply.get_array("writeErrors").ok().into_iter().flatten().filter_map(|one| one.as_document());
-    let real = |error: &&Document| !(again && error.get_i32("code").unwrap_or(0) == DUPLICATE_KEY);
-    if let Some(error) = errors.clone().find(real).or_else(|| reply.get_document("writeConcernError").ok()) {
+    if let Some(error) = errors.next().or_else(|| reply.get_document("writeConcernError").ok()) {
         let text = error.get_str("errmsg").unwrap_or("no reason given");
-        return Err(classify_code(doing, error.get_i32("code").unwrap_or(0), text));
+        let error = classify_code(doing, error.get_i32("code").unwrap_or(0), text);
+        return Err(if again { written_late(error) } else { error });
     }
     Ok(term(&reply))
 }

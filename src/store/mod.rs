@@ -33,6 +33,7 @@ pub(crate) use changes::Feed;
 pub(crate) use client::Store;
 pub use control::{ActiveGeneration, PreviousGeneration};
 pub use dead_letters::StoredDeadLetter;
+pub(crate) use error::is_out_of_time;
 pub(crate) use events::{Direction, EventStore};
 pub(crate) use fence::{CUT_OVER, Fenced};
 pub use fixture::{FixtureReport, FixtureRequest, write_fixture};

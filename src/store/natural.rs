@@ -11,13 +11,14 @@ use std::sync::Arc;
 use bson::{Bson, Document, RawBson, RawDocument, doc};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use mongodb::options::{RunCursorCommandOptions, SelectionCriteria};
+use mongodb::options::{RunCursorCommandOptions, SelectionCriteria, ServerAddress};
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
 use crate::error::{Error, Result};
 use crate::pipeline::ports::{CommitBatch, NaturalScan};
 use crate::plan::{NaturalBy, StreamRange};
-use crate::store::client::call;
+use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
+use crate::store::error::divided_in_vain;
 use crate::store::events::{Batch, EventStore};
 
 const PARTS_MAX: u64 = 1024;
@@ -134,6 +135,8 @@ impl EventStore {
             // A server, or what stands before it, that doesn't take the options says so here.
             let mut probe = self.record_command(ranges, Some(first));
             probe.insert("limit", 1);
+            // Without a filter the first one will do: the next that is wanted may be far away.
+            probe.insert("filter", Document::new());
             self.documents("trying record ids", probe, server.clone()).await?;
         }
         Ok(bounds)
@@ -175,8 +178,9 @@ impl EventStore {
                 if done {
                     return Ok(None);
                 }
-                let (batch, cursor) =
-                    call(doing, async move { Ok((cursor.try_next().await?, cursor)) }).await?;
+                let next = async move { Ok((cursor.try_next().await?, cursor)) };
+                let next = call_within(LONG_CALL_SECONDS, doing, next).await;
+                let (batch, cursor) = next.map_err(divided_in_vain)?;
                 let Some(batch) = batch else { return Ok(None) };
                 let mut batch = Batch::new(batch);
                 let done = until.as_ref().is_some_and(|(record, id)| batch.cut_behind(*record, id));
@@ -252,15 +256,19 @@ impl EventStore {
         Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
     }
 
-    /// The server that commands go to now, so that they can go on going there.
+    /// The server that commands go to now, so that they can go on going there. `None` where they can't go
+    /// anywhere else.
     async fn server(&self) -> Result<Option<SelectionCriteria>> {
+        // The only server there is may be known by another name than its own.
+        if self.direct {
+            return Ok(None);
+        }
         let db = self.db.clone();
         let hello =
             call("asking for the primary", async move { db.run_command(doc! { "hello": 1 }).await }).await;
-        let me = hello?.get_str("me").map(str::to_owned);
-        Ok(me.ok().map(|me| {
-            SelectionCriteria::Predicate(Arc::new(move |server| server.address().to_string() == me))
-        }))
+        // As the driver reads the names of the members: what it keeps of them is in lower case.
+        let me = hello?.get_str("me").ok().and_then(|me| ServerAddress::parse(me).ok());
+        Ok(me.map(|me| SelectionCriteria::Predicate(Arc::new(move |server| *server.address() == me))))
     }
 
     /// All documents of a cursor; for short ones.
@@ -278,6 +286,9 @@ impl EventStore {
         call(doing, run).await
     }
 
+    /// Opens a cursor in natural order. The server reads on until a batch is full, and where few of the
+    /// commits are wanted that takes as long as it takes. A server that is gone is noticed all the same: the
+    /// system asks on connections that are silent.
     async fn raw_cursor(
         &self,
         command: Document,
@@ -289,7 +300,8 @@ impl EventStore {
             .build();
         let db = self.db.clone();
         let open = async move { db.run_cursor_command(command).with_options(options).batch().await };
-        call("reading the event store", open).await
+        let opened = call_within(LONG_CALL_SECONDS, "reading the event store", open).await;
+        opened.map_err(divided_in_vain)
     }
 }
 

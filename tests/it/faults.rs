@@ -1,7 +1,8 @@
 //! Errors of the server, injected: what may go away is tried again, the rest ends the rebuild cleanly.
 
 use bson::{Document, doc};
-use statefold::{Class, Error, Strategy, Tuning};
+use mongodb::Client;
+use statefold::{Class, Error, NaturalBy, Strategy, Tuning};
 
 use crate::support::commits::generated;
 use crate::support::database::assert_same;
@@ -81,13 +82,43 @@ async fn a_connection_lost_during_the_scan_is_survived() {
 
 #[tokio::test]
 async fn a_time_limit_exceeded_during_inserts_is_survived() {
-    // The driver tries each insert twice; three failures reach the rebuild.
     survives("insert_262", 3, STAGING, doc! { "failCommands": ["insert"], "errorCode": 262 }).await;
 }
 
 #[tokio::test]
 async fn connections_lost_during_inserts_are_survived() {
     survives("insert_closed", 3, STAGING, doc! { "failCommands": ["insert"], "closeConnection": true }).await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_gone_when_the_scan_comes_to_it_is_survived() {
+    let commits = generated(900, 25);
+    let (server, db) = setup("record_gone", &commits).await;
+    let data = doc! {
+        "failCommands": ["getMore"], "errorCode": 211, "namespace": format!("{}.Events2", db.name),
+    };
+    fail_command(&server.uri, &db.app, doc! { "times": 1 }, data).await;
+    let (strategy, natural_by) = (Some(Strategy::Natural), Some(NaturalBy::RecordIds));
+    let tuning = Tuning { strategy, natural_by, part_commits: 200, ..tuning() };
+    db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
+    assert_eq!(stop_failing(&server.uri).await, 1);
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+}
+
+#[tokio::test]
+async fn where_the_first_commits_take_too_long_to_find_the_plan_samples_by_the_index() {
+    let (server, db) = setup("sample", &generated(900, 26)).await;
+    let undisturbed = statefold::preview(&db.settings(tuning()), &squidex(), &["Assets".into()]).await;
+    let admin = Client::with_uri_str(&server.uri).await.unwrap().database("admin");
+    // Every command with a `maxTimeMS` takes too long.
+    let fail = |mode: &str| doc! { "configureFailPoint": "maxTimeAlwaysTimeOut", "mode": mode };
+    admin.run_command(fail("alwaysOn")).await.unwrap();
+    let plan = statefold::preview(&db.settings(tuning()), &squidex(), &["Assets".into()]).await;
+    let hit = admin.run_command(fail("off")).await.unwrap();
+    assert!(hit.get_i32("count").unwrap() > 0, "{hit}");
+    let streams =
+        |plan: statefold::Result<statefold::PlanReport>| plan.unwrap().projections[0].estimate.streams;
+    assert_eq!(streams(plan), streams(undisturbed));
 }
 
 #[tokio::test]

@@ -132,5 +132,6 @@ fn a_full_folder_is_refused_before_anything_is_read() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("free some space, or choose another folder with --spill-dir"), "{said}");
+    assert!(said.contains("is kept in memory, beside what --memory allows"), "{said}");
     runtime.block_on(db.assert_nothing_published());
 }

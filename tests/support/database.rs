@@ -63,12 +63,16 @@ impl Db {
         }
     }
 
-    /// Settings of the engine for this database.
-    pub(crate) fn settings(&self, tuning: Tuning) -> Settings {
+    /// Where the engine finds this database.
+    pub(crate) fn engine_uri(&self) -> String {
         let separator = if self.uri.contains('?') { '&' } else { '?' };
         let options = format!("appName={}&serverSelectionTimeoutMS={}", self.app, self.selection_ms);
-        let uri = format!("{}{separator}{options}", self.uri);
-        let settings = Settings::new(uri, &self.name).unwrap().with_tuning(tuning).unwrap();
+        format!("{}{separator}{options}", self.uri)
+    }
+
+    /// Settings of the engine for this database.
+    pub(crate) fn settings(&self, tuning: Tuning) -> Settings {
+        let settings = Settings::new(self.engine_uri(), &self.name).unwrap().with_tuning(tuning).unwrap();
         settings.with_lease(self.lease.clone()).unwrap()
     }
 

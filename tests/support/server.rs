@@ -89,3 +89,31 @@ pub(crate) async fn stop_failing(uri: &str) -> i64 {
     let count = reply.get("count").unwrap();
     count.as_i64().or_else(|| count.as_i32().map(i64::from)).unwrap()
 }
+
+/// Makes inserts into a collection wait in the server, but for the first few. (The server divides
+/// large ones, and counts each part.)
+pub(crate) async fn hold_inserts(uri: &str, namespace: &str, but: i32) {
+    let client = Client::with_uri_str(uri).await.unwrap();
+    let command = doc! {
+        "configureFailPoint": "hangDuringBatchInsert", "mode": { "skip": but }, "data": { "nss": namespace },
+    };
+    client.database("admin").run_command(command).await.unwrap();
+}
+
+/// Waits until an insert waits in the server.
+pub(crate) async fn insert_is_held(uri: &str) {
+    let admin = Client::with_uri_str(uri).await.unwrap().database("admin");
+    super::database::eventually("an insert that waits", || async {
+        let command = doc! { "currentOp": 1, "failpointMsg": "hangDuringBatchInsert" };
+        let reply = admin.run_command(command).await.unwrap();
+        !reply.get_array("inprog").unwrap().is_empty()
+    })
+    .await;
+}
+
+/// Lets them go on.
+pub(crate) async fn let_inserts_go(uri: &str) {
+    let client = Client::with_uri_str(uri).await.unwrap();
+    let command = doc! { "configureFailPoint": "hangDuringBatchInsert", "mode": "off" };
+    client.database("admin").run_command(command).await.unwrap();
+}

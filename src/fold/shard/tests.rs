@@ -77,25 +77,18 @@ fn in_order(commits: &[RawDocumentBuf]) -> Folded {
 }
 
 /// Folds batches as a pass does, with so many shards.
-fn as_they_come(batches: &[&[RawDocumentBuf]], shards: usize, again: bool) -> (Folded, Vec<String>) {
+fn as_they_come(batches: &[&[RawDocumentBuf]], shards: usize) -> (Folded, Vec<String>) {
     let layout = Arc::new(Layout::default());
     let route = Route::new(StreamFilter::prefix("s-"), vec![("s-".into(), None)], true);
     let router = Router::new(vec![route], Arc::clone(&layout));
     let mut all: Vec<Shard> = (0..shards).map(|_| Shard::new(&names(), Arc::clone(&layout))).collect();
-    let push = |all: &mut Vec<Shard>| {
-        for batch in batches {
-            let mut array = RawArrayBuf::new();
-            batch.iter().for_each(|commit| array.push(commit.as_ref()));
-            let lists = router.by_shard(&array, usize::MAX, shards).unwrap();
-            for (shard, lists) in all.iter_mut().zip(lists) {
-                shard.push(&array, &lists[0]);
-            }
+    for batch in batches {
+        let mut array = RawArrayBuf::new();
+        batch.iter().for_each(|commit| array.push(commit.as_ref()));
+        let lists = router.by_shard(&array, usize::MAX, shards).unwrap();
+        for (shard, lists) in all.iter_mut().zip(lists) {
+            shard.push(&array, &lists[0]);
         }
-    };
-    push(&mut all);
-    if again {
-        all.iter_mut().for_each(Shard::read_again);
-        push(&mut all);
     }
     let arrived = Arrived::new(all.into_iter().map(Sorted::new).collect(), 1);
     let mut part = arrived.part("s-", None);
@@ -122,11 +115,10 @@ proptest! {
         }),
         batch in 1_usize..9,
         shards in 1_usize..4,
-        again in any::<bool>(),
     ) {
         let mut expected = in_order(&commits);
         let batches: Vec<&[RawDocumentBuf]> = order.chunks(batch).collect();
-        let (mut found, spoiled) = as_they_come(&batches, shards, again);
+        let (mut found, spoiled) = as_they_come(&batches, shards);
         prop_assert_eq!(spoiled, Vec::<String>::new());
         expected.heads.sort_unstable();
         found.heads.sort_unstable();
@@ -142,7 +134,7 @@ proptest! {
         let gone = missing.index(commits.len());
         let left: Vec<RawDocumentBuf> =
             commits.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, one)| one.clone()).collect();
-        let (found, spoiled) = as_they_come(&[&left], 2, false);
+        let (found, spoiled) = as_they_come(&[&left], 2);
         let expected = in_order(&left);
         // Where the last commit of a stream is the missing one, nobody can tell.
         let holes: Vec<&str> = expected.dead_letters.iter().map(|one| one.stream.as_str()).collect();
@@ -162,9 +154,23 @@ fn what_overlaps_or_fails_is_spoiled() {
     for commits in cases {
         let mut all = commits;
         all.push(commit(2, 0, 1, false));
-        let (found, spoiled) = as_they_come(&[&all], 1, false);
+        let (found, spoiled) = as_they_come(&[&all], 1);
         assert_eq!(spoiled, ["s-1"]);
         assert_eq!((found.counts.streams, found.digest.documents()), (1, 1));
+    }
+}
+
+#[test]
+fn a_commit_that_waits_twice_gives_all_its_memory_back() {
+    for (first, second) in [(1, 40), (40, 1)] {
+        let mut shard = Shard::new(&names(), Arc::new(Layout::default()));
+        shard.push_one(2, &commit(2, 5, 3, false));
+        let before = shard.waiting_bytes;
+        shard.push_one(1, &commit(1, 3, first, false));
+        shard.push_one(1, &commit(1, 3, second, false));
+        assert_eq!(shard.waiting_bytes, before);
+        shard.finish();
+        assert_eq!(shard.waiting_bytes, 0);
     }
 }
 

@@ -1,0 +1,23 @@
+//! Servers that start together: who leads, who follows, and what happens when one of them dies,
+//! stalls, or meets a lock that isn't ours. One scenario a file.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod process;
+mod starts;
+
+mod clocks;
+mod errors_in_claim;
+mod failing;
+mod followers;
+mod holder_killed;
+mod holder_stopped;
+mod instances;
+mod newer;
+mod sixteen;
+mod stepped_down;
+mod terminated;
+mod version_path;
+mod with_squidex;

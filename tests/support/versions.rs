@@ -1,0 +1,46 @@
+//! Squidex's projections in other versions, as another release of a program would register them.
+
+use statefold::projections::{
+    Event, FoldError, Lookup, Projection, Registry, Sink, Spec, StreamKey, squidex::Assets,
+};
+
+/// Squidex's assets, registered as another version.
+struct OfVersion {
+    inner: Assets,
+    spec: Spec,
+}
+
+/// A registry that knows assets only, in this version.
+pub(crate) fn assets_of(version: u32) -> Registry {
+    let inner = Assets::new();
+    let known = inner.spec();
+    let spec = Spec::new(known.name(), version)
+        .first_generation(known.first())
+        .streams(known.stream_filter().clone());
+    let spec = known.targets().iter().cloned().fold(spec, Spec::target);
+    let mut registry = Registry::default();
+    registry.register(OfVersion { inner, spec }).unwrap();
+    registry
+}
+
+impl Projection for OfVersion {
+    type State = <Assets as Projection>::State;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn apply(&self, state: &mut Self::State, event: &Event<'_>) -> Result<(), FoldError> {
+        self.inner.apply(state, event)
+    }
+
+    fn snapshots(
+        &self,
+        key: &StreamKey<'_>,
+        state: &Self::State,
+        others: &dyn Lookup,
+        out: &mut Sink<'_>,
+    ) -> Result<(), FoldError> {
+        self.inner.snapshots(key, state, others, out)
+    }
+}
