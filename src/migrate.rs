@@ -193,6 +193,10 @@ impl Start {
     ) -> Result<Round> {
         // Another server may have been faster between the look and the lease.
         let StartVerdict::Behind(_) = states::judge(store, &self.registry).await? else {
+            if leadership.lifted_fence {
+                let token = leadership.mandate.token;
+                return Ok(Round::Done(Outcome::Led { token, report: None, version: None }));
+            }
             tracing::info!("leading, but another server has done it already: following");
             return Ok(Round::Look(None));
         };

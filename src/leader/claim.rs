@@ -204,7 +204,7 @@ impl Claimant<'_> {
 impl Claimant<'_> {
     /// A leader that died in its cut-over leaves the event store fenced: whoever leads next lifts it.
     async fn without_orphans(&self, claimed: Claimed) -> Result<Claimed> {
-        let Claimed::Led(leadership) = claimed else { return Ok(claimed) };
+        let Claimed::Led(mut leadership) = claimed else { return Ok(claimed) };
         let lift = || async {
             match self.store.fence().await? {
                 Some(fence) if fence.reason == CUT_OVER => {
@@ -212,13 +212,16 @@ impl Claimant<'_> {
                         raised = fence.holder,
                         "lifting the fence of a cut-over that was cut short"
                     );
-                    self.store.lift_fence().await.map(|_| ())
+                    self.store.lift_fence().await
                 }
-                _ => Ok(()),
+                _ => Ok(false),
             }
         };
         match self.waiting.retried("lifting a fence", lift).await {
-            Ok(()) => Ok(Claimed::Led(leadership)),
+            Ok(lifted) => {
+                leadership.lifted_fence = lifted;
+                Ok(Claimed::Led(leadership))
+            }
             Err(error) => leadership.end(Err(error)).await,
         }
     }

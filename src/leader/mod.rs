@@ -27,6 +27,8 @@ pub(crate) struct Leadership {
     pub(crate) mandate: Mandate,
     /// Cancelled when the caller cancels, and when the lease is lost.
     pub(crate) cancel: CancellationToken,
+    /// Whether a fence that was left behind was lifted first.
+    pub(crate) lifted_fence: bool,
     shared: Arc<Shared>,
     keeper: Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: CancellationToken,
@@ -62,7 +64,14 @@ impl Leadership {
         Recorder::leading(Some(token));
         let tenure = Tenure::new(lease.ttl, Duration::ZERO);
         let keeper = keeper::keep(Arc::clone(&shared), stop.clone(), tenure, sent, lease.renew_every());
-        Self { mandate, cancel, shared, keeper: Mutex::new(Some(tokio::spawn(keeper))), stop }
+        Self {
+            mandate,
+            cancel,
+            lifted_fence: false,
+            shared,
+            keeper: Mutex::new(Some(tokio::spawn(keeper))),
+            stop,
+        }
     }
 
     /// Why the lease was lost, if it was.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bson::Timestamp;
 use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::observe::Phase;
 use crate::pipeline::{self, differing, refold};
 use crate::rebuild::Run;
 use crate::rebuild::steps::Build;
-use crate::store::Feed;
+use crate::store::{Feed, Marker};
 
 /// Rounds of catching up before what is left is for the cut-over.
 const ROUNDS_MAX: u32 = 50;
@@ -38,7 +39,7 @@ impl Run {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let refolded = self.catch_up_once(build, feed, at).await?;
+            let refolded = self.catch_up_once(build, feed, at, None).await?;
             if refolded <= FEW_STREAMS as u64 {
                 break;
             }
@@ -46,17 +47,22 @@ impl Run {
         self.sum_up(build).await
     }
 
-    /// Refolds everything that was dirty before this began. Returns the number of streams.
+    /// Refolds everything that was dirty before this began, or when the fence was raised. Returns the
+    /// number of streams.
     pub(super) async fn catch_up_once(
         &self,
         build: &mut Build,
         feed: Option<&Feed>,
         at: usize,
+        fence: Option<(Timestamp, Marker)>,
     ) -> Result<u64> {
-        let now = self.store.operation_time().await?;
+        let (now, marker) = match fence {
+            Some((time, marker)) => (Some(time), Some(marker)),
+            None => (self.store.operation_time().await?, None),
+        };
         let (dirty, compare) = match (feed, now) {
             (Some(feed), Some(now)) => {
-                feed.reached(now, FEED_WAIT).await?;
+                feed.reached(now, marker, FEED_WAIT).await?;
                 build.recorder.lag(feed.behind(at).streams, feed.behind(at).seconds);
                 feed.take(at)?
             }
@@ -131,7 +137,7 @@ impl Run {
         if !difference.is_none() {
             let announced = match (feed, self.store.operation_time().await?) {
                 (Some(feed), Some(now)) => {
-                    feed.reached(now, FEED_WAIT).await?;
+                    feed.reached(now, None, FEED_WAIT).await?;
                     feed.has_all(at, &difference.changed)
                 }
                 _ => true,

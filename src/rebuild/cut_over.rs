@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use bson::Timestamp;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::observe::Phase;
 use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
 use crate::rebuild::{LockFor, Run};
-use crate::store::{CUT_OVER, Feed, Fenced};
+use crate::store::{CUT_OVER, Feed, Fenced, Marker};
 
 /// How long a rebuild waits for the application's lock, unless it is told.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -114,9 +115,14 @@ impl Run {
     async fn try_once(&self, builds: &mut [Build], feed: Option<&Feed>, at: usize) -> Result<Try> {
         let began = Instant::now();
         let mut cut_over = CutOver::default();
+        let marker = feed.map(Feed::marker);
+        let mut fence = None;
         if self.has_events {
             match self.store.raise_fence(&self.mandate, CUT_OVER).await {
-                Ok(Fenced::Standing) => cut_over.fenced = true,
+                Ok(Fenced::Standing(time)) => {
+                    cut_over.fenced = true;
+                    fence = time.zip(marker);
+                }
                 Ok(Fenced::Busy(reason)) => return Ok(Try::Later(reason)),
                 Err(Error::Permission { .. }) => tracing::warn!(
                     "this user may not change the event store's options (dbAdmin): cutting over without a fence; \
@@ -125,7 +131,7 @@ impl Run {
                 Err(error) => return Err(error),
             }
         }
-        let done = self.behind_the_fence(builds, feed, at, began, &mut cut_over).await;
+        let done = self.behind_the_fence(builds, feed, at, fence, began, &mut cut_over).await;
         if cut_over.fenced {
             // Also after an error: nobody else may be there to do it.
             let lifted = self.store.lift_fence().await;
@@ -141,7 +147,7 @@ impl Run {
         if feed.is_some() {
             // Deletes and whoever bypasses validation come past a fence.
             for (position, build) in (at..).zip(builds.iter_mut()) {
-                let refolded = self.catch_up_once(build, feed, position).await?;
+                let refolded = self.catch_up_once(build, feed, position, None).await?;
                 if refolded > 0 {
                     self.sum_up(build).await?;
                     build.note_sums().await?;
@@ -159,13 +165,14 @@ impl Run {
         builds: &mut [Build],
         feed: Option<&Feed>,
         at: usize,
+        fence: Option<(Timestamp, Marker)>,
         began: Instant,
         cut_over: &mut CutOver,
     ) -> Result<Option<String>> {
         if feed.is_some() || self.has_events {
             for (position, build) in (at..).zip(builds.iter_mut()) {
                 let left = FENCE_MAX.saturating_sub(began.elapsed());
-                let mut last = Box::pin(self.catch_up_once(build, feed, position));
+                let mut last = Box::pin(self.catch_up_once(build, feed, position, fence));
                 let refolded = match feed {
                     // Without a change stream everything is compared behind the fence: that takes its time.
                     None => (&mut last).await?,

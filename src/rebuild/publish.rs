@@ -95,6 +95,7 @@ fn built(build: &Build) -> Built {
         streams: build.counts.streams,
         snapshots: build.counts.snapshots,
         dead_letters: build.counts.dead_letters,
+        streams_refolded: build.refolded,
         digest: build.digest.to_string(),
         partitions_resumed: record.ranges.len() - build.todo.len(),
         partitions: record.ranges.len(),

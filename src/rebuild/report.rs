@@ -80,6 +80,8 @@ pub struct Built {
     pub snapshots: u64,
     /// Streams that could not be folded.
     pub dead_letters: u64,
+    /// Streams that were folded again because they changed meanwhile.
+    pub streams_refolded: u64,
     /// Digest of the snapshots.
     pub digest: String,
     /// Partitions kept of an earlier run.

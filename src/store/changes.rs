@@ -47,8 +47,16 @@ struct Shared {
 struct State {
     dirty: Vec<Dirty>,
     position: Timestamp,
+    /// Changes of the collection's options that were seen.
+    modified: u64,
+    /// Whether nothing more will come, and why, until somebody was told.
+    ended: bool,
     failed: Option<Error>,
 }
+
+/// See [`Feed::marker`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marker(u64);
 
 /// How far behind the feed is.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -66,7 +74,7 @@ impl Store {
     /// What the server says to the first opening.
     pub(crate) async fn feed(&self, since: Timestamp, filters: Vec<StreamFilter>) -> Result<Feed> {
         let dirty = filters.iter().map(|_| Dirty::new(DIRTY_BYTES)).collect();
-        let state = Mutex::new(State { dirty, position: since, failed: None });
+        let state = Mutex::new(State { dirty, position: since, modified: 0, ended: false, failed: None });
         let shared = Arc::new(Shared { store: self.clone(), filters, state, changed: Notify::new() });
         let changes = match self.open_changes(Start::At(since)).await {
             Err(error) if is_history_lost(&error) => shared.begin_anew().await?,
@@ -132,7 +140,8 @@ impl Shared {
     }
 
     async fn follow(self: Arc<Self>, mut changes: ChangeStream<Document>, stop: CancellationToken) {
-        while !stop.is_cancelled() {
+        // After a change of the collection as a whole the stream has ended.
+        while !stop.is_cancelled() && !self.look(|state| state.ended) {
             match changes.next_if_any().await {
                 Ok(Some(change)) => self.take_in(&change),
                 Ok(None) => {
@@ -145,17 +154,13 @@ impl Shared {
                     let lost = code(&error).is_some_and(|code| HISTORY_LOST.contains(&code));
                     let error = classify("following the event store", error);
                     if !lost && error.class() != Class::Transient {
-                        self.state(|state| state.failed = Some(error));
-                        return;
+                        return self.fail(error);
                     }
                     let at = changes.resume_token();
                     match self.open_again(at, lost, &stop).await {
                         Ok(Some(again)) => changes = again,
                         Ok(None) => return,
-                        Err(error) => {
-                            self.state(|state| state.failed = Some(error));
-                            return;
-                        }
+                        Err(error) => return self.fail(error),
                     }
                 }
             }
@@ -187,6 +192,13 @@ impl Shared {
         Ok(None)
     }
 
+    fn fail(&self, error: Error) {
+        self.state(|state| {
+            state.failed = Some(error);
+            state.ended = true;
+        });
+    }
+
     fn take_in(&self, change: &Document) {
         let at = change.get_timestamp("clusterTime").ok();
         let stored = change.get_document("fullDocument").ok();
@@ -208,17 +220,23 @@ impl Shared {
                     }
                     None => state.dirty.iter_mut().for_each(Dirty::mark_all),
                 },
-                "modify" | "createIndexes" | "dropIndexes" | "create" => {}
+                "modify" => state.modified += 1,
+                "createIndexes" | "dropIndexes" | "create" => {}
                 "delete" => state.dirty.iter_mut().for_each(Dirty::mark_all),
                 other => {
                     let what =
                         format!("the event store was changed as a whole ({other}) while it was followed");
                     state.failed = Some(Error::Mismatch(what));
+                    state.ended = true;
                 }
             }
             state.position = state.position.max(position);
         });
     }
+}
+
+fn ended() -> Error {
+    Error::Mismatch("the event store can't be followed any more".into())
 }
 
 /// The time a resume token stands for: its key string begins with the type of a timestamp (0x82) and
@@ -239,6 +257,7 @@ impl Feed {
     pub(crate) fn take(&self, projection: usize) -> Result<(Vec<String>, bool)> {
         self.shared.state(|state| match state.failed.take() {
             Some(error) => Err(error),
+            None if state.ended => Err(ended()),
             None => Ok(state.dirty.get_mut(projection).map(Dirty::take).unwrap_or_default()),
         })
     }
@@ -259,26 +278,41 @@ impl Feed {
         })
     }
 
-    /// Waits until everything written up to a time was seen.
+    /// A marker to wait behind: the next change of the collection's options.
+    pub(crate) fn marker(&self) -> Marker {
+        Marker(self.shared.look(|state| state.modified))
+    }
+
+    /// Waits until everything written up to a time was seen, or a marker that was set by that time:
+    /// changes come in order, and a marker comes at once where a time is told only now and then.
     ///
     /// # Errors
     /// [`Error::Deadline`] after so long; why the feed ended, if it did.
-    pub(crate) async fn reached(&self, time: Timestamp, within: Duration) -> Result<()> {
+    pub(crate) async fn reached(
+        &self,
+        time: Timestamp,
+        marker: Option<Marker>,
+        within: Duration,
+    ) -> Result<()> {
         let wait = async {
             loop {
                 let changed = self.shared.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.shared.look(|state| state.position >= time || state.failed.is_some()) {
+                if self.shared.look(|state| {
+                    let marked = marker.is_some_and(|Marker(before)| state.modified > before);
+                    marked || state.position >= time || state.ended
+                }) {
                     return;
                 }
                 changed.await;
             }
         };
         match tokio::time::timeout(within, wait).await {
-            Ok(()) => match self.shared.state(|state| state.failed.take()) {
-                Some(error) => Err(error),
-                None => Ok(()),
+            Ok(()) => match self.shared.state(|state| (state.failed.take(), state.ended)) {
+                (Some(error), _) => Err(error),
+                (None, true) => Err(ended()),
+                (None, false) => Ok(()),
             },
             Err(_) => Err(Error::Deadline {
                 doing: "waiting until all changes were seen".into(),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use bson::{Bson, DateTime, Document, doc};
+use bson::{Bson, DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
@@ -40,8 +40,8 @@ pub(crate) const CUT_OVER: &str = "cut-over";
 
 /// Outcome of an attempt to raise the fence.
 pub(crate) enum Fenced {
-    /// It stands.
-    Standing,
+    /// It stands, since this time of the server, where it tells one: every acknowledged insert is older.
+    Standing(Option<Timestamp>),
     /// It could not be raised now, and nothing is left of it.
     Busy(String),
 }
@@ -77,7 +77,7 @@ impl Store {
         let refuse = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
         let options = doc! { "validator": refuse, "validationLevel": "strict", "validationAction": "error" };
         match self.change_options(options, FENCE_WAIT).await {
-            Ok(()) => Ok(Fenced::Standing),
+            Ok(time) => Ok(Fenced::Standing(time)),
             Err(Error::Server { code: Some(TIME_LIMIT), .. }) => {
                 self.forget_fence(mandate.token).await?;
                 Ok(Fenced::Busy("a transaction on the event store is open".into()))
@@ -152,12 +152,13 @@ impl Store {
         Ok(options.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
-    async fn change_options(&self, options: Document, wait: Duration) -> Result<()> {
+    async fn change_options(&self, options: Document, wait: Duration) -> Result<Option<Timestamp>> {
         let mut command = doc! { "collMod": &self.layout.collection };
         command.extend(options);
         command.insert("maxTimeMS", i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
         command.insert("writeConcern", doc! { "w": "majority" });
-        self.command("changing the event store's options", command).await.map(|_| ())
+        let reply = self.command("changing the event store's options", command).await?;
+        Ok(reply.get_timestamp("operationTime").ok())
     }
 }
 

@@ -29,7 +29,7 @@ mod staging;
 mod survey;
 
 pub(crate) use build::BuildStore;
-pub(crate) use changes::Feed;
+pub(crate) use changes::{Feed, Marker};
 pub(crate) use client::Store;
 pub use control::{ActiveGeneration, PreviousGeneration};
 pub use dead_letters::StoredDeadLetter;

@@ -18,6 +18,7 @@ mod golden;
 mod indexes;
 mod killed_server;
 mod late;
+mod live;
 mod locks;
 mod members;
 mod orders;
