@@ -4,10 +4,10 @@
 use bson::Document;
 use statefold::{Error, Migrate};
 
-use crate::starts::{assert_free, database, newest_token, patient, start};
+use crate::starts::{assert_free, database, led, newest_token, patient, start};
 use crate::support::commits::{APP, asset_created, asset_stream, generated, good_asset};
 use crate::support::database::assert_same;
-use crate::support::{Db, commit, no_waiting, oracle, squidex};
+use crate::support::{Db, Gate, commit, no_waiting, oracle, squidex};
 
 fn broken_folder() -> Document {
     commit(&format!("assetFolder-{APP}--broken"), -1, &[("AssetFolderCreatedEvent", "{")])
@@ -74,6 +74,20 @@ async fn each_follower_tries_as_often_and_fails_too() {
     }
     assert_eq!(newest_token(&db).await, 6);
     assert_free(&db).await;
+}
+
+#[tokio::test]
+async fn a_migration_that_panics_gives_lease_and_lock_back() {
+    let mut db = database("panics", patient(), &good_asset("1")).await;
+    db.lease.attempts = 1;
+    let (panicking, _gate) = Gate::assets(|_| panic!("a fault of the projection"));
+    let error = start(&db, &panicking).await.unwrap_err();
+    let Error::BootFailed { attempts: 1, first } = error else { panic!("{error:?}") };
+    assert!(matches!(*first, Error::Bug(_)), "{first:?}");
+    assert_free(&db).await;
+    // The build is kept, and another server goes on with it.
+    let (token, report) = led(start(&db, &squidex())).await;
+    assert_eq!((token, report.projections[0].generation), (2, 3));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bson::doc;
 use statefold::{Instance, InstanceRow};
 
 use crate::starts::{ms, patient};
@@ -89,6 +90,22 @@ async fn a_server_that_dies_is_no_longer_listed_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_dead_server_is_left_out_although_its_document_is_still_there() {
+    let db = database("instance_left_out").await;
+    let mut document = doc! { "_id": "dead", "Format": 1, "Host": "elsewhere", "Pid": 7_i64, "Reads": {} };
+    // Without an index nobody removes it.
+    for (gone_in_ms, listed_now) in [(-1000, false), (60_000, true)] {
+        let gone_at = bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() + gone_in_ms);
+        document.insert("GoneAt", gone_at);
+        let instances = db.collection("Statefold_Instances");
+        instances.replace_one(doc! { "_id": "dead" }, &document).upsert(true).await.unwrap();
+        assert_eq!(is_listed(&db, "dead").await, listed_now);
+        let status = statefold::status(&db.settings(no_waiting()), &squidex()).await.unwrap();
+        assert_eq!(!status.instances.is_empty(), listed_now);
+    }
+}
+
+#[tokio::test]
 async fn documents_of_dead_servers_are_removed_by_the_server() {
     let db = database("instance_ttl").await;
     let instance = register(&db).await;
@@ -96,7 +113,7 @@ async fn documents_of_dead_servers_are_removed_by_the_server() {
     let mut found = None;
     while indexes.advance().await.unwrap() {
         let index = indexes.deserialize_current().unwrap();
-        if index.keys == bson::doc! { "GoneAt": 1 } {
+        if index.keys == doc! { "GoneAt": 1 } {
             found = index.options.unwrap().expire_after;
         }
     }

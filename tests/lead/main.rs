@@ -15,6 +15,7 @@ mod followers;
 mod holder_killed;
 mod holder_stopped;
 mod instances;
+mod looks_again;
 mod newer;
 mod sixteen;
 mod stepped_down;

@@ -81,6 +81,13 @@ pub(crate) async fn fail_command(uri: &str, app: &str, mode: Document, mut data:
     client.database("admin").run_command(command).await.unwrap();
 }
 
+/// Waits until a command was stopped or failed since then, which [`stop_failing`] returned.
+pub(crate) async fn command_was_hit(uri: &str, since: i64) {
+    let client = Client::with_uri_str(uri).await.unwrap();
+    let command = doc! { "waitForFailPoint": "failCommand", "timesEntered": since + 1, "maxTimeMS": 60_000 };
+    client.database("admin").run_command(command).await.unwrap();
+}
+
 /// Lets all commands pass again; returns how often the fail point was hit.
 pub(crate) async fn stop_failing(uri: &str) -> i64 {
     let client = Client::with_uri_str(uri).await.unwrap();
