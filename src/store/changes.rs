@@ -153,9 +153,8 @@ impl Shared {
                 Err(error) => {
                     let lost = code(&error).is_some_and(|code| HISTORY_LOST.contains(&code));
                     let error = classify("following the event store", error);
-                    if !lost && error.class() != Class::Transient {
-                        return self.fail(error);
-                    }
+                    tracing::debug!(error = %error.with_sources(), "the feed is opened again");
+                    // Opened again whatever it was: what doesn't go away by itself, the opening says.
                     let at = changes.resume_token();
                     match self.open_again(at, lost, &stop).await {
                         Ok(Some(again)) => changes = again,

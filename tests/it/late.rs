@@ -42,11 +42,12 @@ async fn arrives_late(server: &OwnServer, test: &str, collection: &str, late: im
         "failCommands": ["getMore"], "errorCode": 262, "namespace": format!("{}.Events2", db.name),
     };
     let failed_before = stop_failing(&server.uri).await;
-    fail_command(&server.uri, &db.app, doc! { "times": 1 }, data).await;
+    // One for the scan, one for the feed, which is opened again.
+    fail_command(&server.uri, &db.app, doc! { "times": 2 }, data).await;
     let running = statefold::rebuild(&db.settings(tuning()), &gated, Rebuild::of(["Assets"]));
     // The first try ended before it came here.
     gate.reached().await;
-    assert_eq!(stop_failing(&server.uri).await, failed_before + 1);
+    assert_eq!(stop_failing(&server.uri).await, failed_before + 2);
     let staging = db.staging("States_Assets3").await.unwrap();
     let collection = collection.replace("STAGING", &staging);
     let late = late(&stream);

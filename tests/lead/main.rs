@@ -9,6 +9,7 @@ mod process;
 mod starts;
 
 mod clocks;
+mod cut_over_killed;
 mod errors_in_claim;
 mod failing;
 mod followers;
