@@ -10,7 +10,7 @@ use crate::support::Db;
 use crate::support::database::eventually;
 
 /// A short lease, taken over only when it has run out.
-pub(crate) const SHORT: &str = "ttl = \"2s\"\npoll = \"200ms\"\njudge_processes = false";
+pub(crate) const SHORT: &str = "ttl = \"3s\"\npoll = \"200ms\"\njudge_processes = false";
 /// A lease that doesn't run out while a test runs.
 pub(crate) const LONG: &str = "ttl = \"1h\"\npoll = \"200ms\"\njudge_processes = false";
 

@@ -2,7 +2,7 @@
 //!
 //! Rules: tokens rise by one, each with an owner of its own; pointers are set under the newest token
 //! only; build records and checkpoints never go back to an older token, nor to one that was never
-//! given out. Documents have to come with the change, as they were after it: the collections need
+//! given out, and a partition is finished under the token its checkpoint has. Documents have to come with the change, as they were after it: the collections need
 //! `changeStreamPreAndPostImages`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +23,8 @@ pub(crate) enum Write {
     },
     /// A build record after it.
     Build { id: String, token: i64, collections: Vec<String> },
-    /// A checkpoint after it.
-    Checkpoint { id: String, token: i64 },
+    /// A checkpoint after it, and the token its partition was finished under, if it is finished.
+    Checkpoint { id: String, token: i64, done_by: Option<i64> },
     /// A snapshot in a staging collection.
     Staged { collection: String, token: i64 },
     /// A staging collection got its final name.
@@ -37,8 +37,8 @@ impl Write {
         let collection = change.ns.as_ref()?.coll.as_deref()?;
         match change.operation_type {
             OperationType::Rename => {
-                let (to, _) = (change.to.as_ref()?.coll.as_deref()?, ());
                 let (base, token) = staging(collection)?;
+                let to = change.to.as_ref()?.coll.as_deref()?;
                 (base == to).then(|| Self::Published { collection: base.to_owned(), token })
             }
             OperationType::Insert if staging(collection).is_some() => {
@@ -66,7 +66,10 @@ impl Write {
                     targets.map(|target| target.get_str("Collection").unwrap().to_owned()).collect();
                 Self::Build { id, token: number(after, "Token"), collections }
             }
-            "Statefold_Checkpoints" => Self::Checkpoint { id, token: number(after, "Token") },
+            "Statefold_Checkpoints" => {
+                let done_by = after.contains_key("DoneBy").then(|| number(after, "DoneBy"));
+                Self::Checkpoint { id, token: number(after, "Token"), done_by }
+            }
             _ => {
                 let generations = after.get_document("Generations").cloned().unwrap_or_default();
                 let pointer = |(name, pointer): (String, bson::Bson)| {
@@ -127,6 +130,8 @@ struct Checker {
     pointers: BTreeMap<String, (i64, i64)>,
     /// Newest token of each record.
     records: BTreeMap<String, i64>,
+    /// Token each finished partition was finished under.
+    done_by: BTreeMap<String, i64>,
     /// Newest token of the build of each collection.
     adopted: BTreeMap<String, i64>,
 }
@@ -156,7 +161,10 @@ impl Checker {
                 }
                 self.record(format!("build {id}"), *token)
             }
-            Write::Checkpoint { id, token } => self.record(format!("checkpoint {id}"), *token),
+            Write::Checkpoint { id, token, done_by } => {
+                let finished = self.finished(id, *token, *done_by);
+                self.record(format!("checkpoint {id}"), *token).and(finished)
+            }
             Write::Staged { collection, token } => {
                 if self.adopted.get(collection).is_some_and(|adopted| adopted > token) {
                     self.findings.late_writes += 1;
@@ -223,6 +231,18 @@ impl Checker {
         self.given_out(token)
     }
 
+    /// Its token may be raised after it was finished; what finishes it has to have the token it has.
+    fn finished(&mut self, id: &str, token: i64, done_by: Option<i64>) -> Result<(), String> {
+        let former = match done_by {
+            Some(by) => self.done_by.insert(id.to_owned(), by),
+            None => self.done_by.remove(id),
+        };
+        match done_by {
+            Some(by) if by != token && former != Some(by) => Err(format!("finished under token {by}")),
+            _ => Ok(()),
+        }
+    }
+
     fn given_out(&self, token: i64) -> Result<(), String> {
         if token <= self.token { Ok(()) } else { Err(format!("the newest token is {}", self.token)) }
     }
@@ -245,7 +265,11 @@ mod tests {
     }
 
     fn checkpoint(token: i64) -> Write {
-        Write::Checkpoint { id: "Assets3/0".into(), token }
+        Write::Checkpoint { id: "Assets3/0".into(), token, done_by: None }
+    }
+
+    fn finished(token: i64, by: i64) -> Write {
+        Write::Checkpoint { id: "Assets3/0".into(), token, done_by: Some(by) }
     }
 
     fn staged(token: i64) -> Write {
@@ -265,8 +289,9 @@ mod tests {
             staged(1),
             control(1, "a", None),
             control(2, "b", None),
-            checkpoint(1),
+            finished(1, 1),
             build(2),
+            finished(2, 1),
             checkpoint(2),
             staged(1),
             staged(2),
@@ -310,6 +335,7 @@ mod tests {
             (control(3, "c", Some((4, 2))), "the pointer of Assets was set under token 2"),
             (build(1), "build Assets3 was written under token 2 before"),
             (checkpoint(1), "checkpoint Assets3/0 was written under token 2 before"),
+            (finished(2, 1), "finished under token 1"),
             (build(4), "the newest token is 3"),
             (staged(4), "the newest token is 3"),
             (published(1), "published after token 2"),
