@@ -87,6 +87,16 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
     if let Some(pass) = &report.pass {
         text.push_str(&format!("\n{}", read_and_planned(pass)));
     }
+    let refolded: u64 = report.projections.iter().map(|one| one.streams_refolded).sum();
+    if refolded > 0 {
+        text.push_str(&format!("\n{} streams changed meanwhile and were folded again", number(refolded)));
+    }
+    for cut_over in report.cut_over.iter().filter(|one| one.fenced) {
+        text.push_str(&format!("\nThe event store refused events for {:.1} ms", cut_over.fence_ms));
+        if cut_over.tries > 1 {
+            text.push_str(&format!(", in the last of {} tries", cut_over.tries));
+        }
+    }
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }

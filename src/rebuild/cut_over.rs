@@ -135,7 +135,7 @@ impl Run {
         if cut_over.fenced {
             // Also after an error: nobody else may be there to do it.
             let lifted = self.store.lift_fence().await;
-            cut_over.fence_ms = began.elapsed().as_secs_f64() * 1000.0;
+            cut_over.fence_ms = (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
             if let (Ok(_), Err(error)) = (&done, lifted) {
                 return Err(error);
             }
