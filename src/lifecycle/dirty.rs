@@ -23,7 +23,7 @@ impl Dirty {
         Self { streams: HashMap::new(), bytes: 0, bytes_max, all: false }
     }
 
-    /// A stream was touched then. Beyond the memory, nothing is known any more: [`Self::all`].
+    /// A stream was touched then. Beyond the memory, nothing is known any more, as after [`Self::mark_all`].
     pub fn mark(&mut self, stream: &str, at: Timestamp) {
         if self.streams.contains_key(stream) {
             return;
