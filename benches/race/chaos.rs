@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::recording::Recording;
 use crate::report::{Gap, Report};
 use crate::servers::{Blow, Ended, Server};
-use crate::versioned::registry;
+use crate::versions::assets_of;
 use crate::{Args, Result};
 
 const DATABASE: &str = "race";
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     write_fixture(&settings, request, watch::Sender::new(0), CancellationToken::new()).await?;
     let recording = Recording::start(&db).await?;
     let tuning = Tuning { strategy: Some(Strategy::Natural), ..Tuning::default() };
-    let calm = rebuild(&settings.clone().with_tuning(tuning)?, &registry(1), Rebuild::default()).await?;
+    let calm = rebuild(&settings.clone().with_tuning(tuning)?, &assets_of(1), Rebuild::default()).await?;
     let digest = calm.projections.first().map(|one| one.digest.clone()).ok_or("nothing was built")?;
     let hash = hash(&db, "States_Assets3").await?;
     println!("undisturbed: generation 3, digest {digest}");

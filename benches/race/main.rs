@@ -14,7 +14,9 @@ mod history;
 mod recording;
 mod report;
 mod servers;
-mod versioned;
+#[path = "../../tests/support/versions.rs"]
+#[expect(clippy::unwrap_used, reason = "shared with the tests")]
+mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +66,7 @@ pub(crate) struct Args {
 fn main() -> ExitCode {
     if let Ok(version) = std::env::var(VERSION) {
         return match version.parse() {
-            Ok(version) => statefold::cli::main(&versioned::registry(version)),
+            Ok(version) => statefold::cli::main(&versions::assets_of(version)),
             Err(error) => {
                 eprintln!("{VERSION}: {error}");
                 ExitCode::FAILURE
