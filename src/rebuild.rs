@@ -249,6 +249,9 @@ impl Run {
             });
         }
         let folded = self.fold(&mut builds, survey, selected).await;
+        if let Some(feed) = feed {
+            feed.begin();
+        }
         if let Err(error) = &folded {
             // Those that are complete stay what they are.
             for build in builds.iter_mut().filter(|build| build.record().state == BuildState::Building) {

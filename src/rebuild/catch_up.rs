@@ -22,7 +22,7 @@ const FEW_STREAMS: usize = 500;
 const FEED_WAIT: Duration = Duration::from_secs(60);
 
 impl Run {
-    /// Begins to follow the event store, from before anything is read; `None` where there are no change
+    /// The feed of the event store, from before anything is read; `None` where there are no change
     /// streams, or no event store yet.
     pub(super) async fn follow(&self, selected: &[Registered]) -> Result<Option<Feed>> {
         let Some(since) = self.store.operation_time().await? else { return Ok(None) };
@@ -30,7 +30,7 @@ impl Run {
             return Ok(None);
         }
         let filters = selected.iter().map(|one| one.spec().stream_filter().clone()).collect();
-        self.store.feed(since, filters).await.map(Some)
+        Ok(Some(self.store.feed(since, filters)))
     }
 
     /// Refolds what is dirty until only little is. `at`: position of the projection in the feed.

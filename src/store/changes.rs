@@ -33,6 +33,7 @@ const DIRTY_BYTES: usize = 64 * 1024 * 1024;
 /// The feed at work, on a task of its own.
 pub(crate) struct Feed {
     shared: Arc<Shared>,
+    begin: CancellationToken,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -68,21 +69,15 @@ pub(crate) struct Behind {
 }
 
 impl Store {
-    /// Follows the event store from a time on, for the streams of these filters.
-    ///
-    /// # Errors
-    /// What the server says to the first opening.
-    pub(crate) async fn feed(&self, since: Timestamp, filters: Vec<StreamFilter>) -> Result<Feed> {
+    /// Follows the event store from a time on, for the streams of these filters, once it is told to
+    /// [begin](Feed::begin).
+    pub(crate) fn feed(&self, since: Timestamp, filters: Vec<StreamFilter>) -> Feed {
         let dirty = filters.iter().map(|_| Dirty::new(DIRTY_BYTES)).collect();
         let state = Mutex::new(State { dirty, position: since, modified: 0, ended: false, failed: None });
         let shared = Arc::new(Shared { store: self.clone(), filters, state, changed: Notify::new() });
-        let changes = match self.open_changes(Start::At(since)).await {
-            Err(error) if is_history_lost(&error) => shared.begin_anew().await?,
-            other => other?,
-        };
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(Arc::clone(&shared).follow(changes, stop.clone()));
-        Ok(Feed { shared, stop, task })
+        let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
+        let task = tokio::spawn(Arc::clone(&shared).run(since, begin.clone(), stop.clone()));
+        Feed { shared, begin, stop, task }
     }
 
     async fn open_changes(&self, start: Start) -> Result<ChangeStream<Document>> {
@@ -137,6 +132,22 @@ impl Shared {
             state.position = state.position.max(now);
         });
         Ok(changes)
+    }
+
+    /// Opens the stream when it is time, and follows it.
+    async fn run(self: Arc<Self>, since: Timestamp, begin: CancellationToken, stop: CancellationToken) {
+        tokio::select! {
+            () = begin.cancelled() => {}
+            () = stop.cancelled() => return,
+        }
+        let opened = match self.store.open_changes(Start::At(since)).await {
+            Err(error) if is_history_lost(&error) => self.begin_anew().await,
+            other => other,
+        };
+        match opened {
+            Ok(changes) => self.follow(changes, stop).await,
+            Err(error) => self.fail(error),
+        }
     }
 
     async fn follow(self: Arc<Self>, mut changes: ChangeStream<Document>, stop: CancellationToken) {
@@ -249,6 +260,12 @@ fn time_of(token: &ResumeToken) -> Option<Timestamp> {
 }
 
 impl Feed {
+    /// Opens the change stream. Not before the bulk is written: the server would look at each of its
+    /// inserts to find that it isn't one of the event store's, while it is busy with them.
+    pub(crate) fn begin(&self) {
+        self.begin.cancel();
+    }
+
     /// Takes what is dirty for the projection at this position: streams, and whether any other may be.
     ///
     /// # Errors

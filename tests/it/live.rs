@@ -10,7 +10,8 @@ use statefold::{Error, Rebuild};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, good_asset};
 use crate::support::database::{Db, assert_same};
-use crate::support::{Gate, OwnServer, commit, no_waiting, oracle, squidex};
+use crate::support::server::stop_failing;
+use crate::support::{Gate, OwnServer, commit, fail_command, no_waiting, oracle, squidex};
 
 /// Whether the event store refused this because it is fenced.
 fn is_fenced(error: &mongodb::error::Error) -> bool {
@@ -161,28 +162,24 @@ async fn when_the_history_of_changes_is_lost_everything_is_compared() {
     let mut commits = generated(900, 94);
     db.write(&commits).await;
     let (gated, gate) = Gate::assets(|_| true);
-    // One batch holds everything, so that only the feed asks for more.
+    // One batch holds everything: the scan has passed what is written later.
     let by_streams = Some(statefold::Strategy::Stream);
     let tuning =
         statefold::Tuning { strategy: by_streams, partitions: Some(1), batch_commits: 5000, ..no_waiting() };
     let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());
     gate.reached().await;
-    // The feed fails as it does when the oplog has rolled over, before it can show what comes now.
-    let admin = db.db.client().database("admin");
+    // The feed is opened when everything is written, and finds that the oplog has rolled over.
     let data = doc! {
-        "failCommands": ["getMore"], "errorCode": 286, "appName": &db.app,
-        "namespace": format!("{}.Events2", db.name),
+        "failCommands": ["aggregate"], "errorCode": 286, "namespace": format!("{}.Events2", db.name),
     };
-    let fail = doc! { "configureFailPoint": "failCommand", "mode": { "times": 1 }, "data": data };
-    let before = admin.run_command(fail).await.unwrap();
-    let before = i64::from(before.get_i32("count").unwrap());
-    let wait = doc! { "waitForFailPoint": "failCommand", "timesEntered": before + 1, "maxTimeMS": 30_000 };
-    admin.run_command(wait).await.unwrap();
+    let failed_before = stop_failing(&server.uri).await;
+    fail_command(&server.uri, &db.app, doc! { "times": 1 }, data).await;
     let late = good_asset("late");
     db.append(&late).await;
     commits.extend(late);
     gate.open();
     let report = running.await.unwrap();
+    assert_eq!(stop_failing(&server.uri).await, failed_before + 1);
     assert_eq!(report.projections[0].streams_refolded, 1);
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
 }
