@@ -5,12 +5,14 @@
 
 use std::time::{Duration, Instant};
 
+use backon::Retryable;
 use bson::Timestamp;
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::leader::Waiting;
 use crate::observe::Phase;
+use crate::pipeline::pauses;
 use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
 use crate::rebuild::{LockFor, Run};
@@ -134,10 +136,15 @@ impl Run {
         let done = self.behind_the_fence(builds, feed, at, fence, began, &mut cut_over).await;
         if cut_over.fenced {
             // Also after an error: nobody else may be there to do it.
-            let lifted = self.store.lift_fence().await;
+            let lifted = self.lift().await;
             cut_over.fence_ms = (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
-            if let (Ok(_), Err(error)) = (&done, lifted) {
-                return Err(error);
+            match (&done, lifted) {
+                (_, Ok(())) => {}
+                (Ok(_), Err(error)) => return Err(error),
+                (Err(_), Err(error)) => tracing::error!(
+                    error = %error.with_sources(),
+                    "the fence could not be lifted: the event store refuses events until the next start"
+                ),
             }
         }
         if let Some(reason) = done? {
@@ -159,6 +166,13 @@ impl Run {
         Ok(Try::Done(built, cut_over))
     }
 
+    /// Lifts the fence, through an election if need be: nobody else may be there to do it.
+    async fn lift(&self) -> Result<()> {
+        let attempt = || self.store.lift_fence();
+        let transient = |error: &Error| error.class() == Class::Transient;
+        attempt.retry(pauses()).when(transient).await.map(|_| ())
+    }
+
     /// What happens while the event store is still. `Some` says why it has to be tried again.
     async fn behind_the_fence(
         &self,
@@ -169,7 +183,7 @@ impl Run {
         began: Instant,
         cut_over: &mut CutOver,
     ) -> Result<Option<String>> {
-        if feed.is_some() || self.has_events {
+        if self.has_events {
             for (position, build) in (at..).zip(builds.iter_mut()) {
                 let left = FENCE_MAX.saturating_sub(began.elapsed());
                 let mut last = Box::pin(self.catch_up_once(build, feed, position, fence));
@@ -181,7 +195,7 @@ impl Run {
                         Err(_) => {
                             // The application first; then what was begun is awaited, so that no older
                             // result comes after a newer one.
-                            self.store.lift_fence().await?;
+                            self.lift().await?;
                             cut_over.fenced = false;
                             last.await?;
                             return Ok(Some("what was left to refold took too long".to_owned()));
