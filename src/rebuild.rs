@@ -9,6 +9,7 @@ mod pass;
 mod publish;
 mod report;
 mod steps;
+mod verify;
 
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -242,10 +243,10 @@ impl Run {
         feed: Option<&Feed>,
     ) -> Result<RebuildReport> {
         let mut builds = Vec::new();
-        for (projection, estimate) in selected.iter().zip(&survey.estimates) {
-            builds.push(match self.finished_before(projection).await? {
+        for (position, projection) in selected.iter().enumerate() {
+            builds.push(match self.finished_before(projection, position).await? {
                 Some(build) => build,
-                None => self.open(projection, survey, estimate).await?,
+                None => self.open(projection, survey, position).await?,
             });
         }
         let folded = self.fold(&mut builds, survey, selected).await;
@@ -267,29 +268,31 @@ impl Run {
                 builds.retain(|build| {
                     !matches!(build.record().state, BuildState::Building | BuildState::Failed)
                 });
-                self.finish_each(builds, feed, selected).await?;
+                self.finish_each(builds, feed, survey).await?;
                 return Err(error);
             }
         };
         let (projections, cut_over) = match self.publishing {
-            Publishing::Together => self.finish_together(builds, feed).await?,
-            Publishing::Each => self.finish_each(builds, feed, selected).await?,
+            Publishing::Together => self.finish_together(builds, feed, survey).await?,
+            Publishing::Each => self.finish_each(builds, feed, survey).await?,
         };
         let weakness = self.store.facts.weakness().map(str::to_owned);
         Ok(RebuildReport { projections, pass, cut_over, databases_with_events: Vec::new(), weakness })
     }
 
-    /// Completes all builds, then publishes all of them, or none.
+    /// Completes and verifies all builds, then publishes all of them, or none.
     async fn finish_together(
         &self,
         mut builds: Vec<Build>,
         feed: Option<&Feed>,
+        survey: &Survey,
     ) -> Result<(Vec<Built>, Vec<CutOver>)> {
         let mut refused = Vec::new();
-        for (at, build) in builds.iter_mut().enumerate() {
-            if let Some(error) = self.finish(build, feed, at).await? {
-                refused.push(error);
-            }
+        for build in &mut builds {
+            refused.extend(self.finish(build, feed).await?);
+        }
+        if refused.is_empty() {
+            refused.extend(self.verify(&mut builds, feed, survey).await?.into_iter().flatten());
         }
         // The largest number is the one that lets all of them pass.
         let worst = refused.into_iter().max_by_key(|error| match error {
@@ -298,55 +301,63 @@ impl Run {
         });
         match worst {
             Some(error) => Err(error),
-            None => {
-                self.cut_over(&mut builds, feed, 0).await.map(|(built, cut_over)| (built, vec![cut_over]))
-            }
+            None => self.cut_over(&mut builds, feed).await.map(|(built, cut_over)| (built, vec![cut_over])),
         }
     }
 
-    /// Completes and publishes one build after the other. One that fails keeps back only those that
-    /// require it.
+    /// Completes and verifies all builds, then publishes one after the other. One that fails keeps back
+    /// only those that require it.
     async fn finish_each(
         &self,
         builds: Vec<Build>,
         feed: Option<&Feed>,
-        selected: &[Registered],
+        survey: &Survey,
     ) -> Result<(Vec<Built>, Vec<CutOver>)> {
-        let (mut published, mut cut_overs, mut failed, mut first) =
-            (Vec::new(), Vec::new(), Vec::new(), None);
+        let mut failed: Vec<(String, Error)> = Vec::new();
+        let mut finished = Vec::new();
         for mut build in builds {
-            let name = build.record().projection.clone();
-            let spec = build.job.projection.spec().clone();
-            let kept_back = |one: &String| failed.iter().any(|name: &String| name.eq_ignore_ascii_case(one));
-            if spec.required().iter().any(kept_back) {
-                tracing::warn!(projection = name, "kept back: what it requires could not be published");
-                failed.push(name);
-                continue;
-            }
-            let at = selected.iter().position(|one| one.spec().name() == name).unwrap_or_default();
-            let finished = match self.finish(&mut build, feed, at).await {
-                Ok(Some(refused)) => Err(refused),
-                Ok(None) => self.cut_over(std::slice::from_mut(&mut build), feed, at).await,
-                Err(error) => Err(error),
-            };
-            match finished {
-                Ok((built, cut_over)) => {
-                    published.extend(built);
-                    cut_overs.push(cut_over);
-                }
+            match self.finish(&mut build, feed).await {
+                Ok(None) => finished.push(build),
+                Ok(Some(error)) => failed.push((build.record().projection.clone(), error)),
                 Err(error) if error.class() == Class::Data => {
-                    failed.push(name);
-                    first.get_or_insert(error);
+                    failed.push((build.record().projection.clone(), error));
                 }
                 Err(error) => return Err(error),
             }
         }
-        first.map_or(Ok((published, cut_overs)), Err)
+        let refused = self.verify(&mut finished, feed, survey).await?;
+        let (mut published, mut cut_overs, mut kept_back) = (Vec::new(), Vec::new(), Vec::new());
+        for (mut build, refused) in finished.into_iter().zip(refused) {
+            let name = build.record().projection.clone();
+            let spec = build.job.projection.spec().clone();
+            let is_missing = |one: &String| {
+                let mut names = failed.iter().map(|(name, _)| name).chain(&kept_back);
+                names.any(|name: &String| name.eq_ignore_ascii_case(one))
+            };
+            if spec.required().iter().any(is_missing) {
+                tracing::warn!(projection = name, "kept back: what it requires could not be published");
+                kept_back.push(name);
+                continue;
+            }
+            let result = match refused {
+                Some(error) => Err(error),
+                None => self.cut_over(std::slice::from_mut(&mut build), feed).await,
+            };
+            match result {
+                Ok((built, cut_over)) => {
+                    published.extend(built);
+                    cut_overs.push(cut_over);
+                }
+                Err(error) if error.class() == Class::Data => failed.push((name, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        failed.into_iter().next().map_or(Ok((published, cut_overs)), |(_, error)| Err(error))
     }
 
     /// Completes one build. `Some` says that it has too many dead letters.
-    async fn finish(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<Option<Error>> {
-        if let Err(error) = self.complete(build, feed, at).await {
+    async fn finish(&self, build: &mut Build, feed: Option<&Feed>) -> Result<Option<Error>> {
+        if let Err(error) = self.complete(build, feed).await {
             self.record_failure(build, &error).await;
             self.drop_leftovers(build, &error).await;
             return Err(error);
@@ -368,16 +379,16 @@ impl Run {
         Survey::of(&events, selected, tuning, many.then_some(&*self.workers)).await
     }
 
-    /// Indexes, catches up and checks what is folded, up to the state `verified`.
-    async fn complete(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<()> {
+    /// Indexes, catches up and compares heads; what is left is to verify.
+    async fn complete(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         if build.record().state == BuildState::Indexing {
             build.recorder.enter(Phase::Indexing, 0);
             self.index(build).await?;
         }
         if build.record().state == BuildState::CatchingUp {
             build.recorder.enter(Phase::CatchingUp, 0);
-            self.catch_up(build, feed, at).await?;
-            self.check(build, feed, at).await?;
+            self.catch_up(build, feed).await?;
+            self.check(build, feed).await?;
         }
         Ok(())
     }

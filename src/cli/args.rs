@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::lifecycle::Share;
+
 /// Rebuilds the snapshots of event-sourced systems on MongoDB.
 #[derive(Debug, Parser)]
 #[command(name = "statefold", version, max_term_width = 100, arg_required_else_help = true)]
@@ -50,6 +52,11 @@ pub(super) enum Verb {
     /// and untouched until the new one is complete and agrees with the event store; then the pointer
     /// moves. An unfinished build is resumed.
     Rebuild(RebuildArgs),
+    /// Prove that collections hold what the event store gives; changes nothing
+    ///
+    /// Folds every stream once more and compares: missing, extra and differing snapshots, field by field. The
+    /// application may go on writing. Exits with 5 if something differs.
+    Verify(VerifyArgs),
     /// End unfinished builds: drop their staging collections and records
     Abort(AbortArgs),
     /// Show the streams that could not be folded
@@ -159,6 +166,10 @@ pub(super) struct MigrateArgs {
     /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
     #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
     pub(super) max_errors: Option<String>,
+    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
+    /// streams as `5%`, or only their `heads` [default: full]
+    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
+    pub(super) verify: Option<String>,
     /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
     #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
     pub(super) listen: Option<String>,
@@ -181,6 +192,10 @@ pub(super) struct RebuildArgs {
     /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
     #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
     pub(super) max_errors: Option<String>,
+    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
+    /// streams as `5%`, or only their `heads` [default: full]
+    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
+    pub(super) verify: Option<String>,
     /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
     #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
     pub(super) listen: Option<String>,
@@ -189,6 +204,26 @@ pub(super) struct RebuildArgs {
     pub(super) interval: u64,
     #[command(flatten)]
     pub(super) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(super) tuning: TuningArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Projections, by name without case [default: all that have an active generation]
+    pub(super) projections: Vec<String>,
+    /// An existing collection to verify instead of the active generation, whoever built it; once for each
+    /// target of the projection, in order
+    #[arg(long = "collection", value_name = "NAME")]
+    pub(super) collections: Vec<String>,
+    /// Compare only a share of the streams, as 5%: always the same ones
+    #[arg(long, value_name = "P%", default_value = "100%")]
+    pub(super) sample: Share,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) interval: u64,
     #[command(flatten)]
     pub(super) tuning: TuningArgs,
 }

@@ -3,6 +3,9 @@
 use crate::cli::settings::Command;
 use crate::error::Error;
 
+/// Exit code where a collection differs from the event store.
+pub(super) const EXIT_MISMATCH: u8 = 5;
+
 /// A verb that failed, with what was typed.
 pub(super) struct Failed {
     // Boxed, because the result of every verb would be as large as it.
@@ -75,7 +78,11 @@ impl Failed {
                 with("lock release --force")
             ),
             Error::Mismatch(_) => {
-                format!("Nothing was published, what is built so far is kept. Run again: {}", again())
+                format!(
+                    "Nothing was published, what is built so far is kept. Run again: {}\nTo build everything anew: {}",
+                    again(),
+                    self.command.again_with("--fresh")
+                )
             }
             Error::DeadLetters { dead_letters, .. } => format!(
                 "The finished build is kept. To publish it without these streams: {}\nTo see them: {}\nTo drop it: {}",
@@ -120,7 +127,7 @@ fn code_of(error: &Error) -> u8 {
     match error {
         Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
         Error::LockHeld { .. } | Error::LeaseHeld { .. } => 3,
-        Error::Mismatch(_) => 5,
+        Error::Mismatch(_) => EXIT_MISMATCH,
         Error::DeadLetters { .. } => 6,
         Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => 7,
         Error::Newer { .. } => 8,

@@ -20,6 +20,7 @@ mod settings;
 mod signals;
 mod status;
 mod table;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Plan(args) => plan::run(&args, registry, output).await,
         Verb::Migrate(args) => migrate::run(&args, registry, output).await,
         Verb::Rebuild(args) => rebuild::run(&args, registry, output).await,
+        Verb::Verify(args) => verify::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,
         Verb::Lock(args) => lock::run(args, registry, output).await,

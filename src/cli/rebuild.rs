@@ -24,6 +24,7 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
         lease: Some(&args.lease),
         attempts: None,
         max_errors: args.max_errors.as_deref(),
+        verify: args.verify.as_deref(),
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
     if !args.connection.yes {
@@ -59,6 +60,7 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
         "build",
         "index",
         "check",
+        "verify",
     ];
     let rows = report.projections.iter().map(|one| {
         [
@@ -71,6 +73,7 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
             seconds(one.build_seconds),
             seconds(one.index_seconds),
             seconds(one.check_seconds),
+            seconds(one.verify_seconds),
         ]
     });
     let mut text = table(header, rows);

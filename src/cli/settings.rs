@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use crate::cli::args::{Connection, LeaseArgs, TuningArgs};
 use crate::config::{FileSettings, LeaseFile, LeaseSettings, Settings, Tuning, read_file};
 use crate::error::{Error, Result};
-use crate::lifecycle::ErrorLimit;
+use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::Strategy;
 
 /// Settings file that is read if it exists.
@@ -77,6 +77,7 @@ pub(super) struct Raw<'a> {
     pub(super) lease: Option<&'a LeaseArgs>,
     pub(super) attempts: Option<u32>,
     pub(super) max_errors: Option<&'a str>,
+    pub(super) verify: Option<&'a str>,
 }
 
 fn file_of(connection: &Connection) -> Result<FileSettings> {
@@ -112,6 +113,7 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
     let batch_bytes = flags.batch_bytes.or(file.batch_bytes);
     let (strategy, memory) = (flags.strategy.or(file.strategy), flags.memory.or(file.memory));
     let max_errors = raw.max_errors.map(str::to_owned).or(file.max_errors);
+    let verify = raw.verify.map(str::to_owned).or(file.verify);
     let tuning = Tuning {
         threads,
         readers: flags.readers.or(file.readers).unwrap_or(standard.readers),
@@ -122,6 +124,7 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
         batch_docs: flags.batch_docs.or(file.batch_docs).unwrap_or(standard.batch_docs),
         batch_bytes: parsed("batch_bytes", batch_bytes, bytes, &mut problems).unwrap_or(standard.batch_bytes),
         max_errors: parsed("max_errors", max_errors, ErrorLimit::from_str, &mut problems).unwrap_or_default(),
+        verify: parsed("verify", verify, Verify::from_str, &mut problems).unwrap_or_default(),
         ..standard
     };
     // The names stand in for what is missing, so that everything else is checked too.

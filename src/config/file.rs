@@ -34,6 +34,8 @@ pub struct FileSettings {
     pub batch_bytes: Option<String>,
     /// Streams that may fail: `"3"` or `"0.5%"`.
     pub max_errors: Option<String>,
+    /// What is verified before a cut-over: `full`, `heads`, or a share as `5%`.
+    pub verify: Option<String>,
     /// Address for metrics and health checks.
     pub listen: Option<String>,
     /// Lease, lock, and waiting for them.

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::LeaseSettings;
 use crate::config::memory::default_budget;
 use crate::error::{Error, Result};
-use crate::lifecycle::ErrorLimit;
+use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::{NaturalBy, Strategy};
 
 /// What an insert command has room for: 16 MiB, less what comes before and behind its documents.
@@ -54,6 +54,8 @@ pub struct Tuning {
     pub batch_bytes: usize,
     /// How many streams may fail before nothing is published.
     pub max_errors: ErrorLimit,
+    /// What is verified before a cut-over; by default every stream is folded once more and compared.
+    pub verify: Verify,
     /// Memory that snapshots of required projections may take, in bytes.
     pub lookup_bytes_max: usize,
 }
@@ -73,6 +75,7 @@ impl Default for Tuning {
             batch_docs: 1000,
             batch_bytes: 4 * 1024 * 1024,
             max_errors: ErrorLimit::default(),
+            verify: Verify::default(),
             lookup_bytes_max: 512 * 1024 * 1024,
         }
     }

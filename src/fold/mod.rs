@@ -7,18 +7,22 @@
 
 mod arrived;
 mod batch;
+mod difference;
 mod digest;
 mod names;
 mod route;
 mod shard;
 mod spill;
+mod stored;
 mod stream_order;
 
 pub(crate) use arrived::{Arrived, Sorted};
 pub(crate) use batch::Documents;
 pub use batch::Place;
+pub use difference::{FieldDifference, field_differences};
 pub use digest::Digest;
 pub use route::{BrokenBatch, ByShard, NameRange, Route, Router};
 pub(crate) use shard::Shard;
 pub use spill::{BrokenFrame, decode_frame, documents, encode_frame};
+pub(crate) use stored::{Compared, Stored};
 pub use stream_order::{DeadLetter, FoldCounts, Folded, StreamFold};

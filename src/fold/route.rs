@@ -6,7 +6,7 @@ use bson::RawArray;
 use statefold_projections::{Commit, Layout, StreamFilter};
 
 use crate::fold::batch::{Documents, Place};
-use crate::lifecycle::stream_hash;
+use crate::lifecycle::{Share, stream_hash};
 
 /// A range of stream names, as (first, end): `end` is exclusive, `None` is no bound.
 pub type NameRange = (String, Option<String>);
@@ -16,6 +16,7 @@ pub struct Route {
     filter: StreamFilter,
     ranges: Vec<NameRange>,
     all: bool,
+    share: Share,
 }
 
 impl Route {
@@ -23,7 +24,14 @@ impl Route {
     /// and don't overlap. `all` says that they leave out no stream of the filter.
     #[must_use]
     pub fn new(filter: StreamFilter, ranges: Vec<NameRange>, all: bool) -> Self {
-        Self { filter, ranges, all }
+        Self { filter, ranges, all, share: Share::ALL }
+    }
+
+    /// Only this share of the streams.
+    #[must_use]
+    pub fn only(mut self, share: Share) -> Self {
+        self.share = share;
+        self
     }
 
     /// Position of the range a name is in.
@@ -67,7 +75,8 @@ impl Router {
             let shard = lists.get_mut(shard_of(hash, shards));
             let Some(lists) = shard else { continue };
             for (route, list) in self.routes.iter().zip(lists) {
-                if route.filter.matches(stream) && (route.all || route.range_of(stream).is_some()) {
+                let wanted = route.share.takes(hash) && route.filter.matches(stream);
+                if wanted && (route.all || route.range_of(stream).is_some()) {
                     list.push((hash, place));
                 }
             }
@@ -90,7 +99,11 @@ impl Router {
             let (_, document) = document.ok_or(BrokenBatch)?;
             let Some(stream) = Commit::stream_of(document, &self.layout) else { continue };
             for (projection, route) in self.routes.iter().enumerate() {
-                if let Some(range) = route.range_of(stream).filter(|_| route.filter.matches(stream)) {
+                let wanted = |_: &usize| {
+                    let taken = route.share.is_all() || route.share.takes(stream_hash(stream));
+                    taken && route.filter.matches(stream)
+                };
+                if let Some(range) = route.range_of(stream).filter(wanted) {
                     take(projection, range, document.as_bytes());
                 }
             }

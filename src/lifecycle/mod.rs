@@ -8,6 +8,7 @@ mod fingerprint;
 mod heads;
 mod lease;
 mod limit;
+mod share;
 mod start;
 mod state;
 
@@ -16,5 +17,6 @@ pub use fingerprint::fingerprint;
 pub use heads::{Heads, HeadsDifference, stream_hash};
 pub use lease::{Beat, Challenger, Claim, Tenure, jittered};
 pub use limit::ErrorLimit;
+pub use share::{Share, Verify};
 pub use start::{Behind, ProjectionState, StartVerdict, judge_start};
 pub use state::BuildState;

@@ -21,6 +21,8 @@ pub enum Phase {
     CatchingUp,
     /// Comparing staging with the event store.
     Checking,
+    /// Folding everything once more, to compare it.
+    Verifying,
     /// Giving final names and setting the pointer.
     Publishing,
     /// All is done.
@@ -39,6 +41,7 @@ impl Phase {
             Self::Indexing => "indexing",
             Self::CatchingUp => "catching up",
             Self::Checking => "checking",
+            Self::Verifying => "verifying",
             Self::Publishing => "publishing",
             Self::Done => "done",
             Self::Waiting => "waiting",
@@ -57,6 +60,7 @@ impl Phase {
             Self::Done => 5,
             Self::Waiting => 6,
             Self::CatchingUp => 7,
+            Self::Verifying => 8,
         }
     }
 }
@@ -104,7 +108,9 @@ impl Progress {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn share(&self) -> f64 {
         let share = match self.phase {
-            Phase::Building if self.commits_total > 0 => self.commits as f64 / self.commits_total as f64,
+            Phase::Building | Phase::Verifying if self.commits_total > 0 => {
+                self.commits as f64 / self.commits_total as f64
+            }
             Phase::Done => 1.0,
             _ if self.partitions > 0 => f64::from(self.partitions_done) / f64::from(self.partitions),
             _ => 0.0,

@@ -15,7 +15,7 @@ use crate::observe::Recorder;
 use crate::pipeline::Workers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::partition;
-use crate::pipeline::ports::{EventSource, PartitionRecord, Staging};
+use crate::pipeline::ports::{EventSource, PartitionRecord, SnapshotSink};
 use crate::pipeline::spill::Spilled;
 use crate::plan::Partition;
 
@@ -106,7 +106,7 @@ const FINISHING: usize = 2;
 ///
 /// # Errors
 /// The first one that trying again doesn't cure; partitions that were finished stay.
-pub(crate) async fn run<S: EventSource, W: Staging>(
+pub(crate) async fn run<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
     partitions: Vec<Partition>,
     input: &Input,
@@ -140,7 +140,7 @@ pub(crate) async fn run<S: EventSource, W: Staging>(
     failure.map_or(Ok(all), Err)
 }
 
-async fn with_retries<S: EventSource, W: Staging>(
+async fn with_retries<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
     partition: &Partition,
     input: &Input,

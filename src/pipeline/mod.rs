@@ -6,6 +6,7 @@
 
 mod build;
 mod check;
+mod compare;
 mod memory;
 mod natural;
 mod partition;
@@ -18,8 +19,9 @@ mod write;
 
 pub(crate) use build::{Input, Job, PartitionsDone, pauses, run};
 pub(crate) use check::{check, check_partition};
+pub(crate) use compare::{Comparing, Reader, Suspects, read_stored};
 pub(crate) use memory::Memory;
 pub(crate) use natural::{InMemory, Pass, Wanted};
-pub(crate) use refold::{Differing, differing, refold};
+pub(crate) use refold::{Differing, differing, fold_streams, refold};
 pub(crate) use spill::SpillFile;
 pub(crate) use workers::Workers;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::fold::{Arrived, Place, Route, Router, Shard, Sorted};
+use crate::lifecycle::Share;
 use crate::observe::Recorder;
 use crate::pipeline::Workers;
 use crate::pipeline::memory::Memory;
@@ -30,12 +31,14 @@ pub(crate) struct Wanted {
     pub(crate) ranges: Vec<StreamRange>,
     /// Whether the ranges are all of the projection's streams.
     pub(crate) all: bool,
+    /// Share of these streams.
+    pub(crate) share: Share,
 }
 
 impl Wanted {
     pub(super) fn route(&self) -> Route {
         let ranges = self.ranges.iter().map(|range| (range.first.clone(), range.end.clone())).collect();
-        Route::new(self.projection.spec().stream_filter().clone(), ranges, self.all)
+        Route::new(self.projection.spec().stream_filter().clone(), ranges, self.all).only(self.share)
     }
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct Pass<'a, S> {
     /// Its layout.
     pub(crate) layout: Arc<Layout>,
     /// What to fold.
-    pub(crate) wanted: &'a [Wanted],
+    pub(crate) wanted: Vec<&'a Wanted>,
     /// Where folding runs.
     pub(crate) workers: Arc<Workers>,
     /// Cursors read at the same time.
@@ -96,7 +99,7 @@ impl<S: EventSource> Pass<'_, S> {
     }
 
     pub(super) fn router(&self) -> Router {
-        Router::new(self.wanted.iter().map(Wanted::route).collect(), Arc::clone(&self.layout))
+        Router::new(self.wanted.iter().map(|one| one.route()).collect(), Arc::clone(&self.layout))
     }
 
     /// Reads and folds everything in memory.

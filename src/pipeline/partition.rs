@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::error::{Error, Result};
 use crate::fold::{Arrived, Documents, FoldCounts, Folded, StreamFold};
 use crate::pipeline::build::{BuildJob, Input};
-use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, Staging};
+use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink};
 use crate::pipeline::spill::{HashSlice, SpillFold};
 use crate::pipeline::write::write;
 use crate::plan::Partition;
@@ -23,7 +23,7 @@ const TAKEN_BYTES: usize = 2 * 1024 * 1024;
 const STREAMS_AGAIN: usize = 100;
 
 /// Builds a partition from nothing and makes it durable. `again`: it isn't the first try.
-pub(super) async fn build<S: EventSource, W: Staging>(
+pub(super) async fn build<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
     partition: &Partition,
     input: &Input,
@@ -58,7 +58,7 @@ struct Out<'a, S, W> {
     record: PartitionRecord,
 }
 
-impl<S: EventSource, W: Staging> Out<'_, S, W> {
+impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
     /// Notes what was folded and hands the snapshots to the writer.
     async fn take(&mut self, mut folded: Folded) -> Result<()> {
         self.record.counts.add(folded.counts);

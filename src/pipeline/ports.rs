@@ -106,11 +106,9 @@ impl Refolded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term(pub Option<[u8; 12]>);
 
-/// The staging collections and the records of one build. Every write is refused once another process
-/// holds a newer token.
-pub trait Staging: Send + Sync + 'static {
-    /// Inserts documents into the staging collection of a target; durable only once
-    /// [`finish`](Self::finish) says so. `again`: the partition was cleared before.
+/// What takes the snapshots of folded partitions.
+pub trait SnapshotSink: Send + Sync + 'static {
+    /// Takes documents of a target; durable only once [`finish`](Self::finish) says so. `again`: the partition was cleared before.
     ///
     /// # Errors
     /// If one is there already; a transient one, `again`: an insert of a former try came late, and the
@@ -130,7 +128,11 @@ pub trait Staging: Send + Sync + 'static {
         record: &'a PartitionRecord,
         terms: &'a [Term],
     ) -> BoxFuture<'a, Result<()>>;
+}
 
+/// The staging collections and the records of one build. Every write is refused once another process
+/// holds a newer token.
+pub trait Staging: SnapshotSink {
     /// Puts what refolded streams of a partition give in the place of what was there, as a whole.
     fn replace(&self, partition: u32, refolded: Refolded) -> BoxFuture<'_, Result<()>>;
 

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Result};
 use crate::fold::{Folded, StreamFold};
 use crate::lifecycle::stream_hash;
-use crate::pipeline::build::BuildJob;
+use crate::pipeline::build::{BuildJob, Job};
 use crate::pipeline::check::check_partition;
 use crate::pipeline::partition::fold_batch;
 use crate::pipeline::ports::{EventSource, Refolded, Staging};
@@ -124,19 +124,29 @@ async fn refold_together<S: EventSource, W: Staging>(
         return Err(Error::Interrupted);
     }
     if !refolded.streams.is_empty() {
-        let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.others));
-        let mut scan = job.source.streams(refolded.streams.clone());
-        loop {
-            let batch = scan.next().await.transpose()?;
-            let last = batch.is_none();
-            let (next, result) = job.workers.run(move || fold_batch(fold, batch.as_deref())).await?;
-            fold = next;
-            let folded: Folded = result?;
-            refolded.folded.push(folded);
-            if last {
-                break;
-            }
-        }
+        refolded.folded = fold_streams(job, refolded.streams.clone()).await?;
     }
     job.staging.replace(partition, refolded).await
+}
+
+/// Folds these streams, each as a whole. What streams give that don't exist is nothing.
+///
+/// # Errors
+/// If they can't be read.
+pub(crate) async fn fold_streams<S: EventSource, W>(
+    job: &Job<S, W>,
+    names: Vec<String>,
+) -> Result<Vec<Folded>> {
+    let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.others));
+    let (mut scan, mut all) = (job.source.streams(names), Vec::new());
+    loop {
+        let batch = scan.next().await.transpose()?;
+        let last = batch.is_none();
+        let (next, result) = job.workers.run(move || fold_batch(fold, batch.as_deref())).await?;
+        fold = next;
+        all.push(result?);
+        if last {
+            return Ok(all);
+        }
+    }
 }

@@ -7,7 +7,6 @@ use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
-use crate::lifecycle::BuildState;
 use crate::observe::Phase;
 use crate::pipeline::{self, differing, refold};
 use crate::rebuild::Run;
@@ -33,13 +32,13 @@ impl Run {
         Ok(Some(self.store.feed(since, filters)))
     }
 
-    /// Refolds what is dirty until only little is. `at`: position of the projection in the feed.
-    pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<()> {
+    /// Refolds what is dirty until only little is.
+    pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         for _ in 0..ROUNDS_MAX {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let refolded = self.catch_up_once(build, feed, at, None).await?;
+            let refolded = self.catch_up_once(build, feed, None).await?;
             if refolded <= FEW_STREAMS as u64 {
                 break;
             }
@@ -53,7 +52,6 @@ impl Run {
         &self,
         build: &mut Build,
         feed: Option<&Feed>,
-        at: usize,
         fence: Option<(Timestamp, Marker)>,
     ) -> Result<u64> {
         let (now, marker) = match fence {
@@ -63,8 +61,9 @@ impl Run {
         let (dirty, compare) = match (feed, now) {
             (Some(feed), Some(now)) => {
                 feed.reached(now, marker, FEED_WAIT).await?;
-                build.recorder.lag(feed.behind(at).streams, feed.behind(at).seconds);
-                feed.take(at)?
+                let behind = feed.behind(build.position);
+                build.recorder.lag(behind.streams, behind.seconds);
+                feed.take(build.position)?
             }
             _ => (Vec::new(), true),
         };
@@ -125,7 +124,7 @@ impl Run {
 
     /// Compares everything with the event store, both ways. What differs and was not announced by the
     /// feed is refolded too, and said.
-    pub(super) async fn check(&self, build: &mut Build, feed: Option<&Feed>, at: usize) -> Result<()> {
+    pub(super) async fn check(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         let began = std::time::Instant::now();
         build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
         let partitions = build.job.staging.partitions();
@@ -138,7 +137,7 @@ impl Run {
             let announced = match (feed, self.store.operation_time().await?) {
                 (Some(feed), Some(now)) => {
                     feed.reached(now, None, FEED_WAIT).await?;
-                    feed.has_all(at, &difference.changed)
+                    feed.has_all(build.position, &difference.changed)
                 }
                 _ => true,
             };
@@ -151,15 +150,6 @@ impl Run {
             build.compare = true;
         }
         build.timings.check_ms = super::steps::milliseconds(began);
-        let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
-        if build.record().state != BuildState::CatchingUp {
-            return Ok(());
-        }
-        let verified = |record: &mut crate::store::BuildRecord| {
-            record.timings = timings;
-            record.counts = counts.into();
-            record.digest = Some(digest);
-        };
-        build.staging()?.advance(BuildState::Verified, verified).await
+        Ok(())
     }
 }

@@ -49,13 +49,11 @@ enum Try {
 }
 
 impl Run {
-    /// Publishes finished builds and makes them active, all in one update. `at`: position of the first
-    /// of them in the feed.
+    /// Publishes finished builds and makes them active, all in one update.
     pub(super) async fn cut_over(
         &self,
         builds: &mut [Build],
         feed: Option<&Feed>,
-        at: usize,
     ) -> Result<(Vec<Built>, CutOver)> {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
@@ -65,28 +63,23 @@ impl Run {
             let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
             self.leadership.lock(&Waiting { lease, limit, progress: &self.progress }).await?;
         }
-        let result = self.tried(builds, feed, at).await;
+        let result = self.tried(builds, feed).await;
         if self.lock == LockFor::CutOver {
             self.leadership.unlock().await;
         }
         result
     }
 
-    async fn tried(
-        &self,
-        builds: &mut [Build],
-        feed: Option<&Feed>,
-        at: usize,
-    ) -> Result<(Vec<Built>, CutOver)> {
+    async fn tried(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<(Vec<Built>, CutOver)> {
         let mut tries = 0;
         loop {
             tries += 1;
             // As little as possible is left for behind the fence.
-            self.catch_up_builds(builds, feed, at).await?;
+            self.catch_up_builds(builds, feed).await?;
             for build in builds.iter() {
                 build.recorder.enter(Phase::Publishing, 0);
             }
-            match self.try_once(builds, feed, at).await? {
+            match self.try_once(builds, feed).await? {
                 Try::Done(built, cut_over) => return Ok((built, CutOver { tries, ..cut_over })),
                 Try::Later(reason) if tries >= TRIES => return Err(Error::NotCutOver { tries, reason }),
                 Try::Later(reason) => {
@@ -105,16 +98,16 @@ impl Run {
         }
     }
 
-    async fn catch_up_builds(&self, builds: &mut [Build], feed: Option<&Feed>, at: usize) -> Result<()> {
-        for (position, build) in (at..).zip(builds.iter_mut()) {
+    async fn catch_up_builds(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<()> {
+        for build in builds.iter_mut() {
             if feed.is_some() || build.compare {
-                self.catch_up(build, feed, position).await?;
+                self.catch_up(build, feed).await?;
             }
         }
         Ok(())
     }
 
-    async fn try_once(&self, builds: &mut [Build], feed: Option<&Feed>, at: usize) -> Result<Try> {
+    async fn try_once(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Try> {
         let began = Instant::now();
         let mut cut_over = CutOver::default();
         let marker = feed.map(Feed::marker);
@@ -133,7 +126,7 @@ impl Run {
                 Err(error) => return Err(error),
             }
         }
-        let done = self.behind_the_fence(builds, feed, at, fence, began, &mut cut_over).await;
+        let done = self.behind_the_fence(builds, feed, fence, began, &mut cut_over).await;
         if cut_over.fenced {
             // Also after an error: nobody else may be there to do it.
             let lifted = self.lift().await;
@@ -153,8 +146,8 @@ impl Run {
         tracing::info!(fence_ms = cut_over.fence_ms, refolded = cut_over.refolded_fenced, "cut over");
         if feed.is_some() {
             // Deletes and whoever bypasses validation come past a fence.
-            for (position, build) in (at..).zip(builds.iter_mut()) {
-                let refolded = self.catch_up_once(build, feed, position, None).await?;
+            for build in builds.iter_mut() {
+                let refolded = self.catch_up_once(build, feed, None).await?;
                 if refolded > 0 {
                     self.sum_up(build).await?;
                     build.note_sums().await?;
@@ -178,15 +171,14 @@ impl Run {
         &self,
         builds: &mut [Build],
         feed: Option<&Feed>,
-        at: usize,
         fence: Option<(Timestamp, Marker)>,
         began: Instant,
         cut_over: &mut CutOver,
     ) -> Result<Option<String>> {
         if self.has_events {
-            for (position, build) in (at..).zip(builds.iter_mut()) {
+            for build in builds.iter_mut() {
                 let left = FENCE_MAX.saturating_sub(began.elapsed());
-                let mut last = Box::pin(self.catch_up_once(build, feed, position, fence));
+                let mut last = Box::pin(self.catch_up_once(build, feed, fence));
                 let refolded = match feed {
                     // Without a change stream everything is compared behind the fence: that takes its time.
                     None => (&mut last).await?,

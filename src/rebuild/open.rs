@@ -25,7 +25,7 @@ impl Run {
         &self,
         projection: &Registered,
         survey: &Survey,
-        estimate: &Estimate,
+        position: usize,
     ) -> Result<Build> {
         let spec = projection.spec();
         let recorder = Recorder::new(spec.name(), &self.progress);
@@ -35,7 +35,10 @@ impl Run {
         let source = self.events(since, survey);
         let (staging, resumed) = match self.resumable(projection).await? {
             Some(record) => (self.resume(record, projection, since).await?, true),
-            None => (self.plan(projection, since, survey, estimate).await?, false),
+            None => {
+                let estimate = survey.estimates.get(position).copied().unwrap_or_default();
+                (self.plan(projection, since, survey, &estimate).await?, false)
+            }
         };
         let job = self.job(projection, source, staging, &recorder);
         let partitions = job.staging.partitions();
@@ -51,6 +54,7 @@ impl Run {
         }
         Ok(Build {
             recorder,
+            position,
             todo,
             resumed,
             compare: compare || since.is_none(),
@@ -241,23 +245,12 @@ impl Run {
                     .iter()
                     .map(|target| (target.target.clone(), build.readable_collection(target).to_owned()))
                     .collect(),
-                None => self.active_collections(spec.name(), required).await?,
+                None => self.store.active_collections(spec.name(), required).await?,
             };
             for (target, collection) in collections {
                 lookup.load(&self.store, &target, &collection, &mut budget).await?;
             }
         }
         Ok(Arc::new(lookup))
-    }
-
-    async fn active_collections(&self, projection: &str, required: &str) -> Result<Vec<(String, String)>> {
-        let records = self.store.build_records(Some(required)).await?;
-        let active = records.into_iter().find(|record| record.state == BuildState::Active);
-        let active = active.ok_or_else(|| {
-            Error::Unsupported(format!(
-                "{projection} requires {required}, which has no active generation: rebuild {required} too"
-            ))
-        })?;
-        Ok(active.targets.into_iter().map(|target| (target.target, target.collection)).collect())
     }
 }

@@ -1,26 +1,21 @@
 //! The build proper: all projections are folded in one pass over the event store, then written one
 //! after the other; or, in stream order, each on its own.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::BuildState;
-use crate::observe::{Phase, Recorder};
-use crate::pipeline::{InMemory, Input, Memory, Pass, SpillFile, Wanted};
+use crate::lifecycle::{BuildState, Share};
+use crate::observe::Phase;
+use crate::pipeline::{Input, Wanted};
 use crate::plan::{Choice, Estimate, Strategy};
+use crate::reading::{Part, Reading};
 use crate::rebuild::Run;
 use crate::rebuild::report::PassReport;
 use crate::rebuild::steps::Build;
 use crate::store::{EventStore, PlanRecord};
 use crate::survey::Survey;
-
-/// Share of the budget that buffers may take which are not spilled yet.
-const SPILL_BUFFERS: usize = 8;
-/// Compressed size of commits, as a divisor: what LZ4 makes of documents with JSON, or better.
-const COMPRESSION: u64 = 2;
 
 impl Run {
     /// Reads, folds and writes what is to do in these builds. Those that are written when a later one
@@ -57,11 +52,7 @@ impl Run {
             return work.write(None).await.map(|()| None);
         }
         tracing::info!(strategy = %choice.strategy, reason = %choice.reason, "reading the event store");
-        match choice.strategy {
-            Strategy::Stream => work.write(None).await?,
-            Strategy::Natural => work.natural(&choice, &mut report).await?,
-            Strategy::Spill => work.spill(&mut report).await?,
-        }
+        work.all(&choice, &mut report).await?;
         report.seconds = began.elapsed().as_secs_f64();
         Ok(Some(report))
     }
@@ -81,18 +72,21 @@ impl Work<'_> {
         self.todo.iter().any(|at| self.builds.get(*at).is_some_and(|build| !build.todo.is_empty()))
     }
 
-    /// What the pass has to fold, and where it reads it.
-    fn wanted(&self) -> Vec<Wanted> {
-        let wanted = |at: &usize| {
+    /// What the pass has to fold.
+    fn parts(&self) -> Vec<Part> {
+        let part = |(at, estimate): (&usize, &Estimate)| {
             let build = self.builds.get(*at)?;
-            Some(Wanted {
+            let wanted = Wanted {
                 projection: build.job.projection.clone(),
                 recorder: build.recorder.clone(),
                 ranges: build.todo.iter().map(|partition| partition.range.clone()).collect(),
                 all: build.todo.len() == build.record().ranges.len(),
-            })
+                share: Share::ALL,
+            };
+            let numbers = build.todo.iter().map(|partition| partition.number).collect();
+            Some(Part { wanted, numbers, estimate: *estimate })
         };
-        self.todo.iter().filter_map(wanted).collect()
+        self.todo.iter().zip(&self.estimates).filter_map(part).collect()
     }
 
     /// The event store as the build that was planned last sees it: with all the others see.
@@ -102,75 +96,21 @@ impl Work<'_> {
         last.map(|build| build.job.source.clone()).ok_or_else(|| Error::Bug("nothing is to do".into()))
     }
 
-    fn pass<'a>(&self, source: &'a EventStore, wanted: &'a [Wanted]) -> Pass<'a, EventStore> {
-        let tuning = self.run.settings.tuning();
-        let commits = self.estimates.iter().map(|one| one.commits).sum();
-        let names: Vec<&str> = wanted.iter().map(|one| one.projection.spec().name()).collect();
-        Recorder::new(&names.join(", "), &self.run.progress).begin(Phase::Building, commits);
-        Pass {
-            source,
-            layout: Arc::new(self.run.store.layout.clone()),
-            wanted,
-            workers: Arc::clone(&self.run.workers),
-            readers: tuning.readers,
-            shards: tuning.threads,
-            cancel: self.run.cancel.child_token(),
-        }
-    }
-
-    /// Folds in memory; if that doesn't suffice, begins anew with a spill file.
-    async fn natural(self, choice: &Choice, report: &mut PassReport) -> Result<()> {
-        let tuning = self.run.settings.tuning();
-        let memory = Arc::new(Memory::new(tuning.threads, tuning.memory_bytes));
-        let (source, wanted) = (self.source()?, self.wanted());
-        let folded = self.pass(&source, &wanted).in_memory(&memory).await?;
-        report.memory_bytes = memory.peak() as u64;
-        match folded {
-            InMemory::Done(arrived, by) => {
-                report.read_seconds = self.began.elapsed().as_secs_f64();
-                report.divided_by = Some(by.to_string());
-                let inputs = arrived.into_iter().map(Input::Arrived).collect();
-                self.write(Some(inputs)).await
-            }
-            InMemory::Outgrown if tuning.strategy == Some(Strategy::Natural) => {
-                Err(Error::MemoryBudget { budget: tuning.memory_bytes >> 20 })
-            }
-            InMemory::Outgrown => {
-                let reason = "the states need more memory than was estimated";
-                tracing::warn!(planned = %choice.strategy, reason, "reading again, with spill");
-                report.strategy = Strategy::Spill;
-                report.reason = format!("{}, but they needed more", report.reason);
-                self.spill(report).await
-            }
-        }
-    }
-
-    /// Spills, then folds a range at a time.
-    async fn spill(self, report: &mut PassReport) -> Result<()> {
-        let (tuning, settings) = (self.run.settings.tuning(), &self.run.settings);
-        let (source, wanted) = (self.source()?, self.wanted());
-        let bytes: u64 = self.estimates.iter().map(|one| one.commit_bytes).sum();
-        let file = SpillFile::create(settings.spill_folder(), bytes / COMPRESSION)?;
-        let pass = self.pass(&source, &wanted);
-        let spilled = pass.spill(file, tuning.memory_bytes / SPILL_BUFFERS).await?;
-        report.read_seconds = self.began.elapsed().as_secs_f64();
-        report.spilled_bytes = spilled.bytes();
-        report.divided_by = Some(spilled.by().to_string());
-        let ranges = wanted.iter().map(|one| one.ranges.len()).max().unwrap_or(0);
-        let memory = Arc::new(Memory::new(ranges, tuning.memory_bytes));
-        let inputs = (0..).zip(&self.todo).map(|(projection, at)| Input::Spilled {
-            spilled: Arc::clone(&spilled),
-            projection,
-            partitions: self
-                .builds
-                .get(*at)
-                .map_or_else(Vec::new, |build| build.todo.iter().map(|partition| partition.number).collect()),
-            memory: Arc::clone(&memory),
-            bytes_max: tuning.memory_bytes / tuning.readers.max(1),
-        });
-        let inputs = inputs.collect();
-        let written = self.write(Some(inputs)).await;
-        report.memory_bytes = memory.peak() as u64;
+    /// Reads, folds and writes.
+    async fn all(self, choice: &Choice, report: &mut PassReport) -> Result<()> {
+        let run = self.run;
+        let reading = Reading {
+            settings: &run.settings,
+            layout: &run.store.layout,
+            workers: &run.workers,
+            progress: &run.progress,
+            cancel: &run.cancel,
+            phase: Phase::Building,
+            began: self.began,
+        };
+        let mut read = reading.read(choice, &self.source()?, self.parts(), report).await?;
+        let written = self.write(read.inputs.take()).await;
+        read.note(report);
         written
     }
 
@@ -198,7 +138,7 @@ impl Work<'_> {
 }
 
 impl PassReport {
-    fn planned(choice: &Choice, estimates: &[Estimate]) -> Self {
+    pub(crate) fn planned(choice: &Choice, estimates: &[Estimate]) -> Self {
         Self {
             strategy: choice.strategy,
             reason: choice.reason.clone(),

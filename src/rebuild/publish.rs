@@ -61,7 +61,12 @@ impl Run {
     }
 
     /// A build that already has its final names.
-    pub(super) async fn open_published(&self, record: BuildRecord, projection: &Registered) -> Result<Build> {
+    pub(super) async fn open_published(
+        &self,
+        record: BuildRecord,
+        projection: &Registered,
+        position: usize,
+    ) -> Result<Build> {
         let since = self.store.operation_time().await?;
         let recorder = Recorder::new(projection.spec().name(), &self.progress);
         let prefix = projection.spec().stream_filter().first();
@@ -74,7 +79,7 @@ impl Run {
         let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
         let (resumed, compare, refolded) = (true, true, 0);
-        Ok(Build { job, recorder, todo, resumed, compare, refolded, counts, digest, timings })
+        Ok(Build { job, recorder, position, todo, resumed, compare, refolded, counts, digest, timings })
     }
 }
 
@@ -102,5 +107,6 @@ fn built(build: &Build) -> Built {
         build_seconds: seconds(build.timings.build_ms),
         index_seconds: seconds(build.timings.index_ms),
         check_seconds: seconds(build.timings.check_ms),
+        verify_seconds: seconds(build.timings.verify_ms),
     }
 }

@@ -93,6 +93,9 @@ pub struct Built {
     pub build_seconds: f64,
     /// Time for the indexes, in seconds.
     pub index_seconds: f64,
-    /// Time for comparing with the event store, in seconds.
+    /// Time for comparing the heads of all streams with the event store, in seconds.
     pub check_seconds: f64,
+    /// Time for verifying, in seconds: every stream, or a share, folded once more and compared; those of
+    /// projections that were built together are verified together. 0 if only heads were compared.
+    pub verify_seconds: f64,
 }

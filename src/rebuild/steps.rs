@@ -21,6 +21,8 @@ const EXAMPLES_MAX: i64 = 5;
 pub(super) struct Build {
     pub(super) job: Arc<Job<EventStore, BuildStore>>,
     pub(super) recorder: Recorder,
+    /// Position of the projection in the run: in the feed and in the survey.
+    pub(super) position: usize,
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
     /// Whether anything may differ from the event store: only a comparison tells.
@@ -174,13 +176,17 @@ impl Run {
 
     /// A build that was cut short between its final names and the pointer; what differs from the event
     /// store by now is refolded. One of another definition is retired.
-    pub(super) async fn finished_before(&self, projection: &Registered) -> Result<Option<Build>> {
+    pub(super) async fn finished_before(
+        &self,
+        projection: &Registered,
+        position: usize,
+    ) -> Result<Option<Build>> {
         let spec = projection.spec();
         let records = self.store.build_records(Some(spec.name())).await?;
         let Some(record) = records.into_iter().find(|record| record.state == BuildState::Published) else {
             return Ok(None);
         };
-        let mut build = self.open_published(record, projection).await?;
+        let mut build = self.open_published(record, projection, position).await?;
         let active = self.store.active(spec.name()).await?;
         if active.is_some_and(|active| active.active == build.record().generation) {
             // Cut short behind the flip: only its record doesn't know yet. A new one is to be built.

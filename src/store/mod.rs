@@ -25,6 +25,7 @@ mod publish;
 mod records;
 mod refold;
 mod server;
+mod snapshots;
 mod staging;
 mod survey;
 

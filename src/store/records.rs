@@ -171,8 +171,11 @@ pub struct Timings {
     pub build_ms: i64,
     /// Building indexes.
     pub index_ms: i64,
-    /// Comparing with the event store.
+    /// Comparing heads with the event store.
     pub check_ms: i64,
+    /// Folding everything once more and comparing it.
+    #[serde(default)]
+    pub verify_ms: i64,
 }
 
 /// Why a build failed.

@@ -11,7 +11,7 @@ use statefold_projections::{IndexDefinition, Spec};
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::pipeline::pauses;
-use crate::pipeline::ports::{PartitionRecord, Refolded, Staging, Term};
+use crate::pipeline::ports::{PartitionRecord, Refolded, SnapshotSink, Staging, Term};
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::BuildStore;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
@@ -212,7 +212,7 @@ fn index_document(index: &IndexDefinition) -> Document {
     document
 }
 
-impl Staging for BuildStore {
+impl SnapshotSink for BuildStore {
     fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>> {
         match self.mandate.check().and_then(|()| self.staging(target)) {
             Ok(name) => insertion(&self.store.db, name, "writing snapshots", documents, again).boxed(),
@@ -248,7 +248,9 @@ impl Staging for BuildStore {
         }
         .boxed()
     }
+}
 
+impl Staging for BuildStore {
     fn replace(&self, partition: u32, refolded: Refolded) -> BoxFuture<'_, Result<()>> {
         self.replace_streams(partition, refolded).boxed()
     }

@@ -10,3 +10,4 @@ mod outcomes;
 mod rebuild;
 mod signals;
 mod support;
+mod verify;

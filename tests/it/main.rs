@@ -28,3 +28,4 @@ mod same_digest;
 mod servers;
 mod spill;
 mod strategies;
+mod verify;

@@ -132,11 +132,12 @@ async fn run(
         recorder: Recorder::new("Names", &progress),
         ranges: vec![StreamRange { first: "s-".into(), end: None }],
         all: true,
+        share: Share::ALL,
     }];
     let pass = Pass {
         source,
         layout: Arc::new(Layout::default()),
-        wanted: &wanted,
+        wanted: wanted.iter().collect(),
         workers: Arc::new(Workers::new(2)?),
         readers: 2,
         shards: 2,

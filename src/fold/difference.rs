@@ -1,0 +1,111 @@
+//! Where two documents differ, field by field, for somebody to read.
+
+use bson::{Bson, Document};
+use serde::Serialize;
+
+/// Fields shown of one document.
+const FIELDS_MAX: usize = 12;
+/// Characters shown of a value.
+const VALUE_MAX: usize = 120;
+
+/// One field that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldDifference {
+    /// Its path: `do.mm.width`, `ts.2`; empty for the document as a whole.
+    pub path: String,
+    /// What the events give, as canonical extended JSON; nothing if the field shouldn't be there.
+    pub expected: Option<String>,
+    /// What is stored; nothing if the field isn't there.
+    pub found: Option<String>,
+}
+
+/// The fields in which what is stored differs from what is expected, the first ones of them. The order of
+/// fields doesn't count, the types of numbers do.
+#[must_use]
+pub fn field_differences(expected: &Document, found: &Document) -> Vec<FieldDifference> {
+    let mut differences = Vec::new();
+    documents("", expected, found, &mut differences);
+    differences
+}
+
+fn documents(path: &str, expected: &Document, found: &Document, out: &mut Vec<FieldDifference>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    for (name, value) in expected {
+        values(&below(name), Some(value), found.get(name), out);
+    }
+    for (name, value) in found.iter().filter(|(name, _)| !expected.contains_key(name)) {
+        values(&below(name), None, Some(value), out);
+    }
+}
+
+fn values(path: &str, expected: Option<&Bson>, found: Option<&Bson>, out: &mut Vec<FieldDifference>) {
+    if out.len() >= FIELDS_MAX {
+        return;
+    }
+    match (expected, found) {
+        (Some(Bson::Document(expected)), Some(Bson::Document(found))) => {
+            documents(path, expected, found, out);
+        }
+        (Some(Bson::Array(expected)), Some(Bson::Array(found))) => {
+            for at in 0..expected.len().max(found.len()) {
+                values(&format!("{path}.{at}"), expected.get(at), found.get(at), out);
+            }
+        }
+        (expected, found) if expected == found => {}
+        (expected, found) => out.push(FieldDifference {
+            path: path.to_owned(),
+            expected: expected.map(shown),
+            found: found.map(shown),
+        }),
+    }
+}
+
+/// A value in one short line.
+fn shown(value: &Bson) -> String {
+    let text = value.clone().into_canonical_extjson().to_string();
+    match text.char_indices().nth(VALUE_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    fn lines(expected: &Document, found: &Document) -> Vec<String> {
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "-".into());
+        let line =
+            |one: FieldDifference| format!("{} {} {}", one.path, shown(one.expected), shown(one.found));
+        field_differences(expected, found).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_fields_that_differ_are_named_with_both_values() {
+        let expected = doc! { "_id": "a", "n": 1_i64, "d": { "w": 3, "h": 4 }, "t": ["x", "y"] };
+        let found = doc! { "_id": "a", "n": 1_i32, "d": { "h": 5, "w": 3, "k": true }, "t": ["x"] };
+        assert_eq!(
+            lines(&expected, &found),
+            [
+                r#"n {"$numberLong":"1"} {"$numberInt":"1"}"#,
+                r#"d.h {"$numberInt":"4"} {"$numberInt":"5"}"#,
+                "d.k - true",
+                r#"t.1 "y" -"#
+            ]
+        );
+    }
+
+    #[test]
+    fn the_order_of_fields_is_no_difference_and_long_values_are_cut() {
+        assert!(
+            lines(&doc! { "a": 1, "b": { "c": 2, "d": 3 } }, &doc! { "b": { "d": 3, "c": 2 }, "a": 1 })
+                .is_empty()
+        );
+        let long = lines(&doc! { "a": "é".repeat(500) }, &Document::new());
+        assert!(long.iter().all(|line| line.chars().count() < VALUE_MAX + 10), "{long:?}");
+        let many: Document = (0..100).map(|at| (at.to_string(), Bson::Null)).collect();
+        assert_eq!(lines(&many, &Document::new()).len(), FIELDS_MAX);
+    }
+}

@@ -1,0 +1,92 @@
+//! What a collection holds, as one hash for each document: enough to tell what differs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Says that a document was asked for.
+const SEEN: u64 = 1 << 63;
+
+/// Hashes of documents by the hash of their stream: 16 bytes each, and the table's own.
+#[derive(Default)]
+pub(crate) struct Stored(HashTable<Entry>);
+
+struct Entry {
+    stream: u64,
+    /// Hash of the document in the lower bits, [`SEEN`] in the highest.
+    document: AtomicU64,
+}
+
+/// How a document compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// It is there, byte by byte, as far as its hash tells.
+    Equal,
+    /// Another one is there.
+    Differs,
+    /// None is there.
+    Missing,
+}
+
+fn hash_of(document: &[u8]) -> u64 {
+    xxh3_64(document) & !SEEN
+}
+
+impl Stored {
+    /// Makes room for so many documents.
+    pub(crate) fn with_capacity(documents: usize) -> Self {
+        Self(HashTable::with_capacity(documents))
+    }
+
+    /// Adds the document of a stream.
+    pub(crate) fn add(&mut self, stream: u64, document: &[u8]) {
+        let entry = Entry { stream, document: AtomicU64::new(hash_of(document)) };
+        self.0.insert_unique(stream, entry, |entry| entry.stream);
+    }
+
+    /// Compares a document with the one that is stored for its stream, and notes that it was asked for.
+    pub(crate) fn compare(&self, stream: u64, document: &[u8]) -> Compared {
+        let (hash, mut found) = (hash_of(document), Compared::Missing);
+        // More than one where hashes of streams collide.
+        for entry in self.0.iter_hash(stream).filter(|entry| entry.stream == stream) {
+            let stored = entry.document.fetch_or(SEEN, Ordering::Relaxed) & !SEEN;
+            if stored == hash {
+                return Compared::Equal;
+            }
+            found = Compared::Differs;
+        }
+        found
+    }
+
+    /// Hashes of the streams with a document that nobody asked for.
+    pub(crate) fn unseen(&self) -> impl Iterator<Item = u64> {
+        let left = self.0.iter().filter(|entry| entry.document.load(Ordering::Relaxed) & SEEN == 0);
+        left.map(|entry| entry.stream)
+    }
+
+    /// Number of documents.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_equal_different_missing_or_left_over() {
+        let mut stored = Stored::with_capacity(2);
+        stored.add(1, b"one");
+        stored.add(2, b"two");
+        stored.add(3, b"three");
+        assert_eq!((stored.len(), stored.unseen().count()), (3, 3));
+        assert_eq!(stored.compare(1, b"one"), Compared::Equal);
+        // Asked again, as after a partition that was redone.
+        assert_eq!(stored.compare(1, b"one"), Compared::Equal);
+        assert_eq!(stored.compare(2, b"2"), Compared::Differs);
+        assert_eq!(stored.compare(4, b"four"), Compared::Missing);
+        assert_eq!(stored.unseen().collect::<Vec<_>>(), [3]);
+    }
+}

@@ -1,0 +1,230 @@
+//! Compares what streams give with what a collection holds: the end of a build, with nothing written.
+//!
+//! One hash is kept for each document. What differs by its hash is only suspected: whoever asked looks at
+//! those streams once more, one by one.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bson::RawDocument;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use statefold_projections::StreamFilter;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::fold::{Compared, Digest, Documents, Stored};
+use crate::lifecycle::{Share, stream_hash};
+use crate::pipeline::Workers;
+use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink, Term};
+use crate::pipeline::scan::{self, BatchSink};
+use crate::plan::{Partition, StreamRange};
+
+/// Memory for names of streams that have to be looked at once more.
+const NAMES_BYTES: usize = 64 * 1024 * 1024;
+
+/// Streams to look at once more.
+#[derive(Debug, Default)]
+pub(crate) struct Suspects {
+    /// Their names.
+    pub(crate) streams: BTreeSet<String>,
+    /// How many more there are, beyond the memory for names.
+    pub(crate) more: u64,
+    bytes: usize,
+}
+
+impl Suspects {
+    fn add(&mut self, stream: String) {
+        if self.bytes + stream.len() > NAMES_BYTES {
+            self.more += u64::from(!self.streams.contains(&stream));
+        } else {
+            self.bytes += stream.len();
+            self.streams.insert(stream);
+        }
+    }
+}
+
+/// Takes the snapshots of partitions and compares them.
+pub(crate) struct Comparing {
+    filter: StreamFilter,
+    share: Share,
+    targets: Vec<Stored>,
+    /// Also takes the records of finished partitions.
+    records: Option<Arc<dyn SnapshotSink>>,
+    found: Mutex<(Suspects, HashSet<u64>)>,
+}
+
+impl Comparing {
+    /// Compares the streams of this share with what the targets hold.
+    pub(crate) fn new(
+        filter: StreamFilter,
+        share: Share,
+        targets: Vec<Stored>,
+        records: Option<Arc<dyn SnapshotSink>>,
+    ) -> Self {
+        Self { filter, share, targets, records, found: Mutex::default() }
+    }
+
+    fn found<T>(&self, change: impl FnOnce(&mut (Suspects, HashSet<u64>)) -> T) -> T {
+        change(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Number of documents that are stored, of all targets.
+    pub(crate) fn stored(&self) -> u64 {
+        self.targets.iter().map(|stored| stored.len() as u64).sum()
+    }
+
+    /// What differs, and hashes of the streams that could not be folded; once all partitions are done.
+    ///
+    /// # Errors
+    /// If the names of what is left over can't be read from these collections.
+    pub(crate) async fn suspects<S: EventSource>(
+        &self,
+        collections: &[S],
+        with: &Reader<'_>,
+    ) -> Result<(Suspects, HashSet<u64>)> {
+        let (mut suspects, dead) = self.found(std::mem::take);
+        for (stored, source) in self.targets.iter().zip(collections) {
+            let hashes: HashSet<u64> = stored.unseen().collect();
+            if hashes.is_empty() {
+                continue;
+            }
+            let filter = self.filter.clone();
+            let left_over = move |names: &mut Vec<String>, id: &str, _: &RawDocument| {
+                let stream = filter.stream_of(id);
+                if hashes.contains(&stream_hash(&stream)) {
+                    names.push(stream);
+                }
+            };
+            let names = each_document(source, Vec::new, left_over, with).await?;
+            names.into_iter().for_each(|stream| suspects.add(stream));
+        }
+        Ok((suspects, dead))
+    }
+}
+
+impl SnapshotSink for Comparing {
+    fn insert(&self, target: usize, documents: &[&[u8]], _: bool) -> BoxFuture<'static, Result<Term>> {
+        let mut differ = Vec::new();
+        for bytes in documents {
+            let id = RawDocument::from_bytes(bytes).ok().and_then(|document| document.get_str("_id").ok());
+            let stream = self.filter.stream_of(id.unwrap_or_default());
+            let hash = stream_hash(&stream);
+            let stored = self.targets.get(target).filter(|_| self.share.takes(hash));
+            if stored.is_some_and(|stored| stored.compare(hash, bytes) != Compared::Equal) {
+                differ.push(stream);
+            }
+        }
+        if !differ.is_empty() {
+            self.found(|(suspects, _)| differ.into_iter().for_each(|stream| suspects.add(stream)));
+        }
+        futures::future::ready(Ok(Term(None))).boxed()
+    }
+
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
+        match &self.records {
+            Some(records) => records.clear(partition),
+            None => futures::future::ready(Ok(())).boxed(),
+        }
+    }
+
+    fn finish<'a>(
+        &'a self,
+        partition: &'a Partition,
+        record: &'a PartitionRecord,
+        terms: &'a [Term],
+    ) -> BoxFuture<'a, Result<()>> {
+        let hashes = record.dead_letters.iter().map(|letter| stream_hash(&letter.stream));
+        self.found(|(_, dead)| dead.extend(hashes));
+        match &self.records {
+            Some(records) => records.finish(partition, record, &[]),
+            None => {
+                debug_assert!(terms.len() <= 1, "nothing was written");
+                futures::future::ready(Ok(())).boxed()
+            }
+        }
+    }
+}
+
+/// What reads a collection.
+pub(crate) struct Reader<'a> {
+    pub(crate) readers: usize,
+    pub(crate) workers: &'a Arc<Workers>,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// Reads the hashes of all documents of a collection that belong to a share of the streams, and their
+/// digest.
+///
+/// # Errors
+/// What reading gives.
+pub(crate) async fn read_stored<S: EventSource>(
+    collection: &S,
+    target: usize,
+    (filter, share): (&StreamFilter, Share),
+    expected: u64,
+    with: &Reader<'_>,
+) -> Result<(Stored, Digest)> {
+    let filter = filter.clone();
+    let capacity = usize::try_from(share.of(expected)).unwrap_or(0);
+    let hashed = move |(stored, digest): &mut (Stored, Digest), id: &str, document: &RawDocument| {
+        let hash = stream_hash(&filter.stream_of(id));
+        if share.takes(hash) {
+            stored.add(hash, document.as_bytes());
+            digest.add(target, document.as_bytes());
+        }
+    };
+    each_document(collection, move || (Stored::with_capacity(capacity), Digest::default()), hashed, with)
+        .await
+}
+
+type Take<T> = Box<dyn Fn(&mut T, &str, &RawDocument) + Send + Sync>;
+
+struct Each<T> {
+    workers: Arc<Workers>,
+    fresh: Box<dyn Fn() -> T + Send + Sync>,
+    /// What is gathered, and what gathers it.
+    state: Arc<(Mutex<T>, Take<T>)>,
+}
+
+/// Hands all documents with a text as `_id` to `take`, in any order.
+async fn each_document<S: EventSource, T: Send + 'static>(
+    collection: &S,
+    fresh: impl Fn() -> T + Send + Sync + 'static,
+    take: impl Fn(&mut T, &str, &RawDocument) + Send + Sync + 'static,
+    with: &Reader<'_>,
+) -> Result<T> {
+    let state: Arc<(Mutex<T>, Take<T>)> = Arc::new((Mutex::new(fresh()), Box::new(take)));
+    let each = Each { workers: Arc::clone(with.workers), fresh: Box::new(fresh), state: Arc::clone(&state) };
+    let everything = [StreamRange { first: String::new(), end: None }];
+    scan::read(collection, &everything, with.readers, &Arc::new(each), with.cancel).await?;
+    let state = Arc::into_inner(state).ok_or_else(|| Error::Bug("a reader is still at work".into()))?;
+    Ok(state.0.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl<T: Send + 'static> BatchSink for Each<T> {
+    fn take(&self, _: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>> {
+        let (workers, state) = (Arc::clone(&self.workers), Arc::clone(&self.state));
+        async move { workers.run(move || taken(&*batch, &state)).await? }.boxed()
+    }
+
+    fn waited(&self, _: Duration) {}
+
+    fn begin_again(&self) -> BoxFuture<'_, Result<()>> {
+        *self.state.0.lock().unwrap_or_else(PoisonError::into_inner) = (self.fresh)();
+        futures::future::ready(Ok(())).boxed()
+    }
+}
+
+fn taken<T>(batch: &dyn RawCommits, (state, take): &(Mutex<T>, Take<T>)) -> Result<()> {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    for document in Documents::of(batch.documents()?).take(batch.limit()) {
+        let (_, document) =
+            document.ok_or_else(|| Error::Mismatch("the server sent a broken batch".into()))?;
+        if let Ok(id) = document.get_str("_id") {
+            take(&mut state, id, document);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Before the cut-over: what was built is compared with what the event store gives, independently.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{BuildState, Share, Verify};
+use crate::observe::Phase;
+use crate::pipeline::ports::Staging;
+use crate::rebuild::Run;
+use crate::rebuild::steps::{Build, milliseconds};
+use crate::store::{BuildRecord, Feed};
+use crate::survey::Survey;
+use crate::verify::{Comparison, Judged, Kind, Outcome, Subject, Verified};
+
+/// How often streams that differ are caught up and looked at again.
+const ROUNDS: u32 = 4;
+/// Differences named in an error.
+const EXAMPLES_MAX: usize = 5;
+
+impl Run {
+    /// Verifies all builds that are caught up, in one pass over the event store. For each the error that
+    /// keeps it from being published, if there is one.
+    pub(super) async fn verify(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        survey: &Survey,
+    ) -> Result<Vec<Option<Error>>> {
+        let share = match self.settings.tuning().verify {
+            Verify::Streams(share) if self.has_events => share,
+            _ => return self.verified_by_heads(builds).await,
+        };
+        let began = Instant::now();
+        let comparison = self.comparison(share);
+        let due: Vec<usize> =
+            (0..).zip(builds.iter()).filter(|(_, build)| is_due(build)).map(|(at, _)| at).collect();
+        let subjects: Vec<Subject> =
+            due.iter().filter_map(|at| builds.get(*at)).map(|build| subject(build, survey)).collect();
+        let outcomes =
+            if subjects.is_empty() { Vec::new() } else { comparison.run(&subjects, survey).await? };
+        let mut refused: Vec<Option<Error>> = builds.iter().map(|_| None).collect();
+        for ((at, subject), outcome) in due.into_iter().zip(&subjects).zip(outcomes) {
+            let Some(build) = builds.get_mut(at) else { continue };
+            build.recorder.enter(Phase::Verifying, 0);
+            let result = self.judge(&comparison, build, feed, subject, &outcome).await;
+            build.timings.verify_ms = milliseconds(began);
+            match result {
+                Ok(None) => self.advance_verified(build).await?,
+                Ok(Some(error)) => {
+                    self.record_failure(build, &error).await;
+                    if let Some(place) = refused.get_mut(at) {
+                        *place = Some(error);
+                    }
+                }
+                Err(error) => {
+                    self.record_failure(build, &error).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// What compares a share of the streams.
+    pub(super) fn comparison(&self, share: Share) -> Comparison<'_> {
+        Comparison {
+            store: &self.store,
+            settings: &self.settings,
+            direction: self.direction,
+            workers: &self.workers,
+            progress: &self.progress,
+            cancel: &self.cancel,
+            share,
+        }
+    }
+
+    /// Nothing but the heads was to be compared, and that is done.
+    async fn verified_by_heads(&self, builds: &mut [Build]) -> Result<Vec<Option<Error>>> {
+        for build in builds.iter_mut().filter(|build| is_due(build)) {
+            self.advance_verified(build).await?;
+        }
+        Ok(builds.iter().map(|_| None).collect())
+    }
+
+    async fn advance_verified(&self, build: &mut Build) -> Result<()> {
+        let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
+        let verified = |record: &mut BuildRecord| {
+            record.timings = timings;
+            record.counts = counts.into();
+            record.digest = Some(digest);
+        };
+        build.staging()?.advance(BuildState::Verified, verified).await
+    }
+
+    /// Why a build differs from the event store, if it does.
+    pub(super) async fn judge(
+        &self,
+        comparison: &Comparison<'_>,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        subject: &Subject,
+        outcome: &Outcome,
+    ) -> Result<Option<Error>> {
+        let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
+        if names.is_empty() && outcome.suspects.more == 0 {
+            let whole = comparison.share.is_all();
+            let (expected, found, noted) = (outcome.expected, outcome.found, build.digest);
+            return Ok((whole && (found != noted || expected != noted)).then(|| {
+                Error::Mismatch(format!(
+                    "{}: the digest of what was written is {noted}, of what is stored {found}, of what the events \
+                     give {expected}",
+                    build.record().id
+                ))
+            }));
+        }
+        // They differ by their hash: folded too early or too late, most likely.
+        let mut judged = Judged::default();
+        for _ in 0..ROUNDS {
+            if names.is_empty() {
+                break;
+            }
+            self.catch_up(build, feed).await?;
+            build.recorder.enter(Phase::Verifying, 0);
+            judged = comparison.look_again(subject, &names, true).await?;
+            self.only_recorded(build, &mut judged).await?;
+            if judged.left > 0 || judged.moving.is_empty() && !judged.differences.is_empty() {
+                break;
+            }
+            names = judged.streams();
+        }
+        let verified = Verified::of(subject, comparison.share, outcome, judged);
+        Ok((!verified.is_equal()).then(|| mismatch(&build.record().id, &verified)))
+    }
+
+    /// Streams that differ but whose recorded head isn't the one that was folded now have changed since:
+    /// catching up will see to them.
+    async fn only_recorded(&self, build: &Build, judged: &mut Judged) -> Result<()> {
+        if judged.differences.is_empty() {
+            return Ok(());
+        }
+        let mut recorded = std::collections::HashMap::new();
+        for partition in build.job.staging.partitions() {
+            let range = &partition.range;
+            let holds = |stream: &str| {
+                range.first.as_str() <= stream && range.end.as_deref().is_none_or(|end| stream < end)
+            };
+            if judged.differences.iter().any(|one| holds(&one.stream)) {
+                recorded.extend(build.job.staging.recorded_heads(&partition).await?);
+            }
+        }
+        let all = std::mem::take(&mut judged.differences);
+        for one in all {
+            let head = recorded.get(&crate::lifecycle::stream_hash(&one.stream)).copied();
+            if head == one.head {
+                judged.differences.push(one);
+            } else {
+                judged.moving.push(one.stream);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a build is to be verified now.
+fn is_due(build: &Build) -> bool {
+    build.record().state == BuildState::CatchingUp
+}
+
+/// A build as what is to be compared.
+pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
+    let targets = 0..build.record().targets.len();
+    Subject {
+        projection: build.job.projection.clone(),
+        collections: targets
+            .filter_map(|target| build.job.staging.collection_of(target).map(str::to_owned))
+            .collect(),
+        others: Arc::clone(&build.job.others),
+        partitions: build.job.staging.partitions(),
+        estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),
+        records: None,
+    }
+}
+
+/// The differences as an error to read.
+pub(super) fn mismatch(what: &str, verified: &Verified) -> Error {
+    let Verified { missing, extra, differing, suspected, .. } = verified;
+    let mut text = format!(
+        "{what} differs from the event store: {missing} snapshots are missing, {extra} too many, {differing} differ"
+    );
+    if *suspected > 0 {
+        text.push_str(&format!(", and {suspected} more seem to"));
+    }
+    for one in verified.differences.iter().take(EXAMPLES_MAX) {
+        let how = match one.kind {
+            Kind::Missing => "is missing",
+            Kind::Extra => "is one too many",
+            Kind::Differing => "differs",
+        };
+        text.push_str(&format!("\n  {} {how}", one.id));
+        for field in &one.fields {
+            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+            let (expected, found) = (shown(&field.expected), shown(&field.found));
+            text.push_str(&format!("\n    {}: {found} instead of {expected}", field.path));
+        }
+    }
+    Error::Mismatch(text)
+}

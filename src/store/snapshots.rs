@@ -1,0 +1,63 @@
+//! Collections of snapshots, to read them.
+
+use std::collections::HashMap;
+
+use bson::{RawDocumentBuf, doc};
+use futures::TryStreamExt;
+use mongodb::Collection;
+use statefold_projections::Layout;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::store::client::call;
+use crate::store::{EventStore, Store};
+
+impl Store {
+    /// A collection of snapshots, to be read in natural order as an event store is.
+    pub(crate) fn snapshots_as_source(&self, collection: &str, like: &EventStore) -> EventStore {
+        let mut source = like.clone();
+        source.layout = Layout {
+            collection: collection.to_owned(),
+            stream: "_id".to_owned(),
+            timestamp: None,
+            ..like.layout.clone()
+        };
+        source
+    }
+
+    /// Target and collection of the active generation of what a projection requires.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    pub(crate) async fn active_collections(
+        &self,
+        projection: &str,
+        required: &str,
+    ) -> Result<Vec<(String, String)>> {
+        let records = self.build_records(Some(required)).await?;
+        let active = records.into_iter().find(|record| record.state == BuildState::Active);
+        let active = active.ok_or_else(|| {
+            Error::Unsupported(format!(
+                "{projection} requires {required}, which has no active generation: rebuild {required} too"
+            ))
+        })?;
+        Ok(active.targets.into_iter().map(|target| (target.target, target.collection)).collect())
+    }
+
+    /// The documents with these ids, by their ids.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) async fn snapshots_of(
+        &self,
+        collection: &str,
+        ids: &[&str],
+    ) -> Result<HashMap<String, RawDocumentBuf>> {
+        let collection: Collection<RawDocumentBuf> = self.db.collection(collection);
+        let filter = doc! { "_id": { "$in": ids } };
+        let find = async move { collection.find(filter).await?.try_collect::<Vec<_>>().await };
+        let found = call("reading snapshots", find).await?;
+        let by_id = |document: RawDocumentBuf| Some((document.get_str("_id").ok()?.to_owned(), document));
+        Ok(found.into_iter().filter_map(by_id).collect())
+    }
+}

@@ -1,0 +1,197 @@
+//! Streams that may differ are looked at once more, one by one: each is folded from the event store as it is
+//! now, and compared with its documents as they are now.
+
+use std::collections::{HashMap, HashSet};
+
+use bson::{Document, RawDocument, RawDocumentBuf};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::fold::{FieldDifference, Folded, field_differences};
+use crate::lifecycle::stream_hash;
+use crate::observe::Recorder;
+use crate::pipeline::fold_streams;
+use crate::verify::comparison::{Comparison, Subject};
+
+/// Streams that are looked at together.
+const TOGETHER: usize = 100;
+/// With so many streams that differ for certain it isn't worth to look at more.
+pub(super) const DIFFERENCES_MAX: usize = 1000;
+
+/// How a snapshot differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The events give one, but none is stored.
+    Missing,
+    /// One is stored that the events don't give.
+    Extra,
+    /// Another one is stored.
+    Differing,
+}
+
+/// A snapshot that differs from what its events give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its stream.
+    pub stream: String,
+    /// The collection.
+    pub collection: String,
+    /// Its `_id`.
+    pub id: String,
+    /// How it differs.
+    pub kind: Kind,
+    /// The first fields that differ; none if only their order does.
+    pub fields: Vec<FieldDifference>,
+    /// Stored offset of the last commit that was folded.
+    #[serde(skip)]
+    pub(crate) head: Option<i64>,
+}
+
+/// What a closer look gave.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    /// What differs for certain.
+    pub(crate) differences: Vec<Difference>,
+    /// Streams that changed while they were looked at.
+    pub(crate) moving: Vec<String>,
+    /// Streams that weren't looked at any more.
+    pub(crate) left: u64,
+}
+
+impl Judged {
+    /// Names of the streams that are to be looked at again.
+    pub(crate) fn streams(&self) -> Vec<String> {
+        let differing = self.differences.iter().map(|one| one.stream.clone());
+        let mut names: Vec<String> = differing.chain(self.moving.iter().cloned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// What the events of some streams give.
+struct Given {
+    /// Documents by target and id.
+    documents: Vec<HashMap<String, RawDocumentBuf>>,
+    heads: HashMap<u64, i64>,
+    dead: HashSet<u64>,
+}
+
+impl Comparison<'_> {
+    /// Looks at streams once more. Unless `strict`, the order of fields doesn't count.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub(crate) async fn look_again(
+        &self,
+        subject: &Subject,
+        names: &[String],
+        strict: bool,
+    ) -> Result<Judged> {
+        let mut judged = Judged::default();
+        let mut groups = names.chunks(TOGETHER);
+        for group in groups.by_ref() {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let before = self.given(subject, group).await?;
+            let differ = self.compared(subject, group, &before, strict).await?;
+            if differ.is_empty() {
+                continue;
+            }
+            // Only what stood still meanwhile is judged.
+            let streams: HashSet<String> = differ.iter().map(|one| one.stream.clone()).collect();
+            let after = self.given(subject, &streams.into_iter().collect::<Vec<_>>()).await?;
+            for one in differ {
+                let hash = stream_hash(&one.stream);
+                if before.heads.get(&hash) == after.heads.get(&hash) {
+                    judged.differences.push(one);
+                } else if judged.moving.last() != Some(&one.stream) {
+                    judged.moving.push(one.stream);
+                }
+            }
+            if judged.differences.len() >= DIFFERENCES_MAX {
+                break;
+            }
+        }
+        judged.left = groups.map(|group| group.len() as u64).sum();
+        Ok(judged)
+    }
+
+    /// Folds streams as they are now.
+    async fn given(&self, subject: &Subject, names: &[String]) -> Result<Given> {
+        let now = self.store.operation_time().await?;
+        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
+        let silent = tokio::sync::watch::channel(crate::observe::Progress::default()).0;
+        let recorder = Recorder::new(subject.projection.spec().name(), &silent);
+        let job = self.job(subject, source, (), &recorder);
+        let folded = fold_streams(&job, names.to_vec()).await?;
+        let documents = (0..subject.collections.len()).map(|target| documents_of(&folded, target)).collect();
+        let heads = folded.iter().flat_map(|one| one.heads.iter().copied()).collect();
+        let dead =
+            folded.iter().flat_map(|one| &one.dead_letters).map(|one| stream_hash(&one.stream)).collect();
+        Ok(Given { documents, heads, dead })
+    }
+
+    async fn compared(
+        &self,
+        subject: &Subject,
+        names: &[String],
+        given: &Given,
+        strict: bool,
+    ) -> Result<Vec<Difference>> {
+        let filter = subject.projection.spec().stream_filter();
+        let ids: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix(filter.first())).collect();
+        let mut found = Vec::new();
+        for (target, collection) in subject.collections.iter().enumerate() {
+            let stored = self.store.snapshots_of(collection, &ids).await?;
+            let expected = given.documents.get(target);
+            for id in &ids {
+                let stream = filter.stream_of(id);
+                let hash = stream_hash(&stream);
+                if given.dead.contains(&hash) {
+                    // It can't be told what should be there.
+                    continue;
+                }
+                let (expected, stored) = (expected.and_then(|all| all.get(*id)), stored.get(*id));
+                let Some((kind, fields)) = difference(expected, stored, strict)? else { continue };
+                let (collection, head) = (collection.clone(), given.heads.get(&hash).copied());
+                found.push(Difference { stream, collection, id: (*id).to_owned(), kind, fields, head });
+            }
+        }
+        found.sort_by(|one, other| one.stream.cmp(&other.stream));
+        Ok(found)
+    }
+}
+
+fn documents_of(folded: &[Folded], target: usize) -> HashMap<String, RawDocumentBuf> {
+    let buffers = folded.iter().filter_map(|one| one.snapshots.targets().get(target));
+    let documents = buffers.flat_map(|buffer| buffer.documents());
+    let by_id = documents.filter_map(|bytes| {
+        let document = RawDocument::from_bytes(bytes).ok()?;
+        Some((document.get_str("_id").ok()?.to_owned(), document.to_owned()))
+    });
+    by_id.collect()
+}
+
+fn difference(
+    expected: Option<&RawDocumentBuf>,
+    stored: Option<&RawDocumentBuf>,
+    strict: bool,
+) -> Result<Option<(Kind, Vec<FieldDifference>)>> {
+    let read = |document: &RawDocumentBuf| {
+        Document::try_from(document)
+            .map_err(|error| Error::Mismatch(format!("a snapshot can't be read: {error}")))
+    };
+    Ok(match (expected, stored) {
+        (None, None) => None,
+        (Some(_), None) => Some((Kind::Missing, Vec::new())),
+        (None, Some(_)) => Some((Kind::Extra, Vec::new())),
+        (Some(expected), Some(stored)) if expected.as_bytes() == stored.as_bytes() => None,
+        (Some(expected), Some(stored)) => {
+            let fields = field_differences(&read(expected)?, &read(stored)?);
+            (strict || !fields.is_empty()).then_some((Kind::Differing, fields))
+        }
+    })
+}

@@ -1,0 +1,203 @@
+//! Everything is folded once more from the event store, in one pass, and compared with what is stored.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use statefold_projections::{Lookup, Registered};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::fold::{Digest, FoldCounts, Stored};
+use crate::lifecycle::Share;
+use crate::observe::{Phase, Progress, Recorder};
+use crate::pipeline::ports::SnapshotSink;
+use crate::pipeline::{self, Comparing, Input, Job, Reader, Suspects, Wanted, Workers, read_stored};
+use crate::plan::{Estimate, Partition, Strategy};
+use crate::reading::{Part, Reading};
+use crate::rebuild::PassReport;
+use crate::store::{Direction, EventStore, Store};
+use crate::survey::Survey;
+
+/// What is needed to compare.
+pub(crate) struct Comparison<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) settings: &'a Settings,
+    pub(crate) direction: Direction,
+    pub(crate) workers: &'a Arc<Workers>,
+    pub(crate) progress: &'a watch::Sender<Progress>,
+    pub(crate) cancel: &'a CancellationToken,
+    /// How many of the streams.
+    pub(crate) share: Share,
+}
+
+/// Collections that should hold what a projection gives.
+pub(crate) struct Subject {
+    pub(crate) projection: Registered,
+    /// One for each target.
+    pub(crate) collections: Vec<String>,
+    /// Snapshots of what the projection requires.
+    pub(crate) others: Arc<dyn Lookup>,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) estimate: Estimate,
+    /// Also takes the records of finished partitions.
+    pub(crate) records: Option<Arc<dyn SnapshotSink>>,
+}
+
+/// What came out for one subject.
+pub(crate) struct Outcome {
+    /// What was folded.
+    pub(crate) counts: FoldCounts,
+    /// Digest of what the events give.
+    pub(crate) expected: Digest,
+    /// Digest of what is stored.
+    pub(crate) found: Digest,
+    /// Documents that are stored.
+    pub(crate) stored: u64,
+    /// What may differ.
+    pub(crate) suspects: Suspects,
+    /// Hashes of the streams that could not be folded.
+    pub(crate) dead_letters: HashSet<u64>,
+}
+
+impl Comparison<'_> {
+    /// Compares all subjects in one pass over the event store.
+    ///
+    /// # Errors
+    /// What reading gives; [`Error::Interrupted`].
+    pub(crate) async fn run(&self, subjects: &[Subject], survey: &Survey) -> Result<Vec<Outcome>> {
+        let began = Instant::now();
+        let recorders: Vec<Recorder> =
+            subjects.iter().map(|one| Recorder::new(one.projection.spec().name(), self.progress)).collect();
+        for recorder in &recorders {
+            recorder.enter(Phase::Verifying, 0);
+        }
+        let mut stored = Vec::new();
+        for subject in subjects {
+            stored.push(self.stored(subject).await?);
+        }
+        // After the collections: what is in them was acknowledged before.
+        let source = self.source(self.store.operation_time().await?, survey);
+        let estimates: Vec<Estimate> = subjects.iter().map(|one| self.estimate(one)).collect();
+        let mut choice = survey.choose(&estimates, self.settings.tuning());
+        if !self.share.is_all()
+            && choice.strategy == Strategy::Stream
+            && self.settings.tuning().strategy.is_none()
+        {
+            // A share of the streams is chosen while everything is read.
+            choice.strategy = Strategy::Natural;
+        }
+        let parts =
+            subjects.iter().zip(&recorders).zip(&estimates).map(|((subject, recorder), estimate)| Part {
+                wanted: Wanted {
+                    projection: subject.projection.clone(),
+                    recorder: recorder.clone(),
+                    ranges: subject.partitions.iter().map(|partition| partition.range.clone()).collect(),
+                    all: true,
+                    share: self.share,
+                },
+                numbers: subject.partitions.iter().map(|partition| partition.number).collect(),
+                estimate: *estimate,
+            });
+        let reading = Reading {
+            settings: self.settings,
+            layout: &self.store.layout,
+            workers: self.workers,
+            progress: self.progress,
+            cancel: self.cancel,
+            phase: Phase::Verifying,
+            began,
+        };
+        let mut report = PassReport::planned(&choice, &estimates);
+        let read = reading.read(&choice, &source, parts.collect(), &mut report).await?;
+        let mut inputs = read.inputs.map(Vec::into_iter);
+        let mut outcomes = Vec::new();
+        for ((subject, recorder), (stored, found)) in subjects.iter().zip(&recorders).zip(stored) {
+            let input = inputs.as_mut().and_then(Iterator::next).unwrap_or(Input::Streams);
+            let filter = subject.projection.spec().stream_filter().clone();
+            let comparing = Comparing::new(filter, self.share, stored, subject.records.clone());
+            let job = self.job(subject, source.clone(), comparing, recorder);
+            recorder.partitions(subject.partitions.len());
+            let done = pipeline::run(&job, subject.partitions.clone(), &input, true).await;
+            let done = if self.cancel.is_cancelled() { Err(Error::Interrupted) } else { done }?;
+            self.workers.discard(input);
+            let sources: Vec<EventStore> = subject
+                .collections
+                .iter()
+                .map(|name| self.store.snapshots_as_source(name, &source))
+                .collect();
+            let (suspects, dead_letters) = job.staging.suspects(&sources, &self.reader()).await?;
+            outcomes.push(Outcome {
+                counts: done.counts,
+                expected: done.digest,
+                found,
+                stored: job.staging.stored(),
+                suspects,
+                dead_letters,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn stored(&self, subject: &Subject) -> Result<(Vec<Stored>, Digest)> {
+        let (mut all, mut sum) = (Vec::new(), Digest::default());
+        let source = self.store.events(self.direction, self.store.operation_time().await?, self.batch());
+        for (target, name) in subject.collections.iter().enumerate() {
+            let expected = self.store.estimated_count(name).await?;
+            let collection = self.store.snapshots_as_source(name, &source);
+            let streams = (subject.projection.spec().stream_filter(), self.share);
+            let (stored, digest) =
+                read_stored(&collection, target, streams, expected, &self.reader()).await?;
+            all.push(stored);
+            sum.merge(digest);
+        }
+        Ok((all, sum))
+    }
+
+    fn batch(&self) -> u32 {
+        self.settings.tuning().batch_commits
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { readers: self.settings.tuning().readers, workers: self.workers, cancel: self.cancel }
+    }
+
+    fn source(&self, since: Option<bson::Timestamp>, survey: &Survey) -> EventStore {
+        let tuning = self.settings.tuning();
+        self.store
+            .events(self.direction, since, tuning.batch_commits)
+            .natural_by(tuning.natural_by, tuning.part_commits)
+            .with_commits_of(survey.store.bytes / survey.store.commits.max(1))
+    }
+
+    /// Only the states of the share need memory.
+    fn estimate(&self, subject: &Subject) -> Estimate {
+        Estimate { state_bytes: self.share.of(subject.estimate.state_bytes), ..subject.estimate }
+    }
+
+    /// What folds the streams of a subject.
+    pub(super) fn job<W>(
+        &self,
+        subject: &Subject,
+        source: EventStore,
+        staging: W,
+        progress: &Recorder,
+    ) -> Arc<Job<EventStore, W>> {
+        let tuning = self.settings.tuning();
+        Arc::new(Job {
+            source,
+            staging,
+            projection: subject.projection.clone(),
+            layout: Arc::new(self.store.layout.clone()),
+            others: Arc::clone(&subject.others),
+            workers: Arc::clone(self.workers),
+            progress: progress.clone(),
+            cancel: self.cancel.child_token(),
+            batch_docs: tuning.batch_docs,
+            batch_bytes: tuning.batch_bytes,
+            readers: tuning.readers,
+        })
+    }
+}
