@@ -149,6 +149,26 @@ pub enum Error {
         /// Why it failed last.
         reason: String,
     },
+    /// The event store is read-only, by [`crate::read_only_on`].
+    #[error("the event store is read-only: {reason}, since {since} by {owner}")]
+    ReadOnly {
+        /// The reason that was given.
+        reason: String,
+        /// Who did it: host and process.
+        owner: String,
+        /// Since when, in RFC 3339.
+        since: String,
+    },
+    /// The options of the event store can't be changed, so that a fence can be neither raised nor lifted.
+    #[error(
+        "the event store's options can't be changed: {reason}, also after {waited_ms} ms; nothing was changed"
+    )]
+    FenceBusy {
+        /// What is in the way.
+        reason: String,
+        /// How long it was waited for, in milliseconds.
+        waited_ms: u128,
+    },
     /// More dead letters than allowed: nothing was published.
     #[error(
         "{projection}: {dead_letters} of {streams} streams could not be folded, allowed are {allowed}; nothing was published"
@@ -205,9 +225,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Unreachable { .. } | Self::Deadline { .. } | Self::Server { transient: true, .. } => {
-                Class::Transient
-            }
+            Self::Unreachable { .. }
+            | Self::Deadline { .. }
+            | Self::FenceBusy { .. }
+            | Self::Server { transient: true, .. } => Class::Transient,
             Self::Mismatch(_) | Self::DeadLetters { .. } => Class::Data,
             Self::BootFailed { first, .. } => first.class(),
             Self::Interrupted => Class::Interrupted,
@@ -230,6 +251,8 @@ impl Error {
             Self::Unsupported(_) => "unsupported",
             Self::LockHeld { .. } => "lock_held",
             Self::NotCutOver { .. } => "not_cut_over",
+            Self::ReadOnly { .. } => "read_only",
+            Self::FenceBusy { .. } => "fence_busy",
             Self::LeaseHeld { .. } => "lease_held",
             Self::LeaseLost { .. } => "lease_lost",
             Self::BootFailed { .. } => "boot_failed",

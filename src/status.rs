@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::lifecycle::BuildState;
 use crate::observe::{InstanceRow, Leader};
-use crate::store::{BuildRecord, Store};
+use crate::store::{BuildRecord, Fence, FenceKind, Store};
 
 /// How a projection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,8 +52,10 @@ pub struct StatusReport {
     pub databases_with_events: Vec<String>,
     /// The version document's lock.
     pub lock: LockStatus,
-    /// The fence around the event store, if one of ours stands: why, and who raised it, in words.
-    pub fence: Option<String>,
+    /// Whether the event store takes events: no fence of ours stands.
+    pub can_write: bool,
+    /// The fence around the event store, if one of ours stands.
+    pub fence: Option<Fence>,
     /// Who leads, if somebody does.
     pub leader: Option<Leader>,
     /// The servers that run.
@@ -134,12 +136,14 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     let collections = store.collection_names().await?;
     let has_event_store = collections.contains(&store.layout.collection);
     let lock = store.lock_state().await?.filter(|lock| lock.locked);
+    let fence = store.fence().await?;
     let mut report = StatusReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
         has_event_store,
         databases_with_events: Vec::new(),
-        fence: store.fence().await?.map(|fence| format!("{}, raised {}", fence.reason, fence.holder)),
+        can_write: fence.is_none(),
+        fence,
         leader: store.lease().await?.map(|held| held.leader),
         instances: store.instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
@@ -225,8 +229,10 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
 
 fn next_steps(report: &StatusReport) -> Vec<String> {
     let mut steps = Vec::new();
-    if report.fence.is_some() && report.leader.is_none() {
-        steps.push("statefold migrate".to_owned());
+    match report.fence.as_ref().map(|fence| fence.kind) {
+        Some(FenceKind::CutOver) if report.leader.is_none() => steps.push("statefold migrate".to_owned()),
+        Some(FenceKind::ReadOnly) => steps.push("statefold read-only off".to_owned()),
+        _ => {}
     }
     if report.lock.held {
         steps.push("statefold lock show".to_owned());

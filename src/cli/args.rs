@@ -63,6 +63,8 @@ pub(super) enum Verb {
     Errors(ErrorsArgs),
     /// Show who leads and who holds the application's lock, or release that lock
     Lock(LockArgs),
+    /// Make the event store refuse events, or take them again
+    ReadOnly(ReadOnlyArgs),
     /// Make a large, realistic Squidex event store to try things on
     Fixture(FixtureArgs),
     /// Print a completion script for a shell
@@ -285,6 +287,44 @@ pub(super) enum LockVerb {
         /// Say that the holder is dead
         #[arg(long)]
         force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReadOnlyArgs {
+    #[command(subcommand)]
+    pub(super) verb: ReadOnlyVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReadOnlyVerb {
+    /// Make the event store refuse events, whoever writes
+    ///
+    /// By a validator of the collection: inserts fail with error 121, everything else goes on, rebuilds and
+    /// migrations as well. It stays so through restarts, until `read-only off`.
+    On {
+        /// Why, for those whose events are refused
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        lease: LeaseArgs,
+    },
+    /// Let the event store take events again, with the options it had before
+    ///
+    /// Also in a copy of a database that was made while it was read-only, and after a cut-over that was cut
+    /// short.
+    Off {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        lease: LeaseArgs,
+    },
+    /// Show whether the event store takes events, and if not, why
+    Status {
+        #[command(flatten)]
+        connection: Connection,
     },
 }
 

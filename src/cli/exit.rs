@@ -68,6 +68,8 @@ impl Failed {
                 "Nothing was published, the finished generation is kept. Run again: {}",
                 again()
             ),
+            Error::ReadOnly { .. } => format!("To end that: {}", with("read-only off")),
+            Error::FenceBusy { .. } => "End what is in the way, or let it be waited for longer with --wait 10m.".into(),
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
             Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } | Error::MemoryBudget { .. } => {
                 return None;
@@ -100,7 +102,7 @@ impl Failed {
             Error::Server { .. } | Error::State { .. } => "See --log debug for more.".into(),
             Error::Permission { .. } => {
                 "Check user, password and authSource of the URI, and --database. `plan` and `status` need the role read on \
-                 the database, everything else readWrite."
+                 the database, everything else readWrite, a fence and read-only mode dbAdmin."
                     .into()
             }
             Error::DiskFull { .. } => format!(
@@ -126,7 +128,7 @@ impl Failed {
 fn code_of(error: &Error) -> u8 {
     match error {
         Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
-        Error::LockHeld { .. } | Error::LeaseHeld { .. } => 3,
+        Error::LockHeld { .. } | Error::LeaseHeld { .. } | Error::ReadOnly { .. } => 3,
         Error::Mismatch(_) => EXIT_MISMATCH,
         Error::DeadLetters { .. } => 6,
         Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => 7,

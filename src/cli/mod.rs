@@ -15,6 +15,7 @@ mod migrate;
 mod output;
 mod plan;
 mod progress;
+mod read_only;
 mod rebuild;
 mod settings;
 mod signals;
@@ -72,6 +73,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Abort(args) => abort::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,
         Verb::Lock(args) => lock::run(args, registry, output).await,
+        Verb::ReadOnly(args) => read_only::run(args, registry, output).await,
         Verb::Fixture(args) => fixture::run(args, output).await,
         Verb::Completions(args) => completions::run(&args, output),
     }

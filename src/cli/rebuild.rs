@@ -95,6 +95,10 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
         text.push_str(&format!("\n{} streams changed meanwhile and were folded again", number(refolded)));
     }
     for cut_over in report.cut_over.iter().filter(|one| one.fenced) {
+        if cut_over.read_only {
+            text.push_str("\nThe event store was read-only all along, and still is");
+            continue;
+        }
         text.push_str(&format!("\nThe event store refused events for {:.1} ms", cut_over.fence_ms));
         if cut_over.tries > 1 {
             text.push_str(&format!(", in the last of {} tries", cut_over.tries));

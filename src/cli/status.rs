@@ -9,6 +9,7 @@ use super::settings::{Command, Raw, settings};
 use super::table::{number, or_dash, table};
 use super::{EXIT_PENDING, plan};
 use crate::status::{StatusReport, status};
+use crate::store::{Fence, FenceKind};
 
 pub(super) async fn run(args: StatusArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let command = Command::new("status", &args.connection);
@@ -20,6 +21,16 @@ pub(super) async fn run(args: StatusArgs, registry: &Registry, output: &Output) 
     }
     output.result(&report, text);
     Ok(if args.check && report.is_behind() { EXIT_PENDING } else { 0 })
+}
+
+/// What stands around the event store, and how it goes away.
+pub(super) fn fenced(fence: &Fence, is_led: bool) -> String {
+    let end = match fence.kind {
+        FenceKind::ReadOnly => "It stays so until `read-only off`.",
+        _ if is_led => "A cut-over is at work.",
+        _ => "A cut-over was cut short; whoever leads next lifts it.",
+    };
+    format!("The event store refuses events ({fence}). {end}")
 }
 
 fn text(report: &StatusReport) -> String {
@@ -58,7 +69,7 @@ fn text(report: &StatusReport) -> String {
         }
     }
     if let Some(fence) = &report.fence {
-        text.push_str(&format!("\nThe event store refuses inserts: {fence}."));
+        text.push_str(&format!("\n{}", fenced(fence, report.leader.is_some())));
     }
     if let Some(leader) = &report.leader {
         text.push_str(&format!("\nLeading: {}.", leader.line()));

@@ -14,7 +14,7 @@ use crate::error::{Class, Error, Result};
 use crate::leader::Leadership;
 use crate::lifecycle::{Challenger, Claim, jittered};
 use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{CUT_OVER, Held, Owner, Store, Taken};
+use crate::store::{FenceKind, Held, Owner, Store, Taken};
 
 /// Pause between two log lines about the same wait.
 pub(super) const SAY_EVERY: Duration = Duration::from_secs(30);
@@ -207,9 +207,9 @@ impl Claimant<'_> {
         let Claimed::Led(mut leadership) = claimed else { return Ok(claimed) };
         let lift = || async {
             match self.store.fence().await? {
-                Some(fence) if fence.reason == CUT_OVER => {
+                Some(fence) if fence.kind == FenceKind::CutOver => {
                     tracing::warn!(
-                        raised = fence.holder,
+                        raised = fence.owner,
                         "lifting the fence of a cut-over that was cut short"
                     );
                     self.store.lift_fence().await

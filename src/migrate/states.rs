@@ -4,7 +4,7 @@ use statefold_projections::{Registered, Registry, VersionStep};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{ProjectionState, StartVerdict, judge_start};
-use crate::store::{CUT_OVER, Lock, Store};
+use crate::store::{FenceKind, Lock, Store};
 
 async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionState>> {
     let collections = store.collection_names().await?;
@@ -54,7 +54,7 @@ pub(super) async fn judge(store: &Store, registry: &Registry) -> Result<StartVer
     if verdict != StartVerdict::UpToDate {
         return Ok(verdict);
     }
-    let orphaned = store.fence().await?.is_some_and(|fence| fence.reason == CUT_OVER);
+    let orphaned = store.fence().await?.is_some_and(|fence| fence.kind == FenceKind::CutOver);
     // Nothing is to be built, but somebody has to lead.
     Ok(if left || orphaned { StartVerdict::Behind(Vec::new()) } else { verdict })
 }

@@ -16,7 +16,7 @@ use crate::pipeline::pauses;
 use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
 use crate::rebuild::{LockFor, Run};
-use crate::store::{CUT_OVER, Feed, Fenced, Marker};
+use crate::store::{CUT_OVER, Feed, FenceKind, Fenced, Marker};
 
 /// How long a rebuild waits for the application's lock, unless it is told.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct CutOver {
     /// Whether the event store was fenced.
     pub fenced: bool,
+    /// Whether it was read-only all along: then that is the fence, which is neither raised nor lifted here.
+    pub read_only: bool,
     /// How long the event store refused inserts, in milliseconds.
     pub fence_ms: f64,
     /// Tries until it succeeded.
@@ -112,7 +114,9 @@ impl Run {
         let mut cut_over = CutOver::default();
         let marker = feed.map(Feed::marker);
         let mut fence = None;
-        if self.has_events {
+        if self.has_events && self.is_read_only().await? {
+            (cut_over.fenced, cut_over.read_only) = (true, true);
+        } else if self.has_events {
             match self.store.raise_fence(&self.mandate, CUT_OVER).await {
                 Ok(Fenced::Standing(time)) => {
                     cut_over.fenced = true;
@@ -127,7 +131,7 @@ impl Run {
             }
         }
         let done = self.behind_the_fence(builds, feed, fence, began, &mut cut_over).await;
-        if cut_over.fenced {
+        if cut_over.fenced && !cut_over.read_only {
             // Also after an error: nobody else may be there to do it.
             let lifted = self.lift().await;
             cut_over.fence_ms = (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
@@ -159,6 +163,12 @@ impl Run {
         Ok(Try::Done(built, cut_over))
     }
 
+    /// Whether the event store is in read-only mode. Without a marker the feed is then read up to a time that is
+    /// asked for after this.
+    async fn is_read_only(&self) -> Result<bool> {
+        Ok(self.store.fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
+    }
+
     /// Lifts the fence, through an election if need be: nobody else may be there to do it.
     async fn lift(&self) -> Result<()> {
         let attempt = || self.store.lift_fence();
@@ -182,6 +192,8 @@ impl Run {
                 let refolded = match feed {
                     // Without a change stream everything is compared behind the fence: that takes its time.
                     None => (&mut last).await?,
+                    // Nobody waits for it.
+                    Some(_) if cut_over.read_only => (&mut last).await?,
                     Some(_) => match tokio::time::timeout(left, &mut last).await {
                         Ok(refolded) => refolded?,
                         Err(_) => {
@@ -198,6 +210,9 @@ impl Run {
                 cut_over.refolded_fenced += refolded;
                 self.sum_up(build).await?;
             }
+        }
+        if cut_over.read_only && !self.is_read_only().await? {
+            return Ok(Some("read-only mode was ended meanwhile".to_owned()));
         }
         self.publish(builds).await?;
         Ok(None)

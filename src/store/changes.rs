@@ -20,6 +20,7 @@ use crate::lifecycle::Dirty;
 use crate::store::Store;
 use crate::store::client::call;
 use crate::store::error::{classify, code};
+use crate::store::fence_record::{Fence, FenceKind, record_in};
 
 /// How long the server waits for a change before it says that there is none.
 const AWAIT: Duration = Duration::from_millis(100);
@@ -48,8 +49,8 @@ struct Shared {
 struct State {
     dirty: Vec<Dirty>,
     position: Timestamp,
-    /// Changes of the collection's options that were seen.
-    modified: u64,
+    /// Fences of a cut-over whose raising was seen.
+    fenced: u64,
     /// Whether nothing more will come, and why, until somebody was told.
     ended: bool,
     failed: Option<Error>,
@@ -73,7 +74,7 @@ impl Store {
     /// [begin](Feed::begin).
     pub(crate) fn feed(&self, since: Timestamp, filters: Vec<StreamFilter>) -> Feed {
         let dirty = filters.iter().map(|_| Dirty::new(DIRTY_BYTES)).collect();
-        let state = Mutex::new(State { dirty, position: since, modified: 0, ended: false, failed: None });
+        let state = Mutex::new(State { dirty, position: since, fenced: 0, ended: false, failed: None });
         let shared = Arc::new(Shared { store: self.clone(), filters, state, changed: Notify::new() });
         let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
         let task = tokio::spawn(Arc::clone(&shared).run(since, begin.clone(), stop.clone()));
@@ -83,7 +84,9 @@ impl Store {
     async fn open_changes(&self, start: Start) -> Result<ChangeStream<Document>> {
         let events = self.collection(&self.layout.collection);
         let stream = format!("fullDocument.{}", self.layout.stream);
-        let pipeline = [doc! { "$project": { "operationType": 1, "clusterTime": 1, stream: 1 } }];
+        let shown =
+            doc! { "operationType": 1, "clusterTime": 1, stream: 1, "operationDescription.validator": 1 };
+        let pipeline = [doc! { "$project": shown }];
         let expanded = self.facts.has_expanded_events().then_some(true);
         let open = async move {
             let watch = events.watch().pipeline(pipeline).max_await_time(AWAIT);
@@ -230,7 +233,8 @@ impl Shared {
                     }
                     None => state.dirty.iter_mut().for_each(Dirty::mark_all),
                 },
-                "modify" => state.modified += 1,
+                // Whatever else is done to the options, read-only mode for one, is no marker.
+                "modify" => state.fenced += u64::from(raises_cut_over(change)),
                 "createIndexes" | "dropIndexes" | "create" => {}
                 "delete" => state.dirty.iter_mut().for_each(Dirty::mark_all),
                 other => {
@@ -243,6 +247,13 @@ impl Shared {
             state.position = state.position.max(position);
         });
     }
+}
+
+/// Whether a change of the collection's options raises the fence of a cut-over.
+fn raises_cut_over(change: &Document) -> bool {
+    let described = change.get_document("operationDescription").ok();
+    let validator = described.and_then(|what| what.get_document("validator").ok());
+    validator.and_then(record_in).is_some_and(|record| Fence::read(record).kind == FenceKind::CutOver)
 }
 
 fn ended() -> Error {
@@ -294,9 +305,9 @@ impl Feed {
         })
     }
 
-    /// A marker to wait behind: the next change of the collection's options.
+    /// A marker to wait behind: the next fence of a cut-over.
     pub(crate) fn marker(&self) -> Marker {
-        Marker(self.shared.look(|state| state.modified))
+        Marker(self.shared.look(|state| state.fenced))
     }
 
     /// Waits until everything written up to a time was seen, or a marker that was set by that time:
@@ -316,7 +327,7 @@ impl Feed {
                 tokio::pin!(changed);
                 changed.as_mut().enable();
                 if self.shared.look(|state| {
-                    let marked = marker.is_some_and(|Marker(before)| state.modified > before);
+                    let marked = marker.is_some_and(|Marker(before)| state.fenced > before);
                     marked || state.position >= time || state.ended
                 }) {
                     return;
@@ -356,6 +367,22 @@ impl Drop for Feed {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_fence_of_a_cut_over_is_a_marker() {
+        let change = |validator: Document| {
+            doc! { "operationType": "modify", "operationDescription": { "validator": validator } }
+        };
+        let fence = |mark: &str| {
+            change(
+                doc! { "$expr": { "$and": [false, { "$literal": { "Statefold": mark, "Reason": "cut-over" } }] } },
+            )
+        };
+        assert!(raises_cut_over(&fence("fence")));
+        assert!(!raises_cut_over(&fence("read-only")));
+        assert!(!raises_cut_over(&change(doc! { "a": 1 })) && !raises_cut_over(&change(doc! {})));
+        assert!(!raises_cut_over(&doc! { "operationType": "modify" }));
+    }
 
     #[test]
     fn a_resume_token_tells_its_time() {

@@ -1,18 +1,21 @@
 //! The fence: the event store refuses inserts, by a validator that nothing satisfies.
 //!
-//! The former options are saved in the control document first, and travel inside the validator as well:
-//! `{$expr: {$and: [false, {$literal: {Statefold: …, Token, Reason, Former}}]}}`. Whoever finds one that
-//! was left behind can restore them exactly.
+//! The former options are saved in the control document first, and travel inside the validator as well.
+//! Whoever finds one that was left behind can restore them exactly.
+//!
+//! Invariant: a fence is lifted only as what it is. Whoever leads lifts that of a cut-over, and read-only mode
+//! ends by its own command.
 
 use std::time::Duration;
 
-use bson::{Bson, DateTime, Document, Timestamp, doc};
+use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::client::call;
-use crate::store::holder::{Holder, describe};
+use crate::store::fence_record::{Fence, FenceKind, MARK, record_in};
+use crate::store::holder::Holder;
 use crate::store::lease::Mandate;
 
 /// The server gave up waiting for a running transaction.
@@ -23,19 +26,7 @@ const INDEX_BUILD: i32 = 12587;
 const FENCE_WAIT: Duration = Duration::from_millis(150);
 /// How long lifting it may wait.
 const LIFT_WAIT: Duration = Duration::from_secs(5);
-/// Marks a validator of ours.
-const MARK: &str = "Statefold";
-
-/// A fence of ours that stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fence {
-    /// Why: [`CUT_OVER`] or what an operator said.
-    pub(crate) reason: String,
-    /// Who raised it and when, in words.
-    pub(crate) holder: String,
-}
-
-/// Reason of the fence of a cut-over: one that is left behind is lifted by whoever leads next.
+/// Reason of the fence of a cut-over.
 pub(crate) const CUT_OVER: &str = "cut-over";
 
 /// Outcome of an attempt to raise the fence.
@@ -47,12 +38,24 @@ pub(crate) enum Fenced {
 }
 
 impl Store {
-    /// Raises the fence. Every insert that began before has ended when this returns.
+    /// Raises the fence of a cut-over. Every insert that began before has ended when this returns.
     ///
     /// # Errors
     /// [`Error::Permission`] without the right to change the collection's options (`collMod`);
     /// [`Error::Fenced`] if the token isn't the newest.
     pub(crate) async fn raise_fence(&self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
+        self.raise(mandate, FenceKind::CutOver, reason).await
+    }
+
+    /// Raises the fence of read-only mode, as [`Self::raise_fence`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn raise_read_only(&self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
+        self.raise(mandate, FenceKind::ReadOnly, reason).await
+    }
+
+    async fn raise(&self, mandate: &Mandate, kind: FenceKind, reason: &str) -> Result<Fenced> {
         mandate.check()?;
         let former = self.validation().await?;
         if is_fence(&former) {
@@ -62,7 +65,8 @@ impl Store {
                 actual: "fenced already".into(),
             });
         }
-        let mut record = doc! { "Reason": reason, "Token": mandate.token, "FormerOptions": former.clone() };
+        let mut record =
+            doc! { MARK: kind.mark(), "Reason": reason, "Token": mandate.token, "FormerOptions": former };
         record.extend(Holder::me().document());
         record.insert("Since", DateTime::now());
         // Durable before anything is changed.
@@ -73,22 +77,17 @@ impl Store {
         if call("noting the fence", noted).await?.matched_count == 0 {
             return Err(Error::Fenced { token: mandate.token, what: "the fence".into() });
         }
-        record.insert(MARK, "fence");
         let refuse = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
         let options = doc! { "validator": refuse, "validationLevel": "strict", "validationAction": "error" };
         match self.change_options(options, FENCE_WAIT).await {
             Ok(time) => Ok(Fenced::Standing(time)),
-            Err(Error::Server { code: Some(TIME_LIMIT), .. }) => {
+            Err(error) if busy(&error).is_some() => {
                 self.forget_fence(mandate.token).await?;
-                Ok(Fenced::Busy("a transaction on the event store is open".into()))
-            }
-            Err(Error::Server { code: Some(INDEX_BUILD), .. }) => {
-                self.forget_fence(mandate.token).await?;
-                Ok(Fenced::Busy("an index is being built on the event store".into()))
+                Ok(Fenced::Busy(busy(&error).unwrap_or_default().to_owned()))
             }
             Err(error) => {
                 // It may stand all the same, if only the answer was lost.
-                let lifted = self.lift_fence().await;
+                let lifted = self.lift(kind).await;
                 if let Err(second) = lifted {
                     tracing::warn!(error = %second.with_sources(), "whether the fence stands can't be told");
                 }
@@ -97,13 +96,33 @@ impl Store {
         }
     }
 
-    /// Lifts a fence of ours, if one stands, and restores the former options. Returns whether one did.
+    /// Lifts the fence of a cut-over, if one stands, and restores the former options. Returns whether one did.
     ///
     /// # Errors
     /// What the server said; it may stand then.
     pub(crate) async fn lift_fence(&self) -> Result<bool> {
+        self.lift(FenceKind::CutOver).await
+    }
+
+    /// Lifts the fence of read-only mode, if it stands, and restores the former options. Returns whether it did;
+    /// `Err` says why it can't be done now.
+    ///
+    /// # Errors
+    /// What the server said; it may stand then.
+    pub(crate) async fn lift_read_only(&self) -> Result<std::result::Result<bool, String>> {
+        match self.lift(FenceKind::ReadOnly).await {
+            Ok(stood) => Ok(Ok(stood)),
+            Err(error) => busy(&error).map(|reason| Err(reason.to_owned())).ok_or(error),
+        }
+    }
+
+    async fn lift(&self, kind: FenceKind) -> Result<bool> {
         let options = self.validation().await?;
-        let stands = is_fence(&options);
+        let found = fence_of(&options);
+        if found.as_ref().is_some_and(|fence| fence.kind != kind) {
+            return Ok(false);
+        }
+        let stands = found.is_some();
         if stands {
             let former = former_of(&options).unwrap_or_default();
             let restored = doc! {
@@ -114,20 +133,15 @@ impl Store {
             self.change_options(restored, LIFT_WAIT).await?;
         }
         let control = self.collection(&self.names.collection);
-        let id = self.names.control_id.clone();
-        let forget =
-            async move { control.update_one(doc! { "_id": id }, doc! { "$unset": { "Fence": "" } }).await };
+        let filter = doc! { "_id": &self.names.control_id };
+        let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
         call("noting that the fence is lifted", forget).await?;
         Ok(stands)
     }
 
     /// The fence that stands, if it is one of ours.
     pub(crate) async fn fence(&self) -> Result<Option<Fence>> {
-        let options = self.validation().await?;
-        Ok(record_of(&options).map(|record| Fence {
-            reason: record.get_str("Reason").unwrap_or_default().to_owned(),
-            holder: describe(Some(record)),
-        }))
+        Ok(fence_of(&self.validation().await?))
     }
 
     async fn forget_fence(&self, token: i64) -> Result<()> {
@@ -162,11 +176,21 @@ impl Store {
     }
 }
 
-/// The record in a validator of ours.
+/// Why the options can't be changed now, if that may be otherwise later.
+fn busy(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Server { code: Some(TIME_LIMIT), .. } => Some("a transaction on the event store is open"),
+        Error::Server { code: Some(INDEX_BUILD), .. } => Some("an index is being built on the event store"),
+        _ => None,
+    }
+}
+
 fn record_of(options: &Document) -> Option<&Document> {
-    let all = options.get_document("validator").ok()?.get_document("$expr").ok()?.get_array("$and").ok()?;
-    let literal = all.get(1).and_then(Bson::as_document)?.get_document("$literal").ok()?;
-    literal.contains_key(MARK).then_some(literal)
+    record_in(options.get_document("validator").ok()?)
+}
+
+fn fence_of(options: &Document) -> Option<Fence> {
+    record_of(options).map(Fence::read)
 }
 
 fn is_fence(options: &Document) -> bool {

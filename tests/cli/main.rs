@@ -7,6 +7,7 @@ mod errors;
 mod listen;
 mod lock;
 mod outcomes;
+mod read_only;
 mod rebuild;
 mod signals;
 mod support;

@@ -23,6 +23,7 @@ mod locks;
 mod members;
 mod orders;
 mod phases;
+mod read_only;
 mod refused;
 mod same_digest;
 mod servers;

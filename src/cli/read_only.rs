@@ -1,0 +1,58 @@
+//! `statefold read-only on|off|status`
+
+use statefold_projections::Registry;
+
+use super::args::{ReadOnlyArgs, ReadOnlyVerb};
+use super::exit::Failed;
+use super::output::Output;
+use super::settings::{Command, Raw, settings};
+use super::status::fenced;
+use crate::read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+
+pub(super) async fn run(args: ReadOnlyArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    let (name, connection) = match &args.verb {
+        ReadOnlyVerb::On { connection, .. } => ("read-only on", connection),
+        ReadOnlyVerb::Off { connection, .. } => ("read-only off", connection),
+        ReadOnlyVerb::Status { connection } => ("read-only status", connection),
+    };
+    let command = Command::new(name, connection);
+    let failed = |error| Failed::new(error, &command);
+    let lease = match &args.verb {
+        ReadOnlyVerb::On { lease, .. } | ReadOnlyVerb::Off { lease, .. } => Some(lease),
+        ReadOnlyVerb::Status { .. } => None,
+    };
+    let (settings, _) = settings(connection, &Raw { lease, ..Raw::default() }).map_err(failed)?;
+    let report = match &args.verb {
+        ReadOnlyVerb::On { reason, .. } => read_only_on(&settings, registry, reason.as_deref()).await,
+        ReadOnlyVerb::Off { .. } => read_only_off(&settings, registry).await,
+        ReadOnlyVerb::Status { .. } => read_only_status(&settings, registry).await,
+    };
+    let report = report.map_err(failed)?;
+    output.result(&report, |report| text(&args.verb, report));
+    if !report.can_write {
+        output.note(&format!("To lift it: {}", command.with("read-only off")));
+    }
+    Ok(0)
+}
+
+fn text(verb: &ReadOnlyVerb, report: &ReadOnlyReport) -> String {
+    let unchanged = match verb {
+        ReadOnlyVerb::Status { .. } => "",
+        _ if report.changed => "",
+        _ => "Nothing to do. ",
+    };
+    let lifted = match &report.lifted {
+        Some(fence) => format!("Lifted: {fence}. "),
+        None => String::new(),
+    };
+    let stands = match &report.fence {
+        Some(fence) => fenced(fence, report.is_led),
+        None => "The event store takes events.".to_owned(),
+    };
+    let setting = if report.by_setting {
+        "\nThis server is set to read-only (MODE_READONLY): its append helper writes no events."
+    } else {
+        ""
+    };
+    format!("{unchanged}{lifted}{stands}{setting}")
+}
