@@ -159,6 +159,27 @@ pub enum Error {
         /// Since when, in RFC 3339.
         since: String,
     },
+    /// The settings say that this server writes no events ([`crate::Settings::with_read_only`]).
+    #[error("this server is set to read-only (MODE_READONLY) and writes no events")]
+    ReadOnlyServer,
+    /// The fence of a cut-over refused events for longer than the writer waits: to be tried again.
+    #[error("the event store refuses events ({fence}), also after {waited_ms} ms")]
+    WritesFenced {
+        /// Why, by whom and since when, in words.
+        fence: String,
+        /// How long it was waited for, in milliseconds.
+        waited_ms: u128,
+    },
+    /// A stream doesn't stand where the writer expected it: somebody else appended to it.
+    #[error("the last event of {stream} is {actual}, not {expected} (-1: it has none)")]
+    Conflict {
+        /// Name of the stream.
+        stream: String,
+        /// Number of the last event that was expected, -1 for none.
+        expected: i64,
+        /// Number of the last event, -1 for none.
+        actual: i64,
+    },
     /// The options of the event store can't be changed, so that a fence can be neither raised nor lifted.
     #[error(
         "the event store's options can't be changed: {reason}, also after {waited_ms} ms; nothing was changed"
@@ -228,8 +249,9 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Deadline { .. }
             | Self::FenceBusy { .. }
+            | Self::WritesFenced { .. }
             | Self::Server { transient: true, .. } => Class::Transient,
-            Self::Mismatch(_) | Self::DeadLetters { .. } => Class::Data,
+            Self::Mismatch(_) | Self::DeadLetters { .. } | Self::Conflict { .. } => Class::Data,
             Self::BootFailed { first, .. } => first.class(),
             Self::Interrupted => Class::Interrupted,
             Self::Bug(_) => Class::Bug,
@@ -253,6 +275,9 @@ impl Error {
             Self::NotCutOver { .. } => "not_cut_over",
             Self::ReadOnly { .. } => "read_only",
             Self::FenceBusy { .. } => "fence_busy",
+            Self::ReadOnlyServer => "read_only_server",
+            Self::WritesFenced { .. } => "writes_fenced",
+            Self::Conflict { .. } => "conflict",
             Self::LeaseHeld { .. } => "lease_held",
             Self::LeaseLost { .. } => "lease_lost",
             Self::BootFailed { .. } => "boot_failed",

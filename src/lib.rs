@@ -22,13 +22,14 @@
 //! ```
 //!
 //! What it is not: an event store, a query layer, or a way to change events. It never writes the
-//! event store.
+//! event store, but for what an application appends with an [`EventWriter`].
 //!
 //! Metrics go through the `metrics` facade and logs through `tracing`; the library installs neither
 //! a recorder nor a subscriber. Features: `cli` (the command line, [`cli::main`]), `http` (metrics
 //! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
 
 mod abort;
+mod append;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
@@ -59,6 +60,7 @@ pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
 pub use abort::{Aborted, abort};
+pub use append::{Appended, EventWriter, Expected, NewEvent, Payload};
 pub use config::{LeaseSettings, Settings, Tuning};
 pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
 pub use error::{Class, Error, Result};

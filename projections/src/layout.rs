@@ -65,4 +65,13 @@ impl Layout {
             OffsetMeaning::FirstEvent => offset,
         }
     }
+
+    /// Stored offset of the commit that comes behind this event; -1 is before the first.
+    #[must_use]
+    pub fn offset_behind(&self, head: i64) -> i64 {
+        match self.offset_meaning {
+            OffsetMeaning::BeforeCommit => head,
+            OffsetMeaning::FirstEvent => head.saturating_add(1),
+        }
+    }
 }

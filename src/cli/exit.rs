@@ -69,6 +69,8 @@ impl Failed {
                 again()
             ),
             Error::ReadOnly { .. } => format!("To end that: {}", with("read-only off")),
+            Error::WritesFenced { .. } => format!("See what stands: {}", with("read-only status")),
+            Error::ReadOnlyServer | Error::Conflict { .. } => return None,
             Error::FenceBusy { .. } => "End what is in the way, or let it be waited for longer with --wait 10m.".into(),
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
             Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } | Error::MemoryBudget { .. } => {

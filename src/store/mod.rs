@@ -5,6 +5,7 @@
 //! is conditional on the token, and the event store is never written (but for fixtures, in a
 //! database that has none).
 
+mod append;
 mod build;
 mod changes;
 mod client;
@@ -30,6 +31,7 @@ mod snapshots;
 mod staging;
 mod survey;
 
+pub(crate) use append::Inserted;
 pub(crate) use build::BuildStore;
 pub(crate) use changes::{Feed, Marker};
 pub(crate) use client::Store;

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod append;
 mod arriving;
 mod begin_anew;
 mod cancelled;
