@@ -5,6 +5,7 @@
 //! is conditional on the token, and the event store is never written (but for fixtures, in a
 //! database that has none).
 
+mod before;
 mod build;
 mod changes;
 mod client;
@@ -14,6 +15,7 @@ mod error;
 mod events;
 mod fence;
 mod fixture;
+mod heads;
 mod holder;
 mod insert;
 mod instances;
