@@ -1,8 +1,8 @@
 //! What the pipeline needs of the outside.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use bson::RawArray;
+use bson::{RawArray, Timestamp};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
@@ -49,7 +49,16 @@ pub trait EventSource: Send + Sync + 'static {
     fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>>;
 
     /// The commits of these streams, stream by stream, each stream in offset order.
-    fn streams(&self, names: Vec<String>) -> BoxStream<'static, Result<CommitBatch>>;
+    fn streams(&self, names: Vec<String>) -> BoxStream<'static, Result<CommitBatch>> {
+        self.streams_since(names, None)
+    }
+
+    /// As [`streams`](Self::streams), with everything acknowledged until a time of the server as well.
+    fn streams_since(
+        &self,
+        names: Vec<String>,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<CommitBatch>>;
 
     /// The heads of all streams in a range.
     fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>>;
@@ -68,13 +77,22 @@ pub struct PartitionRecord {
     pub dead_letters: Vec<DeadLetter>,
 }
 
-/// Streams of one partition that were folded anew.
-#[derive(Debug, Default)]
-pub struct Refolded {
+/// Streams of one partition that are folded anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RefoldPart {
+    /// Number of the partition.
+    pub partition: u32,
     /// Their names; also of those that no longer exist.
     pub streams: Vec<String>,
     /// Hashes of further streams that no longer exist, whose names aren't known and which left nothing.
     pub gone: Vec<u64>,
+}
+
+/// Streams that were folded anew.
+#[derive(Debug, Default)]
+pub struct Refolded {
+    /// Which.
+    pub parts: Vec<RefoldPart>,
     /// What folding them gave.
     pub folded: Vec<Folded>,
 }
@@ -91,12 +109,21 @@ impl Refolded {
         self.folded.iter().flat_map(|folded| &folded.dead_letters)
     }
 
-    /// Head of a stream; `None` if it doesn't exist.
+    /// Heads of the streams that exist, by hash.
     #[must_use]
-    pub fn head(&self, hash: u64) -> Option<i64> {
-        let mut heads = self.folded.iter().flat_map(|folded| &folded.heads);
-        heads.find(|(one, _)| *one == hash).map(|(_, offset)| *offset)
+    pub fn heads(&self) -> HashMap<u64, i64> {
+        self.folded.iter().flat_map(|folded| folded.heads.iter().copied()).collect()
     }
+}
+
+/// How a replacement went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// Everything is in its place.
+    Done,
+    /// Somebody else replaced streams of these partitions meanwhile; nothing was written, and what was
+    /// folded may be older than what is there.
+    Stale,
 }
 
 /// The election that made the server that took a write the primary; `None` where there are none.
@@ -105,6 +132,12 @@ impl Refolded {
 /// is acknowledged by a majority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term(pub Option<[u8; 12]>);
+
+/// What there is before streams are refolded.
+pub trait Before: Send + 'static {
+    /// The server's time of it: the streams have to be read with everything acknowledged until then.
+    fn since(&self) -> Option<Timestamp>;
+}
 
 /// What takes the snapshots of folded partitions.
 pub trait SnapshotSink: Send + Sync + 'static {
@@ -133,8 +166,15 @@ pub trait SnapshotSink: Send + Sync + 'static {
 /// The staging collections and the records of one build. Every write is refused once another process
 /// holds a newer token.
 pub trait Staging: SnapshotSink {
-    /// Puts what refolded streams of a partition give in the place of what was there, as a whole.
-    fn replace(&self, partition: u32, refolded: Refolded) -> BoxFuture<'_, Result<()>>;
+    /// What there is before streams are refolded.
+    type Before: Before;
+
+    /// Looks at the partitions of streams that are about to be refolded. Asked before the streams are
+    /// read: what others replace from then on makes this [stale](Replaced::Stale).
+    fn before<'a>(&'a self, parts: &'a [RefoldPart]) -> BoxFuture<'a, Result<Self::Before>>;
+
+    /// Puts what refolded streams give in the place of what was there before, as a whole or not at all.
+    fn replace(&self, before: Self::Before, refolded: Refolded) -> BoxFuture<'_, Result<Replaced>>;
 
     /// The heads recorded for a finished partition.
     fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>>;

@@ -1,8 +1,9 @@
 //! Folds single streams anew, each as a whole, and puts the results in the place of what was there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use bson::Timestamp;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
@@ -11,11 +12,13 @@ use crate::lifecycle::stream_hash;
 use crate::pipeline::build::{BuildJob, Job};
 use crate::pipeline::check::check_partition;
 use crate::pipeline::partition::fold_batch;
-use crate::pipeline::ports::{EventSource, Refolded, Staging};
+use crate::pipeline::ports::{Before, EventSource, RefoldPart, Refolded, Replaced, Staging};
 use crate::plan::Partition;
 
 /// Streams that are replaced together.
 const STREAMS_TOGETHER: usize = 100;
+/// How often streams are refolded that somebody else refolds as well.
+const TRIES: u32 = 20;
 
 /// What differs from the event store in one partition.
 #[derive(Debug, Default)]
@@ -54,8 +57,8 @@ pub(crate) async fn differing<S: EventSource, W: Staging>(
     Ok(found)
 }
 
-/// Folds these streams anew, and notes that others are gone. No stream may be given twice, nor be
-/// refolded by somebody else meanwhile.
+/// Folds these streams anew, and notes that others are gone. No stream may be given twice; what somebody
+/// else refolds meanwhile is refolded again.
 ///
 /// # Errors
 /// The first one; what was replaced before stays.
@@ -65,46 +68,68 @@ pub(crate) async fn refold<S: EventSource, W: Staging>(
     what: Differing,
 ) -> Result<u64> {
     let number = what.streams.len() as u64;
-    let named: HashSet<u64> = what.streams.iter().map(|stream| stream_hash(stream)).collect();
-    let mut parts: Vec<(u32, Refolded)> = Vec::new();
-    let mut streams = what.streams;
-    streams.sort_unstable();
-    for stream in streams {
-        let Some(partition) = partition_of(partitions, &stream) else { continue };
-        match parts.last_mut() {
-            Some((at, part)) if *at == partition && part.streams.len() < STREAMS_TOGETHER => {
-                part.streams.push(stream);
-            }
-            _ => parts.push((partition, Refolded { streams: vec![stream], ..Refolded::default() })),
-        }
-    }
-    let nameless: Vec<u64> = what.gone.into_iter().filter(|hash| !named.contains(hash)).collect();
-    if let (false, [partition]) = (nameless.is_empty(), partitions) {
-        parts.push((partition.number, Refolded { gone: nameless, ..Refolded::default() }));
-    }
-    let one = |(partition, refolded): (u32, Refolded)| {
-        let job = Arc::clone(job);
-        let task = tokio::spawn(async move { refold_together(&job, partition, refolded).await });
-        async move { task.await.map_err(|error| Error::Bug(error.to_string()))? }
-    };
-    // Two of one partition would run into each other: its checkpoint is written by both.
-    let mut by_partition: Vec<Vec<(u32, Refolded)>> = Vec::new();
-    for part in parts {
-        match by_partition.last_mut().filter(|parts| parts.last().is_some_and(|(at, _)| *at == part.0)) {
-            Some(parts) => parts.push(part),
-            None => by_partition.push(vec![part]),
-        }
-    }
-    let partitions = futures::stream::iter(by_partition.into_iter().map(Ok::<_, Error>));
-    partitions
-        .try_for_each_concurrent(job.readers, |parts| async {
-            for part in parts {
-                one(part).await?;
+    let lanes = futures::stream::iter(lanes(partitions, what).into_iter().map(Ok::<_, Error>));
+    lanes
+        .try_for_each_concurrent(job.readers, |batches| async {
+            for parts in batches {
+                let job = Arc::clone(job);
+                let task = tokio::spawn(async move { refold_together(&job, parts).await });
+                task.await.map_err(|error| Error::Bug(error.to_string()))??;
             }
             Ok(())
         })
         .await?;
     Ok(number)
+}
+
+/// Divides streams into lanes of batches. Those of one partition are in one lane, because two batches of
+/// them would run into each other; small numbers of several partitions are one batch.
+fn lanes(partitions: &[Partition], what: Differing) -> Vec<Vec<Vec<RefoldPart>>> {
+    let named: HashSet<u64> = what.streams.iter().map(|stream| stream_hash(stream)).collect();
+    let mut parts: BTreeMap<u32, RefoldPart> = BTreeMap::new();
+    for stream in what.streams {
+        if let Some(partition) = partition_of(partitions, &stream) {
+            let part = parts.entry(partition).or_default();
+            part.partition = partition;
+            part.streams.push(stream);
+        }
+    }
+    let nameless: Vec<u64> = what.gone.into_iter().filter(|hash| !named.contains(hash)).collect();
+    if let (false, [partition]) = (nameless.is_empty(), partitions) {
+        let part = parts.entry(partition.number).or_default();
+        (part.partition, part.gone) = (partition.number, nameless);
+    }
+    let mut lanes = Vec::new();
+    let (mut together, mut streams) = (Vec::new(), 0);
+    for mut part in parts.into_values() {
+        part.streams.sort_unstable();
+        let RefoldPart { partition, streams: names, gone } = part;
+        if names.len() + streams > STREAMS_TOGETHER && !together.is_empty() {
+            lanes.push(vec![std::mem::take(&mut together)]);
+            streams = 0;
+        }
+        if names.len() > STREAMS_TOGETHER {
+            let batch =
+                |names: &[String]| vec![RefoldPart { partition, streams: names.to_vec(), gone: Vec::new() }];
+            let mut batches: Vec<_> = names.chunks(STREAMS_TOGETHER).map(batch).collect();
+            batches.push(vec![RefoldPart { partition, streams: Vec::new(), gone }]);
+            batches.retain(|batch| batch.iter().any(|part| !part.is_empty()));
+            lanes.push(batches);
+        } else {
+            streams += names.len();
+            together.push(RefoldPart { partition, streams: names, gone });
+        }
+    }
+    if !together.is_empty() {
+        lanes.push(vec![together]);
+    }
+    lanes
+}
+
+impl RefoldPart {
+    fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.gone.is_empty()
+    }
 }
 
 fn partition_of(partitions: &[Partition], stream: &str) -> Option<u32> {
@@ -117,28 +142,44 @@ fn partition_of(partitions: &[Partition], stream: &str) -> Option<u32> {
 
 async fn refold_together<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
-    partition: u32,
-    mut refolded: Refolded,
+    parts: Vec<RefoldPart>,
 ) -> Result<()> {
-    if job.cancel.is_cancelled() {
-        return Err(Error::Interrupted);
+    for _ in 0..TRIES {
+        if job.cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        // First what is there, then the streams: whoever replaces them in between knows what we don't.
+        let before = job.staging.before(&parts).await?;
+        let names = parts.iter().flat_map(|part| part.streams.iter().cloned()).collect();
+        let folded = fold_streams(job, names, before.since()).await?;
+        let refolded = Refolded { parts: parts.clone(), folded };
+        if job.staging.replace(before, refolded).await? == Replaced::Done {
+            return Ok(());
+        }
+        tracing::debug!("another process refolded streams of the same partitions; refolding them again");
     }
-    if !refolded.streams.is_empty() {
-        refolded.folded = fold_streams(job, refolded.streams.clone()).await?;
-    }
-    job.staging.replace(partition, refolded).await
+    Err(Error::Server {
+        doing: "refolding streams".into(),
+        code: None,
+        transient: true,
+        source: format!("others refolded the same ones meanwhile, {TRIES} times").into(),
+    })
 }
 
-/// Folds these streams, each as a whole. What streams give that don't exist is nothing.
+/// Folds these streams, each as a whole, with everything acknowledged until then. What streams give that don't exist is nothing.
 ///
 /// # Errors
 /// If they can't be read.
 pub(crate) async fn fold_streams<S: EventSource, W>(
     job: &Job<S, W>,
     names: Vec<String>,
+    since: Option<Timestamp>,
 ) -> Result<Vec<Folded>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.others));
-    let (mut scan, mut all) = (job.source.streams(names), Vec::new());
+    let (mut scan, mut all) = (job.source.streams_since(names, since), Vec::new());
     loop {
         let batch = scan.next().await.transpose()?;
         let last = batch.is_none();
@@ -148,5 +189,65 @@ pub(crate) async fn fold_streams<S: EventSource, W>(
         if last {
             return Ok(all);
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::plan::StreamRange;
+
+    fn partitions() -> Vec<Partition> {
+        let range = |first: &str, end: Option<&str>| StreamRange {
+            first: first.to_owned(),
+            end: end.map(str::to_owned),
+        };
+        let ranges = [range("a", Some("b")), range("b", Some("c")), range("c", None)];
+        (0..).zip(ranges).map(|(number, range)| Partition { number, range }).collect()
+    }
+
+    fn named(names: impl Iterator<Item = String>) -> Differing {
+        Differing { streams: names.collect(), gone: Vec::new() }
+    }
+
+    #[test]
+    fn a_few_streams_of_many_partitions_are_one_batch() {
+        let lanes = lanes(&partitions(), named(["c1", "a2", "b1", "a1"].map(str::to_owned).into_iter()));
+        assert_eq!(lanes.len(), 1);
+        assert_eq!(lanes[0].len(), 1);
+        let parts: Vec<_> = lanes[0][0].iter().map(|part| (part.partition, part.streams.clone())).collect();
+        let text = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(parts, [(0, text(&["a1", "a2"])), (1, text(&["b1"])), (2, text(&["c1"]))]);
+    }
+
+    #[test]
+    fn two_batches_of_one_partition_never_run_at_the_same_time() {
+        let many = (0..=2 * STREAMS_TOGETHER).map(|number| format!("b{number}"));
+        let some = (0..STREAMS_TOGETHER).map(|number| format!("c{number}"));
+        let lanes = lanes(&partitions(), named(many.chain(some).chain(["a1".to_owned()])));
+        let mut seen = HashSet::new();
+        let mut streams = 0;
+        for lane in &lanes {
+            let of_lane: HashSet<u32> = lane.iter().flatten().map(|part| part.partition).collect();
+            assert!(
+                of_lane.iter().all(|partition| seen.insert(*partition)),
+                "{partition_lanes:?}",
+                partition_lanes = lanes
+            );
+            for batch in lane {
+                let size: usize = batch.iter().map(|part| part.streams.len()).sum();
+                assert!(size > 0 && size <= STREAMS_TOGETHER);
+                streams += size;
+            }
+        }
+        assert_eq!(streams, 3 * STREAMS_TOGETHER + 2);
+    }
+
+    #[test]
+    fn streams_that_left_nothing_go_with_their_partition() {
+        let one = &partitions()[..1];
+        let lanes = lanes(one, Differing { streams: Vec::new(), gone: vec![7] });
+        assert_eq!(lanes, [[[RefoldPart { partition: 0, streams: Vec::new(), gone: vec![7] }]]]);
     }
 }

@@ -15,8 +15,10 @@ use crate::store::{Feed, Marker};
 
 /// Rounds of catching up before what is left is for the cut-over.
 const ROUNDS_MAX: u32 = 50;
-/// With so few dirty streams the cut-over may begin.
-const FEW_STREAMS: usize = 500;
+/// With so few dirty streams the cut-over may begin, unless a further round leaves fewer.
+const FEW_STREAMS: u64 = 500;
+/// So few are as good as none.
+const HANDFUL: u64 = 5;
 /// How long the feed may take to show what is there already.
 const FEED_WAIT: Duration = Duration::from_secs(60);
 
@@ -34,14 +36,16 @@ impl Run {
 
     /// Refolds what is dirty until only little is.
     pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
+        let mut before = u64::MAX;
         for _ in 0..ROUNDS_MAX {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let refolded = self.catch_up_once(build, feed, None).await?;
-            if refolded <= FEW_STREAMS as u64 {
+            if refolded <= HANDFUL || (refolded <= FEW_STREAMS && refolded >= before) {
                 break;
             }
+            before = refolded;
         }
         self.sum_up(build).await
     }

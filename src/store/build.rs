@@ -1,27 +1,23 @@
 //! The records of one build: made, moved from state to state, resumed, ended.
 
-use std::collections::HashMap;
-
-use bson::{Binary, DateTime, Document, doc, rawdoc, spec::BinarySubtype};
+use bson::{DateTime, Document, doc};
 use futures::TryStreamExt;
 use mongodb::Collection;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, Heads};
+use crate::lifecycle::BuildState;
 use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
 use crate::store::Store;
 use crate::store::client::call;
 use crate::store::error::classify_code;
-use crate::store::insert::{insertion, term};
+use crate::store::heads::{bits_for, heads_of};
+use crate::store::insert::term;
 use crate::store::lease::Mandate;
 use crate::store::records::{
     BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, FORMAT, HEADS,
 };
-
-/// Streams in one document of [`HEADS`]: 16 bytes each, far below the limit of a document.
-const HEADS_PER_CHUNK: usize = 65_536;
 
 /// One build and the token it is worked on with.
 #[derive(Clone)]
@@ -216,7 +212,7 @@ impl BuildStore {
                 "q": { "_id": format!("{build}/{partition}") }, "upsert": true,
                 "u": { "$setOnInsert": {
                     "Format": FORMAT, "Build": build, "Partition": i64::try_from(partition).unwrap_or(i64::MAX),
-                    "Token": token, "Done": false,
+                    "Token": token, "Done": false, "Revision": 0_i64,
                 } },
             }
         });
@@ -252,11 +248,11 @@ impl BuildStore {
         if call("clearing a partition", reset).await?.matched_count == 0 {
             return Err(self.fenced("the checkpoints"));
         }
-        for name in [HEADS, DEAD_LETTERS] {
+        let heads = doc! { "_id": heads_of(&self.record.id, Some(partition)) };
+        let letters = doc! { "Build": &self.record.id, "Partition": partition };
+        for (name, mut filter) in [(HEADS, heads), (DEAD_LETTERS, letters)] {
             let collection = self.store.collection(name);
-            let filter = doc! {
-                "Build": &self.record.id, "Partition": partition, "Token": { "$lte": self.record.token },
-            };
+            filter.insert("Token", doc! { "$lte": self.record.token });
             call("clearing a partition", async move { collection.delete_many(filter).await }).await?;
         }
         Ok(())
@@ -264,52 +260,13 @@ impl BuildStore {
 
     /// Removes all records of the build but its own.
     pub(crate) async fn forget_all(&self) -> Result<()> {
-        for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
+        let of_build = || doc! { "Build": &self.record.id };
+        let heads = doc! { "_id": heads_of(&self.record.id, None) };
+        for (name, filter) in [(CHECKPOINTS, of_build()), (HEADS, heads), (DEAD_LETTERS, of_build())] {
             let collection = self.store.collection(name);
-            let filter = doc! { "Build": &self.record.id };
             call("clearing the build's records", async move { collection.delete_many(filter).await }).await?;
         }
         Ok(())
-    }
-
-    /// Writes the heads of a partition, acknowledged by the primary alone, and returns the terms.
-    pub(super) async fn write_heads(&self, partition: u32, heads: &[(u64, i64)]) -> Result<Vec<Term>> {
-        let binary =
-            |chunk: &[(u64, i64)]| Binary { subtype: BinarySubtype::Generic, bytes: Heads::pack(chunk) };
-        let build = self.record.id.as_str();
-        let chunks = (0_u32..).zip(heads.chunks(HEADS_PER_CHUNK)).map(|(number, chunk)| {
-            rawdoc! {
-                "_id": format!("{build}/{partition}/{number}"), "Format": FORMAT, "Build": build,
-                "Partition": i64::from(partition), "Token": self.record.token, "Heads": binary(chunk),
-            }
-        });
-        let mut terms = Vec::new();
-        for chunk in chunks {
-            let documents = [chunk.as_bytes()];
-            // As if again: what is there already is what a former try wrote late.
-            terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, true).await?);
-        }
-        Ok(terms)
-    }
-
-    pub(super) async fn read_heads(&self, partition: u32) -> Result<Vec<(u64, i64)>> {
-        let collection = self.store.collection(HEADS);
-        let filter = doc! { "Build": &self.record.id, "Partition": partition };
-        let find = async move { collection.find(filter).await?.try_collect::<Vec<Document>>().await };
-        let (mut heads, mut refolded) = (Vec::new(), HashMap::new());
-        for document in call("reading heads", find).await? {
-            if let Ok(hash) = document.get_i64("Hash") {
-                refolded.insert(hash.cast_unsigned(), document.get("Head").and_then(bson::Bson::as_i64));
-                continue;
-            }
-            let chunk = document.get_binary_generic("Heads").ok().and_then(|bytes| Heads::unpack(bytes));
-            let broken = || Error::Mismatch(format!("the recorded heads of {} are broken", self.record.id));
-            heads.extend(chunk.ok_or_else(broken)?);
-        }
-        // What was refolded later counts; nothing if the stream is gone.
-        heads.retain(|(hash, _)| !refolded.contains_key(hash));
-        heads.extend(refolded.into_iter().filter_map(|(hash, head)| Some((hash, head?))));
-        Ok(heads)
     }
 
     /// Writes the checkpoint of a partition, unless a newer token has been here.
@@ -347,8 +304,12 @@ impl BuildStore {
         let counts = bson::serialize_to_document(&Counts::from(record.counts))
             .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
         let by = self.record.token;
-        let set = doc! { "Done": true, "DoneBy": by, "Counts": counts, "Digest": record.digest.to_string() };
-        let write = async move { checkpoints.update_one(filter, doc! { "$set": set }).await };
+        let set = doc! {
+            "Done": true, "DoneBy": by, "Counts": counts, "Digest": record.digest.to_string(),
+            "HeadBits": bits_for(record.heads.len()),
+        };
+        let update = doc! { "$set": set, "$inc": { "Revision": 1_i64 } };
+        let write = async move { checkpoints.update_one(filter, update).await };
         match call("writing a checkpoint", write).await?.matched_count {
             1 => Ok(()),
             _ => Err(self.fenced("the checkpoints")),

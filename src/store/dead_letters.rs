@@ -53,10 +53,17 @@ pub(super) async fn write(build: &BuildStore, partition: u32, letters: &[DeadLet
 pub(super) fn document(build: &BuildStore, partition: u32, letter: &DeadLetter) -> Document {
     let id = &build.record.id;
     doc! {
-        "_id": format!("{id}/{}", letter.stream), "Format": FORMAT, "Build": id, "Partition": partition,
+        "_id": build.letter_id(&letter.stream), "Format": FORMAT, "Build": id, "Partition": partition,
         "Token": build.record.token, "Stream": &letter.stream, "Offset": letter.number,
         "EventType": &letter.event_type, "Reason": &letter.reason, "Message": &letter.message,
         "At": DateTime::now(),
+    }
+}
+
+impl BuildStore {
+    /// Id of the dead letter of a stream.
+    pub(super) fn letter_id(&self, stream: &str) -> String {
+        format!("{}/{stream}", self.record.id)
     }
 }
 

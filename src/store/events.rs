@@ -116,6 +116,15 @@ impl Store {
     }
 }
 
+/// What a majority has, with everything acknowledged until then.
+pub(super) fn read_concern(since: Option<Timestamp>) -> Document {
+    let mut concern = doc! { "level": "majority" };
+    if let Some(since) = since {
+        concern.insert("afterClusterTime", since);
+    }
+    concern
+}
+
 fn number(order: &Bson) -> Option<i64> {
     order.as_i64().or_else(|| order.as_i32().map(i64::from)).or_else(|| {
         order.as_f64().filter(|order| order.abs() == 1.0).map(|order| if order > 0.0 { 1 } else { -1 })
@@ -147,11 +156,7 @@ impl EventStore {
     }
 
     pub(super) fn read_concern(&self) -> Document {
-        let mut concern = doc! { "level": "majority" };
-        if let Some(since) = self.since {
-            concern.insert("afterClusterTime", since);
-        }
-        concern
+        read_concern(self.since)
     }
 
     /// Order of a scan: the index in the direction that gives ascending offsets.
@@ -301,9 +306,14 @@ impl EventSource for EventStore {
         self.natural_scan(ranges).boxed()
     }
 
-    fn streams(&self, names: Vec<String>) -> BoxStream<'static, Result<CommitBatch>> {
+    fn streams_since(
+        &self,
+        names: Vec<String>,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
         let mut command = self.scan_command(&StreamRange { first: String::new(), end: None }, None);
         command.insert("filter", doc! { &self.layout.stream: { "$in": names } });
+        command.insert("readConcern", read_concern(self.since.max(since)));
         batches(self.open(command, self.batch_commits))
     }
 

@@ -6,6 +6,7 @@
 //! database that has none).
 
 mod append;
+mod before;
 mod build;
 mod changes;
 mod client;
@@ -16,6 +17,7 @@ mod events;
 mod fence;
 mod fence_record;
 mod fixture;
+mod heads;
 mod holder;
 mod insert;
 mod instances;

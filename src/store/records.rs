@@ -204,6 +204,12 @@ pub(crate) struct Checkpoint {
     pub(crate) counts: Counts,
     #[serde(default)]
     pub(crate) digest: String,
+    /// The recorded heads are in 2^bits documents, by the first bits of their hashes.
+    #[serde(default)]
+    pub(crate) head_bits: u32,
+    /// Grows with every change of what was folded: what was read of one is stale at the next.
+    #[serde(default)]
+    pub(crate) revision: i64,
 }
 
 impl Checkpoint {

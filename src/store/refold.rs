@@ -1,46 +1,69 @@
 //! Replaces what refolded streams left in the collections of a build: snapshots, heads, dead letters,
-//! digest and counts change together, in one transaction (one after the other where there are none).
+//! digests and counts change together, in one transaction (one after the other where there are none).
 //!
-//! The checkpoint of the partition is written in the same transaction, under its token: whoever was
-//! taken over from gets nothing in.
+//! The checkpoints of the partitions are written in the same transaction, under their token and under
+//! the revisions that were read *before the streams were*: whoever was taken over from gets nothing in,
+//! and an older fold never comes after a newer one, also that of a process that slept in between.
 
-use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc, rawdoc};
-use futures::TryStreamExt;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, rawdoc};
 use mongodb::ClientSession;
 use mongodb::error::{Error as DriverError, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 
 use crate::error::{Error, Result};
 use crate::fold::Digest;
 use crate::lifecycle::stream_hash;
-use crate::pipeline::ports::Refolded;
+use crate::pipeline::ports::{Refolded, Replaced};
 use crate::plan::Topology;
 use crate::store::BuildStore;
-use crate::store::build::readable;
+use crate::store::before::{BeforeRefold, Left};
 use crate::store::client::call;
 use crate::store::error::classify;
-use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, FORMAT, HEADS};
+use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, HEADS};
 
 /// How often a transaction is tried that ran into another one.
 const TRIES: u32 = 5;
+/// Pause before the second try; each further one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// One try.
-struct Replacing {
-    build: BuildStore,
-    partition: u32,
-    refolded: Refolded,
+/// The changes of one partition.
+#[derive(Default)]
+struct Change {
+    before: Digest,
+    after: Digest,
+    streams: i64,
+    letters: i64,
+}
+
+/// The commands of a replacement; the last one is that of the checkpoints.
+struct Commands {
+    writes: Vec<RawDocumentBuf>,
+    checkpoints: RawDocumentBuf,
+    partitions: i32,
 }
 
 impl BuildStore {
-    /// Puts the results of refolded streams of one partition in the place of what was there.
+    /// Puts the results of refolded streams in the place of what was there.
     ///
     /// # Errors
     /// [`Error::Fenced`] if another process took the build over; what the server said.
-    pub(super) async fn replace_streams(&self, partition: u32, refolded: Refolded) -> Result<()> {
+    pub(super) async fn replace_streams(&self, before: BeforeRefold, refolded: Refolded) -> Result<Replaced> {
+        let (checkpoints, left) = before.left().await?;
+        let commands = Replacing { build: self, checkpoints: &checkpoints, left, refolded }.commands()?;
         self.mandate.check()?;
-        let replacing = Replacing { build: self.clone(), partition, refolded };
-        let doing = "replacing refolded streams";
+        let build = self.clone();
         // Spawned as a whole: a session must not be dropped within a transaction.
-        call(doing, async move { Ok(replacing.run().await) }).await?
+        let run = async move { Ok(commands.run(&build).await) };
+        if call("replacing refolded streams", run).await?? {
+            return Ok(Replaced::Done);
+        }
+        let (now, _) = self.checkpoints_of(checkpoints.into_keys()).await?;
+        if now.values().all(|checkpoint| checkpoint.token == self.record.token && checkpoint.done) {
+            return Ok(Replaced::Stale);
+        }
+        Err(self.fenced("the checkpoints"))
     }
 
     /// Where the snapshots of a target are: in staging, or published.
@@ -50,202 +73,208 @@ impl BuildStore {
     }
 }
 
-impl Replacing {
-    async fn run(self) -> Result<()> {
-        if self.build.store.facts.topology == Topology::Standalone {
-            return self.writes(&mut None).await;
+impl Commands {
+    /// Whether everything was written; if not, nothing was.
+    async fn run(&self, build: &BuildStore) -> Result<bool> {
+        if build.store.facts.topology == Topology::Standalone {
+            return self.one_by_one(build).await;
         }
-        let client = self.build.store.db.client().clone();
+        let client = build.store.db.client().clone();
         let failed = |error| classify("replacing refolded streams", error);
         let mut session = client.start_session().await.map_err(failed)?;
         let mut tries = 0;
         loop {
             tries += 1;
             session.start_transaction().await.map_err(failed)?;
-            let mut with = Some(session);
-            let written = self.writes(&mut with).await;
-            let Some(back) = with else { return Err(Error::Bug("the session is gone".into())) };
-            session = back;
-            let result = match written {
-                Ok(()) => commit(&mut session).await.map_err(failed),
-                Err(error) => {
+            let result = match self.in_transaction(build, &mut session).await {
+                Ok(true) => commit(&mut session).await.map_err(transaction_error).map(|()| true),
+                other => {
                     let _ = session.abort_transaction().await;
-                    Err(error)
+                    other
                 }
             };
             match result {
-                Err(Error::Server { transient: true, .. }) if tries < TRIES => {}
+                Err(Error::Server { transient: true, .. }) if tries < TRIES => {
+                    tokio::time::sleep(PAUSE * tries).await;
+                }
                 other => return other,
             }
         }
     }
 
-    async fn command(
-        &self,
-        session: &mut Option<ClientSession>,
-        command: RawDocumentBuf,
-    ) -> Result<Document> {
-        let db = &self.build.store.db;
-        let reply = match session {
-            Some(session) => db.run_raw_command(command).session(session).await,
-            None => db.run_raw_command(command).await,
-        };
-        let reply = reply.map_err(transaction_error)?;
-        crate::store::build::refused_writes("replacing refolded streams", &reply)?;
-        Ok(reply)
+    /// The checkpoints first: if they aren't what they were, nothing else needs to be sent.
+    async fn in_transaction(&self, build: &BuildStore, session: &mut ClientSession) -> Result<bool> {
+        for command in std::iter::once(&self.checkpoints).chain(&self.writes) {
+            let reply = build.store.db.run_raw_command(command.clone()).session(&mut *session).await;
+            let reply = reply.map_err(transaction_error)?;
+            if !self.accepted(command, &reply)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    async fn writes(&self, session: &mut Option<ClientSession>) -> Result<()> {
-        let build = &self.build;
-        let ids: Vec<&str> = self
-            .refolded
-            .streams
-            .iter()
-            .filter_map(|stream| stream.strip_prefix(build.prefix.as_str()))
-            .collect();
-        let (mut before, mut after) = (Digest::default(), Digest::default());
-        for target in 0..build.record.targets.len() {
-            let Some(collection) = build.collection_of(target).map(str::to_owned) else { continue };
-            for document in self.stored(session, &collection, &ids).await? {
-                before.add(target, document.as_bytes());
+    /// Without transactions the checkpoints come first as well: they keep out what is stale.
+    async fn one_by_one(&self, build: &BuildStore) -> Result<bool> {
+        for command in std::iter::once(&self.checkpoints).chain(&self.writes) {
+            let reply = build.store.db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
+            if !self.accepted(command, &reply)? {
+                return Ok(false);
             }
-            let mut kept = Vec::new();
-            let mut updates = bson::RawArrayBuf::new();
+        }
+        Ok(true)
+    }
+
+    fn accepted(&self, command: &RawDocumentBuf, reply: &Document) -> Result<bool> {
+        crate::store::build::refused_writes("replacing refolded streams", reply)?;
+        let is_it = std::ptr::eq(command, &self.checkpoints);
+        Ok(!is_it || reply.get_i32("n").unwrap_or(0) == self.partitions)
+    }
+}
+
+/// What is turned into commands.
+struct Replacing<'a> {
+    build: &'a BuildStore,
+    checkpoints: &'a BTreeMap<u32, Checkpoint>,
+    left: Left,
+    refolded: Refolded,
+}
+
+impl Replacing<'_> {
+    fn commands(&self) -> Result<Commands> {
+        let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
+        let mut writes = Vec::new();
+        self.snapshots(&mut changes, &mut writes)?;
+        self.letters(&mut changes, &mut writes)?;
+        self.heads(&mut changes, &mut writes)?;
+        let partitions = i32::try_from(self.checkpoints.len()).unwrap_or(i32::MAX);
+        Ok(Commands { writes, checkpoints: self.checkpoints(&changes)?, partitions })
+    }
+
+    fn streams(&self) -> impl Iterator<Item = (u32, &String)> {
+        let parts = self.refolded.parts.iter();
+        parts.flat_map(|part| part.streams.iter().map(move |stream| (part.partition, stream)))
+    }
+
+    fn snapshots(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+        let prefix = self.build.prefix.as_str();
+        let partitions: HashMap<&str, u32> = self
+            .streams()
+            .filter_map(|(partition, stream)| Some((stream.strip_prefix(prefix)?, partition)))
+            .collect();
+        for (target, stored) in self.left.snapshots.iter().enumerate() {
+            let Some(collection) = self.build.collection_of(target) else { continue };
+            let mut gone: Vec<&str> = Vec::new();
+            let mut kept = HashMap::new();
             for document in self.refolded.snapshots(target) {
-                after.add(target, document);
                 let document = RawDocument::from_bytes(document)
                     .map_err(|error| Error::Bug(format!("a snapshot isn't BSON: {error}")))?;
-                let id = document.get_str("_id").unwrap_or_default();
-                kept.push(id);
-                updates.push(rawdoc! { "q": { "_id": id }, "u": document.to_owned(), "upsert": true });
+                kept.insert(document.get_str("_id").unwrap_or_default(), document);
             }
-            let gone: Vec<&str> = ids.iter().copied().filter(|id| !kept.contains(id)).collect();
-            if !gone.is_empty() {
-                let deletes = doc! {
-                    "delete": &collection, "deletes": [{ "q": { "_id": { "$in": gone } }, "limit": 0 }],
-                };
-                self.command(session, raw(&deletes)?).await?;
-            }
-            if !kept.is_empty() {
-                self.command(session, rawdoc! { "update": collection.as_str(), "updates": updates }).await?;
-            }
-        }
-        let letters = self.letters(session).await?;
-        let streams = self.heads(session).await?;
-        self.checkpoint(session, before, after, streams, letters).await
-    }
-
-    /// The documents that are there now.
-    async fn stored(
-        &self,
-        session: &mut Option<ClientSession>,
-        collection: &str,
-        ids: &[&str],
-    ) -> Result<Vec<RawDocumentBuf>> {
-        let collection = self.build.store.db.collection::<RawDocumentBuf>(collection);
-        let filter = doc! { "_id": { "$in": ids } };
-        match session {
-            Some(session) => {
-                let mut cursor =
-                    collection.find(filter).session(&mut *session).await.map_err(transaction_error)?;
-                let mut found = Vec::new();
-                while let Some(document) = cursor.next(session).await {
-                    found.push(document.map_err(transaction_error)?);
+            for (id, document) in stored {
+                let Some(partition) = partitions.get(id.as_str()) else { continue };
+                changes.entry(*partition).or_default().before.add(target, document.as_bytes());
+                if !kept.contains_key(id.as_str()) {
+                    gone.push(id);
                 }
-                Ok(found)
             }
-            None => {
-                let found = async { collection.find(filter).await?.try_collect().await };
-                found.await.map_err(transaction_error)
+            let mut updates = RawArrayBuf::new();
+            for (id, document) in &kept {
+                let Some(partition) = partitions.get(id) else {
+                    return Err(Error::Bug(format!("the snapshot {id} is of none of its streams")));
+                };
+                changes.entry(*partition).or_default().after.add(target, document.as_bytes());
+                if stored.get(*id).is_none_or(|stored| stored.as_bytes() != document.as_bytes()) {
+                    let document = (*document).to_owned();
+                    updates.push(rawdoc! { "q": { "_id": *id }, "u": document, "upsert": true });
+                }
+            }
+            if !gone.is_empty() {
+                let deletes = doc! { "q": { "_id": { "$in": gone } }, "limit": 0 };
+                writes.push(raw(&doc! { "delete": collection, "deletes": [deletes] })?);
+            }
+            if !updates.is_empty() {
+                writes.push(rawdoc! { "update": collection, "updates": updates });
             }
         }
+        Ok(())
     }
 
-    /// Replaces the dead letters. Returns how many fewer or more there are.
-    async fn letters(&self, session: &mut Option<ClientSession>) -> Result<i64> {
-        let build = &self.build.record;
-        let filter = doc! { "Build": &build.id, "Stream": { "$in": &self.refolded.streams } };
-        let delete = doc! { "delete": DEAD_LETTERS, "deletes": [{ "q": filter, "limit": 0 }] };
-        let reply = self.command(session, raw(&delete)?).await?;
-        let before = i64::from(reply.get_i32("n").unwrap_or(0));
-        let letters: Vec<Document> = self
-            .refolded
-            .dead_letters()
-            .map(|letter| crate::store::dead_letters::document(&self.build, self.partition, letter))
-            .collect();
-        let after = i64::try_from(letters.len()).unwrap_or(0);
+    /// Replaces the dead letters.
+    fn letters(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+        let partitions: HashMap<&str, u32> =
+            self.streams().map(|(partition, stream)| (stream.as_str(), partition)).collect();
+        for stream in &self.left.dead {
+            if let Some(partition) = partitions.get(stream.as_str()) {
+                changes.entry(*partition).or_default().letters -= 1;
+            }
+        }
+        if !self.left.dead.is_empty() {
+            let ids: Vec<String> = self.left.dead.iter().map(|stream| self.build.letter_id(stream)).collect();
+            let deletes = doc! { "q": { "_id": { "$in": ids } }, "limit": 0 };
+            writes.push(raw(&doc! { "delete": DEAD_LETTERS, "deletes": [deletes] })?);
+        }
+        let mut letters: Vec<Document> = Vec::new();
+        for letter in self.refolded.dead_letters() {
+            let Some(partition) = partitions.get(letter.stream.as_str()) else { continue };
+            changes.entry(*partition).or_default().letters += 1;
+            letters.push(crate::store::dead_letters::document(self.build, *partition, letter));
+        }
         if !letters.is_empty() {
-            self.command(session, raw(&doc! { "insert": DEAD_LETTERS, "documents": letters })?).await?;
+            writes.push(raw(&doc! { "insert": DEAD_LETTERS, "documents": letters })?);
         }
-        Ok(after - before)
+        Ok(())
     }
 
-    /// Notes the heads. Returns how many streams there are more or fewer.
-    async fn heads(&self, session: &mut Option<ClientSession>) -> Result<i64> {
-        let build = &self.build.record;
-        let partition = i64::from(self.partition);
+    /// Notes the heads.
+    fn heads(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+        let heads = self.refolded.heads();
         let mut updates = Vec::new();
-        let mut hashes: Vec<u64> = self.refolded.streams.iter().map(|stream| stream_hash(stream)).collect();
-        hashes.extend(&self.refolded.gone);
-        let known = self.build.read_heads(self.partition).await?;
-        let (mut before, mut after) = (0, 0);
-        for hash in hashes {
-            before += i64::from(known.iter().any(|(one, _)| *one == hash));
-            let head = self.refolded.head(hash);
-            after += i64::from(head.is_some());
-            let value = head.map_or(Bson::Null, Bson::Int64);
-            updates.push(doc! {
-                "q": { "_id": format!("{}/{partition}/s{hash:016x}", build.id) }, "upsert": true,
-                "u": { "$set": {
-                    "Format": FORMAT, "Build": &build.id, "Partition": partition, "Token": build.token,
-                    "Hash": hash.cast_signed(), "Head": value,
-                } },
-            });
+        for part in &self.refolded.parts {
+            let named = part.streams.iter().map(|stream| stream_hash(stream));
+            for hash in named.chain(part.gone.iter().copied()) {
+                let (before, after) = (self.left.heads.get(&hash).copied(), heads.get(&hash).copied());
+                if before == after {
+                    continue;
+                }
+                let change = changes.entry(part.partition).or_default();
+                change.streams += i64::from(after.is_some()) - i64::from(before.is_some());
+                updates.push(self.build.refolded_head(part.partition, hash, after));
+            }
         }
         if !updates.is_empty() {
-            self.command(session, raw(&doc! { "update": HEADS, "updates": updates })?).await?;
+            writes.push(raw(&doc! { "update": HEADS, "updates": updates })?);
         }
-        Ok(after - before)
+        Ok(())
     }
 
-    /// Moves digest and counts of the partition, under the token.
-    async fn checkpoint(
-        &self,
-        session: &mut Option<ClientSession>,
-        before: Digest,
-        after: Digest,
-        streams: i64,
-        letters: i64,
-    ) -> Result<()> {
-        let build = &self.build;
-        let id = build.checkpoint_id(self.partition);
-        let checkpoints = build.store.db.collection::<Document>(CHECKPOINTS);
-        let filter = doc! { "_id": &id, "Token": build.record.token, "Done": true };
-        let found = match session {
-            Some(session) => checkpoints.find_one(filter.clone()).session(&mut *session).await,
-            None => checkpoints.find_one(filter.clone()).await,
-        };
-        let Some(found) = found.map_err(transaction_error)? else {
-            return Err(build.fenced("the checkpoints"));
-        };
-        let found: Checkpoint = readable(found, "a checkpoint")?;
-        let digest =
-            found.digest().ok_or_else(|| Error::Mismatch(format!("the digest of {id} is broken")))?;
-        let digest = digest.without(before).with(after);
-        let written =
-            i64::try_from(after.documents()).unwrap_or(0) - i64::try_from(before.documents()).unwrap_or(0);
-        let counts = Counts {
-            streams: found.counts.streams + streams,
-            snapshots: found.counts.snapshots + written,
-            dead_letters: found.counts.dead_letters + letters,
-            ..found.counts
-        };
-        let counts = bson::serialize_to_document(&counts)
-            .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
-        let set = doc! { "Digest": digest.to_string(), "Counts": counts, "RefoldedBy": build.record.token };
-        let update = doc! { "update": CHECKPOINTS, "updates": [{ "q": filter, "u": { "$set": set } }] };
-        let reply = self.command(session, raw(&update)?).await?;
-        if reply.get_i32("n").unwrap_or(0) == 1 { Ok(()) } else { Err(build.fenced("the checkpoints")) }
+    /// Moves digests and counts of the partitions, under their token and revision.
+    fn checkpoints(&self, changes: &BTreeMap<u32, Change>) -> Result<RawDocumentBuf> {
+        let token = self.build.record.token;
+        let mut updates = Vec::new();
+        for (partition, found) in self.checkpoints {
+            let change = changes.get(partition);
+            let (before, after) = change.map(|change| (change.before, change.after)).unwrap_or_default();
+            let digest = found
+                .digest()
+                .ok_or_else(|| Error::Mismatch(format!("the digest of {} is broken", found.id)))?;
+            let digest = digest.without(before).with(after);
+            let number = |count: u64| i64::try_from(count).unwrap_or(0);
+            let counts = Counts {
+                streams: found.counts.streams + change.map_or(0, |change| change.streams),
+                snapshots: found.counts.snapshots + number(after.documents()) - number(before.documents()),
+                dead_letters: found.counts.dead_letters + change.map_or(0, |change| change.letters),
+                ..found.counts
+            };
+            let counts = bson::serialize_to_document(&counts)
+                .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
+            let set = doc! { "Digest": digest.to_string(), "Counts": counts, "RefoldedBy": token };
+            updates.push(doc! {
+                "q": { "_id": &found.id, "Token": token, "Done": true, "Revision": found.revision },
+                "u": { "$set": set, "$inc": { "Revision": 1_i64 } },
+            });
+        }
+        raw(&doc! { "update": CHECKPOINTS, "updates": updates })
     }
 }
 

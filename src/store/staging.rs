@@ -11,9 +11,10 @@ use statefold_projections::{IndexDefinition, Spec};
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::pipeline::pauses;
-use crate::pipeline::ports::{PartitionRecord, Refolded, SnapshotSink, Staging, Term};
+use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, SnapshotSink, Staging, Term};
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::BuildStore;
+use crate::store::before::BeforeRefold;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
 use crate::store::dead_letters;
 use crate::store::error::{classify, code};
@@ -251,8 +252,14 @@ impl SnapshotSink for BuildStore {
 }
 
 impl Staging for BuildStore {
-    fn replace(&self, partition: u32, refolded: Refolded) -> BoxFuture<'_, Result<()>> {
-        self.replace_streams(partition, refolded).boxed()
+    type Before = BeforeRefold;
+
+    fn before<'a>(&'a self, parts: &'a [RefoldPart]) -> BoxFuture<'a, Result<BeforeRefold>> {
+        self.before_refold(parts).boxed()
+    }
+
+    fn replace(&self, before: BeforeRefold, refolded: Refolded) -> BoxFuture<'_, Result<Replaced>> {
+        self.replace_streams(before, refolded).boxed()
     }
 
     fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>> {

@@ -126,7 +126,7 @@ impl Comparison<'_> {
         let silent = tokio::sync::watch::channel(crate::observe::Progress::default()).0;
         let recorder = Recorder::new(subject.projection.spec().name(), &silent);
         let job = self.job(subject, source, (), &recorder);
-        let folded = fold_streams(&job, names.to_vec()).await?;
+        let folded = fold_streams(&job, names.to_vec(), None).await?;
         let documents = (0..subject.collections.len()).map(|target| documents_of(&folded, target)).collect();
         let heads = folded.iter().flat_map(|one| one.heads.iter().copied()).collect();
         let dead =

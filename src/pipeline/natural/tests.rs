@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
 
-use bson::{Document, RawArray, RawArrayBuf, RawDocumentBuf, doc};
+use bson::{Document, RawArray, RawArrayBuf, RawDocumentBuf, Timestamp, doc};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use statefold_projections::{
@@ -96,7 +96,7 @@ impl EventSource for Source {
     fn scan(&self, _: &StreamRange) -> BoxStream<'static, Result<CommitBatch>> {
         futures::stream::empty().boxed()
     }
-    fn streams(&self, _: Vec<String>) -> BoxStream<'static, Result<CommitBatch>> {
+    fn streams_since(&self, _: Vec<String>, _: Option<Timestamp>) -> BoxStream<'static, Result<CommitBatch>> {
         futures::stream::empty().boxed()
     }
     fn heads(&self, _: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
