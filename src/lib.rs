@@ -29,6 +29,7 @@
 //! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
 
 mod abort;
+mod cleanup;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
@@ -56,7 +57,8 @@ pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
 pub use abort::{Aborted, abort};
-pub use config::{LeaseSettings, Settings, Tuning};
+pub use cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
+pub use config::{CleanupSettings, LeaseSettings, Settings, Tuning};
 pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
 pub use error::{Class, Error, Result};
 pub use instances::{Instance, instances, register_instance};

@@ -4,6 +4,7 @@
 
 mod abort;
 mod args;
+mod cleanup;
 mod completions;
 mod errors;
 mod exit;
@@ -68,6 +69,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Migrate(args) => migrate::run(&args, registry, output).await,
         Verb::Rebuild(args) => rebuild::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
+        Verb::Cleanup(args) => cleanup::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,
         Verb::Lock(args) => lock::run(args, registry, output).await,
         Verb::Fixture(args) => fixture::run(args, output).await,

@@ -7,6 +7,7 @@
 
 mod build;
 mod changes;
+mod cleanup;
 mod client;
 mod control;
 mod dead_letters;
@@ -30,6 +31,7 @@ mod survey;
 
 pub(crate) use build::BuildStore;
 pub(crate) use changes::{Feed, Marker};
+pub(crate) use cleanup::{Dropped, Listed, Size};
 pub(crate) use client::Store;
 pub use control::{ActiveGeneration, PreviousGeneration};
 pub use dead_letters::StoredDeadLetter;
