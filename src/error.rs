@@ -89,6 +89,14 @@ pub enum Error {
     /// This server, topology or database can't be worked with.
     #[error("{0}")]
     Unsupported(String),
+    /// Refused because of what is at stake, unless it is forced.
+    #[error("refused: {}", .reasons.join("; "))]
+    Refused {
+        /// Why.
+        reasons: Vec<String>,
+        /// The flag that does it all the same.
+        unless: &'static str,
+    },
     /// The version document is locked by somebody else.
     #[error("the lock `{document}` is held {holder}")]
     LockHeld {
@@ -271,6 +279,7 @@ impl Error {
             Self::DiskFull { .. } => "disk_full",
             Self::Server { .. } => "server",
             Self::Unsupported(_) => "unsupported",
+            Self::Refused { .. } => "refused",
             Self::LockHeld { .. } => "lock_held",
             Self::NotCutOver { .. } => "not_cut_over",
             Self::ReadOnly { .. } => "read_only",

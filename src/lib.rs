@@ -30,6 +30,7 @@
 
 mod abort;
 mod append;
+mod cleanup;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
@@ -61,7 +62,8 @@ pub use statefold_projections::squidex;
 
 pub use abort::{Aborted, abort};
 pub use append::{Appended, EventWriter, Expected, NewEvent, Payload};
-pub use config::{LeaseSettings, Settings, Tuning};
+pub use cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
+pub use config::{CleanupSettings, LeaseSettings, Settings, Tuning};
 pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
 pub use error::{Class, Error, Result};
 pub use fold::FieldDifference;

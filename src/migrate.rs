@@ -17,6 +17,7 @@ use statefold_projections::{Registered, Registry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cleanup;
 use crate::config::Settings;
 use crate::error::{Class, Error, Result};
 use crate::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
@@ -231,6 +232,7 @@ impl Start {
         // Also after a failure: what was published counts.
         let version = states::move_version(store, &self.registry, &lock).await;
         let (report, version) = (report.transpose()?, version?);
+        cleanup::automatic(store, &self.settings, &self.registry, &leadership.mandate).await;
         Ok(Round::Done(Outcome::Led { token: leadership.mandate.token, report, version }))
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::cleanup;
 use crate::config::Settings;
 use crate::error::{Class, Error, Result};
 use crate::leader::{Claimant, Leadership, Patience, Waiting};
@@ -190,6 +191,9 @@ async fn run(
         settings: settings.clone(),
     };
     let result = run.guarded(&selected).await;
+    if result.is_ok() {
+        cleanup::automatic(&store, &settings, &registry, &leadership.mandate).await;
+    }
     leadership.end(result).await
 }
 

@@ -59,6 +59,11 @@ pub(super) enum Verb {
     Verify(VerifyArgs),
     /// End unfinished builds: drop their staging collections and records
     Abort(AbortArgs),
+    /// Drop old generations beyond the kept ones, and what dead builds left behind
+    ///
+    /// Without --yes this lists what would go and what has to stay, each with its size and the reason, and
+    /// changes nothing. A collection that statefold didn't build goes only if it is named in full.
+    Cleanup(CleanupArgs),
     /// Show the streams that could not be folded
     Errors(ErrorsArgs),
     /// Show who leads and who holds the application's lock, or release that lock
@@ -236,6 +241,36 @@ pub(super) struct AbortArgs {
     pub(super) projections: Vec<String>,
     #[command(flatten)]
     pub(super) connection: Connection,
+}
+
+/// What clean-up keeps.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct KeepArgs {
+    /// Generations to keep beside the active one, to roll back to [default: 1] [env: STATEFOLD_KEEP]
+    #[arg(long, value_name = "N")]
+    pub(super) keep: Option<usize>,
+    /// Keep each generation at least so long after readers left it, as `7d` [env: STATEFOLD_KEEP_FOR]
+    #[arg(long, value_name = "TIME")]
+    pub(super) keep_for: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CleanupArgs {
+    /// Projections, by name without case [default: all]
+    pub(super) projections: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    #[command(flatten)]
+    pub(super) keep: KeepArgs,
+    /// Drop this collection of a projection too although statefold didn't build it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) collection: Vec<String>,
+    /// Remove everything of statefold, also the ACTIVE generations, and leave the database as it was found
+    #[arg(long, conflicts_with_all = ["projections", "keep", "keep_for", "collection"])]
+    pub(super) purge: bool,
+    /// Purge also while a fence stands or servers run
+    #[arg(long, requires = "purge")]
+    pub(super) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -59,6 +59,7 @@ impl Failed {
                 "It is alive; wait until it is done, or stop that process. See: {}",
                 with("lock show")
             ),
+            Error::Refused { unless, .. } => format!("Nothing was changed. To do it all the same: {unless}"),
             Error::LeaseLost { .. } => format!(
                 "Nothing was written after that, what is built so far is kept. See who leads: {}\nTo go on: {}",
                 with("lock show"),

@@ -21,6 +21,7 @@ pub(super) async fn run(args: &MigrateArgs, registry: &Registry, output: &Output
         attempts: args.attempts,
         max_errors: args.max_errors.as_deref(),
         verify: args.verify.as_deref(),
+        ..Raw::default()
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
     let listen = args.listen.clone().or(listen);

@@ -4,6 +4,7 @@
 
 mod abort;
 mod args;
+mod cleanup;
 mod completions;
 mod errors;
 mod exit;
@@ -71,6 +72,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Rebuild(args) => rebuild::run(&args, registry, output).await,
         Verb::Verify(args) => verify::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
+        Verb::Cleanup(args) => cleanup::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,
         Verb::Lock(args) => lock::run(args, registry, output).await,
         Verb::ReadOnly(args) => read_only::run(args, registry, output).await,

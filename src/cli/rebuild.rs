@@ -25,6 +25,7 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
         attempts: None,
         max_errors: args.max_errors.as_deref(),
         verify: args.verify.as_deref(),
+        ..Raw::default()
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
     if !args.connection.yes {

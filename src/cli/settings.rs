@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::cli::args::{Connection, LeaseArgs, TuningArgs};
-use crate::config::{FileSettings, LeaseFile, LeaseSettings, Settings, Tuning, read_file};
+use crate::cli::args::{Connection, KeepArgs, LeaseArgs, TuningArgs};
+use crate::config::{
+    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Settings, Tuning, read_file,
+};
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::Strategy;
@@ -78,6 +80,7 @@ pub(super) struct Raw<'a> {
     pub(super) attempts: Option<u32>,
     pub(super) max_errors: Option<&'a str>,
     pub(super) verify: Option<&'a str>,
+    pub(super) keep: Option<&'a KeepArgs>,
 }
 
 fn file_of(connection: &Connection) -> Result<FileSettings> {
@@ -138,10 +141,14 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
     let lease = lease_settings(raw, file.lease, &mut problems);
     let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_lease(lease.clone()));
     collect(checked, &mut problems);
+    let cleanup = cleanup_settings(raw, file.cleanup, &mut problems);
     match (settings, tuned) {
         (Some(settings), Some(_)) if problems.is_empty() => {
-            let settings =
-                settings.with_tuning(tuning)?.with_lease(lease)?.with_read_only(read_only_in_environment());
+            let settings = settings
+                .with_tuning(tuning)?
+                .with_lease(lease)?
+                .with_cleanup(cleanup)
+                .with_read_only(read_only_in_environment());
             let settings = match flags.spill_dir.or(file.spill_dir) {
                 Some(folder) => settings.with_spill_folder(folder),
                 None => settings,
@@ -169,6 +176,24 @@ fn lease_settings(raw: &Raw<'_>, file: LeaseFile, problems: &mut Vec<String>) ->
         version_id: file.version_id.unwrap_or(standard.version_id),
         control_id: file.control_id.unwrap_or(standard.control_id),
         deployment: named.or(file.deployment),
+    }
+}
+
+/// What clean-up keeps: flags, then environment, then the file. A rebuild has no such flags, but may clean
+/// up too.
+fn cleanup_settings(raw: &Raw<'_>, file: CleanupFile, problems: &mut Vec<String>) -> CleanupSettings {
+    let flags = raw.keep.cloned().unwrap_or_default();
+    let standard = CleanupSettings::default();
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let count =
+        |text: &str| text.parse::<usize>().map_err(|error| format!("`{text}` is not a number ({error})"));
+    let keep = parsed("STATEFOLD_KEEP", set("STATEFOLD_KEEP"), count, problems);
+    let keep_for = flags.keep_for.or_else(|| set("STATEFOLD_KEEP_FOR")).or(file.keep_for);
+    let after = set("STATEFOLD_CLEANUP_AFTER").or(file.after);
+    CleanupSettings {
+        keep: flags.keep.or(keep).or(file.keep).unwrap_or(standard.keep),
+        keep_for: parsed("cleanup.keep_for", keep_for, time, problems),
+        after: parsed("cleanup.after", after, time, problems),
     }
 }
 

@@ -41,6 +41,21 @@ pub struct FileSettings {
     /// Lease, lock, and waiting for them.
     #[serde(default)]
     pub lease: LeaseFile,
+    /// What clean-up keeps, and when it comes by itself.
+    #[serde(default)]
+    pub cleanup: CleanupFile,
+}
+
+/// The table `[cleanup]` of the file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CleanupFile {
+    /// Generations kept to roll back to.
+    pub keep: Option<usize>,
+    /// How long a generation is kept at least: `"7d"`.
+    pub keep_for: Option<String>,
+    /// What has been eligible for so long is dropped at the end of a rebuild or migration: `"7d"`.
+    pub after: Option<String>,
 }
 
 /// The table `[lease]` of the file.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::LeaseSettings;
 use crate::config::memory::default_budget;
+use crate::config::{CleanupSettings, LeaseSettings};
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::{NaturalBy, Strategy};
@@ -21,6 +21,7 @@ pub struct Settings {
     database: String,
     tuning: Tuning,
     lease: LeaseSettings,
+    cleanup: CleanupSettings,
     read_only: bool,
     spill_folder: PathBuf,
 }
@@ -103,6 +104,7 @@ impl Settings {
             database,
             tuning: Tuning::default(),
             lease: LeaseSettings::default(),
+            cleanup: CleanupSettings::default(),
             read_only: false,
             spill_folder: std::env::temp_dir(),
         })
@@ -142,6 +144,19 @@ impl Settings {
         lease.check()?;
         self.lease = lease;
         Ok(self)
+    }
+
+    /// Replaces the settings of clean-up.
+    #[must_use]
+    pub fn with_cleanup(mut self, cleanup: CleanupSettings) -> Self {
+        self.cleanup = cleanup;
+        self
+    }
+
+    /// The settings of clean-up.
+    #[must_use]
+    pub fn cleanup(&self) -> &CleanupSettings {
+        &self.cleanup
     }
 
     /// Says that this server must not write events (`MODE_READONLY` of the command line). Migrating

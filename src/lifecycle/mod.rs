@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits or talks to a server; `store` makes each move conditional on the token.
 
+mod cleanup;
 mod dirty;
 mod fingerprint;
 mod heads;
@@ -12,6 +13,9 @@ mod share;
 mod start;
 mod state;
 
+pub use cleanup::{
+    Droppable, KeepRules, Known, KnownBuild, KnownGeneration, KnownInstance, KnownPointer, KnownTarget,
+};
 pub use dirty::Dirty;
 pub use fingerprint::fingerprint;
 pub use heads::{Heads, HeadsDifference, stream_hash};

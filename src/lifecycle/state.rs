@@ -103,6 +103,12 @@ impl BuildState {
         self.is_before_published()
     }
 
+    /// Whether nothing more comes: what is left of the build may go.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Aborted | Self::Dropped)
+    }
+
     fn is_before_published(self) -> bool {
         matches!(
             self,

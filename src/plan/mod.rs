@@ -9,7 +9,10 @@ mod server;
 mod strategy;
 
 pub use estimate::{Estimate, Sample};
-pub use names::{GenerationNames, next_generation, sharded_siblings, staging_name, staging_token};
+pub use names::{
+    GenerationNames, is_of_target, is_our_name, next_generation, sharded_siblings, staging_name,
+    staging_parts, staging_token,
+};
 pub use partitions::{Partition, StreamRange, divide, partition_count};
 pub use sample::{SampledCommit, StoreSample, StreamsEstimate};
 pub use server::{ServerFacts, Topology};

@@ -35,6 +35,33 @@ pub fn staging_token(collection: &str, name: &str) -> Option<i64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
+/// The published name and the token in the name of a staging collection.
+#[must_use]
+pub fn staging_parts(name: &str) -> Option<(&str, i64)> {
+    let (published, _) = name.rsplit_once("__t")?;
+    Some((published, staging_token(published, name)?))
+}
+
+/// Whether a collection of a generation has a name that we give: `States_Assets3`, or `States_Assets2__g2`
+/// for a copy that was put aside; not one of the application's.
+#[must_use]
+pub fn is_our_name(target: &str, generation: u32, collection: &str) -> bool {
+    collection == format!("{target}{generation}") || collection.ends_with(&format!("__g{generation}"))
+}
+
+/// Whether a name is that of a target, as it is or with the number of a generation: `States_Assets`,
+/// `States_Assets2`, and its shards `States_Assets2_0`.
+#[must_use]
+pub fn is_of_target(spec: &Spec, name: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    spec.targets().iter().filter_map(|target| name.strip_prefix(target.collection())).any(|rest| {
+        rest.split_once('_').map_or_else(
+            || digits(rest),
+            |(number, shard)| !number.is_empty() && digits(number) && !shard.is_empty() && digits(shard),
+        )
+    })
+}
+
 /// Number of the next generation: the largest among existing collections, staging collections and
 /// recorded builds, plus one; but at least the first one of the projection.
 #[must_use]
@@ -101,5 +128,27 @@ mod tests {
         assert_eq!(staging_token("States_Assets3", &names.staging), Some(17));
         assert_eq!(staging_token("States_Assets", &names.staging), None);
         assert_eq!(staging_token("States_Assets3", "States_Assets3__tx"), None);
+        assert_eq!(staging_parts(&names.staging), Some(("States_Assets3", 17)));
+        assert_eq!(staging_parts("States_Assets3"), None);
+        assert_eq!(staging_parts("States_Assets3__t"), None);
+    }
+
+    #[test]
+    fn names_that_we_give_are_told_from_those_of_the_application() {
+        let ours = |name| is_our_name("States_Assets", 3, name);
+        assert!(ours("States_Assets3") && ours("States_Assets2__g3"));
+        assert!(!ours("States_Assets2") && !ours("States_Assets2__g2"));
+    }
+
+    #[test]
+    fn names_of_a_target_are_recognised_with_and_without_number() {
+        for name in ["States_Assets", "States_Assets2", "States_Assets2_11"] {
+            assert!(is_of_target(&spec(), name), "{name}");
+        }
+        for name in
+            ["States_AssetFolders2", "States_Assets_x", "States_Assets2__t7", "States_Assets2_", "Events2"]
+        {
+            assert!(!is_of_target(&spec(), name), "{name}");
+        }
     }
 }

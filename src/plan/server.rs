@@ -35,6 +35,12 @@ impl ServerFacts {
         self.major_minor().is_some_and(|version| version >= (6, 0))
     }
 
+    /// Whether a drop may name the collection by its UUID as well.
+    #[must_use]
+    pub fn drops_by_uuid(&self) -> bool {
+        self.major_minor().is_some_and(|version| version >= (6, 0))
+    }
+
     /// `None` if a rebuild can work here, else why not.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {

@@ -108,11 +108,15 @@ pub struct TargetRecord {
     pub staging: String,
     /// What it is published as.
     pub collection: String,
+    /// UUID of the collection, once it was decided that it goes: one that is made under its name later
+    /// is another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropping: Option<bson::Uuid>,
 }
 
 impl From<GenerationNames> for TargetRecord {
     fn from(names: GenerationNames) -> Self {
-        Self { target: names.target, staging: names.staging, collection: names.collection }
+        Self { target: names.target, staging: names.staging, collection: names.collection, dropping: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod cleanup;
 mod cut_short;
 mod errors;
 mod listen;

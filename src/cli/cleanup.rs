@@ -1,0 +1,100 @@
+//! `statefold cleanup`
+
+use bytesize::ByteSize;
+use statefold_projections::Registry;
+
+use super::args::CleanupArgs;
+use super::exit::Failed;
+use super::output::Output;
+use super::settings::{Command, Raw, settings};
+use super::table::{number, or_dash, table};
+use crate::cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
+
+pub(super) async fn run(args: CleanupArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    let really = args.connection.yes;
+    let verb = typed(&args);
+    let command = Command::new(&verb, &args.connection);
+    let failed = |error| Failed::new(error, &command);
+    let raw = Raw { keep: Some(&args.keep), ..Raw::default() };
+    let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;
+    let report = if args.purge {
+        purge(&settings, registry, Purge { force: args.force, really }).await
+    } else {
+        let request = Cleanup { projections: args.projections, collections: args.collection, really };
+        cleanup(&settings, registry, request).await
+    };
+    let report = report.map_err(failed)?;
+    output.result(&report, |report| text(report, really));
+    if !really && report.items.iter().any(|item| item.eligible) {
+        if args.purge && report.items.iter().any(is_active) {
+            output.note("This would drop ACTIVE generations: whoever reads them finds nothing any more.");
+        }
+        output.note(&format!("Nothing was changed. To do it: {}", command.with(&format!("{verb} --yes"))));
+    }
+    Ok(0)
+}
+
+/// The verb with what matters when it is run again.
+fn typed(args: &CleanupArgs) -> String {
+    let mut verb = vec!["cleanup".to_owned()];
+    verb.extend(args.projections.iter().cloned());
+    verb.extend(args.keep.keep.map(|keep| format!("--keep {keep}")));
+    verb.extend(args.keep.keep_for.as_ref().map(|time| format!("--keep-for {time}")));
+    verb.extend(args.collection.iter().map(|name| format!("--collection {name}")));
+    verb.extend(args.purge.then(|| "--purge".to_owned()));
+    verb.extend(args.force.then(|| "--force".to_owned()));
+    verb.join(" ")
+}
+
+fn is_active(item: &CleanupItem) -> bool {
+    item.eligible && item.reason.starts_with("ACTIVE")
+}
+
+fn text(report: &CleanupReport, really: bool) -> String {
+    let mut text = if report.items.is_empty() {
+        "Nothing to do: there is nothing that clean-up knows of.".to_owned()
+    } else {
+        let header = ["what", "kind", "documents", "size", if really { "outcome" } else { "goes" }, "reason"];
+        table(header, report.items.iter().map(|item| row(item, really)))
+    };
+    if report.items.iter().any(|item| item.eligible) {
+        text.push_str(&if really {
+            format!("\n{} given back", ByteSize(report.dropped_bytes()))
+        } else {
+            format!("\n{} would be given back", ByteSize(report.eligible_bytes()))
+        });
+    } else if !report.items.is_empty() {
+        text.push_str("\nNothing to do: all of it has to stay.");
+    }
+    for reason in &report.refusals {
+        text.push_str(&format!("\nrefused unless --force: {reason}"));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("\nnote: {note}"));
+    }
+    text
+}
+
+fn row(item: &CleanupItem, really: bool) -> [String; 6] {
+    let kind = match item.kind {
+        CleanupKind::Generation => "generation",
+        CleanupKind::Staging => "staging",
+        CleanupKind::Records => "records",
+        CleanupKind::Foreign => "not ours",
+        CleanupKind::Control => "control document",
+    };
+    let outcome = match item.outcome.as_deref() {
+        Some("another_collection") => "skipped: another collection has the name now".to_owned(),
+        Some(outcome) => outcome.to_owned(),
+        None if really || !item.eligible => "stays".to_owned(),
+        None => "yes".to_owned(),
+    };
+    [
+        item.name().to_owned(),
+        kind.to_owned(),
+        or_dash(item.documents.map(number)),
+        or_dash(item.bytes.map(ByteSize)),
+        outcome,
+        item.reason.clone(),
+    ]
+}

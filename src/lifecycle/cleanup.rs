@@ -1,0 +1,358 @@
+//! What may be dropped, and why not: old generations, staging collections, records of builds that ended.
+//!
+//! A collection goes only if we built it and nothing needs it any more: no pointer, no rollback window, no
+//! unfinished build, no running server, no view.
+
+use crate::lifecycle::BuildState;
+
+/// How much is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeepRules {
+    /// Generations that are kept beside the active one, to roll back to.
+    pub previous: usize,
+    /// How long a generation is kept at least after readers left it, in milliseconds.
+    pub keep_for_ms: Option<i64>,
+    /// Nothing goes that is younger than this, or of unknown age, in milliseconds.
+    pub older_than_ms: Option<i64>,
+    /// Collections that were named in full: only so goes what we didn't build.
+    pub named: Vec<String>,
+}
+
+/// A recorded build, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownBuild {
+    /// Its id: `Assets3`.
+    pub id: String,
+    /// Name of the projection.
+    pub projection: String,
+    /// Number of the generation.
+    pub generation: u32,
+    /// Version of the projection it was built with.
+    pub projection_version: u32,
+    /// Its state.
+    pub state: BuildState,
+    /// Whether it was not built, but recorded as it was found.
+    pub adopted: bool,
+    /// When its record last changed, in milliseconds since 1970.
+    pub changed_ms: i64,
+    /// Its collections.
+    pub targets: Vec<KnownTarget>,
+}
+
+/// The collections of one target of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownTarget {
+    /// Token in the name of its staging collection.
+    pub staging_token: Option<i64>,
+    /// The published collection.
+    pub collection: String,
+    /// Whether its name is one that we give, not one of the application's.
+    pub our_name: bool,
+    /// UUID of the collection that is to go, once it was decided.
+    pub dropping: Option<String>,
+}
+
+/// The pointer of a projection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPointer {
+    /// Name of the projection.
+    pub projection: String,
+    /// The active generation.
+    pub active: KnownGeneration,
+    /// Those that were active before, newest first.
+    pub previous: Vec<KnownGeneration>,
+}
+
+/// A generation that a pointer names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownGeneration {
+    /// Its number.
+    pub generation: u32,
+    /// Version of the projection it was built with.
+    pub projection_version: u32,
+    /// Its collections.
+    pub collections: Vec<String>,
+}
+
+/// A running server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownInstance {
+    /// Host and process, as shown.
+    pub name: String,
+    /// Projections with the versions it can read.
+    pub reads: Vec<(String, Vec<u32>)>,
+}
+
+/// Everything that decides.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// All recorded builds.
+    pub builds: Vec<KnownBuild>,
+    /// All pointers.
+    pub pointers: Vec<KnownPointer>,
+    /// The running servers.
+    pub instances: Vec<KnownInstance>,
+    /// Views, each with what it shows.
+    pub views: Vec<(String, String)>,
+    /// The newest token.
+    pub token: i64,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: i64,
+}
+
+/// Whether something may go, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Droppable {
+    /// It may.
+    Yes(String),
+    /// It has to stay.
+    No(String),
+}
+
+impl Droppable {
+    /// Whether it may go.
+    #[must_use]
+    pub fn is_yes(&self) -> bool {
+        matches!(self, Self::Yes(_))
+    }
+
+    /// The reason.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Yes(reason) | Self::No(reason) => reason,
+        }
+    }
+}
+
+fn yes(reason: impl Into<String>) -> Droppable {
+    Droppable::Yes(reason.into())
+}
+
+fn no(reason: impl Into<String>) -> Droppable {
+    Droppable::No(reason.into())
+}
+
+impl Known {
+    /// The newest build whose published collection this is.
+    #[must_use]
+    pub fn owner(&self, collection: &str) -> Option<&KnownBuild> {
+        let owners = self.builds.iter().filter(|build| build.collections().any(|name| name == collection));
+        // Several only where a name was used again: the one that isn't over counts.
+        owners.max_by_key(|build| (!build.state.is_over(), build.generation))
+    }
+
+    /// A generation with all its collections.
+    #[must_use]
+    pub fn generation(&self, build: &KnownBuild, rules: &KeepRules) -> Droppable {
+        let active = self.pointers.iter().find(|one| build.collections().any(|name| one.active.has(name)));
+        if let Some(pointer) = active {
+            return no(format!("active: readers of {} use it", pointer.projection));
+        }
+        match build.state {
+            BuildState::Active | BuildState::Retired => {}
+            BuildState::Dropped => return yes("the rest of a generation that was dropped"),
+            BuildState::Aborted => return no("the build was aborted before it was published"),
+            state => {
+                return no(format!("{} is {state}: a rebuild goes on with it, or `abort` ends it", build.id));
+            }
+        }
+        let pointer = self.pointers.iter().find(|one| one.projection == build.projection);
+        let previous = pointer.map_or(&[][..], |pointer| &pointer.previous);
+        let place = previous.iter().position(|one| one.generation == build.generation);
+        if build.state == BuildState::Active && place.is_none() {
+            return no("its record says that it is active, but no pointer names it");
+        }
+        if place.is_some_and(|place| place < rules.previous) {
+            return no(format!("kept to roll back to (--keep {})", rules.previous));
+        }
+        if let Some(reason) = self.needed(build, pointer).or_else(|| self.shown(build)) {
+            return no(reason);
+        }
+        let age = self.now_ms.saturating_sub(build.changed_ms);
+        if let Some(keep_for) = rules.keep_for_ms.filter(|keep_for| age < *keep_for) {
+            return no(format!("readers left it {} ago, kept for {}", time(age), time(keep_for)));
+        }
+        if let Some(older) = rules.older_than_ms.filter(|older| age < *older) {
+            return no(format!("readers left it {} ago, dropped after {}", time(age), time(older)));
+        }
+        let unnamed = build.collections().find(|name| !rules.named.iter().any(|one| one == name));
+        if let (true, Some(name)) = (build.adopted, unnamed) {
+            return no(format!("adopted, not built: goes only if named in full (--collection {name})"));
+        }
+        let kept = rules.previous;
+        yes(if place.is_some() {
+            format!("beyond the {kept} kept to roll back to")
+        } else {
+            "retired, and no pointer names it".to_owned()
+        })
+    }
+
+    /// A collection with the UUID it has now. `target`: its name is that of a registered projection's
+    /// target. `staging`: the published name in the name of a staging collection, and its token.
+    #[must_use]
+    pub fn collection(
+        &self,
+        name: &str,
+        uuid: &str,
+        staging: Option<(&str, i64)>,
+        rules: &KeepRules,
+    ) -> Droppable {
+        if let Some((published, token)) = staging {
+            return self.staging(name, published, token, rules);
+        }
+        match self.owner(name) {
+            Some(build) if build.state == BuildState::Dropped && !build.drops(name, uuid) => {}
+            Some(build) if build.state == BuildState::Aborted => {}
+            Some(build) => return self.generation(build, rules),
+            None => {}
+        }
+        self.foreign(name, rules)
+    }
+
+    /// A collection that we didn't build.
+    fn foreign(&self, name: &str, rules: &KeepRules) -> Droppable {
+        let named_by = |pointer: &&KnownPointer| {
+            pointer.active.has(name) || pointer.previous.iter().any(|one| one.has(name))
+        };
+        if let Some(pointer) = self.pointers.iter().find(named_by) {
+            return no(format!("not built by statefold, and the pointer of {} names it", pointer.projection));
+        }
+        if let Some((view, _)) = self.views.iter().find(|(_, shown)| shown == name) {
+            return no(format!("not built by statefold, and the view {view} shows it"));
+        }
+        if rules.named.iter().any(|one| one == name) {
+            return yes("not built by statefold, but named in full");
+        }
+        no(format!("not built by statefold: goes only if named in full (--collection {name})"))
+    }
+
+    fn staging(&self, name: &str, published: &str, token: i64, rules: &KeepRules) -> Droppable {
+        if token > self.token {
+            return no(format!("its token {token} is newer than any that was given out"));
+        }
+        if let Some((view, _)) = self.views.iter().find(|(_, shown)| shown == name) {
+            return no(format!("the view {view} shows it"));
+        }
+        let mut changed = None;
+        for build in &self.builds {
+            let Some(target) = build.targets.iter().find(|target| target.collection == published) else {
+                continue;
+            };
+            changed = changed.max(Some(build.changed_ms));
+            let open = build.state.is_resumable() || build.state == BuildState::Published;
+            // As a resumed build looks for its own: the one the record names, or one of a take-over that
+            // was cut short.
+            if open && target.staging_token.is_none_or(|named| token >= named) {
+                return no(format!(
+                    "{} is {}: a rebuild goes on with it, or `abort` ends it",
+                    build.id, build.state
+                ));
+            }
+        }
+        if let Some(older) = rules.older_than_ms
+            && changed.is_none_or(|changed| self.now_ms.saturating_sub(changed) < older)
+        {
+            return no(format!("not known to be older than {}", time(older)));
+        }
+        yes(format!("token {token}: no unfinished build owns it"))
+    }
+
+    /// A collection when everything of ours is removed.
+    #[must_use]
+    pub fn purged(&self, name: &str, uuid: &str, is_staging: bool) -> Droppable {
+        if is_staging {
+            return yes("a staging collection");
+        }
+        let owner = self.owner(name).filter(|owner| match owner.state {
+            BuildState::Aborted => false,
+            BuildState::Dropped => owner.drops(name, uuid),
+            _ => true,
+        });
+        let Some(owner) = owner else { return no("not built by statefold: it stays") };
+        if owner.adopted {
+            return no("adopted, not built: it stays");
+        }
+        if !owner.targets.iter().any(|target| target.collection == name && target.our_name) {
+            return no(format!("{} stands under the application's own name: it stays", owner.id));
+        }
+        if let Some((view, _)) = self.views.iter().find(|(_, shown)| shown == name) {
+            return no(format!("the view {view} shows it: it stays"));
+        }
+        match self.pointers.iter().find(|pointer| pointer.active.has(name)) {
+            Some(pointer) => yes(format!("ACTIVE: readers of {} use it", pointer.projection)),
+            None => yes(format!("{} is {}", owner.id, owner.state)),
+        }
+    }
+
+    /// Checkpoints, heads and dead letters of a build.
+    #[must_use]
+    pub fn records(&self, id: &str, rules: &KeepRules) -> Droppable {
+        let Some(build) = self.builds.iter().find(|build| build.id == id) else {
+            return match rules.older_than_ms {
+                Some(older) => no(format!("not known to be older than {}", time(older))),
+                None => yes("there is no such build any more"),
+            };
+        };
+        if !build.state.is_over() {
+            return no(format!("{id} is {}", build.state));
+        }
+        let age = self.now_ms.saturating_sub(build.changed_ms);
+        match rules.older_than_ms.filter(|older| age < *older) {
+            Some(older) => no(format!("younger than {}", time(older))),
+            None => yes(format!("{id} is {}", build.state)),
+        }
+    }
+
+    /// A running server that can read this generation only, or the view that shows it, in words.
+    fn needed(&self, build: &KnownBuild, pointer: Option<&KnownPointer>) -> Option<String> {
+        let active = pointer.map(|pointer| pointer.active.projection_version);
+        let version = build.projection_version;
+        // Whoever reads a version takes the newest generation of it.
+        let same = |one: &&KnownGeneration| one.projection_version == version;
+        let newest = pointer.and_then(|pointer| pointer.previous.iter().find(same));
+        let newest = newest.is_some_and(|one| one.generation == build.generation);
+        let needs = |instance: &&KnownInstance| {
+            let reads = instance.reads.iter().find(|(projection, _)| *projection == build.projection);
+            reads.is_some_and(|(_, versions)| {
+                versions.contains(&version) && active.is_none_or(|active| !versions.contains(&active))
+            })
+        };
+        let instance = self.instances.iter().find(needs).filter(|_| newest)?;
+        Some(format!("{} runs and can read version {version} only", instance.name))
+    }
+
+    fn shown(&self, build: &KnownBuild) -> Option<String> {
+        let (view, _) = self.views.iter().find(|(_, shown)| build.collections().any(|name| name == shown))?;
+        Some(format!("the view {view} shows it"))
+    }
+}
+
+impl KnownBuild {
+    /// Its published collections.
+    pub fn collections(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(|target| target.collection.as_str())
+    }
+
+    fn drops(&self, name: &str, uuid: &str) -> bool {
+        self.targets.iter().any(|one| one.collection == name && one.dropping.as_deref() == Some(uuid))
+    }
+}
+
+impl KnownGeneration {
+    fn has(&self, collection: &str) -> bool {
+        self.collections.iter().any(|name| name == collection)
+    }
+}
+
+/// A time in its largest unit: `3 d`.
+fn time(milliseconds: i64) -> String {
+    let seconds = milliseconds / 1000;
+    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
+    let unit = units.iter().find(|(length, _)| seconds >= *length && seconds % length * 10 < *length);
+    let unit = unit.or_else(|| units.iter().find(|(length, _)| seconds >= 2 * length));
+    unit.map_or_else(|| format!("{seconds} s"), |(length, name)| format!("{} {name}", seconds / length))
+}
+
+#[cfg(test)]
+mod tests;
