@@ -62,7 +62,7 @@ async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport
     let known = store.known(&listed).await?;
     let mut report = CleanupReport::new(store.database());
     if let Some(fence) = store.fence().await? {
-        report.refusals.push(format!("the event store is fenced: {}, raised {}", fence.reason, fence.holder));
+        report.refusals.push(format!("the event store is fenced: {fence}"));
     }
     for instance in &known.instances {
         report.refusals.push(format!("{} runs", instance.name));
