@@ -29,6 +29,7 @@
 //! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
 
 mod abort;
+mod adopt;
 mod append;
 mod cleanup;
 #[cfg(feature = "cli")]
@@ -52,6 +53,7 @@ mod preview;
 mod read_only;
 mod reading;
 mod rebuild;
+mod running;
 mod status;
 pub mod store;
 mod survey;
@@ -61,6 +63,7 @@ pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
 pub use abort::{Aborted, abort};
+pub use adopt::{Adopt, AdoptReport, adopt};
 pub use append::{Appended, EventWriter, Expected, NewEvent, Payload};
 pub use cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
 pub use config::{CleanupSettings, LeaseSettings, Settings, Tuning};
@@ -68,14 +71,14 @@ pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_lette
 pub use error::{Class, Error, Result};
 pub use fold::FieldDifference;
 pub use instances::{Instance, instances, register_instance};
-pub use lifecycle::{Behind, Share, Verify};
+pub use lifecycle::{Behind, CutOverMode, Share, Verify};
 pub use lock::{LockReport, active_generation, lock_state, release_lock};
 pub use migrate::{Hook, Migrate, Outcome, migrate};
 pub use observe::{Doing, InstanceRow, Leader, Phase, Progress};
 pub use plan::{NaturalBy, Strategy};
 pub use preview::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
-pub use rebuild::{Built, CutOver, PassReport, Rebuild, RebuildReport, Running, rebuild};
+pub use rebuild::{Built, CutOver, PassReport, Rebuild, RebuildReport, Running, cutover, rebuild, rollback};
 pub use status::{BuildingStatus, LockStatus, ProjectionStatus, Standing, StatusReport, status};
 pub use store::{ActiveGeneration, Fence, FenceKind};
 pub use verify::{Difference, Kind, Verification, Verified, VerifyReport, verify};

@@ -24,7 +24,7 @@ use crate::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
 use crate::lifecycle::StartVerdict;
 use crate::observe::{Leader, Progress, Recorder};
 use crate::pipeline::Workers;
-use crate::rebuild::{LockFor, Publishing, Run, Running, preflight};
+use crate::rebuild::{LockFor, Publishing, Rebuild, Run, Running, preflight};
 use crate::store::{Direction, Store};
 
 pub use outcome::Outcome;
@@ -222,12 +222,12 @@ impl Start {
                 mandate: leadership.mandate.clone(),
                 lock: LockFor::Run,
                 publishing: Publishing::Each,
-                fresh: false,
+                request: Rebuild::default(),
                 workers: Arc::new(Workers::new(tuning.threads)?),
                 progress: self.progress.clone(),
                 cancel: leadership.cancel.clone(),
             };
-            Some(run.guarded(&selected).await)
+            Some(run.rebuilt(&selected).await)
         };
         // Also after a failure: what was published counts.
         let version = states::move_version(store, &self.registry, &lock).await;

@@ -4,38 +4,39 @@
 
 mod catch_up;
 mod cut_over;
+mod finish;
+pub(crate) mod gate;
 mod open;
 mod pass;
 mod publish;
 mod report;
+mod roll_back;
 mod steps;
 mod verify;
 
-use std::future::IntoFuture;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use backon::Retryable;
 use futures::FutureExt;
 use statefold_projections::{Registered, Registry};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::cleanup;
 use crate::config::Settings;
 use crate::error::{Class, Error, Result};
 use crate::leader::{Claimant, Leadership, Patience, Waiting};
-use crate::lifecycle::BuildState;
-use crate::observe::{Phase, Progress, names};
+use crate::lifecycle::{BuildState, CutOverMode};
+use crate::observe::Progress;
 use crate::pipeline::{Workers, pauses};
 use crate::plan::sharded_siblings;
 use crate::store::{Direction, Feed, Mandate, Store};
 use crate::survey::{FEW_COMMITS, Survey};
-use steps::Build;
 
 pub use cut_over::CutOver;
 pub use report::{Built, PassReport, RebuildReport};
+
+pub use crate::running::Running;
 
 /// What to rebuild.
 #[derive(Debug, Clone, Default)]
@@ -44,64 +45,19 @@ pub struct Rebuild {
     pub projections: Vec<String>,
     /// Begin anew even if an unfinished build could be resumed; that one is aborted.
     pub fresh: bool,
+    /// How readers find the new generation; as they find the active one, if nothing is said.
+    pub mode: Option<CutOverMode>,
+    /// Stop when everything is built and verified; [`cutover`] goes on.
+    pub postpone: bool,
+    /// Cut over although servers run that can't read the new version.
+    pub force: bool,
 }
 
 impl Rebuild {
     /// Rebuilds these projections.
     #[must_use]
     pub fn of<S: Into<String>>(projections: impl IntoIterator<Item = S>) -> Self {
-        Self { projections: projections.into_iter().map(Into::into).collect(), fresh: false }
-    }
-}
-
-/// A rebuild or migration at work on its own task. Await it for the result; dropping it cancels it, and
-/// what was built so far is kept for the next one.
-#[must_use = "what is dropped is cancelled"]
-pub struct Running<T = RebuildReport> {
-    progress: watch::Receiver<Progress>,
-    cancel: CancellationToken,
-    task: JoinHandle<Result<T>>,
-    guard: DropGuard,
-}
-
-impl<T: Send + 'static> Running<T> {
-    /// Begins work that shows its progress and can be cancelled.
-    pub(crate) fn begin<F>(work: impl FnOnce(watch::Sender<Progress>, CancellationToken) -> F) -> Self
-    where
-        F: Future<Output = Result<T>> + Send + 'static,
-    {
-        names::describe();
-        let (sender, progress) = watch::channel(Progress::default());
-        let cancel = CancellationToken::new();
-        let task = tokio::spawn(work(sender, cancel.clone()));
-        Self { progress, guard: cancel.clone().drop_guard(), cancel, task }
-    }
-
-    /// How far it is; changes with every batch.
-    #[must_use]
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
-    }
-
-    /// Cancel this to stop it; it then ends with [`Error::Interrupted`].
-    #[must_use]
-    pub fn cancellation(&self) -> CancellationToken {
-        self.cancel.clone()
-    }
-}
-
-impl<T: Send + 'static> IntoFuture for Running<T> {
-    type Output = Result<T>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let Self { task, guard, .. } = self;
-            let result = task.await.map_err(|error| Error::Bug(error.to_string()));
-            // It has ended: nothing is left to cancel.
-            let _ = guard.disarm();
-            result?
-        })
+        Self { projections: projections.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 }
 
@@ -118,7 +74,38 @@ impl<T: Send + 'static> IntoFuture for Running<T> {
 /// [`Error::Interrupted`], or what the server said.
 pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
     let (settings, registry) = (settings.clone(), registry.clone());
-    Running::begin(move |progress, cancel| run(settings, registry, request, progress, cancel))
+    Running::begin(move |progress, cancel| run(settings, registry, request, Task::Rebuild, progress, cancel))
+}
+
+/// Begins to cut over to generations that are complete: built and verified before, as by
+/// [`Rebuild::postpone`]. What happened since is caught up with, and everything is verified again. Must be
+/// called on a tokio runtime.
+///
+/// # Errors
+/// Awaiting the result gives [`Error::Unsupported`] if there is no complete build; else as [`rebuild`].
+pub fn cutover(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
+    let (settings, registry) = (settings.clone(), registry.clone());
+    Running::begin(move |progress, cancel| run(settings, registry, request, Task::Complete, progress, cancel))
+}
+
+/// Begins to go back to the generations that were active before, all in one update: they are caught up, verified,
+/// and cut over to as new ones are. Rolling back once more leads forward again. Must be called on a tokio runtime.
+///
+/// # Errors
+/// Awaiting the result gives [`Error::Unsupported`] with the reason if there is nothing to go back to, or this
+/// program doesn't have the version it was built with; else as [`rebuild`].
+pub fn rollback(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
+    let (settings, registry) = (settings.clone(), registry.clone());
+    Running::begin(move |progress, cancel| run(settings, registry, request, Task::RollBack, progress, cancel))
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Rebuild,
+    /// Go on with what is complete.
+    Complete,
+    RollBack,
 }
 
 /// What all steps of a run share.
@@ -132,7 +119,8 @@ pub(crate) struct Run {
     pub(crate) mandate: Mandate,
     pub(crate) lock: LockFor,
     pub(crate) publishing: Publishing,
-    pub(crate) fresh: bool,
+    /// What was asked for.
+    pub(crate) request: Rebuild,
     pub(crate) workers: Arc<Workers>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) cancel: CancellationToken,
@@ -160,10 +148,11 @@ async fn run(
     settings: Settings,
     registry: Registry,
     request: Rebuild,
+    task: Task,
     progress: watch::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Result<RebuildReport> {
-    let selected = registry.select(&request.projections)?;
+    let mut selected = registry.select(&request.projections)?;
     if selected.is_empty() {
         return Err(Error::Config(vec!["no projection is registered".into()]));
     }
@@ -171,6 +160,13 @@ async fn run(
     let Some(direction) = preflight(&store, &selected).await? else {
         return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
     };
+    let named = !request.projections.is_empty();
+    match task {
+        Task::Rebuild => {}
+        Task::Complete => selected = complete(&store, selected, named).await?,
+        // What is refused is refused before anybody is waited for.
+        Task::RollBack => _ = roll_back::formers(&store, &registry, selected.clone(), named).await?,
+    }
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
     let lease = settings.lease();
     let waiting = Waiting { lease, limit: lease.wait_limit, progress: &progress };
@@ -185,16 +181,45 @@ async fn run(
         leadership: Arc::clone(&leadership),
         lock: LockFor::CutOver,
         publishing: Publishing::Together,
-        fresh: request.fresh,
+        request,
         workers,
         progress: progress.clone(),
         settings: settings.clone(),
     };
-    let result = run.guarded(&selected).await;
-    if result.is_ok() {
+    let result = match task {
+        Task::Rebuild | Task::Complete => run.rebuilt(&selected).await,
+        // Looked at again: before the lease somebody else may have been at work.
+        Task::RollBack => match roll_back::formers(&store, &registry, selected, named).await {
+            Ok(formers) => guarded(run.roll_back(formers)).await,
+            Err(error) => Err(error),
+        },
+    };
+    if result.is_ok() && task != Task::RollBack {
         cleanup::automatic(&store, &settings, &registry, &leadership.mandate).await;
     }
     leadership.end(result).await
+}
+
+/// The projections with a complete build; all of them, if they were named.
+async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Result<Vec<Registered>> {
+    let mut complete = Vec::new();
+    for projection in selected {
+        let name = projection.spec().name();
+        let records = store.build_records(Some(name)).await?;
+        let is_complete = |state| matches!(state, BuildState::Verified | BuildState::Published);
+        if records.iter().any(|record| is_complete(record.state)) {
+            complete.push(projection);
+        } else if named {
+            return Err(Error::Unsupported(format!(
+                "{name} has no complete build to cut over to: statefold rebuild {name} --yes builds one"
+            )));
+        }
+    }
+    if complete.is_empty() {
+        let how = "statefold rebuild --yes --postpone builds them";
+        return Err(Error::Unsupported(format!("no projection has a complete build to cut over to: {how}")));
+    }
+    Ok(complete)
 }
 
 /// Looks at what has to be right before anything is written. `None`: there is no event store.
@@ -216,11 +241,16 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
     store.stream_index().await.map(Some)
 }
 
+/// A panic is an error, so that lease and lock are not left behind.
+async fn guarded(work: impl Future<Output = Result<RebuildReport>>) -> Result<RebuildReport> {
+    let result = std::panic::AssertUnwindSafe(work).catch_unwind().await;
+    result.unwrap_or_else(|_| Err(Error::Bug("the rebuild panicked".into())))
+}
+
 impl Run {
-    /// Builds and publishes; a panic is an error, so that lease and lock are not left behind.
-    pub(crate) async fn guarded(&self, selected: &[Registered]) -> Result<RebuildReport> {
-        let result = std::panic::AssertUnwindSafe(self.all(selected)).catch_unwind().await;
-        result.unwrap_or_else(|_| Err(Error::Bug("the rebuild panicked".into())))
+    /// Builds and publishes.
+    pub(crate) async fn rebuilt(&self, selected: &[Registered]) -> Result<RebuildReport> {
+        guarded(self.all(selected)).await
     }
 
     /// Builds all projections and publishes them.
@@ -228,9 +258,7 @@ impl Run {
         for projection in selected {
             self.refuse_downgrade(projection).await?;
         }
-        let survey = || self.survey(selected);
-        let transient = |error: &Error| error.class() == Class::Transient && !self.cancel.is_cancelled();
-        let survey = survey.retry(pauses()).when(transient).await?;
+        let survey = self.survey_with_retries(selected).await?;
         // Before the first read: whatever is written from now on shows in it.
         let feed = self.follow(selected).await?;
         let result = self.build_and_publish(selected, &survey, feed.as_ref()).await;
@@ -281,98 +309,14 @@ impl Run {
             Publishing::Each => self.finish_each(builds, feed, survey).await?,
         };
         let weakness = self.store.facts.weakness().map(str::to_owned);
-        Ok(RebuildReport { projections, pass, cut_over, databases_with_events: Vec::new(), weakness })
+        let (postponed, databases_with_events) = (self.request.postpone, Vec::new());
+        Ok(RebuildReport { projections, pass, postponed, cut_over, databases_with_events, weakness })
     }
 
-    /// Completes and verifies all builds, then publishes all of them, or none.
-    async fn finish_together(
-        &self,
-        mut builds: Vec<Build>,
-        feed: Option<&Feed>,
-        survey: &Survey,
-    ) -> Result<(Vec<Built>, Vec<CutOver>)> {
-        let mut refused = Vec::new();
-        for build in &mut builds {
-            refused.extend(self.finish(build, feed).await?);
-        }
-        if refused.is_empty() {
-            refused.extend(self.verify(&mut builds, feed, survey).await?.into_iter().flatten());
-        }
-        // The largest number is the one that lets all of them pass.
-        let worst = refused.into_iter().max_by_key(|error| match error {
-            Error::DeadLetters { dead_letters, .. } => *dead_letters,
-            _ => 0,
-        });
-        match worst {
-            Some(error) => Err(error),
-            None => self.cut_over(&mut builds, feed).await.map(|(built, cut_over)| (built, vec![cut_over])),
-        }
-    }
-
-    /// Completes and verifies all builds, then publishes one after the other. One that fails keeps back
-    /// only those that require it.
-    async fn finish_each(
-        &self,
-        builds: Vec<Build>,
-        feed: Option<&Feed>,
-        survey: &Survey,
-    ) -> Result<(Vec<Built>, Vec<CutOver>)> {
-        let mut failed: Vec<(String, Error)> = Vec::new();
-        let mut finished = Vec::new();
-        for mut build in builds {
-            match self.finish(&mut build, feed).await {
-                Ok(None) => finished.push(build),
-                Ok(Some(error)) => failed.push((build.record().projection.clone(), error)),
-                Err(error) if error.class() == Class::Data => {
-                    failed.push((build.record().projection.clone(), error));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let refused = self.verify(&mut finished, feed, survey).await?;
-        let (mut published, mut cut_overs, mut kept_back) = (Vec::new(), Vec::new(), Vec::new());
-        for (mut build, refused) in finished.into_iter().zip(refused) {
-            let name = build.record().projection.clone();
-            let spec = build.job.projection.spec().clone();
-            let is_missing = |one: &String| {
-                let mut names = failed.iter().map(|(name, _)| name).chain(&kept_back);
-                names.any(|name: &String| name.eq_ignore_ascii_case(one))
-            };
-            if spec.required().iter().any(is_missing) {
-                tracing::warn!(projection = name, "kept back: what it requires could not be published");
-                kept_back.push(name);
-                continue;
-            }
-            let result = match refused {
-                Some(error) => Err(error),
-                None => self.cut_over(std::slice::from_mut(&mut build), feed).await,
-            };
-            match result {
-                Ok((built, cut_over)) => {
-                    published.extend(built);
-                    cut_overs.push(cut_over);
-                }
-                Err(error) if error.class() == Class::Data => failed.push((name, error)),
-                Err(error) => return Err(error),
-            }
-        }
-        failed.into_iter().next().map_or(Ok((published, cut_overs)), |(_, error)| Err(error))
-    }
-
-    /// Completes one build. `Some` says that it has too many dead letters.
-    async fn finish(&self, build: &mut Build, feed: Option<&Feed>) -> Result<Option<Error>> {
-        if let Err(error) = self.complete(build, feed).await {
-            self.record_failure(build, &error).await;
-            self.drop_leftovers(build, &error).await;
-            return Err(error);
-        }
-        let counts = build.counts;
-        if !self.settings.tuning().max_errors.is_exceeded(counts.dead_letters, counts.streams) {
-            return Ok(None);
-        }
-        let error = self.refuse(build).await?;
-        self.record_failure(build, &error).await;
-        Ok(Some(error))
+    async fn survey_with_retries(&self, selected: &[Registered]) -> Result<Survey> {
+        let survey = || self.survey(selected);
+        let transient = |error: &Error| error.class() == Class::Transient && !self.cancel.is_cancelled();
+        survey.retry(pauses()).when(transient).await
     }
 
     /// Looks at the event store before anything is decided.
@@ -381,19 +325,5 @@ impl Run {
         let events = self.store.events(self.direction, None, tuning.batch_commits);
         let many = events.estimated_count().await? > FEW_COMMITS;
         Survey::of(&events, selected, tuning, many.then_some(&*self.workers)).await
-    }
-
-    /// Indexes, catches up and compares heads; what is left is to verify.
-    async fn complete(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
-        if build.record().state == BuildState::Indexing {
-            build.recorder.enter(Phase::Indexing, 0);
-            self.index(build).await?;
-        }
-        if build.record().state == BuildState::CatchingUp {
-            build.recorder.enter(Phase::CatchingUp, 0);
-            self.catch_up(build, feed).await?;
-            self.check(build, feed).await?;
-        }
-        Ok(())
     }
 }

@@ -117,6 +117,16 @@ pub enum RegistryError {
         /// The version of the step before.
         former: i32,
     },
+    /// A former version is an older one of a registered projection, with the same targets, each once.
+    #[error("version {version} of {name} can't be a former one of version {current}")]
+    Former {
+        /// The name.
+        name: String,
+        /// The version that was to be added.
+        version: u32,
+        /// The registered version.
+        current: u32,
+    },
     /// Two targets would write to the same collection.
     #[error("target collection {collection} belongs to {first} and to {second}")]
     DuplicateTarget {

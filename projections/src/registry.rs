@@ -54,6 +54,7 @@ pub struct VersionStep {
 pub struct Registry {
     layout: Layout,
     projections: Vec<Registered>,
+    former: Vec<Registered>,
     path: Vec<VersionStep>,
 }
 
@@ -61,7 +62,7 @@ impl Registry {
     /// A registry without projections.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        Self { layout, projections: Vec::new(), path: Vec::new() }
+        Self { layout, ..Self::default() }
     }
 
     /// Adds a projection. Those it requires must be there already.
@@ -73,6 +74,36 @@ impl Registry {
         self.check(registered.spec())?;
         self.projections.push(registered);
         Ok(self)
+    }
+
+    /// Adds an older version of a registered projection: generations that were built with it can be gone back
+    /// to. Nothing new is built with it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`] if there is no projection of this name, [`RegistryError::Former`] if its
+    /// version isn't older than that one's, is there already, or has other targets.
+    pub fn register_former<P: Projection>(&mut self, projection: P) -> Result<&mut Self, RegistryError> {
+        let registered = Registered::new(projection);
+        let (name, version) = (registered.spec().name(), registered.spec().version());
+        let current = self.get(name)?.spec();
+        let targets = |spec: &Spec| -> Vec<String> {
+            spec.targets().iter().map(|target| target.collection().to_owned()).collect()
+        };
+        let same = targets(current) == targets(registered.spec());
+        if version == 0 || version >= current.version() || self.of_version(name, version).is_some() || !same {
+            return Err(RegistryError::Former { name: name.to_owned(), version, current: current.version() });
+        }
+        self.former.push(registered);
+        Ok(self)
+    }
+
+    /// The projection of this name and version, current or [former](Self::register_former).
+    #[must_use]
+    pub fn of_version(&self, name: &str, version: u32) -> Option<&Registered> {
+        let is_it = |one: &&Registered| {
+            one.spec().name().eq_ignore_ascii_case(name) && one.spec().version() == version
+        };
+        self.projections.iter().chain(&self.former).find(is_it)
     }
 
     fn check(&self, spec: &Spec) -> Result<(), RegistryError> {

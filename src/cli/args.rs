@@ -1,10 +1,11 @@
 //! The flags, as clap sees them.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::lifecycle::Share;
+use crate::lifecycle::{CutOverMode, Share};
 
 /// Rebuilds the snapshots of event-sourced systems on MongoDB.
 #[derive(Debug, Parser)]
@@ -52,6 +53,20 @@ pub(super) enum Verb {
     /// and untouched until the new one is complete and agrees with the event store; then the pointer
     /// moves. An unfinished build is resumed.
     Rebuild(RebuildArgs),
+    /// Cut over to generations that were built with `rebuild --postpone`
+    ///
+    /// Catches up, verifies again, then moves the readers. Without --yes it says what it would do.
+    Cutover(CutoverArgs),
+    /// Go back to the generation that was active before
+    ///
+    /// It is caught up and verified first, as a new one would be. Rolling back once more leads forward again.
+    /// Without --yes it says what it would do.
+    Rollback(CutoverArgs),
+    /// Record an existing collection, built by an application, as the active generation
+    ///
+    /// It is verified first; nothing in it is changed. Then `--mode rename` can take its name, and `rollback` can
+    /// go back to it. Without --yes it is only verified.
+    Adopt(AdoptArgs),
     /// Prove that collections hold what the event store gives; changes nothing
     ///
     /// Folds every stream once more and compares: missing, extra and differing snapshots, field by field. The
@@ -187,6 +202,66 @@ pub(super) struct MigrateArgs {
     pub(super) tuning: TuningArgs,
 }
 
+/// How readers find a generation.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ReadersArgs {
+    /// How readers find the generation: by the `pointer` in the control document, by a `view` with the name of the
+    /// target, or by the one name they have built in (`rename`) [default: as they find the active one, else pointer]
+    #[arg(long, value_name = "MODE", value_parser = CutOverMode::from_str)]
+    pub(super) mode: Option<CutOverMode>,
+    /// Cut over although servers run that can't read the new version
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CutoverArgs {
+    /// Projections, by name without case [default: all that are complete]
+    pub(super) projections: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    #[command(flatten)]
+    pub(super) readers: ReadersArgs,
+    /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
+    #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
+    pub(super) max_errors: Option<String>,
+    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
+    /// streams as `5%`, or only their `heads` [default: full]
+    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
+    pub(super) verify: Option<String>,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) interval: u64,
+    #[command(flatten)]
+    pub(super) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(super) tuning: TuningArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AdoptArgs {
+    /// The projection whose snapshots they are, by name without case
+    pub(super) projection: String,
+    /// The collection that the application reads; once for each target of the projection, in order
+    #[arg(long = "collection", value_name = "NAME", required = true)]
+    pub(super) collections: Vec<String>,
+    /// Number of the generation [default: the number at the end of the collection's name, else 1]
+    #[arg(long, value_name = "N")]
+    pub(super) generation: Option<u32>,
+    /// Record it although some snapshots differ from the event store
+    #[arg(long)]
+    pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) interval: u64,
+    #[command(flatten)]
+    pub(super) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(super) tuning: TuningArgs,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct RebuildArgs {
     /// Projections, by name without case [default: all]
@@ -196,6 +271,11 @@ pub(super) struct RebuildArgs {
     /// Begin anew instead of resuming an unfinished build
     #[arg(long)]
     pub(super) fresh: bool,
+    /// Stop when everything is built and verified; `statefold cutover` goes on
+    #[arg(long)]
+    pub(super) postpone: bool,
+    #[command(flatten)]
+    pub(super) readers: ReadersArgs,
     /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
     #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
     pub(super) max_errors: Option<String>,

@@ -3,9 +3,11 @@
 //! [`main`] is a library function: a program with its own projections has the same command line.
 
 mod abort;
+mod adopt;
 mod args;
 mod cleanup;
 mod completions;
+mod cutover;
 mod errors;
 mod exit;
 mod fixture;
@@ -70,6 +72,9 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Plan(args) => plan::run(&args, registry, output).await,
         Verb::Migrate(args) => migrate::run(&args, registry, output).await,
         Verb::Rebuild(args) => rebuild::run(&args, registry, output).await,
+        Verb::Cutover(args) => cutover::run(cutover::Way::Forward, &args, registry, output).await,
+        Verb::Rollback(args) => cutover::run(cutover::Way::Back, &args, registry, output).await,
+        Verb::Adopt(args) => adopt::run(&args, registry, output).await,
         Verb::Verify(args) => verify::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
         Verb::Cleanup(args) => cleanup::run(args, registry, output).await,

@@ -33,7 +33,13 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
         output.note(&format!("Nothing was changed. To do it: {}", command.again()));
         return Ok(code);
     }
-    let request = Rebuild { projections: args.projections.clone(), fresh: args.fresh };
+    let request = Rebuild {
+        projections: args.projections.clone(),
+        fresh: args.fresh,
+        mode: args.readers.mode,
+        postpone: args.postpone,
+        force: args.readers.force,
+    };
     let listen = args.listen.clone().or(listen);
     let interval = Duration::from_secs(args.interval);
     let begin = || rebuild(&settings, registry, request);
@@ -79,8 +85,9 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
     });
     let mut text = table(header, rows);
     for one in &report.projections {
+        let how = if report.postponed { "complete and verified" } else { "active" };
         text.push_str(&format!(
-            "\n{} is active as generation {}, digest {}",
+            "\n{} is {how} as generation {}, digest {}",
             one.projection, one.generation, one.digest
         ));
         if one.partitions_resumed > 0 {
@@ -104,6 +111,9 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
         if cut_over.tries > 1 {
             text.push_str(&format!(", in the last of {} tries", cut_over.tries));
         }
+    }
+    if report.postponed {
+        text.push_str(&format!("\nTo make them active: {}", command.with("cutover --yes")));
     }
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));

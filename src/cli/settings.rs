@@ -61,14 +61,15 @@ impl Command {
 
     /// The same command with other flags.
     pub(super) fn again_with(&self, flags: &str) -> String {
-        let yes = if self.verb.starts_with("rebuild") { " --yes" } else { "" };
+        let asks = ["rebuild", "cutover", "rollback", "adopt"].iter().any(|verb| self.verb.starts_with(verb));
+        let yes = if asks { " --yes" } else { "" };
         let space = if flags.is_empty() { "" } else { " " };
         format!("statefold {}{space}{flags}{yes}{}", self.verb, self.connection)
     }
 
     /// Whether it builds something.
     pub(super) fn is_work(&self) -> bool {
-        self.verb.starts_with("rebuild") || self.verb == "migrate"
+        self.verb.starts_with("rebuild") || self.verb.starts_with("cutover") || self.verb == "migrate"
     }
 }
 

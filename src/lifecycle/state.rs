@@ -81,9 +81,9 @@ impl BuildState {
             Indexing => self == Building,
             CatchingUp => self == Indexing,
             Verified => self == CatchingUp,
-            Published => self == Verified,
-            // A retired generation comes back by a roll back.
-            Active => matches!(self, Published | Retired),
+            // A retired generation comes back by a roll back, verified once more.
+            Published => matches!(self, Verified | Retired),
+            Active => self == Published,
             Retired => matches!(self, Active | Published),
             Dropped => self == Retired,
             Failed => self.is_before_published() && self != Failed,
@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn nothing_is_published_that_was_not_verified() {
-        assert_eq!(Published.sources(), [Verified]);
+        assert_eq!(Published.sources(), [Verified, Retired]);
         assert_eq!(Verified.sources(), [CatchingUp]);
-        assert_eq!(Active.sources(), [Published, Retired]);
+        assert_eq!(Active.sources(), [Published]);
     }
 
     #[test]

@@ -112,7 +112,8 @@ impl Run {
 
     /// Takes digest and counts anew from the partitions: refolding moves them.
     pub(super) async fn sum_up(&self, build: &mut Build) -> Result<()> {
-        if build.refolded == 0 {
+        // What others wrote isn't in the partitions' digests.
+        if build.refolded == 0 || !build.strict {
             return Ok(());
         }
         let (mut counts, mut digest) = (FoldCounts::default(), Digest::default());

@@ -16,7 +16,7 @@ use crate::pipeline::pauses;
 use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
 use crate::rebuild::{LockFor, Run};
-use crate::store::{CUT_OVER, Feed, FenceKind, Fenced, Marker};
+use crate::store::{CUT_OVER, Feed, FenceKind, Fenced, Marker, is_out_of_time};
 
 /// How long a rebuild waits for the application's lock, unless it is told.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -60,6 +60,8 @@ impl Run {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
+        self.prepare(builds).await?;
+        self.wait_for_instances(builds).await?;
         if self.lock == LockFor::CutOver {
             let lease = self.settings.lease();
             let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
@@ -214,7 +216,13 @@ impl Run {
         if cut_over.read_only && !self.is_read_only().await? {
             return Ok(Some("read-only mode was ended meanwhile".to_owned()));
         }
-        self.publish(builds).await?;
-        Ok(None)
+        match self.publish(builds).await {
+            Ok(()) => Ok(None),
+            // Nothing is lost: what has its new name keeps it.
+            Err(error) if is_out_of_time(&error) => {
+                Ok(Some("a transaction is open on a collection that is to be replaced".to_owned()))
+            }
+            Err(error) => Err(error),
+        }
     }
 }

@@ -7,7 +7,7 @@ use bson::DateTime;
 use statefold_projections::{Lookup, NoLookup, Registered};
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, fingerprint};
+use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
 use crate::observe::{Phase, Recorder};
 use crate::pipeline::{Job, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
@@ -55,6 +55,8 @@ impl Run {
         Ok(Build {
             recorder,
             position,
+            mode: CutOverMode::default(),
+            strict: true,
             todo,
             resumed,
             compare: compare || since.is_none(),
@@ -110,7 +112,7 @@ impl Run {
                 continue;
             }
             let other = record.fingerprint != print;
-            if !self.fresh && !other {
+            if !self.request.fresh && !other {
                 return Ok(Some(record));
             }
             let reason = if other {
@@ -177,6 +179,8 @@ impl Run {
             t0,
             targets: names.map(TargetRecord::from).collect(),
             ranges,
+            adopted: false,
+            swap: None,
             plan: None,
             counts: Counts::default(),
             digest: None,

@@ -1,63 +1,158 @@
 //! The last steps: final names, then the pointers of all projections in one update.
 
-use bson::Timestamp;
 use statefold_projections::Registered;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
-use crate::lifecycle::BuildState;
+use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::{Phase, Recorder};
 use crate::rebuild::Run;
 use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
-use crate::store::BuildRecord;
+use crate::store::{BuildRecord, Flip, Named, taken};
 
 impl Run {
+    /// Decides how readers will find each build, and copies aside what will be replaced.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if that way isn't open.
+    pub(super) async fn prepare(&self, builds: &mut [Build]) -> Result<()> {
+        for build in builds {
+            let spec = build.job.projection.spec().clone();
+            let active = self.store.active(spec.name()).await?;
+            let usual = active.as_ref().map(|active| active.mode).unwrap_or_default();
+            build.mode = self.request.mode.unwrap_or(usual);
+            if build.record().swap.is_some() {
+                build.mode = CutOverMode::Rename;
+            }
+            match (build.mode, active) {
+                (CutOverMode::Pointer, _) => {}
+                (CutOverMode::View, _) => {
+                    for target in spec.targets() {
+                        if self.store.named(target.collection()).await? == Named::Other {
+                            return Err(taken(target.collection()));
+                        }
+                    }
+                }
+                // It was cut short behind the copy.
+                (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
+                (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
+                    self.store.copy_aside(&active, &self.mandate).await?;
+                }
+                (CutOverMode::Rename, _) => {
+                    return Err(Error::Unsupported(format!(
+                        "{0} has no active generation whose name could be taken: say which collection the application \
+                         reads, as `statefold adopt {0} --collection {1} --yes`",
+                        spec.name(),
+                        spec.targets()
+                            .iter()
+                            .map(|one| one.generation(2))
+                            .collect::<Vec<_>>()
+                            .join(" --collection ")
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Gives the builds their final names and moves the pointers.
     pub(super) async fn publish(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds.iter_mut() {
-            if build.record().state != BuildState::Published {
-                build.job.staging.publish_collections().await?;
-                let (counts, digest) = (build.counts, build.digest.to_string());
+            let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
+            let swap = match (build.mode, build.record().swap.is_some()) {
+                (CutOverMode::Rename, false) => {
+                    let active = self.store.active(&build.record().projection).await?;
+                    let active = active.ok_or_else(|| Error::Bug("nothing to rename over".into()))?;
+                    Some(build.job.staging.swap(&active).await?)
+                }
+                _ => None,
+            };
+            if build.record().state == BuildState::Published {
+                if swap.is_some() {
+                    build.staging()?.note_swap(swap).await?;
+                }
+            } else {
+                if build.mode != CutOverMode::Rename && build.record().state == BuildState::Verified {
+                    build.job.staging.publish_collections().await?;
+                }
                 let published = |record: &mut BuildRecord| {
                     record.counts = counts.into();
-                    record.digest = Some(digest);
+                    record.digest = digest;
+                    record.swap = swap;
                 };
                 build.staging()?.advance(BuildState::Published, published).await?;
             }
+            build.staging()?.rename_into().await?;
         }
-        let records: Vec<BuildRecord> = builds.iter().map(|build| build.record().clone()).collect();
-        self.store.flip(&records, &self.mandate, self.flip_time().await?).await
+        let flips: Vec<Flip> =
+            builds.iter().map(|build| Flip { record: build.record().clone(), mode: build.mode }).collect();
+        self.store.flip(&flips, &self.mandate, self.store.flip_time().await?).await?;
+        for build in builds.iter() {
+            self.switch_views(build).await?;
+        }
+        Ok(())
+    }
+
+    /// Views follow the pointer.
+    async fn switch_views(&self, build: &Build) -> Result<()> {
+        if build.mode != CutOverMode::View {
+            return Ok(());
+        }
+        for (at, target) in build.job.projection.spec().targets().iter().enumerate() {
+            let collection = build.job.staging.collection_of(at).unwrap_or_default();
+            self.store.point_view(target.collection(), collection, &self.mandate).await?;
+        }
+        Ok(())
     }
 
     /// The records after the flip: the new builds are active, the former ones retired.
     pub(super) async fn retire_former(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
         let mut projections = Vec::new();
         for build in builds {
-            let former = self.store.build_records(Some(&build.record().projection)).await?;
-            build.staging()?.advance(BuildState::Active, |_| {}).await?;
-            for record in former.into_iter().filter(|record| record.state == BuildState::Active) {
-                let prefix = build.job.projection.spec().stream_filter().first();
-                let mut former = self.store.adopt_build(record, prefix, &self.mandate).await?;
-                former.advance(BuildState::Retired, |_| {}).await?;
-            }
-            // Late writes of a process that was taken over from may have made one anew.
-            if let Err(error) = build.job.staging.drop_staging().await {
-                tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
-            }
+            self.settle(build).await?;
             build.recorder.enter(Phase::Done, 0);
             projections.push(built(build));
         }
         Ok(projections)
     }
 
-    /// Operation time of the flip; on a standalone server the time of this machine.
-    async fn flip_time(&self) -> Result<Timestamp> {
-        let clock = || {
-            let seconds = bson::DateTime::now().timestamp_millis() / 1000;
-            Timestamp { time: u32::try_from(seconds).unwrap_or(u32::MAX), increment: 0 }
+    /// Writes into views and records what the pointer says, after a run that was cut short behind the flip.
+    pub(super) async fn settle_late(&self, build: &mut Build) -> Result<()> {
+        if let Some(active) = self.store.active(&build.record().projection).await? {
+            build.mode = active.mode;
+        }
+        self.switch_views(build).await?;
+        self.settle(build).await
+    }
+
+    /// Writes into the records what the pointer says.
+    pub(super) async fn settle(&self, build: &mut Build) -> Result<()> {
+        let name = build.record().projection.clone();
+        let Some(active) = self.store.active(&name).await? else {
+            return Err(Error::Bug(format!("the pointer of {name} is gone")));
         };
-        Ok(self.store.operation_time().await?.unwrap_or_else(clock))
+        // Late writes of a process that was taken over from may have made one anew.
+        if let Err(error) = build.job.staging.drop_staging().await {
+            tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
+        }
+        let settled = |record: &mut BuildRecord| {
+            record.swap = None;
+            record.name_collections(&active.collections);
+        };
+        build.staging()?.advance(BuildState::Active, settled).await?;
+        let prefix = build.job.projection.spec().stream_filter().first().to_owned();
+        let own = build.record().id.clone();
+        let former = self.store.build_records(Some(&name)).await?;
+        let is_former = |record: &BuildRecord| record.state == BuildState::Active && record.id != own;
+        for record in former.into_iter().filter(is_former) {
+            let known = active.previous.iter().find(|one| one.generation == record.generation);
+            let collections = known.map(|one| one.collections.clone()).unwrap_or_default();
+            let mut former = self.store.adopt_build(record, &prefix, &self.mandate).await?;
+            let retired = |record: &mut BuildRecord| record.name_collections(&collections);
+            former.advance(BuildState::Retired, retired).await?;
+        }
+        Ok(())
     }
 
     /// A build that already has its final names.
@@ -70,7 +165,12 @@ impl Run {
         let since = self.store.operation_time().await?;
         let recorder = Recorder::new(projection.spec().name(), &self.progress);
         let prefix = projection.spec().stream_filter().first();
-        let staging = self.store.adopt_build(record, prefix, &self.mandate).await?;
+        let mut staging = self.store.adopt_build(record, prefix, &self.mandate).await?;
+        if staging.record.swap.is_some() {
+            staging.adopt_swap().await?;
+            let swap = staging.record.swap.clone();
+            staging.note_swap(swap).await?;
+        }
         let counts = FoldCounts::from(staging.record.counts);
         let digest =
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
@@ -78,8 +178,21 @@ impl Run {
         let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
         let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
-        let (resumed, compare, refolded) = (true, true, 0);
-        Ok(Build { job, recorder, position, todo, resumed, compare, refolded, counts, digest, timings })
+        let (resumed, compare, refolded, mode, strict) = (true, true, 0, CutOverMode::default(), true);
+        Ok(Build {
+            job,
+            recorder,
+            position,
+            mode,
+            strict,
+            todo,
+            resumed,
+            compare,
+            refolded,
+            counts,
+            digest,
+            timings,
+        })
     }
 }
 
@@ -88,12 +201,13 @@ fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-fn built(build: &Build) -> Built {
+/// What is said of a build in the end.
+pub(super) fn built(build: &Build) -> Built {
     let record = build.record();
     Built {
         projection: record.projection.clone(),
         generation: record.generation,
-        collections: record.targets.iter().map(|target| target.collection.clone()).collect(),
+        collections: build.where_it_is(),
         projection_version: record.projection_version,
         commits: build.counts.commits,
         events: build.counts.events,

@@ -13,6 +13,8 @@ pub struct RebuildReport {
     /// How the event store was read, and how that compares with the plan; absent if nothing was to be
     /// read any more.
     pub pass: Option<PassReport>,
+    /// Whether the generations are complete, but not active: [`crate::cutover`] makes them so.
+    pub postponed: bool,
     /// The cut-overs: one for all projections, or one for each in a migration.
     pub cut_over: Vec<CutOver>,
     /// If there was no event store: the databases that have one, as far as they can be listed.
@@ -26,6 +28,7 @@ impl RebuildReport {
         Self {
             projections: Vec::new(),
             pass: None,
+            postponed: false,
             cut_over: Vec::new(),
             databases_with_events,
             weakness: None,

@@ -7,7 +7,7 @@ use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
-use crate::lifecycle::{BuildState, fingerprint};
+use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
 use crate::observe::Recorder;
 use crate::pipeline::{self, Input, Job};
 use crate::plan::Partition;
@@ -23,6 +23,10 @@ pub(super) struct Build {
     pub(super) recorder: Recorder,
     /// Position of the projection in the run: in the feed and in the survey.
     pub(super) position: usize,
+    /// How readers will find it.
+    pub(super) mode: CutOverMode,
+    /// Whether nobody but us has written it: then every byte counts, and the digest.
+    pub(super) strict: bool,
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
     /// Whether anything may differ from the event store: only a comparison tells.
@@ -40,14 +44,21 @@ impl Build {
     }
 
     /// Where the snapshots of a target are now.
-    pub(super) fn readable_collection<'a>(&self, target: &'a TargetRecord) -> &'a str {
-        if self.record().state == BuildState::Published { &target.collection } else { &target.staging }
+    pub(super) fn readable_collection<'a>(&'a self, target: &'a TargetRecord) -> &'a str {
+        let at = self.record().targets.iter().position(|one| one.target == target.target).unwrap_or_default();
+        self.job.staging.collection_of(at).unwrap_or(&target.staging)
     }
 
     /// What the pipeline works with, to change it. Only between steps: while partitions are at work it
     /// is shared.
     pub(super) fn job_mut(&mut self) -> Result<&mut Job<EventStore, BuildStore>> {
         Arc::get_mut(&mut self.job).ok_or_else(|| Error::Bug("a partition is still at work".into()))
+    }
+
+    /// Its collections, wherever they are now.
+    pub(super) fn where_it_is(&self) -> Vec<String> {
+        let targets = 0..self.record().targets.len();
+        targets.filter_map(|target| self.job.staging.collection_of(target).map(str::to_owned)).collect()
     }
 
     /// Writes digest and counts into the record, without another step.
@@ -188,18 +199,29 @@ impl Run {
         };
         let mut build = self.open_published(record, projection, position).await?;
         let active = self.store.active(spec.name()).await?;
-        if active.is_some_and(|active| active.active == build.record().generation) {
-            // Cut short behind the flip: only its record doesn't know yet. A new one is to be built.
-            build.staging()?.advance(BuildState::Active, |_| {}).await?;
+        if active.as_ref().is_some_and(|active| active.active == build.record().generation) {
+            // Cut short behind the flip: only the records and views don't know yet. A new one is to be built.
+            self.settle_late(&mut build).await?;
             return Ok(None);
         }
+        if build.record().swap.iter().flatten().any(|swap| swap.done) {
+            // Readers use it already.
+            return Ok(Some(build));
+        }
         let print = fingerprint(spec, &self.store.layout);
-        if !self.fresh && build.record().fingerprint == print {
+        // An older one was about to be rolled back to.
+        let is_next = active.is_none_or(|active| active.active < build.record().generation);
+        if is_next && !self.request.fresh && build.record().fingerprint == print {
             return Ok(Some(build));
         }
         let id = build.record().id.clone();
         tracing::warn!(build = %id, "a published generation was never made active and is given up");
-        build.staging()?.advance(BuildState::Retired, |_| {}).await?;
+        let collections = build.where_it_is();
+        let given_up = |record: &mut BuildRecord| {
+            record.swap = None;
+            record.name_collections(&collections);
+        };
+        build.staging()?.advance(BuildState::Retired, given_up).await?;
         Ok(None)
     }
 }

@@ -104,7 +104,7 @@ impl Run {
     ) -> Result<Option<Error>> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
         if names.is_empty() && outcome.suspects.more == 0 {
-            let whole = comparison.share.is_all();
+            let whole = comparison.share.is_all() && build.strict;
             let (expected, found, noted) = (outcome.expected, outcome.found, build.digest);
             return Ok((whole && (found != noted || expected != noted)).then(|| {
                 Error::Mismatch(format!(
@@ -122,7 +122,7 @@ impl Run {
             }
             self.catch_up(build, feed).await?;
             build.recorder.enter(Phase::Verifying, 0);
-            judged = comparison.look_again(subject, &names, true).await?;
+            judged = comparison.look_again(subject, &names, build.strict).await?;
             self.only_recorded(build, &mut judged).await?;
             if judged.left > 0 || judged.moving.is_empty() && !judged.differences.is_empty() {
                 break;
@@ -169,12 +169,9 @@ fn is_due(build: &Build) -> bool {
 
 /// A build as what is to be compared.
 pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
-    let targets = 0..build.record().targets.len();
     Subject {
         projection: build.job.projection.clone(),
-        collections: targets
-            .filter_map(|target| build.job.staging.collection_of(target).map(str::to_owned))
-            .collect(),
+        collections: build.where_it_is(),
         others: Arc::clone(&build.job.others),
         partitions: build.job.staging.partitions(),
         estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),

@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
-use crate::store::Store;
 use crate::store::client::call;
 use crate::store::error::classify_code;
 use crate::store::heads::{bits_for, heads_of};
@@ -18,6 +17,7 @@ use crate::store::lease::Mandate;
 use crate::store::records::{
     BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, FORMAT, HEADS,
 };
+use crate::store::{Store, SwapRecord};
 
 /// One build and the token it is worked on with.
 #[derive(Clone)]
@@ -176,11 +176,31 @@ impl BuildStore {
             .map_err(|error| Error::Bug(format!("the build record can't be encoded: {error}")))?;
         set.remove("_id");
         let mut update = doc! { "$set": set };
-        if record.failure.is_none() {
-            update.insert("$unset", doc! { "Failure": "" });
+        let absent = [("Failure", record.failure.is_none()), ("Swap", record.swap.is_none())];
+        let absent: Document = absent
+            .iter()
+            .filter(|(_, gone)| *gone)
+            .map(|(name, _)| ((*name).to_owned(), "".into()))
+            .collect();
+        if !absent.is_empty() {
+            update.insert("$unset", absent);
         }
         self.update(filter, update).await?;
         self.record = record;
+        Ok(())
+    }
+
+    /// Writes into the record which names it is about to take.
+    pub(crate) async fn note_swap(&mut self, swap: Option<Vec<SwapRecord>>) -> Result<()> {
+        let encoded = bson::serialize_to_bson(&swap)
+            .map_err(|error| Error::Bug(format!("the names can't be encoded: {error}")))?;
+        let filter = doc! { "_id": &self.record.id, "Token": self.record.token };
+        let change = match &swap {
+            Some(_) => doc! { "$set": { "Swap": encoded, "UpdatedAt": DateTime::now() } },
+            None => doc! { "$unset": { "Swap": "" }, "$set": { "UpdatedAt": DateTime::now() } },
+        };
+        self.update(filter, change).await?;
+        self.record.swap = swap;
         Ok(())
     }
 

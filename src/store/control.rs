@@ -4,6 +4,7 @@ use bson::{Document, Timestamp, doc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::lifecycle::CutOverMode;
 use crate::store::Store;
 use crate::store::build::readable;
 use crate::store::client::call;
@@ -16,6 +17,9 @@ use crate::store::records::BuildRecord;
 pub struct ActiveGeneration {
     /// Number of the generation.
     pub active: u32,
+    /// How readers find it.
+    #[serde(default)]
+    pub mode: CutOverMode,
     /// Collection of the first target.
     pub collection: String,
     /// Collections of all targets, in the order of the spec.
@@ -56,6 +60,12 @@ pub struct PreviousGeneration {
     pub projection_version: u32,
 }
 
+/// A build that readers are to use.
+pub(crate) struct Flip {
+    pub(crate) record: BuildRecord,
+    pub(crate) mode: CutOverMode,
+}
+
 impl Store {
     /// The active generation of a projection, if there is one.
     pub(crate) async fn active(&self, projection: &str) -> Result<Option<ActiveGeneration>> {
@@ -65,27 +75,41 @@ impl Store {
         }
     }
 
+    /// Operation time of a flip; on a standalone server the time of this machine.
+    pub(crate) async fn flip_time(&self) -> Result<Timestamp> {
+        let clock = || {
+            let seconds = bson::DateTime::now().timestamp_millis() / 1000;
+            Timestamp { time: u32::try_from(seconds).unwrap_or(u32::MAX), increment: 0 }
+        };
+        Ok(self.operation_time().await?.unwrap_or_else(clock))
+    }
+
     /// Sets the pointers of these builds in one update, if the token is still the newest.
     ///
     /// # Errors
     /// [`Error::Fenced`] if it isn't; no pointer has moved then.
-    pub(crate) async fn flip(&self, builds: &[BuildRecord], mandate: &Mandate, now: Timestamp) -> Result<()> {
+    pub(crate) async fn flip(&self, flips: &[Flip], mandate: &Mandate, now: Timestamp) -> Result<()> {
         let token = mandate.token;
         let mut set = Document::new();
-        for build in builds {
+        for Flip { record: build, mode } in flips {
             let former = self.active(&build.projection).await?;
+            let swap = build.swap.as_deref();
             let previous = former.into_iter().flat_map(|former| {
+                let aside = swap.map(|swap| swap.iter().map(|one| one.aside.clone()).collect());
                 let last = PreviousGeneration {
                     generation: former.active,
-                    collections: former.collections,
+                    collections: aside.unwrap_or(former.collections),
                     projection_version: former.projection_version,
                 };
                 std::iter::once(last).chain(former.previous)
             });
-            let collections: Vec<String> =
-                build.targets.iter().map(|target| target.collection.clone()).collect();
+            let collections: Vec<String> = match swap {
+                Some(swap) => swap.iter().map(|one| one.into.clone()).collect(),
+                None => build.targets.iter().map(|target| target.collection.clone()).collect(),
+            };
             let active = ActiveGeneration {
                 active: build.generation,
+                mode: *mode,
                 collection: collections.first().cloned().unwrap_or_default(),
                 collections,
                 projection_version: build.projection_version,

@@ -5,6 +5,7 @@
 //! is conditional on the token, and the event store is never written (but for fixtures, in a
 //! database that has none).
 
+mod adopted;
 mod append;
 mod before;
 mod build;
@@ -33,12 +34,16 @@ mod server;
 mod snapshots;
 mod staging;
 mod survey;
+mod swap;
+mod view;
 
+pub(crate) use adopted::RecordsOnly;
 pub(crate) use append::Inserted;
 pub(crate) use build::BuildStore;
 pub(crate) use changes::{Feed, Marker};
 pub(crate) use cleanup::{Dropped, Listed, Size};
 pub(crate) use client::Store;
+pub(crate) use control::Flip;
 pub use control::{ActiveGeneration, PreviousGeneration};
 pub use dead_letters::StoredDeadLetter;
 pub(crate) use error::is_out_of_time;
@@ -52,3 +57,5 @@ pub(crate) use lock::{Lock, LockTaken};
 pub(crate) use lookup::SnapshotLookup;
 pub(crate) use records::FORMAT;
 pub use records::{BuildRecord, Counts, Failure, PlanRecord, TargetRecord, Timings};
+pub use swap::SwapRecord;
+pub(crate) use view::{Named, taken};

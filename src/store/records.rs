@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
 use crate::plan::{Choice, Estimate, GenerationNames, Strategy, StreamRange};
+use crate::store::SwapRecord;
 
 /// Format of all documents of ours.
 pub(crate) const FORMAT: i32 = 1;
@@ -46,6 +47,12 @@ pub struct BuildRecord {
     pub targets: Vec<TargetRecord>,
     /// Its partitions.
     pub ranges: Vec<StreamRange>,
+    /// Whether its collections were there already, built by an application.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+    /// The names it is about to take from the active generation, one for each target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<Vec<SwapRecord>>,
     /// How the event store was to be read last, and what was expected of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRecord>,
@@ -63,6 +70,15 @@ pub struct BuildRecord {
     pub started_at: DateTime,
     /// When this record last changed.
     pub updated_at: DateTime,
+}
+
+impl BuildRecord {
+    /// Notes where the collections are, one for each target; nothing, if that isn't known.
+    pub(crate) fn name_collections(&mut self, collections: &[String]) {
+        for (target, collection) in self.targets.iter_mut().zip(collections) {
+            target.collection.clone_from(collection);
+        }
+    }
 }
 
 /// What was planned.

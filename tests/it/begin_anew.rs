@@ -61,7 +61,7 @@ async fn abort_drops_staging_and_records_and_the_next_rebuild_begins_anew() {
 async fn a_fresh_rebuild_gives_up_the_unfinished_one() {
     let db = refused("fresh").await;
     repair(&db).await;
-    let request = Rebuild { projections: vec!["Assets".into()], fresh: true };
+    let request = Rebuild { fresh: true, ..Rebuild::of(["Assets"]) };
     let report = statefold::rebuild(&db.settings(no_waiting()), &squidex(), request).await.unwrap();
     let built = &report.projections[0];
     assert_eq!((built.generation, built.partitions_resumed, built.snapshots), (4, 0, 1));

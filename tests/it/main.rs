@@ -29,6 +29,8 @@ mod phases;
 mod purge;
 mod read_only;
 mod refused;
+mod rename;
+mod roll_back;
 mod same_digest;
 mod servers;
 mod spill;

@@ -12,15 +12,26 @@ struct OfVersion {
 
 /// A registry that knows assets only, in this version.
 pub(crate) fn assets_of(version: u32) -> Registry {
+    let mut registry = Registry::default();
+    registry.register(assets(version)).unwrap();
+    registry
+}
+
+/// As [`assets_of`], with an older version to go back to.
+pub(crate) fn assets_with_former(version: u32, former: u32) -> Registry {
+    let mut registry = assets_of(version);
+    registry.register_former(assets(former)).unwrap();
+    registry
+}
+
+fn assets(version: u32) -> OfVersion {
     let inner = Assets::new();
     let known = inner.spec();
     let spec = Spec::new(known.name(), version)
         .first_generation(known.first())
         .streams(known.stream_filter().clone());
     let spec = known.targets().iter().cloned().fold(spec, Spec::target);
-    let mut registry = Registry::default();
-    registry.register(OfVersion { inner, spec }).unwrap();
-    registry
+    OfVersion { inner, spec }
 }
 
 impl Projection for OfVersion {

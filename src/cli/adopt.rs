@@ -1,0 +1,52 @@
+//! `statefold adopt`
+
+use std::time::Duration;
+
+use statefold_projections::Registry;
+
+use super::args::AdoptArgs;
+use super::exit::{EXIT_MISMATCH, Failed};
+use super::output::Output;
+use super::settings::{Command, Raw, settings};
+use super::verify::verdict;
+use super::watch;
+use crate::adopt::{Adopt, AdoptReport, adopt};
+
+pub(super) async fn run(args: &AdoptArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    let mut verb = format!("adopt {}", args.projection);
+    args.collections.iter().for_each(|name| verb.push_str(&format!(" --collection {name}")));
+    let command = Command::new(verb, &args.connection);
+    let failed = |error| Failed::new(error, &command);
+    let raw = Raw { tuning: Some(&args.tuning), lease: Some(&args.lease), ..Raw::default() };
+    let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;
+    let request = Adopt {
+        projection: args.projection.clone(),
+        collections: args.collections.clone(),
+        generation: args.generation,
+        force: args.force,
+        really: args.connection.yes,
+    };
+    let begin = || adopt(&settings, registry, request);
+    let interval = Duration::from_secs(args.interval);
+    let report = watch::watched(begin, None, interval, output).await.map_err(failed)?;
+    output.result(&report, |report| text(report, &args.projection));
+    let equal = report.verified.as_ref().is_none_or(|one| one.is_equal());
+    if !equal && !report.adopted {
+        output.note(&format!(
+            "Nothing was recorded. Statefold would go back to what the events give, not to what is stored. To record it \
+             all the same: {}",
+            command.again_with("--force")
+        ));
+        return Ok(EXIT_MISMATCH);
+    }
+    if !report.adopted {
+        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+    }
+    Ok(0)
+}
+
+fn text(report: &AdoptReport, projection: &str) -> String {
+    let verdict = report.verified.as_ref().map(verdict).unwrap_or_default();
+    let (number, done) = (report.generation, if report.adopted { "is" } else { "would be" });
+    format!("{verdict}\n{projection}: it {done} generation {number}, and active")
+}

@@ -1,0 +1,85 @@
+//! `statefold cutover` and `statefold rollback`
+
+use std::time::Duration;
+
+use statefold_projections::Registry;
+
+use super::args::CutoverArgs;
+use super::exit::Failed;
+use super::output::Output;
+use super::rebuild::built_text;
+use super::settings::{Command, Raw, settings};
+use super::watch;
+use crate::config::Settings;
+use crate::rebuild::{Rebuild, Running, cutover, rollback};
+use crate::status::{StatusReport, status};
+
+/// Which of the two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Forward,
+    Back,
+}
+
+pub(super) async fn run(
+    way: Way,
+    args: &CutoverArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
+    let mut verb = vec![if way == Way::Forward { "cutover" } else { "rollback" }.to_owned()];
+    verb.extend(args.projections.iter().cloned());
+    verb.extend(args.readers.mode.map(|mode| format!("--mode {mode}")));
+    let command =
+        Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref());
+    let failed = |error| Failed::new(error, &command);
+    let raw = Raw {
+        tuning: Some(&args.tuning),
+        lease: Some(&args.lease),
+        max_errors: args.max_errors.as_deref(),
+        verify: args.verify.as_deref(),
+        ..Raw::default()
+    };
+    let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;
+    if !args.connection.yes {
+        let report = status(&settings, registry).await.map_err(failed)?;
+        let selected = registry.select(&args.projections).map_err(|error| failed(error.into()))?;
+        let names: Vec<&str> = selected.iter().map(|one| one.spec().name()).collect();
+        output.text(&intention(way, &report, &names));
+        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+        return Ok(0);
+    }
+    let request = Rebuild {
+        projections: args.projections.clone(),
+        mode: args.readers.mode,
+        force: args.readers.force,
+        ..Rebuild::default()
+    };
+    let begin = || begin(way, &settings, registry, request);
+    let interval = Duration::from_secs(args.interval);
+    let report = watch::watched(begin, None, interval, output).await.map_err(failed)?;
+    output.result(&report, |report| built_text(report, &command));
+    Ok(0)
+}
+
+fn begin(way: Way, settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
+    match way {
+        Way::Forward => cutover(settings, registry, request),
+        Way::Back => rollback(settings, registry, request),
+    }
+}
+
+/// What would be done.
+fn intention(way: Way, report: &StatusReport, names: &[&str]) -> String {
+    let of = |name: &&str| {
+        let one = report.projections.iter().find(|one| one.projection == **name)?;
+        let now = one.active_generation.map_or_else(|| "none".to_owned(), |number| number.to_string());
+        let next = match way {
+            Way::Forward => one.building.as_ref().map(|build| format!("{} ({})", build.build, build.state)),
+            Way::Back => one.previous_generations.first().map(|number| format!("generation {number}")),
+        };
+        let next = next.unwrap_or_else(|| "nothing to go to".to_owned());
+        Some(format!("{name}: active is {now}, next would be {next}"))
+    };
+    names.iter().filter_map(of).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,180 @@
+//! The way back: the generation that was active before is caught up, verified, and cut over to.
+
+use statefold_projections::{Registered, Registry};
+
+use crate::error::{Class, Error, Result};
+use crate::lifecycle::{BuildState, Share, Verify};
+use crate::observe::Phase;
+use crate::rebuild::Run;
+use crate::rebuild::report::RebuildReport;
+use crate::rebuild::steps::{Build, milliseconds};
+use crate::rebuild::verify::subject;
+use crate::store::{BuildRecord, Feed, Store};
+use crate::survey::Survey;
+
+/// A generation to go back to.
+pub(super) struct Former {
+    pub(super) projection: Registered,
+    record: BuildRecord,
+}
+
+/// The generations that were active before, with the projections that can fold them.
+///
+/// # Errors
+/// [`Error::Unsupported`] says why one of them can't be gone back to.
+pub(super) async fn formers(
+    store: &Store,
+    registry: &Registry,
+    selected: Vec<Registered>,
+    named: bool,
+) -> Result<Vec<Former>> {
+    let mut formers = Vec::new();
+    for projection in selected {
+        match former(store, registry, &projection).await {
+            Ok(former) => formers.push(former),
+            // Of all projections those are meant that have one.
+            Err(Error::Unsupported(reason)) if !named => {
+                tracing::info!(projection = projection.spec().name(), reason, "left out");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if formers.is_empty() {
+        return Err(Error::Unsupported("no projection has a generation to go back to".into()));
+    }
+    Ok(formers)
+}
+
+async fn former(store: &Store, registry: &Registry, projection: &Registered) -> Result<Former> {
+    let name = projection.spec().name();
+    let active = store.active(name).await?;
+    let Some(previous) = active.as_ref().and_then(|active| active.previous.first()) else {
+        return Err(Error::Unsupported(format!("{name} has no generation to go back to")));
+    };
+    let number = previous.generation;
+    let records = store.build_records(Some(name)).await?;
+    let record = records.into_iter().find(|record| record.generation == number);
+    let existing = store.collection_names().await?;
+    let (Some(record), true) = (record, previous.collections.iter().all(|one| existing.contains(one))) else {
+        return Err(Error::Unsupported(format!("generation {number} of {name} isn't there any more")));
+    };
+    if !matches!(record.state, BuildState::Retired | BuildState::Published) {
+        return Err(Error::State {
+            build: record.id,
+            expected: "a generation that was active before".into(),
+            actual: record.state.to_string(),
+        });
+    }
+    let version = record.projection_version;
+    let Some(projection) = registry.of_version(name, version) else {
+        return Err(Error::Unsupported(format!(
+            "generation {number} was built with version {version} of {name}, which this program doesn't have (it has \
+             version {}): use one that has it, or register it with Registry::register_former",
+            projection.spec().version()
+        )));
+    };
+    Ok(Former { projection: projection.clone(), record })
+}
+
+impl Run {
+    /// Goes back to these generations, all in one update.
+    pub(super) async fn roll_back(&self, formers: Vec<Former>) -> Result<RebuildReport> {
+        let selected: Vec<Registered> = formers.iter().map(|one| one.projection.clone()).collect();
+        let survey = self.survey_with_retries(&selected).await?;
+        let feed = self.follow(&selected).await?;
+        if let Some(feed) = &feed {
+            feed.begin();
+        }
+        let result = self.back(formers, &survey, feed.as_ref()).await;
+        if let Some(feed) = feed {
+            feed.end().await;
+        }
+        result
+    }
+
+    async fn back(
+        &self,
+        formers: Vec<Former>,
+        survey: &Survey,
+        feed: Option<&Feed>,
+    ) -> Result<RebuildReport> {
+        let mut builds = Vec::new();
+        for (position, former) in formers.into_iter().enumerate() {
+            let mut build = self.open_published(former.record, &former.projection, position).await?;
+            build.strict = false;
+            let others = crate::verify::others(&self.store, &former.projection, &self.settings).await?;
+            build.job_mut()?.others = others;
+            builds.push(build);
+        }
+        let result = self.back_to(&mut builds, survey, feed).await;
+        if let Err(error) = &result {
+            for build in &mut builds {
+                self.stay(build, error).await;
+            }
+        }
+        result
+    }
+
+    async fn back_to(
+        &self,
+        builds: &mut [Build],
+        survey: &Survey,
+        feed: Option<&Feed>,
+    ) -> Result<RebuildReport> {
+        for build in builds.iter_mut() {
+            build.recorder.enter(Phase::CatchingUp, 0);
+            self.catch_up(build, feed).await?;
+        }
+        if let (Verify::Streams(share), true) = (self.settings.tuning().verify, self.has_events) {
+            self.verify_again(builds, survey, feed, share).await?;
+        }
+        let (projections, cut_over) = self.cut_over(builds, feed).await?;
+        let weakness = self.store.facts.weakness().map(str::to_owned);
+        Ok(RebuildReport {
+            projections,
+            pass: None,
+            postponed: false,
+            cut_over: vec![cut_over],
+            databases_with_events: Vec::new(),
+            weakness,
+        })
+    }
+
+    /// Verifies generations that the application may have written meanwhile: the order of fields doesn't
+    /// count.
+    async fn verify_again(
+        &self,
+        builds: &mut [Build],
+        survey: &Survey,
+        feed: Option<&Feed>,
+        share: Share,
+    ) -> Result<()> {
+        let began = std::time::Instant::now();
+        let comparison = self.comparison(share);
+        let subjects: Vec<_> = builds.iter().map(|build| subject(build, survey)).collect();
+        let outcomes = comparison.run(&subjects, survey).await?;
+        for ((build, subject), outcome) in builds.iter_mut().zip(&subjects).zip(&outcomes) {
+            (build.counts, build.digest) = (outcome.counts, outcome.found);
+            if let Some(error) = self.judge(&comparison, build, feed, subject, outcome).await? {
+                return Err(error);
+            }
+            build.timings.verify_ms = milliseconds(began);
+        }
+        Ok(())
+    }
+
+    /// After a failure: a generation that readers don't use yet is as retired as before.
+    async fn stay(&self, build: &mut Build, error: &Error) {
+        let used = build.record().swap.iter().flatten().any(|swap| swap.done);
+        if build.record().state != BuildState::Published || used || error.class() == Class::Interrupted {
+            return;
+        }
+        let retired = match build.staging() {
+            Ok(staging) => staging.advance(BuildState::Retired, |record| record.swap = None).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = retired {
+            tracing::debug!(error = %error.with_sources(), "the record of the roll back stays as it is");
+        }
+    }
+}
