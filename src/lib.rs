@@ -29,6 +29,7 @@
 //! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
 
 mod abort;
+mod active;
 mod adopt;
 mod append;
 mod cleanup;
@@ -63,6 +64,7 @@ pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
 pub use abort::{Aborted, abort};
+pub use active::{ActiveHandle, Reading, follow_active};
 pub use adopt::{Adopt, AdoptReport, adopt};
 pub use append::{Appended, EventWriter, Expected, NewEvent, Payload};
 pub use cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};

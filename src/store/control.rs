@@ -40,11 +40,17 @@ impl ActiveGeneration {
     /// projection: what a program of that version may read.
     #[must_use]
     pub fn collection_of(&self, version: u32) -> Option<&str> {
+        self.generation_of(version)?.1.first().map(String::as_str)
+    }
+
+    /// The newest generation that was built with this version of the projection, and its collections.
+    #[must_use]
+    pub fn generation_of(&self, version: u32) -> Option<(u32, &[String])> {
         if self.projection_version == version {
-            return Some(&self.collection);
+            return Some((self.active, &self.collections));
         }
         let former = self.previous.iter().find(|one| one.projection_version == version)?;
-        former.collections.first().map(String::as_str)
+        Some((former.generation, &former.collections))
     }
 }
 
@@ -133,7 +139,7 @@ impl Store {
 }
 
 /// The pointer of a projection in the control document.
-fn active_in(control: &Document, projection: &str) -> Result<Option<ActiveGeneration>> {
+pub(super) fn active_in(control: &Document, projection: &str) -> Result<Option<ActiveGeneration>> {
     let generations = control.get_document("Generations").ok();
     let found = generations.and_then(|all| all.get_document(projection).ok());
     found.map(|found| readable(found.clone(), "the pointer")).transpose()

@@ -63,7 +63,21 @@ impl Fence {
     /// `WriteError::details` of the driver; from MongoDB 5.0 on). `None`: another validator refused it.
     ///
     /// A writer that uses the driver itself tells with this whether to try again in some milliseconds
-    /// ([`FenceKind::CutOver`]) or to say that the event store is read-only ([`FenceKind::ReadOnly`]).
+    /// ([`FenceKind::CutOver`]) or to say that the event store is read-only ([`FenceKind::ReadOnly`]):
+    ///
+    /// ```no_run
+    /// use mongodb::error::{ErrorKind, WriteFailure};
+    /// use statefold::Fence;
+    ///
+    /// # async fn example(events: mongodb::Collection<bson::Document>, commit: bson::Document) {
+    /// if let Err(error) = events.insert_one(commit).await
+    ///     && let ErrorKind::Write(WriteFailure::WriteError(refused)) = error.kind.as_ref()
+    ///     && let Some(fence) = refused.details.as_ref().and_then(Fence::in_error_details)
+    /// {
+    ///     println!("{:?}: {fence}", fence.kind);
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn in_error_details(details: &Document) -> Option<Self> {
         let refused = details.get_document("details").ok()?.get_document("specifiedAs").ok()?;

@@ -5,6 +5,7 @@
 //! is conditional on the token, and the event store is never written (but for fixtures, in a
 //! database that has none).
 
+mod active;
 mod adopted;
 mod append;
 mod before;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod cleanup;
+mod clone_and_switch;
 mod cut_short;
 mod errors;
 mod listen;

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod active;
 mod append;
 mod arriving;
 mod begin_anew;
