@@ -78,7 +78,7 @@ pub use lock::{LockReport, active_generation, lock_state, release_lock};
 pub use migrate::{Hook, Migrate, Outcome, migrate};
 pub use observe::{Doing, InstanceRow, Leader, Phase, Progress};
 pub use plan::{NaturalBy, Strategy};
-pub use preview::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use preview::{MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 pub use rebuild::{Built, CutOver, PassReport, Rebuild, RebuildReport, Running, cutover, rebuild, rollback};
 pub use status::{BuildingStatus, LockStatus, ProjectionStatus, Standing, StatusReport, status};

@@ -4,10 +4,10 @@ use serde::Serialize;
 use statefold_projections::{Registered, Registry};
 
 use crate::config::{Settings, Tuning};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
 use crate::pipeline::Workers;
-use crate::plan::{Choice, Estimate, Strategy, next_generation};
+use crate::plan::{Choice, Estimate, Need, Strategy, missing, needs, next_generation};
 use crate::rebuild::preflight;
 use crate::store::Store;
 use crate::survey::Survey;
@@ -27,10 +27,27 @@ pub struct PlanReport {
     pub weakness: Option<String>,
     /// Who holds the lock, if anybody does.
     pub lock_held: Option<String>,
+    /// Rights that this user lacks, as far as they can be read.
+    pub missing_rights: Vec<MissingRight>,
+    /// What couldn't be found out, and what follows from that.
+    pub notes: Vec<String>,
     /// How the event store would be read, for all of them together; absent if there is none.
     pub pass: Option<PassPlan>,
     /// What would be built.
     pub projections: Vec<ProjectionPlan>,
+}
+
+/// A right that a step needs and this user lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MissingRight {
+    /// The step, in words.
+    pub step: String,
+    /// The action, as the server names it.
+    pub action: String,
+    /// What with: `Squidex.Events2`, `the database Squidex`, `the cluster`.
+    pub resource: String,
+    /// What happens without it; absent if the step fails then.
+    pub without: Option<String>,
 }
 
 /// How the event store would be read. Sizes are in bytes.
@@ -104,7 +121,27 @@ pub struct Resumable {
 pub async fn preview(settings: &Settings, registry: &Registry, projections: &[String]) -> Result<PlanReport> {
     let selected = registry.select(projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
-    let direction = preflight(&store, &selected).await?;
+    let mut notes = Vec::new();
+    let missing_rights = missing_rights(&store, &mut notes).await;
+    match plan_with(settings, &store, &selected, missing_rights.clone(), notes).await {
+        Err(Error::Permission { doing, source }) => {
+            let fatal = missing_rights.iter().filter(|right| right.without.is_none());
+            let fatal = fatal.map(|one| format!("{} needs `{}` on {}", one.step, one.action, one.resource));
+            let reasons: Vec<String> = std::iter::once(source.to_string()).chain(fatal).collect();
+            Err(Error::Permission { doing, source: reasons.join("; ").into() })
+        }
+        other => other,
+    }
+}
+
+async fn plan_with(
+    settings: &Settings,
+    store: &Store,
+    selected: &[Registered],
+    missing_rights: Vec<MissingRight>,
+    notes: Vec<String>,
+) -> Result<PlanReport> {
+    let direction = preflight(store, selected).await?;
     let lock = store.lock_state().await?;
     let mut report = PlanReport {
         database: store.database().to_owned(),
@@ -113,6 +150,8 @@ pub async fn preview(settings: &Settings, registry: &Registry, projections: &[St
         databases_with_events: Vec::new(),
         weakness: store.facts.weakness().map(str::to_owned),
         lock_held: lock.filter(|lock| lock.locked).map(|lock| lock.holder),
+        missing_rights,
+        notes,
         pass: None,
         projections: Vec::new(),
     };
@@ -122,13 +161,33 @@ pub async fn preview(settings: &Settings, registry: &Registry, projections: &[St
     };
     let tuning = settings.tuning();
     let events = store.events(direction, store.operation_time().await?, tuning.batch_commits);
-    let survey = Survey::of(&events, &selected, tuning, Some(&Workers::new(tuning.threads)?)).await?;
+    let survey = Survey::of(&events, selected, tuning, Some(&Workers::new(tuning.threads)?)).await?;
     for (projection, estimate) in selected.iter().zip(&survey.estimates) {
         let partitions = survey.partitions(estimate, tuning);
-        report.projections.push(plan_of(&store, projection, *estimate, partitions).await?);
+        report.projections.push(plan_of(store, projection, *estimate, partitions).await?);
     }
     report.pass = Some(pass_plan(&survey, tuning));
     Ok(report)
+}
+
+/// What this user may not do, of what the steps need.
+async fn missing_rights(store: &Store, notes: &mut Vec<String>) -> Vec<MissingRight> {
+    let privileges = match store.privileges().await {
+        Ok(Some(privileges)) => privileges,
+        Ok(None) => return Vec::new(),
+        Err(error) => {
+            notes.push(format!("this user's rights can't be read: {}", error.with_sources()));
+            return Vec::new();
+        }
+    };
+    let missing = missing(&privileges, needs(store.database(), &store.layout.collection));
+    let right = |need: Need| MissingRight {
+        step: need.step.name().to_owned(),
+        action: need.action.to_owned(),
+        resource: need.resource.to_string(),
+        without: (!need.without.is_empty()).then(|| need.without.to_owned()),
+    };
+    missing.into_iter().map(right).collect()
 }
 
 fn pass_plan(survey: &Survey, tuning: &Tuning) -> PassPlan {

@@ -65,16 +65,21 @@ impl Failed {
                 with("lock show"),
                 again()
             ),
-            Error::NotCutOver { .. } => format!(
-                "Nothing was published, the finished generation is kept. Run again: {}",
-                again()
-            ),
+            Error::NotCutOver { .. } => {
+                format!("Nothing was published, the finished generation is kept. Run again: {}", again())
+            }
             Error::ReadOnly { .. } => format!("To end that: {}", with("read-only off")),
             Error::WritesFenced { .. } => format!("See what stands: {}", with("read-only status")),
             Error::ReadOnlyServer | Error::Conflict { .. } => return None,
-            Error::FenceBusy { .. } => "End what is in the way, or let it be waited for longer with --wait 10m.".into(),
+            Error::FenceBusy { .. } => {
+                "End what is in the way, or let it be waited for longer with --wait 10m.".into()
+            }
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
-            Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } | Error::MemoryBudget { .. } => {
+            Error::Registry(_)
+            | Error::Unsupported(_)
+            | Error::Bug(_)
+            | Error::Io { .. }
+            | Error::MemoryBudget { .. } => {
                 return None;
             }
             Error::LockHeld { .. } => format!(
@@ -97,16 +102,22 @@ impl Failed {
             ),
             Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => {
                 if self.command.is_work() {
-                    format!("Nothing was published, what is built so far is kept. When the server is back: {}", again())
+                    format!(
+                        "Nothing was published, what is built so far is kept. When the server is back: {}",
+                        again()
+                    )
                 } else {
                     "Is it running, and is --uri (or MONGODB_URI) right?".into()
                 }
             }
             Error::Server { .. } | Error::State { .. } => "See --log debug for more.".into(),
             Error::Permission { .. } => {
-                "Check user, password and authSource of the URI, and --database. `plan` and `status` need the role read on \
-                 the database, everything else readWrite, a fence and read-only mode dbAdmin."
-                    .into()
+                let kept = if self.command.is_work() { "What is built so far is kept. " } else { "" };
+                format!(
+                    "{kept}Check user, password and authSource of the URI, and --database. Which right is missing for \
+                     which step: {}",
+                    with("plan")
+                )
             }
             Error::DiskFull { .. } => format!(
                 "Nothing was published, what is built so far is kept. Make room, then run again: {}\nOr give the \

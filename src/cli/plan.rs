@@ -109,6 +109,16 @@ fn text(report: &PlanReport) -> String {
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }
+    for right in &report.missing_rights {
+        let (step, action, resource) = (&right.step, &right.action, &right.resource);
+        text.push_str(&match &right.without {
+            None => format!("\nmissing right: {step} needs `{action}` on {resource}"),
+            Some(without) => format!("\nnote: without `{action}` on {resource} {without}"),
+        });
+    }
+    for note in &report.notes {
+        text.push_str(&format!("\nnote: {note}"));
+    }
     if let Some(holder) = &report.lock_held {
         text.push_str(&format!("\nnote: the lock is held {holder}; a rebuild would not begin"));
     }

@@ -4,6 +4,7 @@
 mod estimate;
 mod names;
 mod partitions;
+mod privileges;
 mod sample;
 mod server;
 mod strategy;
@@ -14,6 +15,7 @@ pub use names::{
     staging_parts, staging_token,
 };
 pub use partitions::{Partition, StreamRange, divide, partition_count};
+pub use privileges::{Need, Privilege, Resource, Step, missing, needs};
 pub use sample::{SampledCommit, StoreSample, StreamsEstimate};
 pub use server::{ServerFacts, Topology};
 pub use strategy::{Choice, NaturalBy, PassFacts, Strategy};

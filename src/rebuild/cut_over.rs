@@ -125,7 +125,8 @@ impl Run {
                     fence = time.zip(marker);
                 }
                 Ok(Fenced::Busy(reason)) => return Ok(Try::Later(reason)),
-                Err(Error::Permission { .. }) => tracing::warn!(
+                // By hand there is somebody to call in who may; what is built is kept for them.
+                Err(Error::Permission { .. }) if self.lock == LockFor::Run => tracing::warn!(
                     "this user may not change the event store's options (dbAdmin): cutting over without a fence; \
                      what arrives meanwhile is refolded right after"
                 ),

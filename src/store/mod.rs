@@ -28,6 +28,7 @@ mod lease;
 mod lock;
 mod lookup;
 mod natural;
+mod privileges;
 mod publish;
 mod records;
 mod refold;

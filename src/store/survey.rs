@@ -2,11 +2,14 @@
 
 use bson::{Document, doc};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{SampledCommit, StoreSample};
 use crate::store::EventStore;
 use crate::store::client::call;
 use crate::store::events::{number_of, offset_of};
+
+/// Commits whose size is looked at where the server doesn't tell it.
+const SIZE_SAMPLE: i32 = 1000;
 
 impl EventStore {
     /// Samples so many commits.
@@ -17,7 +20,10 @@ impl EventStore {
         let db = self.db.clone();
         let statistics = doc! { "collStats": &self.layout.collection };
         let statistics = async move { db.run_command(statistics).await };
-        let statistics = call("asking for the event store's size", statistics).await?;
+        let statistics = match call("asking for the event store's size", statistics).await {
+            Err(Error::Permission { .. }) => self.size_by_sample().await?,
+            other => other?,
+        };
         let number = |name: &str| {
             statistics
                 .get(name)
@@ -43,6 +49,24 @@ impl EventStore {
             cache_bytes: self.cache_bytes().await,
             sampled: sampled.iter().filter_map(commit).collect(),
         })
+    }
+
+    /// For a user who may not run `collStats`: the number of commits, and their size by a sample.
+    async fn size_by_sample(&self) -> Result<Document> {
+        tracing::info!("this user may not run collStats: the size of the event store is estimated");
+        let commits = self.estimated_count().await?;
+        let sample = doc! {
+            "aggregate": &self.layout.collection, "cursor": {},
+            "pipeline": [
+                { "$sample": { "size": SIZE_SAMPLE } },
+                { "$group": { "_id": null, "Bytes": { "$avg": { "$bsonSize": "$$ROOT" } } } },
+            ],
+        };
+        let found = self.documents("sampling the event store", sample, None).await?;
+        let average = found.first().and_then(|one| one.get_f64("Bytes").ok()).unwrap_or(0.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "an estimate")]
+        let bytes = (average * commits as f64) as i64;
+        Ok(doc! { "count": i64::try_from(commits).unwrap_or(i64::MAX), "size": bytes })
     }
 
     /// Size of the server's cache; `None` if this user may not ask for it.

@@ -11,6 +11,7 @@ mod lock;
 mod outcomes;
 mod read_only;
 mod rebuild;
+mod roles;
 mod signals;
 mod support;
 mod verify;

@@ -1,0 +1,214 @@
+//! Which rights each step needs, and which of them a user lacks.
+
+use std::fmt;
+
+/// What a right is about, as the server names it. Empty names stand for all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Everything.
+    Any,
+    /// The whole cluster.
+    Cluster,
+    /// A collection of a database, or all of them.
+    Collection {
+        /// Name of the database.
+        database: String,
+        /// Name of the collection.
+        collection: String,
+    },
+}
+
+impl Resource {
+    /// A collection; with an empty name all of the database.
+    #[must_use]
+    pub fn collection(database: &str, collection: &str) -> Self {
+        Self::Collection { database: database.to_owned(), collection: collection.to_owned() }
+    }
+
+    /// Whether a right to this is one to the other as well.
+    fn covers(&self, other: &Self) -> bool {
+        let covers = |one: &str, other: &str| one.is_empty() || one == other;
+        match (self, other) {
+            (Self::Any, _) | (Self::Cluster, Self::Cluster) => true,
+            (
+                Self::Collection { database, collection },
+                Self::Collection { database: other_database, collection: other_collection },
+            ) => {
+                // All databases: neither `local` nor `config`, nor what belongs to the system.
+                let is_user = database == other_database
+                    || (database.is_empty() && !matches!(other_database.as_str(), "local" | "config"));
+                is_user && covers(collection, other_collection)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => formatter.write_str("everything"),
+            Self::Cluster => formatter.write_str("the cluster"),
+            Self::Collection { database, collection } if collection.is_empty() => {
+                write!(formatter, "the database {database}")
+            }
+            Self::Collection { database, collection } => write!(formatter, "{database}.{collection}"),
+        }
+    }
+}
+
+/// Actions that a user may do with a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privilege {
+    /// What with.
+    pub resource: Resource,
+    /// The actions, as the server names them.
+    pub actions: Vec<String>,
+}
+
+/// A step that needs rights of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// `status`, `plan`, `verify`.
+    Read,
+    /// Building, catching up, `abort`.
+    Build,
+    /// The cut-over by the pointer.
+    CutOver,
+    /// The cut-over that puts the new collection under the name of the old one.
+    Rename,
+    /// `cleanup`.
+    CleanUp,
+}
+
+impl Step {
+    /// The name, as shown.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "plan, verify, status",
+            Self::Build => "build",
+            Self::CutOver => "cut-over",
+            Self::Rename => "cut-over by renaming",
+            Self::CleanUp => "cleanup",
+        }
+    }
+}
+
+/// A right that a step needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The step.
+    pub step: Step,
+    /// The action, as the server names it.
+    pub action: &'static str,
+    /// What with.
+    pub resource: Resource,
+    /// What happens without it; empty if the step then fails.
+    pub without: &'static str,
+}
+
+/// The rights that the steps need.
+#[must_use]
+pub fn needs(database: &str, event_store: &str) -> Vec<Need> {
+    let all = || Resource::collection(database, "");
+    let events = || Resource::collection(database, event_store);
+    let oplog = || Resource::collection("local", "oplog.rs");
+    let mut needs = Vec::new();
+    let mut need = |step, actions: &[&'static str], resource: &dyn Fn() -> Resource, without| {
+        needs.extend(actions.iter().map(|action| Need { step, action, resource: resource(), without }));
+    };
+    let cluster = || Resource::Cluster;
+    need(Step::Read, &["find", "listCollections", "listIndexes"], &all, "");
+    need(Step::Read, &["collStats"], &all, "sizes are estimated from a sample, or not shown");
+    need(Step::Read, &["dbStats"], &all, "free space on disk isn't known");
+    need(Step::Read, &["serverStatus"], &cluster, "the server's cache isn't known");
+    need(Step::Read, &["replSetGetConfig"], &cluster, "a restored copy isn't recognised");
+    need(Step::Read, &["find", "collStats"], &oplog, "the history of changes isn't known");
+    let writes = [
+        "insert",
+        "update",
+        "remove",
+        "createCollection",
+        "createIndex",
+        "dropCollection",
+        "renameCollectionSameDB",
+    ];
+    need(Step::Build, &writes, &all, "");
+    need(Step::Build, &["changeStream"], &events, "");
+    need(Step::Build, &["replSetGetStatus"], &cluster, "secondaries aren't waited for");
+    need(Step::CutOver, &["update", "renameCollectionSameDB"], &all, "");
+    need(Step::CutOver, &["collMod"], &events, "");
+    need(Step::Rename, &["insert", "remove", "dropCollection", "renameCollectionSameDB"], &all, "");
+    need(Step::Rename, &["collMod"], &events, "");
+    need(Step::CleanUp, &["update", "remove", "dropCollection"], &all, "");
+    needs
+}
+
+/// The needs that these privileges don't fulfil.
+#[must_use]
+pub fn missing(privileges: &[Privilege], needs: Vec<Need>) -> Vec<Need> {
+    let allows = |privilege: &Privilege, need: &Need| {
+        let actions = &privilege.actions;
+        privilege.resource.covers(&need.resource)
+            && actions.iter().any(|action| action == need.action || action == "anyAction")
+    };
+    let is_missing = |need: &Need| !privileges.iter().any(|privilege| allows(privilege, need));
+    needs.into_iter().filter(is_missing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn privilege(resource: Resource, actions: &[&str]) -> Privilege {
+        Privilege { resource, actions: actions.iter().map(|action| (*action).to_owned()).collect() }
+    }
+
+    fn shown(privileges: &[Privilege]) -> Vec<String> {
+        let missing = missing(privileges, needs("Squidex", "Events2"));
+        let fatal = missing.iter().filter(|need| need.without.is_empty());
+        fatal.map(|need| format!("{}: {} on {}", need.step.name(), need.action, need.resource)).collect()
+    }
+
+    #[test]
+    fn who_may_do_everything_lacks_nothing() {
+        assert!(missing(&[privilege(Resource::Any, &["anyAction"])], needs("Squidex", "Events2")).is_empty());
+        assert_eq!(missing(&[], needs("Squidex", "Events2")).len(), needs("Squidex", "Events2").len());
+    }
+
+    #[test]
+    fn the_missing_action_and_its_resource_are_named_for_each_step() {
+        let all = Resource::collection("Squidex", "");
+        let read = privilege(all.clone(), &["find", "listCollections", "listIndexes", "changeStream"]);
+        let writes = ["insert", "update", "remove", "createCollection", "createIndex", "dropCollection"];
+        let mut write = privilege(all, &writes);
+        write.actions.push("renameCollectionSameDB".into());
+        assert_eq!(
+            shown(&[read.clone(), write.clone()]),
+            ["cut-over: collMod on Squidex.Events2", "cut-over by renaming: collMod on Squidex.Events2",]
+        );
+        let fence = privilege(Resource::collection("Squidex", "Events2"), &["collMod"]);
+        assert!(shown(&[read.clone(), write, fence]).is_empty());
+        assert!(shown(&[read]).contains(&"cleanup: dropCollection on the database Squidex".to_owned()));
+    }
+
+    #[test]
+    fn a_right_to_one_collection_is_none_to_the_database() {
+        let one = privilege(Resource::collection("Squidex", "Events2"), &["find"]);
+        assert!(shown(&[one]).contains(&"plan, verify, status: find on the database Squidex".to_owned()));
+        let other = privilege(Resource::collection("Other", ""), &["find"]);
+        assert!(shown(&[other]).contains(&"plan, verify, status: find on the database Squidex".to_owned()));
+    }
+
+    #[test]
+    fn all_databases_are_those_of_users_only() {
+        let everywhere = privilege(Resource::collection("", ""), &["find", "collStats"]);
+        let missing = missing(&[everywhere], needs("Squidex", "Events2"));
+        let lacks = |resource: &Resource| {
+            missing.iter().any(|need| need.action == "find" && need.resource == *resource)
+        };
+        assert!(!lacks(&Resource::collection("Squidex", "")));
+        assert!(lacks(&Resource::collection("local", "oplog.rs")));
+    }
+}

@@ -1,0 +1,172 @@
+//! Least privilege: each role of the README, on a server with access control, can do what it says and no more.
+
+use std::process::{Command, Stdio};
+
+use bson::{Document, doc};
+
+use crate::support::{Db, Done, asset, done};
+
+/// A server with access control; the URI is that of a root user.
+struct Guarded {
+    name: String,
+    uri: String,
+}
+
+fn script(arguments: &[&str]) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mongod");
+    let output = Command::new(path).args(arguments).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl Guarded {
+    fn start(test: &str) -> Self {
+        let pid = std::process::id().to_string();
+        let name = format!("own-{test}-{pid}");
+        let fixed = ["start", "--name", &name, "--auth", "--cache-gb", "0.25", "--with-parent", &pid];
+        Self { uri: script(&fixed), name }
+    }
+
+    /// The URI with another login.
+    fn uri_of(&self, user: &str) -> String {
+        let (_, host) = self.uri.split_once('@').unwrap();
+        format!("mongodb://{user}:secret@{host}")
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        script(&["stop", "--name", &self.name, "--purge"]);
+    }
+}
+
+/// The commands of the README that create roles, for this database.
+fn commands(database: &str) -> Vec<Document> {
+    let readme = include_str!("../../README.md");
+    let quoted = format!("\"db\": \"{database}\"");
+    let blocks = readme.split("```js\ndb.adminCommand(").skip(1);
+    let commands = blocks.map(|block| {
+        let (json, _) = block.split_once(")\n```").unwrap();
+        let value: serde_json::Value =
+            serde_json::from_str(&json.replace("\"db\": \"Squidex\"", &quoted)).unwrap();
+        bson::Bson::try_from(value).unwrap().as_document().unwrap().clone()
+    });
+    commands.filter(|command| command.contains_key("createRole")).collect()
+}
+
+/// Runs the program as a user.
+fn run(db: &Db, uri: &str, args: &[&str], code: i32) -> Done {
+    let mut command = crate::support::program();
+    done(command.args(args).args(["--uri", uri, "--database", &db.name]), code)
+}
+
+#[test]
+fn each_role_of_the_readme_can_do_what_it_is_for_and_no_more() {
+    let server = Guarded::start("roles");
+    let db = Db::at(server.uri.clone());
+    db.make_event_store(&[asset("1"), asset("2")]);
+    let admin = db.client().database("admin");
+    let roles = commands(&db.name);
+    let names: Vec<String> =
+        roles.iter().map(|role| role.get_str("createRole").unwrap().to_owned()).collect();
+    assert_eq!(names, ["statefoldRead", "statefoldBuild", "statefoldCutOver"]);
+    for (role, name) in roles.into_iter().zip(&names) {
+        db.wait(async { admin.run_command(role).await }).unwrap();
+        let user = doc! { "createUser": name, "pwd": "secret", "roles": [name] };
+        db.wait(async { admin.run_command(user).await }).unwrap();
+    }
+    let [read, build, cut_over] =
+        ["statefoldRead", "statefoldBuild", "statefoldCutOver"].map(|user| server.uri_of(user));
+    let before = db.collections();
+
+    // Looking.
+    let status = run(&db, &read, &["status", "-o", "json"], 0).json();
+    assert_eq!(status["projections"][0]["state"], "behind", "{status}");
+    let plan = run(&db, &read, &["plan", "-o", "json"], 0).json();
+    let missing = |plan: &serde_json::Value| -> Vec<String> {
+        let rights = plan["missing_rights"].as_array().unwrap();
+        let fatal = rights.iter().filter(|right| right["without"].is_null());
+        let text = |right: &serde_json::Value, name: &str| right[name].as_str().unwrap().to_owned();
+        fatal
+            .map(|one| format!("{}: {} on {}", text(one, "step"), text(one, "action"), text(one, "resource")))
+            .collect()
+    };
+    let lacks = missing(&plan);
+    assert!(lacks.contains(&format!("build: insert on the database {}", db.name)), "{lacks:?}");
+    assert!(lacks.contains(&format!("cut-over: collMod on {}.Events2", db.name)), "{lacks:?}");
+    assert!(!lacks.iter().any(|right| right.starts_with("plan")), "{lacks:?}");
+    let text = run(&db, &read, &["plan"], 0).stdout;
+    assert!(text.contains("missing right: build needs `insert` on the database"), "{text}");
+    run(&db, &read, &["cleanup"], 0);
+    run(&db, &read, &["errors", "list"], 0);
+    run(&db, &read, &["lock", "show"], 0);
+    let refused = run(&db, &read, &["rebuild", "Assets", "--yes"], 1);
+    assert!(refused.stderr.contains("not permitted"), "{}", refused.stderr);
+    assert_eq!(db.collections(), before);
+
+    // Building, up to the cut-over.
+    let plan = run(&db, &build, &["plan", "-o", "json"], 0).json();
+    let fence = format!("collMod on {}.Events2", db.name);
+    assert_eq!(missing(&plan), [format!("cut-over: {fence}"), format!("cut-over by renaming: {fence}")]);
+    let stopped = run(&db, &build, &["rebuild", "Assets", "--yes"], 1);
+    assert!(stopped.stderr.contains("event store's options: not permitted"), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("What is built so far is kept"), "{}", stopped.stderr);
+    let status = run(&db, &build, &["status", "-o", "json"], 0).json();
+    let building = |status: &serde_json::Value| {
+        let all = status["projections"].as_array().unwrap();
+        all.iter().find(|one| one["projection"] == "Assets").unwrap()["building"].clone()
+    };
+    assert_eq!(building(&status)["build"], "Assets3", "{status}");
+    assert_eq!(building(&status)["partitions_done"], building(&status)["partitions"], "{status}");
+    assert_eq!(status["fence"], serde_json::Value::Null);
+    assert!(!db.collections().contains(&"States_Assets3".to_owned()));
+
+    // The cut-over of what the other one built.
+    let plan = run(&db, &cut_over, &["plan", "-o", "json"], 0).json();
+    assert!(missing(&plan).is_empty(), "{plan}");
+    let report = run(&db, &cut_over, &["rebuild", "Assets", "--yes", "-o", "json"], 0).json();
+    let built = &report["projections"][0];
+    assert_eq!(built["partitions_resumed"], built["partitions"], "{report}");
+    assert_eq!(report["cut_over"][0]["fenced"], true, "{report}");
+    run(&db, &cut_over, &["rebuild", "Assets", "--yes"], 0);
+    run(&db, &cut_over, &["rebuild", "Assets", "--yes"], 0);
+    // Clean-up needs no more than building.
+    let cleaned = run(&db, &build, &["cleanup", "--yes", "-o", "json"], 0).json();
+    assert!(
+        cleaned["items"].as_array().unwrap().iter().any(|item| item["outcome"] == "dropped"),
+        "{cleaned}"
+    );
+}
+
+#[test]
+fn what_may_not_be_read_is_said_and_done_without() {
+    let server = Guarded::start("little");
+    let db = Db::at(server.uri.clone());
+    db.make_event_store(&[asset("1")]);
+    let admin = db.client().database("admin");
+    let actions = ["find", "listCollections", "listIndexes"];
+    let privileges = doc! { "resource": { "db": &db.name, "collection": "" }, "actions": actions.to_vec() };
+    let role = doc! { "createRole": "little", "privileges": [privileges], "roles": [] };
+    let nothing = doc! { "createRole": "nothing", "privileges": [], "roles": [] };
+    for command in [
+        role,
+        nothing,
+        doc! { "createUser": "little", "pwd": "secret", "roles": ["little"] },
+        doc! { "createUser": "nothing", "pwd": "secret", "roles": ["nothing"] },
+    ] {
+        db.wait(async { admin.run_command(command).await }).unwrap();
+    }
+    let little = server.uri_of("little");
+    let plan = run(&db, &little, &["plan"], 0).stdout;
+    assert!(plan.contains("without `collStats` on the database"), "{plan}");
+    assert!(plan.contains("server cache unknown"), "{plan}");
+    let json = run(&db, &little, &["plan", "-o", "json"], 0).json();
+    assert_eq!(json["pass"]["store_commits"], 1, "{json}");
+    assert!(json["pass"]["store_bytes"].as_u64().unwrap() > 100, "{json}");
+    run(&db, &little, &["status"], 0);
+    let cleanup = run(&db, &little, &["cleanup"], 0);
+    assert!(!cleanup.stdout.contains("States_"), "{}", cleanup.stdout);
+
+    let refused = run(&db, &server.uri_of("nothing"), &["plan"], 1);
+    assert!(refused.stderr.contains("needs `find` on the database"), "{}", refused.stderr);
+}
