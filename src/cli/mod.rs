@@ -9,6 +9,7 @@ mod completions;
 mod errors;
 mod exit;
 mod fixture;
+mod follow;
 mod lock;
 mod logging;
 mod metrics;
@@ -71,6 +72,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Migrate(args) => migrate::run(&args, registry, output).await,
         Verb::Rebuild(args) => rebuild::run(&args, registry, output).await,
         Verb::Verify(args) => verify::run(&args, registry, output).await,
+        Verb::Follow(args) => follow::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
         Verb::Cleanup(args) => cleanup::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,
