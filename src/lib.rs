@@ -40,6 +40,8 @@ mod dead_letters;
 pub mod error;
 pub mod fixture;
 pub mod fold;
+mod follow;
+mod generation;
 #[cfg(feature = "http")]
 pub mod http;
 mod instances;
@@ -72,6 +74,7 @@ pub use config::{CleanupSettings, LeaseSettings, Settings, Tuning};
 pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
 pub use error::{Class, Error, Result};
 pub use fold::FieldDifference;
+pub use follow::{Follow, FollowReport, Followed, follow};
 pub use instances::{Instance, instances, register_instance};
 pub use lifecycle::{Behind, CutOverMode, Share, Verify};
 pub use lock::{LockReport, active_generation, lock_state, release_lock};

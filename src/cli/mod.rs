@@ -11,6 +11,7 @@ mod cutover;
 mod errors;
 mod exit;
 mod fixture;
+mod follow;
 mod lock;
 mod logging;
 mod metrics;
@@ -76,6 +77,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Rollback(args) => cutover::run(cutover::Way::Back, &args, registry, output).await,
         Verb::Adopt(args) => adopt::run(&args, registry, output).await,
         Verb::Verify(args) => verify::run(&args, registry, output).await,
+        Verb::Follow(args) => follow::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
         Verb::Cleanup(args) => cleanup::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,

@@ -198,7 +198,7 @@ fn cleanup_settings(raw: &Raw<'_>, file: CleanupFile, problems: &mut Vec<String>
     }
 }
 
-fn time(text: &str) -> std::result::Result<Duration, String> {
+pub(super) fn time(text: &str) -> std::result::Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("`{text}` is not a time like 30s ({error})"))
 }
 

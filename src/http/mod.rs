@@ -46,7 +46,7 @@ pub fn router(progress: watch::Receiver<Progress>, render: Option<Render>) -> Ro
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let progress = shared.progress.borrow().clone();
-    let ready = progress.phase == Phase::Done;
+    let ready = matches!(progress.phase, Phase::Done | Phase::Following);
     let body = Json(json!({
         "ready": ready, "projection": progress.projection, "phase": progress.phase,
         "percent": (progress.share() * 100.0).round(), "eta_seconds": progress.eta().map(|eta| eta.as_secs()),

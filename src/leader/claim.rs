@@ -205,6 +205,9 @@ impl Claimant<'_> {
     /// A leader that died in its cut-over leaves the event store fenced: whoever leads next lifts it.
     async fn without_orphans(&self, claimed: Claimed) -> Result<Claimed> {
         let Claimed::Led(mut leadership) = claimed else { return Ok(claimed) };
+        if !self.store.leads {
+            return Ok(Claimed::Led(leadership));
+        }
         let lift = || async {
             match self.store.fence().await? {
                 Some(fence) if fence.kind == FenceKind::CutOver => {

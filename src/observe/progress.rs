@@ -25,6 +25,8 @@ pub enum Phase {
     Verifying,
     /// Giving final names and setting the pointer.
     Publishing,
+    /// Keeping the active generation current.
+    Following,
     /// All is done.
     Done,
     /// Waiting for another process.
@@ -43,6 +45,7 @@ impl Phase {
             Self::Checking => "checking",
             Self::Verifying => "verifying",
             Self::Publishing => "publishing",
+            Self::Following => "following",
             Self::Done => "done",
             Self::Waiting => "waiting",
         }
@@ -61,6 +64,7 @@ impl Phase {
             Self::Waiting => 6,
             Self::CatchingUp => 7,
             Self::Verifying => 8,
+            Self::Following => 9,
         }
     }
 }
@@ -92,6 +96,8 @@ pub struct Progress {
     pub dead_letters: u64,
     /// Time since this phase began, in seconds.
     pub phase_seconds: f64,
+    /// Streams folded anew because they had changed.
+    pub refolded: u64,
     /// Streams that were touched since they were folded.
     pub dirty: u64,
     /// Age of the oldest change that isn't folded, in seconds.
@@ -145,6 +151,8 @@ impl Progress {
             let (done, total, rate) = (self.commits, self.commits_total, self.events_per_second());
             line.push_str(&format!(" {done}/{total} commits {percent:.0} %, {rate:.0} events/s"));
             line.push_str(&format!(", {} snapshots", self.snapshots));
+        } else if self.phase == Phase::Following {
+            line.push_str(&format!(", {} streams folded anew", self.refolded));
         } else if self.partitions > 0 {
             line.push_str(&format!(" {}/{} partitions", self.partitions_done, self.partitions));
         }

@@ -153,6 +153,12 @@ impl Recorder {
         });
     }
 
+    /// So many streams were folded anew.
+    pub(crate) fn refolded(&self, streams: u64) {
+        counter!(names::REFOLDED, "projection" => self.label()).increment(streams);
+        self.update(|progress| progress.refolded += streams);
+    }
+
     /// Everything is read again: what was read so far doesn't count.
     pub(crate) fn read_again(&self) {
         self.update(|progress| {

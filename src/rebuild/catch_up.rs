@@ -6,7 +6,6 @@ use bson::Timestamp;
 use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
-use crate::fold::{Digest, FoldCounts};
 use crate::observe::Phase;
 use crate::pipeline::{self, differing, refold};
 use crate::rebuild::Run;
@@ -116,14 +115,7 @@ impl Run {
         if build.refolded == 0 || !build.strict {
             return Ok(());
         }
-        let (mut counts, mut digest) = (FoldCounts::default(), Digest::default());
-        for checkpoint in build.job.staging.checkpoints().await? {
-            counts.add(checkpoint.counts.into());
-            digest.merge(checkpoint.digest().ok_or_else(|| {
-                Error::Mismatch(format!("the digest of checkpoint {} is broken", checkpoint.id))
-            })?);
-        }
-        (build.counts, build.digest) = (counts, digest);
+        (build.counts, build.digest) = build.job.staging.sums().await?;
         Ok(())
     }
 

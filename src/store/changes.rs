@@ -289,6 +289,33 @@ impl Feed {
         })
     }
 
+    /// As [`take`](Self::take), with the time up to which everything was seen.
+    ///
+    /// # Errors
+    /// Why the feed ended, if it did.
+    pub(crate) fn take_up_to(&self, projection: usize) -> Result<(Timestamp, Vec<String>, bool)> {
+        let position = self.position();
+        self.take(projection).map(|(streams, all)| (position, streams, all))
+    }
+
+    /// The time up to which everything was seen.
+    pub(crate) fn position(&self) -> Timestamp {
+        self.shared.look(|state| state.position)
+    }
+
+    /// Waits until anything is dirty, or the feed has ended.
+    pub(crate) async fn dirtied(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.shared.look(|state| state.ended || !state.dirty.iter().all(Dirty::is_empty)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// How far behind a projection is.
     pub(crate) fn behind(&self, projection: usize) -> Behind {
         self.shared.look(|state| {

@@ -35,6 +35,8 @@ pub(crate) struct Store {
     pub(super) names: ControlNames,
     /// This deployment, where it is named or can be read.
     pub(super) deployment: Option<String>,
+    /// Whether its lease is that of the leader, who also lifts fences that were left behind.
+    pub(crate) leads: bool,
     /// Whether all goes to one server anyway, by whatever name it is reached.
     pub(super) direct: bool,
 }
@@ -89,7 +91,7 @@ impl Store {
                     Some(named) => Some(named.clone()),
                     None => server::replica_set_id(&db).await,
                 };
-                Ok(Self { client, db, facts, layout: layout.clone(), names, deployment, direct })
+                Ok(Self { client, db, facts, layout: layout.clone(), names, deployment, leads: true, direct })
             }
         }
     }

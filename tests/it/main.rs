@@ -16,6 +16,7 @@ mod dead_letters;
 mod empty;
 mod failover;
 mod faults;
+mod follow;
 mod generated;
 mod generations;
 mod golden;

@@ -12,6 +12,7 @@ mod clocks;
 mod cut_over_killed;
 mod errors_in_claim;
 mod failing;
+mod follow_killed;
 mod followers;
 mod holder_killed;
 mod holder_stopped;

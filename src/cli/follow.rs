@@ -1,0 +1,47 @@
+//! `statefold follow`
+
+use std::time::Duration;
+
+use statefold_projections::Registry;
+
+use super::args::FollowArgs;
+use super::exit::Failed;
+use super::output::Output;
+use super::settings::{Command, Raw, settings, time};
+use super::table::{number, table};
+use super::watch;
+use crate::error::Error;
+use crate::follow::{Follow, FollowReport, follow};
+
+pub(super) async fn run(args: &FollowArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+    let mut verb = vec!["follow".to_owned()];
+    verb.extend(args.projections.iter().cloned());
+    let command = Command::new(verb.join(" "), &args.connection);
+    let failed = |error| Failed::new(error, &command);
+    let raw = Raw { tuning: Some(&args.tuning), lease: Some(&args.lease), ..Raw::default() };
+    let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
+    let mut request =
+        Follow { projections: args.projections.clone(), keep_warm: args.keep_warm, ..Follow::default() };
+    if let Some(text) = &args.compare_every {
+        let problem = |problem| failed(Error::Config(vec![format!("--compare-every: {problem}")]));
+        request.compare_every = time(text).map_err(problem)?;
+    }
+    let listen = args.listen.clone().or(listen);
+    let interval = Duration::from_secs(args.interval);
+    let begin = || follow(&settings, registry, request);
+    let report = watch::watched(begin, listen.as_deref(), interval, output).await.map_err(failed)?;
+    output.result(&report, text);
+    Ok(0)
+}
+
+fn text(report: &FollowReport) -> String {
+    if report.followed.is_empty() {
+        return "Nothing was followed.".into();
+    }
+    let rows = report
+        .followed
+        .iter()
+        .map(|one| [one.projection.clone(), one.generation.to_string(), number(one.streams_refolded)]);
+    let table = table(["projection", "generation", "streams folded anew"], rows);
+    format!("{table}\nThe next one goes on from here.")
+}

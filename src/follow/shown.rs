@@ -1,0 +1,40 @@
+//! What watchers see of a follower: all projections together.
+
+use statefold_projections::Registered;
+use tokio::sync::watch;
+
+use crate::observe::{Phase, Progress};
+use crate::store::Behind;
+
+/// The progress of all projections together; metrics are each projection's own.
+pub(super) struct Shown {
+    projections: String,
+    progress: watch::Sender<Progress>,
+}
+
+impl Shown {
+    pub(super) fn new(projections: &[Registered], progress: &watch::Sender<Progress>) -> Self {
+        let names: Vec<&str> = projections.iter().map(|one| one.spec().name()).collect();
+        Self { projections: names.join(", "), progress: progress.clone() }
+    }
+
+    /// So far it is behind before this round.
+    pub(super) fn behind(&self, behind: Behind) {
+        self.progress.send_modify(|progress| {
+            if progress.phase != Phase::Following {
+                let projection = self.projections.clone();
+                *progress = Progress { projection, phase: Phase::Following, ..Progress::default() };
+            }
+            progress.dirty = behind.streams as u64;
+            progress.lag_seconds = behind.seconds;
+        });
+    }
+
+    /// So many streams were folded anew in this round.
+    pub(super) fn refolded(&self, streams: u64) {
+        self.progress.send_modify(|progress| {
+            progress.refolded += streams;
+            (progress.dirty, progress.lag_seconds) = (0, 0);
+        });
+    }
+}
