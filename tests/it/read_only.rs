@@ -12,7 +12,8 @@ use statefold::{
 
 use crate::support::commits::{generated, good_asset};
 use crate::support::database::{assert_same, eventually};
-use crate::support::{Db, Gate, OwnServer, no_waiting, oracle, squidex};
+use crate::support::server::stop_failing;
+use crate::support::{Db, Gate, OwnServer, fail_command, no_waiting, oracle, squidex};
 
 /// Options of the event store, as the server lists them.
 pub(crate) async fn options(db: &mongodb::Database) -> Document {
@@ -123,6 +124,46 @@ async fn a_fence_that_is_lifted_while_a_rebuild_is_at_work_leaves_nothing_out() 
     assert!(report.cut_over[0].fenced && !report.cut_over[0].read_only, "{report:?}");
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
     assert!(!options(&db.db).await.contains_key("validator"));
+}
+
+/// Number of pings of the engine that the server keeps waiting.
+async fn pings(db: &Db) -> usize {
+    let pipeline = [
+        doc! { "$currentOp": { "allUsers": true } },
+        doc! { "$match": { "appName": &db.app, "active": true, "command.ping": { "$exists": true } } },
+    ];
+    let found = db.db.client().database("admin").aggregate(pipeline).await.unwrap();
+    found.try_collect::<Vec<Document>>().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_cut_over_whose_read_only_mode_is_ended_in_the_middle_is_made_again() {
+    let server = OwnServer::start("read_only_middle");
+    let db = Db::at(&server.uri, "read_only_middle").await;
+    let mut commits = generated(300, 99);
+    db.write(&commits).await;
+    read_only_on(&settings(&db), &squidex(), None).await.unwrap();
+    let (gated, gate) = Gate::assets(|_| true);
+    let running = statefold::rebuild(&settings(&db), &gated, Rebuild::default());
+    let mut progress = running.progress();
+    gate.reached().await;
+    // Whoever asks for the time waits for it: the cut-over does so after it saw the fence.
+    let slow = doc! { "failCommands": ["ping"], "blockConnection": true, "blockTimeMS": 2000 };
+    fail_command(&server.uri, &db.app, doc! { "times": 1_000_000 }, slow).await;
+    gate.open();
+    progress.wait_for(|now| now.phase == statefold::Phase::Publishing).await.unwrap();
+    eventually("the cut-over to ask for the time", async || pings(&db).await > 0).await;
+    let operator = Settings::new(&server.uri, &db.name).unwrap().with_lease(db.lease.clone()).unwrap();
+    assert!(read_only_off(&operator, &squidex()).await.unwrap().changed);
+    let late = good_asset("late");
+    db.append(&late).await;
+    commits.extend(late);
+    stop_failing(&server.uri).await;
+    let report = running.await.unwrap();
+    let cut_over = &report.cut_over[0];
+    assert!(cut_over.fenced && !cut_over.read_only && cut_over.tries == 2, "{report:?}");
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+    assert!(read_only_status(&operator, &squidex()).await.unwrap().can_write);
 }
 
 #[tokio::test]
