@@ -208,6 +208,7 @@ mod tests {
             projection_version: *version,
         });
         ActiveGeneration {
+            mode: crate::lifecycle::CutOverMode::Pointer,
             active: active.0,
             collection: format!("S{}", active.0),
             collections: collections(active.0),

@@ -130,6 +130,9 @@ async fn remove(
     let mut report = look(store, projections).await?;
     refuse(&report, force)?;
     store.lift_fence().await?;
+    if let Err(reason) = store.lift_read_only().await? {
+        return Err(Error::FenceBusy { reason, waited_ms: 0 });
+    }
     store.forget_pointers(mandate).await?;
     let listed = store.listing().await?;
     // What tells which collections are ours goes last.

@@ -1,12 +1,21 @@
 //! `statefold abort`
 
+use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::AbortArgs;
+use super::args::Connection;
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use crate::abort::{Aborted, abort};
+
+#[derive(Debug, Args)]
+pub(super) struct AbortArgs {
+    /// Projections, by name without case [default: all]
+    projections: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
 
 pub(super) async fn run(args: AbortArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let mut verb = vec!["abort".to_owned()];

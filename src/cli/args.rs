@@ -39,7 +39,7 @@ pub(super) enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Show active generations, unfinished builds and the lock
-    Status(StatusArgs),
+    Status(super::status::StatusArgs),
     /// Show what a rebuild would do and how long it would take; changes nothing
     Plan(PlanArgs),
     /// What a server's start does: bring all projections to the version of this program
@@ -79,7 +79,7 @@ pub(super) enum Verb {
     /// one was. Exit code 0 on Ctrl-C.
     Follow(FollowArgs),
     /// End unfinished builds: drop their staging collections and records
-    Abort(AbortArgs),
+    Abort(super::abort::AbortArgs),
     /// Drop old generations beyond the kept ones, and what dead builds left behind
     ///
     /// Without --yes this lists what would go and what has to stay, each with its size and the reason, and
@@ -88,13 +88,13 @@ pub(super) enum Verb {
     /// Show the streams that could not be folded
     Errors(ErrorsArgs),
     /// Show who leads and who holds the application's lock, or release that lock
-    Lock(LockArgs),
+    Lock(super::lock::LockArgs),
     /// Make the event store refuse events, or take them again
-    ReadOnly(ReadOnlyArgs),
+    ReadOnly(super::read_only::ReadOnlyArgs),
     /// Make a large, realistic Squidex event store to try things on
-    Fixture(FixtureArgs),
+    Fixture(super::fixture::FixtureArgs),
     /// Print a completion script for a shell
-    Completions(CompletionsArgs),
+    Completions(super::completions::CompletionsArgs),
 }
 
 /// Where the database is. Flags come before the environment, that before the file.
@@ -146,15 +146,6 @@ pub(super) struct TuningArgs {
     /// Bytes of an insert batch, as `4MiB` [default: 4MiB]
     #[arg(long, value_name = "SIZE", env = "STATEFOLD_BATCH_BYTES")]
     pub(super) batch_bytes: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StatusArgs {
-    #[command(flatten)]
-    pub(super) connection: Connection,
-    /// Exit with 4 if a projection is behind
-    #[arg(long)]
-    pub(super) check: bool,
 }
 
 #[derive(Debug, Args)]
@@ -345,14 +336,6 @@ pub(super) struct FollowArgs {
     pub(super) tuning: TuningArgs,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct AbortArgs {
-    /// Projections, by name without case [default: all]
-    pub(super) projections: Vec<String>,
-    #[command(flatten)]
-    pub(super) connection: Connection,
-}
-
 /// What clean-up keeps.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct KeepArgs {
@@ -408,92 +391,4 @@ pub(super) enum ErrorsVerb {
         #[command(flatten)]
         connection: Connection,
     },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct LockArgs {
-    #[command(subcommand)]
-    pub(super) verb: LockVerb,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum LockVerb {
-    /// Show who leads, what it is doing, and who holds the lock
-    Show {
-        #[command(flatten)]
-        connection: Connection,
-    },
-    /// Open the lock that somebody else left behind
-    ///
-    /// Only for a holder that is certainly dead: another server may be migrating behind this lock.
-    Release {
-        #[command(flatten)]
-        connection: Connection,
-        /// Say that the holder is dead
-        #[arg(long)]
-        force: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ReadOnlyArgs {
-    #[command(subcommand)]
-    pub(super) verb: ReadOnlyVerb,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ReadOnlyVerb {
-    /// Make the event store refuse events, whoever writes
-    ///
-    /// By a validator of the collection: inserts fail with error 121, everything else goes on, rebuilds and
-    /// migrations as well. It stays so through restarts, until `read-only off`.
-    On {
-        /// Why, for those whose events are refused
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-        #[command(flatten)]
-        connection: Connection,
-        #[command(flatten)]
-        lease: LeaseArgs,
-    },
-    /// Let the event store take events again, with the options it had before
-    ///
-    /// Also in a copy of a database that was made while it was read-only, and after a cut-over that was cut
-    /// short.
-    Off {
-        #[command(flatten)]
-        connection: Connection,
-        #[command(flatten)]
-        lease: LeaseArgs,
-    },
-    /// Show whether the event store takes events, and if not, why
-    Status {
-        #[command(flatten)]
-        connection: Connection,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct FixtureArgs {
-    #[command(flatten)]
-    pub(super) connection: Connection,
-    /// Commits to write
-    #[arg(long, value_name = "N", default_value_t = 200_000)]
-    pub(super) commits: u64,
-    /// Streams to open [default: one for every five commits]
-    #[arg(long, value_name = "N")]
-    pub(super) streams: Option<u64>,
-    /// Where ids, names and chances come from: the same seed gives the same bytes
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(super) seed: u64,
-    /// Add to a fixture that is there already
-    #[arg(long, conflicts_with = "seed")]
-    pub(super) append: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CompletionsArgs {
-    /// The shell
-    #[arg(value_enum)]
-    pub(super) shell: clap_complete::Shell,
 }

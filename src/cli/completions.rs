@@ -1,10 +1,17 @@
 //! `statefold completions`
 
-use clap::CommandFactory;
+use clap::{Args, CommandFactory};
 
-use super::args::{Cli, CompletionsArgs};
+use super::args::Cli;
 use super::exit::Failed;
 use super::output::Output;
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
 
 pub(super) fn run(args: &CompletionsArgs, output: &Output) -> Result<u8, Failed> {
     let mut script = Vec::new();

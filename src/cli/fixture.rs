@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use clap::Args;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::args::FixtureArgs;
+use super::args::Connection;
 use super::exit::Failed;
 use super::output::Output;
 use super::progress;
@@ -14,6 +15,24 @@ use super::settings::{Command, Raw, settings};
 use super::signals;
 use super::table::{number, seconds};
 use crate::store::{FixtureRequest, write_fixture};
+
+#[derive(Debug, Args)]
+pub(super) struct FixtureArgs {
+    #[command(flatten)]
+    connection: Connection,
+    /// Commits to write
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    commits: u64,
+    /// Streams to open [default: one for every five commits]
+    #[arg(long, value_name = "N")]
+    streams: Option<u64>,
+    /// Where ids, names and chances come from: the same seed gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Add to a fixture that is there already
+    #[arg(long, conflicts_with = "seed")]
+    append: bool,
+}
 
 pub(super) async fn run(args: FixtureArgs, output: &Output) -> Result<u8, Failed> {
     let command = Command::new("fixture", &args.connection);

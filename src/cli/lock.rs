@@ -1,13 +1,39 @@
 //! `statefold lock show|release`
 
+use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
-use super::args::{LockArgs, LockVerb};
+use super::args::Connection;
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use crate::error::Error;
 use crate::lock::{LockReport, lock_state, release_lock};
+
+#[derive(Debug, Args)]
+pub(super) struct LockArgs {
+    #[command(subcommand)]
+    verb: LockVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum LockVerb {
+    /// Show who leads, what it is doing, and who holds the lock
+    Show {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Open the lock that somebody else left behind
+    ///
+    /// Only for a holder that is certainly dead: another server may be migrating behind this lock.
+    Release {
+        #[command(flatten)]
+        connection: Connection,
+        /// Say that the holder is dead
+        #[arg(long)]
+        force: bool,
+    },
+}
 
 pub(super) async fn run(args: LockArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let (connection, release) = match args.verb {

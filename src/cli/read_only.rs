@@ -1,13 +1,52 @@
 //! `statefold read-only on|off|status`
 
+use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
-use super::args::{ReadOnlyArgs, ReadOnlyVerb};
+use super::args::{Connection, LeaseArgs};
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use super::status::fenced;
 use crate::read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+
+#[derive(Debug, Args)]
+pub(super) struct ReadOnlyArgs {
+    #[command(subcommand)]
+    verb: ReadOnlyVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReadOnlyVerb {
+    /// Make the event store refuse events, whoever writes
+    ///
+    /// By a validator of the collection: inserts fail with error 121, everything else goes on, rebuilds and
+    /// migrations as well. It stays so through restarts, until `read-only off`.
+    On {
+        /// Why, for those whose events are refused
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        lease: LeaseArgs,
+    },
+    /// Let the event store take events again, with the options it had before
+    ///
+    /// Also in a copy of a database that was made while it was read-only, and after a cut-over that was cut
+    /// short.
+    Off {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        lease: LeaseArgs,
+    },
+    /// Show whether the event store takes events, and if not, why
+    Status {
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
 
 pub(super) async fn run(args: ReadOnlyArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let (name, connection) = match &args.verb {

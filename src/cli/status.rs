@@ -1,8 +1,9 @@
 //! `statefold status`
 
+use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::StatusArgs;
+use super::args::Connection;
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
@@ -10,6 +11,15 @@ use super::table::{number, or_dash, table};
 use super::{EXIT_PENDING, plan};
 use crate::status::{StatusReport, status};
 use crate::store::{Fence, FenceKind};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    connection: Connection,
+    /// Exit with 4 if a projection is behind
+    #[arg(long)]
+    check: bool,
+}
 
 pub(super) async fn run(args: StatusArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let command = Command::new("status", &args.connection);

@@ -20,7 +20,7 @@ use crate::lifecycle::Dirty;
 use crate::store::Store;
 use crate::store::client::call;
 use crate::store::error::{classify, code};
-use crate::store::fence_record::{Fence, FenceKind, record_in};
+use crate::store::fence_record::raises_cut_over;
 
 /// How long the server waits for a change before it says that there is none.
 const AWAIT: Duration = Duration::from_millis(100);
@@ -249,13 +249,6 @@ impl Shared {
     }
 }
 
-/// Whether a change of the collection's options raises the fence of a cut-over.
-fn raises_cut_over(change: &Document) -> bool {
-    let described = change.get_document("operationDescription").ok();
-    let validator = described.and_then(|what| what.get_document("validator").ok());
-    validator.and_then(record_in).is_some_and(|record| Fence::read(record).kind == FenceKind::CutOver)
-}
-
 fn ended() -> Error {
     Error::Mismatch("the event store can't be followed any more".into())
 }
@@ -394,22 +387,6 @@ impl Drop for Feed {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_fence_of_a_cut_over_is_a_marker() {
-        let change = |validator: Document| {
-            doc! { "operationType": "modify", "operationDescription": { "validator": validator } }
-        };
-        let fence = |mark: &str| {
-            change(
-                doc! { "$expr": { "$and": [false, { "$literal": { "Statefold": mark, "Reason": "cut-over" } }] } },
-            )
-        };
-        assert!(raises_cut_over(&fence("fence")));
-        assert!(!raises_cut_over(&fence("read-only")));
-        assert!(!raises_cut_over(&change(doc! { "a": 1 })) && !raises_cut_over(&change(doc! {})));
-        assert!(!raises_cut_over(&doc! { "operationType": "modify" }));
-    }
 
     #[test]
     fn a_resume_token_tells_its_time() {

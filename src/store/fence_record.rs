@@ -104,6 +104,13 @@ pub(super) fn record_in(validator: &Document) -> Option<&Document> {
     literal.contains_key(MARK).then_some(literal)
 }
 
+/// Whether a change of the collection's options, as a change stream shows it, raises the fence of a cut-over.
+pub(super) fn raises_cut_over(change: &Document) -> bool {
+    let described = change.get_document("operationDescription").ok();
+    let validator = described.and_then(|what| what.get_document("validator").ok());
+    validator.and_then(record_in).is_some_and(|record| Fence::read(record).kind == FenceKind::CutOver)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -123,5 +130,21 @@ mod tests {
             assert_eq!(Fence::in_error_details(&refused(other)), None);
         }
         assert_eq!(Fence::in_error_details(&Document::new()), None);
+    }
+
+    #[test]
+    fn only_the_fence_of_a_cut_over_is_a_marker() {
+        let change = |validator: Document| {
+            doc! { "operationType": "modify", "operationDescription": { "validator": validator } }
+        };
+        let fence = |mark: &str| {
+            change(
+                doc! { "$expr": { "$and": [false, { "$literal": { "Statefold": mark, "Reason": "cut-over" } }] } },
+            )
+        };
+        assert!(raises_cut_over(&fence("fence")));
+        assert!(!raises_cut_over(&fence("read-only")));
+        assert!(!raises_cut_over(&change(doc! { "a": 1 })) && !raises_cut_over(&change(doc! {})));
+        assert!(!raises_cut_over(&doc! { "operationType": "modify" }));
     }
 }

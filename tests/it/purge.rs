@@ -121,11 +121,11 @@ async fn it_is_refused_while_servers_run_or_a_fence_stands() {
     assert!(error.to_string().contains(&format!("(pid {}) runs", std::process::id())), "{error}");
     instance.close().await.unwrap();
 
-    let record = doc! { "Statefold": "fence", "Reason": "a backup", "Token": 1_i64, "FormerOptions": {} };
+    let record = doc! { "Statefold": "read-only", "Reason": "a backup", "Token": 1_i64, "FormerOptions": {} };
     let validator = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
     db.db.run_command(doc! { "collMod": "Events2", "validator": validator }).await.unwrap();
     let error = purge(&db, false).await.unwrap_err();
-    assert!(error.to_string().contains("fenced: a backup"), "{error}");
+    assert!(error.to_string().contains("fenced: read-only mode: a backup"), "{error}");
     assert!(db.pointer("Assets").await.is_some());
 
     purge(&db, true).await.unwrap();
