@@ -204,7 +204,7 @@ impl Start {
         let lease = self.settings.lease();
         let waiting = Waiting { lease, limit: lease.wait_limit, progress: &self.progress };
         let lock = leadership.lock(&waiting).await?;
-        let StartVerdict::Behind(behind) = states::judge(store, &self.registry).await? else {
+        let StartVerdict::Behind(behind) = states::judge_locked(store, &self.registry).await? else {
             return Ok(Round::Look(None));
         };
         let selected: Vec<Registered> = states::projections_behind(&self.registry, &behind)?;
@@ -214,6 +214,7 @@ impl Start {
             let tuning = self.settings.tuning();
             let run = Run {
                 store: store.clone(),
+                registry: self.registry.clone(),
                 settings: self.settings.clone(),
                 // An application that starts for the first time may make its event store later.
                 direction: direction.unwrap_or(Direction::Descending),

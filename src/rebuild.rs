@@ -32,6 +32,7 @@ use crate::pipeline::{Workers, pauses};
 use crate::plan::sharded_siblings;
 use crate::store::{Direction, Feed, Mandate, Store};
 use crate::survey::{FEW_COMMITS, Survey};
+use steps::Finished;
 
 pub use cut_over::CutOver;
 pub use report::{Built, PassReport, RebuildReport};
@@ -111,6 +112,7 @@ enum Task {
 /// What all steps of a run share.
 pub(crate) struct Run {
     pub(crate) store: Store,
+    pub(crate) registry: Registry,
     pub(crate) settings: Settings,
     pub(crate) direction: Direction,
     /// Whether there is an event store.
@@ -174,6 +176,7 @@ async fn run(
     let leadership = Arc::new(claimant.claim_anyway().await?);
     let run = Run {
         store: store.clone(),
+        registry: registry.clone(),
         direction,
         has_events: true,
         mandate: leadership.mandate.clone(),
@@ -277,8 +280,10 @@ impl Run {
         let mut builds = Vec::new();
         for (position, projection) in selected.iter().enumerate() {
             builds.push(match self.finished_before(projection, position).await? {
-                Some(build) => build,
-                None => self.open(projection, survey, position).await?,
+                Finished::Waiting(build) => *build,
+                // A start wants nothing more.
+                Finished::Already if self.publishing == Publishing::Each => continue,
+                Finished::Already | Finished::No => self.open(projection, survey, position).await?,
             });
         }
         let folded = self.fold(&mut builds, survey, selected).await;

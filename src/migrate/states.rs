@@ -3,8 +3,8 @@
 use statefold_projections::{Registered, Registry, VersionStep};
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{ProjectionState, StartVerdict, judge_start};
-use crate::store::{FenceKind, Lock, Store};
+use crate::lifecycle::{BuildState, ProjectionState, StartVerdict, judge_start};
+use crate::store::{BuildRecord, FenceKind, Lock, Store};
 
 async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionState>> {
     let collections = store.collection_names().await?;
@@ -45,18 +45,57 @@ async fn steps_left<'a>(store: &Store, registry: &'a Registry) -> Result<(i32, &
 /// # Errors
 /// [`Error::Newer`] if the application's version is beyond the registry's path.
 pub(super) async fn judge(store: &Store, registry: &Registry) -> Result<StartVerdict> {
+    let verdict = judge_locked(store, registry).await?;
+    if verdict != StartVerdict::UpToDate {
+        return Ok(verdict);
+    }
+    // A lock with our signature is held by a leader, who will be done with it, or left behind by a dead one: then it
+    // keeps servers of the application from starting.
+    let lock = store.lock_state().await?.filter(|lock| lock.locked);
+    let ours = lock.is_some_and(|lock| lock.document.contains_key("LockedBy"));
+    Ok(if ours { StartVerdict::Behind(Vec::new()) } else { verdict })
+}
+
+/// As [`judge`], for whoever holds the lock.
+pub(super) async fn judge_locked(store: &Store, registry: &Registry) -> Result<StartVerdict> {
     let verdict = judge_start(&states(store, registry).await?);
     if !matches!(verdict, StartVerdict::UpToDate | StartVerdict::Behind(_)) {
         return Ok(verdict);
     }
     // Also before anything is built: a version beyond the path is refused here.
     let left = !steps_left(store, registry).await?.1.is_empty();
-    if verdict != StartVerdict::UpToDate {
-        return Ok(verdict);
+    let mut behind = cut_short(store, registry).await?;
+    if let StartVerdict::Behind(names) = verdict {
+        behind.extend(names);
+        return Ok(StartVerdict::Behind(behind));
+    }
+    if !behind.is_empty() {
+        return Ok(StartVerdict::Behind(behind));
     }
     let orphaned = store.fence().await?.is_some_and(|fence| fence.kind == FenceKind::CutOver);
     // Nothing is to be built, but somebody has to lead.
     Ok(if left || orphaned { StartVerdict::Behind(Vec::new()) } else { verdict })
+}
+
+/// Projections whose cut-over by rename was cut short: readers may have the new generation already, but the pointer
+/// doesn't say so.
+async fn cut_short(store: &Store, registry: &Registry) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for projection in registry.projections() {
+        let name = projection.spec().name();
+        let records = store.build_records(Some(name)).await?;
+        let open = |record: &&BuildRecord| record.state == BuildState::Published;
+        let Some(record) = records.iter().find(open) else { continue };
+        let Some(swap) = &record.swap else { continue };
+        let uuids = store.uuids().await?;
+        let is_used = swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid));
+        // A roll back that readers haven't seen is simply not made.
+        let is_next = store.active(name).await?.is_none_or(|active| active.active < record.generation);
+        if is_used || is_next {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// The projections that are behind, in the order they can be built in.

@@ -176,9 +176,11 @@ impl Run {
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
         let timings = staging.record.timings;
         let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
+        // One that others may have written has no digest.
+        let strict = staging.record.digest.is_some();
         let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
-        let (resumed, compare, refolded, mode, strict) = (true, true, 0, CutOverMode::default(), true);
+        let (resumed, compare, refolded, mode) = (true, true, 0, CutOverMode::default());
         Ok(Build {
             job,
             recorder,

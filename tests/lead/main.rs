@@ -19,6 +19,7 @@ mod holder_stopped;
 mod instances;
 mod looks_again;
 mod newer;
+mod renamed_killed;
 mod sixteen;
 mod stepped_down;
 mod terminated;

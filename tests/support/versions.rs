@@ -1,4 +1,5 @@
 //! Squidex's projections in other versions, as another release of a program would register them.
+#![allow(dead_code, reason = "each program uses a part of it")]
 
 use statefold::projections::{
     Event, FoldError, Lookup, Projection, Registry, Sink, Spec, StreamKey, squidex::Assets,
