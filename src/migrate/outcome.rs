@@ -8,6 +8,7 @@ use crate::rebuild::RebuildReport;
 /// How a server's start ended well.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one in a start")]
 pub enum Outcome {
     /// This server migrated.
     Led {
