@@ -84,6 +84,6 @@ pub use plan::{NaturalBy, Strategy};
 pub use preview::{MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 pub use rebuild::{Built, CutOver, PassReport, Rebuild, RebuildReport, Running, cutover, rebuild, rollback};
-pub use status::{BuildingStatus, LockStatus, ProjectionStatus, Standing, StatusReport, status};
+pub use status::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
 pub use store::{ActiveGeneration, Fence, FenceKind};
 pub use verify::{Difference, Kind, Verification, Verified, VerifyReport, verify};

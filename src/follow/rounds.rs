@@ -36,8 +36,8 @@ struct Open {
     generation: Generation,
     /// Everything until then is folded.
     position: Option<Timestamp>,
-    /// Streams folded anew that counts and digest of the record don't know of yet.
-    unsummed: u64,
+    /// Whether counts and digest of the record may be those of before.
+    unsummed: bool,
 }
 
 /// What a follower works with.
@@ -162,7 +162,7 @@ impl<'a> Rounds<'a> {
             Ok(refolded) => {
                 slot.compare = false;
                 open.position = position;
-                open.unsummed += refolded;
+                open.unsummed |= refolded > 0;
                 if !slot.before {
                     slot.recorder.lag(0, 0);
                 }
@@ -176,7 +176,11 @@ impl<'a> Rounds<'a> {
                 (slot.open, slot.compare) = (None, true);
                 Ok(0)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // A part of it may be written.
+                open.unsummed = true;
+                Err(error)
+            }
         }
     }
 
@@ -207,7 +211,8 @@ impl<'a> Rounds<'a> {
         }
         let generation = self.with.generation(&slot.projection, record, &slot.recorder).await?;
         tracing::info!(generation = generation.build.record.id, "following");
-        Ok(Some(Open { generation, position: None, unsummed: 0 }))
+        // Whoever followed before may have ended before it noted what it did.
+        Ok(Some(Open { generation, position: None, unsummed: true }))
     }
 
     /// Number of the generation that this slot is for.
@@ -242,17 +247,17 @@ impl<'a> Rounds<'a> {
     async fn note(&mut self, quiet: bool) -> Result<()> {
         let since = self.saved.as_ref().map(|(when, _)| when.elapsed());
         let is_time = |pause: Duration| since.is_none_or(|since| since >= pause);
-        let unsummed = self.slots.iter().filter_map(|slot| slot.open.as_ref()).any(|open| open.unsummed > 0);
+        let unsummed = self.slots.iter().filter_map(|slot| slot.open.as_ref()).any(|open| open.unsummed);
         if !(unsummed && (quiet || is_time(LOOK_EVERY)) || is_time(KEEP_EVERY)) {
             return Ok(());
         }
         let mut positions = Positions::new();
         for slot in &mut self.slots {
             let Some(open) = &mut slot.open else { continue };
-            if open.unsummed > 0 {
+            if open.unsummed {
                 match self.with.note_sums(&mut open.generation).await {
                     // Taken over meanwhile: whoever did so notes them.
-                    Ok(()) | Err(Error::Fenced { .. } | Error::State { .. }) => open.unsummed = 0,
+                    Ok(()) | Err(Error::Fenced { .. } | Error::State { .. }) => open.unsummed = false,
                     Err(error) => return Err(error),
                 }
             }

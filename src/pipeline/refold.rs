@@ -133,11 +133,7 @@ impl RefoldPart {
 }
 
 fn partition_of(partitions: &[Partition], stream: &str) -> Option<u32> {
-    let inside = |partition: &&Partition| {
-        let range = &partition.range;
-        range.first.as_str() <= stream && range.end.as_deref().is_none_or(|end| stream < end)
-    };
-    partitions.iter().find(inside).map(|partition| partition.number)
+    partitions.iter().find(|partition| partition.range.holds(stream)).map(|partition| partition.number)
 }
 
 async fn refold_together<S: EventSource, W: Staging>(

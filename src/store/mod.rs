@@ -25,6 +25,7 @@ mod heads;
 mod holder;
 mod insert;
 mod instances;
+mod lag;
 mod lease;
 mod lock;
 mod lookup;

@@ -42,6 +42,15 @@ async fn renames(db: &Db, commits: &mut Vec<Document>, stream: &str, name: &str)
     commits.push(one);
 }
 
+/// Waits until it is noted how far is followed.
+async fn has_a_position(db: &Db, build: &str) {
+    eventually("a position", || async {
+        let control = db.one("Migration", "Statefold.Follow").await.unwrap_or_default();
+        control.get_document("Positions").is_ok_and(|all| all.contains_key(build))
+    })
+    .await;
+}
+
 /// What an independent fold of everything in the event store gives, in the end.
 async fn comes_to(db: &Db, collection: &str, commits: &[Document]) {
     let expected = oracle::assets(commits);
@@ -108,6 +117,7 @@ async fn a_follower_goes_on_where_the_last_one_was() {
     works(&first).await;
     renames(&db, &mut commits, &last_asset_stream(&generated(300, 302)), "one.png").await;
     comes_to(&db, "States_Assets3", &commits).await;
+    has_a_position(&db, "Assets3").await;
     end(first).await;
 
     // Nobody follows; then a change that no comparison of heads would find.
@@ -160,7 +170,7 @@ async fn when_the_history_since_the_last_follower_is_lost_all_heads_are_compared
     db.write(&commits).await;
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
     let first = start(&db, &squidex());
-    works(&first).await;
+    has_a_position(&db, "Assets3").await;
     end(first).await;
     let stream = last_asset_stream(&commits);
     renames(&db, &mut commits, &stream, "unseen.png").await;
@@ -214,6 +224,7 @@ async fn a_follower_goes_over_to_a_newer_generation_and_leaves_the_former_one_al
     commits.extend(writer.await.unwrap());
     comes_to(&db, "States_Assets4", &commits).await;
     assert_eq!(db.hash("States_Assets3").await, retired);
+    has_a_position(&db, "Assets4").await;
     let report = end(following).await;
     assert_eq!(report.followed.iter().map(|one| one.generation).collect::<Vec<_>>(), [3, 4], "{report:?}");
     sums_are_right(&db).await;
@@ -270,6 +281,7 @@ async fn what_was_deleted_and_made_anew_while_nobody_followed_is_found() {
     commits.retain(|one| one.get_str("EventStream").unwrap() != gone);
     let following = start(&db, &squidex());
     comes_to(&db, "States_Assets3", &commits).await;
+    has_a_position(&db, "Assets3").await;
     let report = end(following).await;
     assert_eq!(report.followed[0].streams_refolded, 2);
     sums_are_right(&db).await;

@@ -22,6 +22,7 @@ mod generations;
 mod golden;
 mod indexes;
 mod killed_server;
+mod lag;
 mod late;
 mod live;
 mod locks;
