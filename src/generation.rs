@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use statefold_projections::Registered;
+use statefold_projections::{Registered, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -114,18 +114,22 @@ impl Refolding {
     }
 }
 
-/// Whether this program can fold the active generation: of its version, or an older one that is to be
-/// replaced.
+/// The projection, in the version that the active generation was built with; `None` for an older one that
+/// this program doesn't have.
 ///
 /// # Errors
 /// [`Error::Newer`] if it was built with a newer version.
-pub(crate) fn is_ours(projection: &Registered, active: &ActiveGeneration) -> Result<bool> {
+pub(crate) fn of_active(
+    registry: &Registry,
+    projection: &Registered,
+    active: &ActiveGeneration,
+) -> Result<Option<Registered>> {
     let (name, known) = (projection.spec().name(), projection.spec().version());
     if active.projection_version > known {
         let what = format!("the active generation of {name}");
         return Err(Error::Newer { what, found: active.projection_version, known });
     }
-    Ok(active.projection_version == known)
+    Ok(registry.of_version(name, active.projection_version).cloned())
 }
 
 fn heads_missing(name: &str, id: &str) -> Error {
