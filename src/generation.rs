@@ -44,8 +44,27 @@ impl Refolding {
         record: BuildRecord,
         recorder: &Recorder,
     ) -> Result<Generation> {
+        let generation = self.unfinished(projection, record, recorder)?;
+        let record = &generation.build.record;
+        let done = generation.build.checkpoints().await?.len();
+        if done == 0 || done != record.ranges.len() {
+            return Err(heads_missing(&record.projection, &record.id));
+        }
+        Ok(generation)
+    }
+
+    /// A generation of which perhaps only some partitions are done.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if it was built with another definition of the projection.
+    pub(crate) fn unfinished(
+        &self,
+        projection: &Registered,
+        record: BuildRecord,
+        recorder: &Recorder,
+    ) -> Result<Generation> {
         let spec = projection.spec();
-        let (name, id) = (spec.name(), record.id.clone());
+        let (name, id) = (spec.name(), &record.id);
         if record.fingerprint != fingerprint(spec, &self.store.layout) {
             return Err(Error::Unsupported(format!(
                 "{id} was built with another version or definition of {name} than this program has: use that program, \
@@ -53,10 +72,6 @@ impl Refolding {
             )));
         }
         let build = self.store.work_on(record, spec.stream_filter().first(), &self.mandate);
-        let done = build.checkpoints().await?.len();
-        if done == 0 || done != build.record.ranges.len() {
-            return Err(heads_missing(name, &id));
-        }
         Ok(Generation { projection: projection.clone(), build, recorder: recorder.clone() })
     }
 

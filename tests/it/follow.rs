@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use statefold::projections::Registry;
-use statefold::{Error, Follow, FollowReport, Phase, Running, Verification};
+use statefold::{Error, Follow, FollowReport, Phase, Rebuild, Running, Verification};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::commits::{
@@ -335,4 +335,33 @@ async fn before_anything_is_active_a_follower_waits() {
     commits.push(two);
     comes_to(&db, "States_Assets3", &commits).await;
     end(following).await;
+}
+
+#[tokio::test]
+async fn a_generation_that_is_kept_warm_is_gone_back_to_without_folding_anything() {
+    let mut commits = generated(300, 308);
+    let db = Db::new("follow_warm").await;
+    db.write(&commits).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let request = Follow { keep_warm: true, ..assets() };
+    let following = statefold::follow(&db.settings(no_waiting()), &squidex(), request);
+    let stream = last_asset_stream(&commits);
+    renames(&db, &mut commits, &stream, "warm.png").await;
+    let new = good_asset("warm");
+    db.append(&new).await;
+    commits.extend(new);
+    comes_to(&db, "States_Assets4", &commits).await;
+    comes_to(&db, "States_Assets3", &commits).await;
+
+    let settings = db.settings(no_waiting());
+    let back = statefold::rollback(&settings, &squidex(), Rebuild::of(["Assets"])).await.unwrap();
+    let back = &back.projections[0];
+    assert_eq!((back.generation, back.streams_refolded), (3, 0));
+    renames(&db, &mut commits, &stream, "back.png").await;
+    comes_to(&db, "States_Assets3", &commits).await;
+    comes_to(&db, "States_Assets4", &commits).await;
+    has_a_position(&db, "Assets4").await;
+    end(following).await;
+    sums_are_right(&db).await;
 }

@@ -33,6 +33,7 @@ mod purge;
 mod read_only;
 mod refused;
 mod rename;
+mod retry;
 mod roll_back;
 mod same_digest;
 mod servers;
