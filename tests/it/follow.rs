@@ -365,3 +365,44 @@ async fn a_generation_that_is_kept_warm_is_gone_back_to_without_folding_anything
     end(following).await;
     sums_are_right(&db).await;
 }
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_followed_again() {
+    let server = OwnServer::start("follow_dead_server");
+    let mut commits = generated(300, 309);
+    let mut db = Db::at(&server.uri, "follow_dead_server").await;
+    db.selection_ms = 500;
+    db.write(&commits).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let following = start(&db, &squidex());
+    works(&following).await;
+    let stream = last_asset_stream(&commits);
+    renames(&db, &mut commits, &stream, "before.png").await;
+    server.kill().await;
+    server.restart();
+    renames(&db, &mut commits, &stream, "after.png").await;
+    let new = good_asset("after");
+    db.append(&new).await;
+    commits.extend(new);
+    comes_to(&db, "States_Assets3", &commits).await;
+    end(following).await;
+    sums_are_right(&db).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_can_not_be_folded_any_more_is_a_dead_letter_and_holds_up_no_other() {
+    let mut commits = good_asset("good");
+    let db = Db::new("follow_poison").await;
+    db.write(&commits).await;
+    db.write(&good_asset("bad")).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let following = start(&db, &squidex());
+    works(&following).await;
+    db.append(&[commit(&asset_stream("bad"), 1, &[("AssetAnnotatedEvent", "{")])]).await;
+    renames(&db, &mut commits, &asset_stream("good"), "good.png").await;
+    comes_to(&db, "States_Assets3", &commits).await;
+    end(following).await;
+    let letters = statefold::dead_letters(&db.settings(no_waiting()), &squidex(), None, 0).await.unwrap();
+    assert_eq!(letters.iter().map(|one| one.stream.clone()).collect::<Vec<_>>(), [asset_stream("bad")]);
+    sums_are_right(&db).await;
+}
