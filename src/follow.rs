@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::error::{Class, Error, Result};
-use crate::generation::{Refolding, is_ours};
+use crate::generation::{Refolding, of_active};
 use crate::leader::{Claimant, Patience, Waiting};
 use crate::observe::{Progress, Recorder};
 use crate::pipeline::Workers;
@@ -131,7 +131,7 @@ async fn run(
         return Err(Error::Unsupported(format!("{} has no event store to follow", store.database())));
     };
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
-    let follower = Follower { store, settings, selected, request, progress, cancel };
+    let follower = Follower { store, settings, registry, selected, request, progress, cancel };
     let mut report = FollowReport::default();
     loop {
         match follower.lead(direction, &workers, &mut report).await {
@@ -153,6 +153,7 @@ async fn run(
 struct Follower {
     store: Store,
     settings: Settings,
+    registry: Registry,
     selected: Vec<Registered>,
     request: Follow,
     progress: watch::Sender<Progress>,
@@ -190,7 +191,8 @@ impl Follower {
             cancel: leadership.cancel.clone(),
         };
         let shown = Shown::new(&self.selected, &self.progress);
-        let rounds = Rounds::new(with, beside.clone(), &self.selected, &self.request, shown, report);
+        let rounds =
+            Rounds::new(with, beside.clone(), &self.registry, &self.selected, &self.request, shown, report);
         // A panic is an error, so that the lease isn't left behind.
         let result = std::panic::AssertUnwindSafe(rounds.run()).catch_unwind().await;
         let result = result.unwrap_or_else(|_| Err(Error::Bug("following panicked".into())));
@@ -203,7 +205,7 @@ impl Follower {
         loop {
             for projection in &self.selected {
                 if let Some(active) = self.store.active(projection.spec().name()).await?
-                    && is_ours(projection, &active)?
+                    && of_active(&self.registry, projection, &active)?.is_some()
                 {
                     return Ok(());
                 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use statefold_projections::Registered;
+use statefold_projections::{Registered, Registry};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -44,8 +44,27 @@ impl Refolding {
         record: BuildRecord,
         recorder: &Recorder,
     ) -> Result<Generation> {
+        let generation = self.unfinished(projection, record, recorder)?;
+        let record = &generation.build.record;
+        let done = generation.build.checkpoints().await?.len();
+        if done == 0 || done != record.ranges.len() {
+            return Err(heads_missing(&record.projection, &record.id));
+        }
+        Ok(generation)
+    }
+
+    /// A generation of which perhaps only some partitions are done.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if it was built with another definition of the projection.
+    pub(crate) fn unfinished(
+        &self,
+        projection: &Registered,
+        record: BuildRecord,
+        recorder: &Recorder,
+    ) -> Result<Generation> {
         let spec = projection.spec();
-        let (name, id) = (spec.name(), record.id.clone());
+        let (name, id) = (spec.name(), &record.id);
         if record.fingerprint != fingerprint(spec, &self.store.layout) {
             return Err(Error::Unsupported(format!(
                 "{id} was built with another version or definition of {name} than this program has: use that program, \
@@ -53,10 +72,6 @@ impl Refolding {
             )));
         }
         let build = self.store.work_on(record, spec.stream_filter().first(), &self.mandate);
-        let done = build.checkpoints().await?.len();
-        if done == 0 || done != build.record.ranges.len() {
-            return Err(heads_missing(name, &id));
-        }
         Ok(Generation { projection: projection.clone(), build, recorder: recorder.clone() })
     }
 
@@ -114,18 +129,22 @@ impl Refolding {
     }
 }
 
-/// Whether this program can fold the active generation: of its version, or an older one that is to be
-/// replaced.
+/// The projection, in the version that the active generation was built with; `None` for an older one that
+/// this program doesn't have.
 ///
 /// # Errors
 /// [`Error::Newer`] if it was built with a newer version.
-pub(crate) fn is_ours(projection: &Registered, active: &ActiveGeneration) -> Result<bool> {
+pub(crate) fn of_active(
+    registry: &Registry,
+    projection: &Registered,
+    active: &ActiveGeneration,
+) -> Result<Option<Registered>> {
     let (name, known) = (projection.spec().name(), projection.spec().version());
     if active.projection_version > known {
         let what = format!("the active generation of {name}");
         return Err(Error::Newer { what, found: active.projection_version, known });
     }
-    Ok(active.projection_version == known)
+    Ok(registry.of_version(name, active.projection_version).cloned())
 }
 
 fn heads_missing(name: &str, id: &str) -> Error {

@@ -1,5 +1,7 @@
 //! Where everything stands: active generations, builds, lock. Read-only.
 
+mod lag;
+
 use serde::Serialize;
 use statefold_projections::{Registered, Registry};
 
@@ -7,7 +9,9 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::lifecycle::BuildState;
 use crate::observe::{InstanceRow, Leader};
-use crate::store::{BuildRecord, Fence, FenceKind, Store};
+use crate::store::{BuildRecord, Fence, FenceKind, Positions, Store};
+
+pub use lag::Lag;
 
 /// How a projection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,6 +62,8 @@ pub struct StatusReport {
     pub fence: Option<Fence>,
     /// Who leads, if somebody does.
     pub leader: Option<Leader>,
+    /// Who follows: keeps active generations current, if somebody does.
+    pub follower: Option<Leader>,
     /// The servers that run.
     pub instances: Vec<InstanceRow>,
     /// The registered projections.
@@ -96,6 +102,9 @@ pub struct ProjectionStatus {
     pub digest: Option<String>,
     /// Streams missing in it because they could not be folded.
     pub dead_letters: u64,
+    /// What of the event store statefold didn't fold into the active generation; absent if a short look
+    /// can't tell.
+    pub lag: Option<Lag>,
     /// Generations that were active before.
     pub previous_generations: Vec<u32>,
     /// The unfinished build, if there is one.
@@ -137,6 +146,7 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     let has_event_store = collections.contains(&store.layout.collection);
     let lock = store.lock_state().await?.filter(|lock| lock.locked);
     let fence = store.fence().await?;
+    let beside = store.of_follower();
     let mut report = StatusReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
@@ -145,13 +155,19 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
         can_write: fence.is_none(),
         fence,
         leader: store.lease().await?.map(|held| held.leader),
+        follower: beside.lease().await?.map(|held| held.leader),
         instances: store.instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
         projections: Vec::new(),
         next_steps: Vec::new(),
     };
+    let positions = beside.positions().await?;
     for projection in registry.projections() {
-        report.projections.push(status_of(&store, projection, &collections, has_event_store).await?);
+        let mut one = status_of(&store, projection, &collections, has_event_store).await?;
+        if let Some(number) = one.active_generation.filter(|_| one.state == Standing::UpToDate) {
+            one.lag = lag_of(&store, projection, number, &positions).await?;
+        }
+        report.projections.push(one);
     }
     if !has_event_store {
         report.databases_with_events = store.databases_with_events().await;
@@ -197,6 +213,7 @@ async fn status_of(
         snapshots,
         digest: record.and_then(|record| record.digest.clone()),
         dead_letters: record.map_or(0, dead_letters),
+        lag: None,
         previous_generations: active
             .iter()
             .flat_map(|active| active.previous.iter().map(|one| one.generation))
@@ -207,6 +224,19 @@ async fn status_of(
             None => None,
         },
     })
+}
+
+async fn lag_of(
+    store: &Store,
+    projection: &Registered,
+    generation: u32,
+    positions: &Positions,
+) -> Result<Option<Lag>> {
+    let name = projection.spec().name();
+    let Some(active) = store.active(name).await? else { return Ok(None) };
+    let records = store.build_records(Some(name)).await?;
+    let Some(record) = records.iter().find(|record| record.generation == generation) else { return Ok(None) };
+    lag::lag(store, projection, &active, record, positions).await
 }
 
 fn dead_letters(record: &BuildRecord) -> u64 {

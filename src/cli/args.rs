@@ -85,7 +85,7 @@ pub(super) enum Verb {
     /// Without --yes this lists what would go and what has to stay, each with its size and the reason, and
     /// changes nothing. A collection that statefold didn't build goes only if it is named in full.
     Cleanup(CleanupArgs),
-    /// Show the streams that could not be folded
+    /// Show the streams that could not be folded, or fold them once more
     Errors(ErrorsArgs),
     /// Show who leads and who holds the application's lock, or release that lock
     Lock(super::lock::LockArgs),
@@ -383,6 +383,17 @@ pub(super) enum ErrorsVerb {
         /// Show at most so many, 0 for all
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..))]
         limit: i64,
+    },
+    /// Fold them once more: after the event store was mended, or with a program that can read them
+    ///
+    /// Into the generation they belong to: the active one, or an unfinished build. Exit code 6 if some
+    /// still can't be folded.
+    Retry {
+        /// Projections, by name without case, and streams [default: all]
+        #[arg(value_name = "PROJECTION|STREAM")]
+        names: Vec<String>,
+        #[command(flatten)]
+        connection: Connection,
     },
     /// Show those of one stream, with the event they are about
     Show {

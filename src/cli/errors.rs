@@ -1,14 +1,16 @@
-//! `statefold errors list|show`
+//! `statefold errors list|show|retry`
 
 use serde_json::json;
 use statefold_projections::Registry;
 
+use super::EXIT_DEAD_LETTERS;
 use super::args::{ErrorsArgs, ErrorsVerb};
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use super::table::table;
 use crate::dead_letters::{DeadLetterRow, dead_letter, dead_letters};
+use crate::retry::{RetryReport, retry_dead_letters};
 
 pub(super) async fn run(args: ErrorsArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     match args.verb {
@@ -20,6 +22,14 @@ pub(super) async fn run(args: ErrorsArgs, registry: &Registry, output: &Output) 
                 dead_letters(&settings, registry, projection.as_deref(), limit).await.map_err(failed)?;
             let rows: Vec<DeadLetterRow> = letters.iter().map(DeadLetterRow::from).collect();
             output.result(&rows, |rows| list(rows, &command));
+        }
+        ErrorsVerb::Retry { names, connection } => {
+            let command = Command::new("errors retry", &connection);
+            let failed = |error| Failed::new(error, &command);
+            let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
+            let report = retry_dead_letters(&settings, registry, &names).await.map_err(failed)?;
+            output.result(&report, |report| retried(report, &command));
+            return Ok(if report.remaining.is_empty() { 0 } else { EXIT_DEAD_LETTERS });
         }
         ErrorsVerb::Show { stream, connection } => {
             let command = Command::new("errors show", &connection);
@@ -42,6 +52,21 @@ pub(super) async fn run(args: ErrorsArgs, registry: &Registry, output: &Output) 
     Ok(0)
 }
 
+fn retried(report: &RetryReport, command: &Command) -> String {
+    let (healed, left) = (report.healed.len(), report.remaining.len());
+    let mut text = match (healed, left) {
+        (0, 0) => "There are no dead letters to fold.".to_owned(),
+        (healed, 0) => format!("Folded now: {healed}. No dead letter is left of these."),
+        (healed, left) => {
+            format!("Folded now: {healed}. Still not: {left}.\n{}", list(&report.remaining, command))
+        }
+    };
+    for one in &report.left_out {
+        text.push_str(&format!("\nnot tried: {}: {}", one.build, one.reason));
+    }
+    text
+}
+
 fn list(rows: &[DeadLetterRow], command: &Command) -> String {
     if rows.is_empty() {
         return "There are no dead letters.".into();
@@ -51,5 +76,6 @@ fn list(rows: &[DeadLetterRow], command: &Command) -> String {
         let (build, stream, offset) = (one.build.clone(), one.stream.clone(), one.offset.to_string());
         [build, stream, offset, one.event_type.clone(), one.reason.clone(), one.message.clone()]
     });
-    format!("{}\nOne with its event: {}", table(header, cells), command.with("errors show STREAM"))
+    let (show, retry) = (command.with("errors show STREAM"), command.with("errors retry"));
+    format!("{}\nOne with its event: {show}\nOnce they are mended: {retry}", table(header, cells))
 }

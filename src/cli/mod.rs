@@ -37,6 +37,8 @@ use self::args::{Cli, Verb};
 use self::exit::Failed;
 use self::output::Output;
 
+/// Exit code when streams can't be folded.
+const EXIT_DEAD_LETTERS: u8 = 6;
 /// Exit code of `status --check` when a projection is behind.
 const EXIT_PENDING: u8 = 4;
 

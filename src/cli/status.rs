@@ -78,6 +78,22 @@ fn text(report: &StatusReport) -> String {
             }
         }
     }
+    for one in &report.projections {
+        let Some(lag) = one.lag.as_ref().filter(|lag| lag.commits > 0) else { continue };
+        let (name, line, since) =
+            (&one.projection, lag.line(), lag.since.as_deref().unwrap_or("the cut-over"));
+        text.push_str(&match (lag.followed, &report.follower) {
+            (true, Some(_)) => format!("\n{name}: behind by {line}."),
+            (true, None) => format!("\n{name}: behind by {line}; nobody follows since {since}."),
+            (false, _) => format!(
+                "\n{name}: since {since} statefold didn't fold {line}; an application that writes its own \
+                 snapshots has them. If yours doesn't: `statefold follow`."
+            ),
+        });
+    }
+    if let Some(follower) = &report.follower {
+        text.push_str(&format!("\nFollowing: {}.", follower.line()));
+    }
     if let Some(fence) = &report.fence {
         text.push_str(&format!("\n{}", fenced(fence, report.leader.is_some())));
     }

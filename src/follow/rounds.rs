@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use bson::Timestamp;
-use statefold_projections::Registered;
+use statefold_projections::{Registered, Registry, StreamFilter};
 use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::follow::shown::Shown;
 use crate::follow::{Follow, FollowReport};
-use crate::generation::{Generation, Refolding, is_ours};
+use crate::generation::{Generation, Refolding, of_active};
 use crate::lifecycle::BuildState;
 use crate::observe::{Progress, Recorder};
 use crate::store::{Behind, Feed, Positions, Store};
@@ -30,20 +30,38 @@ struct Slot {
     open: Option<Open>,
     /// Whether anything may differ.
     compare: bool,
+    /// The streams that the feed announces.
+    announced: StreamFilter,
+}
+
+impl Slot {
+    /// The streams of its generation, from now on announced.
+    fn announce(&mut self) -> StreamFilter {
+        let open = self.open.as_ref().map(|open| &open.generation.projection);
+        self.announced = open.unwrap_or(&self.projection).spec().stream_filter().clone();
+        self.announced.clone()
+    }
+
+    /// Whether the feed announces the streams of its generation.
+    fn is_announced(&self) -> bool {
+        let open = self.open.as_ref().map(|open| open.generation.projection.spec().stream_filter());
+        open.is_none_or(|filter| *filter == self.announced)
+    }
 }
 
 struct Open {
     generation: Generation,
     /// Everything until then is folded.
     position: Option<Timestamp>,
-    /// Streams folded anew that counts and digest of the record don't know of yet.
-    unsummed: u64,
+    /// Whether counts and digest of the record may be those of before.
+    unsummed: bool,
 }
 
 /// What a follower works with.
 pub(super) struct Rounds<'a> {
     with: Refolding,
     beside: Store,
+    registry: &'a Registry,
     slots: Vec<Slot>,
     compare_every: Duration,
     shown: Shown,
@@ -55,6 +73,7 @@ impl<'a> Rounds<'a> {
     pub(super) fn new(
         with: Refolding,
         beside: Store,
+        registry: &'a Registry,
         selected: &[Registered],
         request: &Follow,
         shown: Shown,
@@ -67,11 +86,21 @@ impl<'a> Rounds<'a> {
             before,
             open: None,
             compare: true,
+            announced: StreamFilter::default(),
         };
         let active = selected.iter().map(|one| slot(one, false));
         let before = selected.iter().filter(|_| request.keep_warm).map(|one| slot(one, true));
         let slots = active.chain(before).collect();
-        Self { with, beside, slots, compare_every: request.compare_every, shown, report, saved: None }
+        Self {
+            with,
+            beside,
+            registry,
+            slots,
+            compare_every: request.compare_every,
+            shown,
+            report,
+            saved: None,
+        }
     }
 
     /// Follows until it is cancelled, or until no generation is left that this program can fold.
@@ -90,8 +119,7 @@ impl<'a> Rounds<'a> {
                     since = since.min(position);
                 }
             }
-            let filters = self.slots.iter().map(|slot| slot.projection.spec().stream_filter().clone());
-            self.with.store.feed(since, filters.collect())
+            self.with.store.feed(since, self.slots.iter_mut().map(Slot::announce).collect())
         });
         if let Some(feed) = &feed {
             feed.begin();
@@ -116,7 +144,11 @@ impl<'a> Rounds<'a> {
             self.wait(feed).await?;
             self.look().await?;
             if self.slots.iter().all(|slot| slot.before || slot.open.is_none()) {
-                tracing::info!("no active generation is of this program's version any more");
+                tracing::info!("no active generation is of a version that this program has any more");
+                return Ok(());
+            }
+            if feed.is_some() && !self.slots.iter().all(Slot::is_announced) {
+                // Another version of a projection may fold other streams: a new feed is needed.
                 return Ok(());
             }
         }
@@ -162,7 +194,7 @@ impl<'a> Rounds<'a> {
             Ok(refolded) => {
                 slot.compare = false;
                 open.position = position;
-                open.unsummed += refolded;
+                open.unsummed |= refolded > 0;
                 if !slot.before {
                     slot.recorder.lag(0, 0);
                 }
@@ -176,7 +208,11 @@ impl<'a> Rounds<'a> {
                 (slot.open, slot.compare) = (None, true);
                 Ok(0)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // A part of it may be written.
+                open.unsummed = true;
+                Err(error)
+            }
         }
     }
 
@@ -186,12 +222,12 @@ impl<'a> Rounds<'a> {
             let Some(slot) = self.slots.get(at) else { continue };
             let wanted = self.wanted(slot).await?;
             let has = slot.open.as_ref().map(|open| open.generation.build.record.generation);
-            if wanted == has {
+            if wanted.as_ref().map(|(number, _)| *number) == has {
                 continue;
             }
             let open = match wanted {
                 None => None,
-                Some(number) => self.open(slot, number).await?,
+                Some((number, projection)) => self.open(slot, &projection, number).await?,
             };
             if let Some(slot) = self.slots.get_mut(at) {
                 (slot.open, slot.compare) = (open, true);
@@ -200,37 +236,32 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    async fn open(&self, slot: &Slot, number: u32) -> Result<Option<Open>> {
-        let record = self.with.record(slot.projection.spec().name(), number).await?;
-        if slot.before && self.is_taken(record.token).await? {
+    async fn open(&self, slot: &Slot, projection: &Registered, number: u32) -> Result<Option<Open>> {
+        let record = self.with.record(projection.spec().name(), number).await?;
+        if slot.before && (record.state != BuildState::Retired || self.is_taken(record.token).await?) {
             return Ok(None);
         }
-        let generation = self.with.generation(&slot.projection, record, &slot.recorder).await?;
+        let generation = match self.with.generation(projection, record, &slot.recorder).await {
+            // One that statefold didn't build, or of another definition, can't be kept warm.
+            Err(Error::Unsupported(_)) if slot.before => return Ok(None),
+            other => other?,
+        };
         tracing::info!(generation = generation.build.record.id, "following");
-        Ok(Some(Open { generation, position: None, unsummed: 0 }))
+        // Whoever followed before may have ended before it noted what it did.
+        Ok(Some(Open { generation, position: None, unsummed: true }))
     }
 
-    /// Number of the generation that this slot is for.
-    async fn wanted(&self, slot: &Slot) -> Result<Option<u32>> {
-        let spec = slot.projection.spec();
-        let Some(active) = self.with.store.active(spec.name()).await? else { return Ok(None) };
+    /// Number of the generation that this slot is for, and the projection in its version.
+    async fn wanted(&self, slot: &Slot) -> Result<Option<(u32, Registered)>> {
+        let name = slot.projection.spec().name();
+        let Some(active) = self.with.store.active(name).await? else { return Ok(None) };
         if !slot.before {
-            return Ok(is_ours(&slot.projection, &active)?.then_some(active.active));
+            let projection = of_active(self.registry, &slot.projection, &active)?;
+            return Ok(projection.map(|projection| (active.active, projection)));
         }
-        let former = active.previous.first().filter(|one| one.projection_version == spec.version());
-        let Some(number) = former.map(|former| former.generation) else { return Ok(None) };
-        let has = slot.open.as_ref().map(|open| open.generation.build.record.generation);
-        if has == Some(number) {
-            return Ok(has);
-        }
-        // One that statefold didn't build, or of another definition, can't be kept current.
-        let record = self.with.record(spec.name(), number);
-        let found = async { self.with.generation(&slot.projection, record.await?, &slot.recorder).await };
-        match found.await {
-            Ok(found) if found.build.record.state == BuildState::Retired => Ok(Some(number)),
-            Ok(_) | Err(Error::Unsupported(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let Some(former) = active.previous.first() else { return Ok(None) };
+        let projection = self.registry.of_version(name, former.projection_version).cloned();
+        Ok(projection.map(|projection| (former.generation, projection)))
     }
 
     /// Whether somebody who leads now works on a generation with this token.
@@ -242,17 +273,17 @@ impl<'a> Rounds<'a> {
     async fn note(&mut self, quiet: bool) -> Result<()> {
         let since = self.saved.as_ref().map(|(when, _)| when.elapsed());
         let is_time = |pause: Duration| since.is_none_or(|since| since >= pause);
-        let unsummed = self.slots.iter().filter_map(|slot| slot.open.as_ref()).any(|open| open.unsummed > 0);
+        let unsummed = self.slots.iter().filter_map(|slot| slot.open.as_ref()).any(|open| open.unsummed);
         if !(unsummed && (quiet || is_time(LOOK_EVERY)) || is_time(KEEP_EVERY)) {
             return Ok(());
         }
         let mut positions = Positions::new();
         for slot in &mut self.slots {
             let Some(open) = &mut slot.open else { continue };
-            if open.unsummed > 0 {
+            if open.unsummed {
                 match self.with.note_sums(&mut open.generation).await {
                     // Taken over meanwhile: whoever did so notes them.
-                    Ok(()) | Err(Error::Fenced { .. } | Error::State { .. }) => open.unsummed = 0,
+                    Ok(()) | Err(Error::Fenced { .. } | Error::State { .. }) => open.unsummed = false,
                     Err(error) => return Err(error),
                 }
             }

@@ -133,11 +133,7 @@ impl RefoldPart {
 }
 
 fn partition_of(partitions: &[Partition], stream: &str) -> Option<u32> {
-    let inside = |partition: &&Partition| {
-        let range = &partition.range;
-        range.first.as_str() <= stream && range.end.as_deref().is_none_or(|end| stream < end)
-    };
-    partitions.iter().find(inside).map(|partition| partition.number)
+    partitions.iter().find(|partition| partition.range.holds(stream)).map(|partition| partition.number)
 }
 
 async fn refold_together<S: EventSource, W: Staging>(
@@ -153,7 +149,17 @@ async fn refold_together<S: EventSource, W: Staging>(
         let names = parts.iter().flat_map(|part| part.streams.iter().cloned()).collect();
         let folded = fold_streams(job, names, before.since()).await?;
         let refolded = Refolded { parts: parts.clone(), folded };
+        let dead: Vec<String> = refolded.dead_letters().map(|letter| letter.stream.clone()).collect();
         if job.staging.replace(before, refolded).await? == Replaced::Done {
+            if let Some(first) = dead.first() {
+                let projection = job.projection.spec().name();
+                tracing::warn!(
+                    projection,
+                    streams = dead.len(),
+                    first,
+                    "streams can't be folded: see `errors list`"
+                );
+            }
             return Ok(());
         }
         tracing::debug!("another process refolded streams of the same partitions; refolding them again");

@@ -20,6 +20,12 @@ impl StreamRange {
     pub fn of(filter: &StreamFilter) -> Self {
         Self { first: filter.first().to_owned(), end: filter.end() }
     }
+
+    /// Whether the stream is in it.
+    #[must_use]
+    pub fn holds(&self, stream: &str) -> bool {
+        self.first.as_str() <= stream && self.end.as_deref().is_none_or(|end| stream < end)
+    }
 }
 
 /// One piece of a build.

@@ -11,7 +11,7 @@ use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
 use crate::store::client::call;
 use crate::store::error::classify_code;
-use crate::store::heads::{bits_for, heads_of};
+use crate::store::heads::{bits_for, ids_of};
 use crate::store::insert::term;
 use crate::store::lease::Mandate;
 use crate::store::records::{
@@ -248,7 +248,7 @@ impl BuildStore {
     /// The finished partitions.
     pub(crate) async fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
         let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "Build": &self.record.id, "Done": true };
+        let filter = doc! { "_id": ids_of(&self.record.id, None), "Done": true };
         let find = async move { checkpoints.find(filter).await?.try_collect::<Vec<Document>>().await };
         let found = call("reading the checkpoints", find).await?;
         found.into_iter().map(|document| readable(document, "a checkpoint")).collect()
@@ -268,7 +268,7 @@ impl BuildStore {
         if call("clearing a partition", reset).await?.matched_count == 0 {
             return Err(self.fenced("the checkpoints"));
         }
-        let heads = doc! { "_id": heads_of(&self.record.id, Some(partition)) };
+        let heads = doc! { "_id": ids_of(&self.record.id, Some(partition)) };
         let letters = doc! { "Build": &self.record.id, "Partition": partition };
         for (name, mut filter) in [(HEADS, heads), (DEAD_LETTERS, letters)] {
             let collection = self.store.collection(name);
@@ -281,7 +281,7 @@ impl BuildStore {
     /// Removes all records of the build but its own.
     pub(crate) async fn forget_all(&self) -> Result<()> {
         let of_build = || doc! { "Build": &self.record.id };
-        let heads = doc! { "_id": heads_of(&self.record.id, None) };
+        let heads = doc! { "_id": ids_of(&self.record.id, None) };
         for (name, filter) in [(CHECKPOINTS, of_build()), (HEADS, heads), (DEAD_LETTERS, of_build())] {
             let collection = self.store.collection(name);
             call("clearing the build's records", async move { collection.delete_many(filter).await }).await?;

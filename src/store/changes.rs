@@ -12,15 +12,14 @@ use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::ResumeToken;
 use statefold_projections::StreamFilter;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::Dirty;
-use crate::store::Store;
 use crate::store::client::call;
 use crate::store::error::{classify, code};
 use crate::store::fence_record::raises_cut_over;
+use crate::store::{Feed, Store};
 
 /// How long the server waits for a change before it says that there is none.
 const AWAIT: Duration = Duration::from_millis(100);
@@ -31,42 +30,23 @@ const HISTORY_LOST: [i32; 4] = [136, 280, 286, 50811];
 /// Memory for the names of dirty streams of one projection.
 const DIRTY_BYTES: usize = 64 * 1024 * 1024;
 
-/// The feed at work, on a task of its own.
-pub(crate) struct Feed {
-    shared: Arc<Shared>,
-    begin: CancellationToken,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-struct Shared {
+/// What the feed and its task share.
+pub(super) struct Shared {
     store: Store,
     filters: Vec<StreamFilter>,
     state: Mutex<State>,
-    changed: Notify,
+    pub(super) changed: Notify,
 }
 
-struct State {
-    dirty: Vec<Dirty>,
-    position: Timestamp,
+/// How far the feed is.
+pub(super) struct State {
+    pub(super) dirty: Vec<Dirty>,
+    pub(super) position: Timestamp,
     /// Fences of a cut-over whose raising was seen.
-    fenced: u64,
+    pub(super) fenced: u64,
     /// Whether nothing more will come, and why, until somebody was told.
-    ended: bool,
-    failed: Option<Error>,
-}
-
-/// See [`Feed::marker`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Marker(u64);
-
-/// How far behind the feed is.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Behind {
-    /// Dirty streams.
-    pub(crate) streams: usize,
-    /// Seconds since the oldest change that isn't folded, by the server's time.
-    pub(crate) seconds: u32,
+    pub(super) ended: bool,
+    pub(super) failed: Option<Error>,
 }
 
 impl Store {
@@ -114,13 +94,13 @@ fn is_history_lost(error: &Error) -> bool {
 }
 
 impl Shared {
-    fn state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_waiters();
         result
     }
 
-    fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
+    pub(super) fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
         at(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -249,10 +229,6 @@ impl Shared {
     }
 }
 
-fn ended() -> Error {
-    Error::Mismatch("the event store can't be followed any more".into())
-}
-
 /// The time a resume token stands for: its key string begins with the type of a timestamp (0x82) and
 /// eight bytes, big endian, in hexadecimal digits.
 fn time_of(token: &ResumeToken) -> Option<Timestamp> {
@@ -261,126 +237,6 @@ fn time_of(token: &ResumeToken) -> Option<Timestamp> {
     let digits = data.strip_prefix("82")?;
     let number = |range: std::ops::Range<usize>| u32::from_str_radix(digits.get(range)?, 16).ok();
     Some(Timestamp { time: number(0..8)?, increment: number(8..16)? })
-}
-
-impl Feed {
-    /// Opens the change stream. Not before the bulk is written: the server would look at each of its
-    /// inserts to find that it isn't one of the event store's, while it is busy with them.
-    pub(crate) fn begin(&self) {
-        self.begin.cancel();
-    }
-
-    /// Takes what is dirty for the projection at this position: streams, and whether any other may be.
-    ///
-    /// # Errors
-    /// Why the feed ended, if it did.
-    pub(crate) fn take(&self, projection: usize) -> Result<(Vec<String>, bool)> {
-        self.shared.state(|state| match state.failed.take() {
-            Some(error) => Err(error),
-            None if state.ended => Err(ended()),
-            None => Ok(state.dirty.get_mut(projection).map(Dirty::take).unwrap_or_default()),
-        })
-    }
-
-    /// As [`take`](Self::take), with the time up to which everything was seen.
-    ///
-    /// # Errors
-    /// Why the feed ended, if it did.
-    pub(crate) fn take_up_to(&self, projection: usize) -> Result<(Timestamp, Vec<String>, bool)> {
-        let position = self.position();
-        self.take(projection).map(|(streams, all)| (position, streams, all))
-    }
-
-    /// The time up to which everything was seen.
-    pub(crate) fn position(&self) -> Timestamp {
-        self.shared.look(|state| state.position)
-    }
-
-    /// Waits until anything is dirty, or the feed has ended.
-    pub(crate) async fn dirtied(&self) {
-        loop {
-            let changed = self.shared.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.shared.look(|state| state.ended || !state.dirty.iter().all(Dirty::is_empty)) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    /// How far behind a projection is.
-    pub(crate) fn behind(&self, projection: usize) -> Behind {
-        self.shared.look(|state| {
-            let Some(dirty) = state.dirty.get(projection) else { return Behind::default() };
-            let seconds = dirty.oldest().map_or(0, |oldest| state.position.time.saturating_sub(oldest.time));
-            Behind { streams: dirty.len(), seconds }
-        })
-    }
-
-    /// Whether all these streams of a projection are dirty, as far as the feed knows.
-    pub(crate) fn has_all(&self, projection: usize, streams: &[String]) -> bool {
-        self.shared.look(|state| {
-            state.dirty.get(projection).is_some_and(|dirty| streams.iter().all(|one| dirty.has(one)))
-        })
-    }
-
-    /// A marker to wait behind: the next fence of a cut-over.
-    pub(crate) fn marker(&self) -> Marker {
-        Marker(self.shared.look(|state| state.fenced))
-    }
-
-    /// Waits until everything written up to a time was seen, or a marker that was set by that time:
-    /// changes come in order, and a marker comes at once where a time is told only now and then.
-    ///
-    /// # Errors
-    /// [`Error::Deadline`] after so long; why the feed ended, if it did.
-    pub(crate) async fn reached(
-        &self,
-        time: Timestamp,
-        marker: Option<Marker>,
-        within: Duration,
-    ) -> Result<()> {
-        let wait = async {
-            loop {
-                let changed = self.shared.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if self.shared.look(|state| {
-                    let marked = marker.is_some_and(|Marker(before)| state.fenced > before);
-                    marked || state.position >= time || state.ended
-                }) {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        match tokio::time::timeout(within, wait).await {
-            Ok(()) => match self.shared.state(|state| (state.failed.take(), state.ended)) {
-                (Some(error), _) => Err(error),
-                (None, true) => Err(ended()),
-                (None, false) => Ok(()),
-            },
-            Err(_) => Err(Error::Deadline {
-                doing: "waiting until all changes were seen".into(),
-                seconds: within.as_secs().max(1),
-            }),
-        }
-    }
-
-    /// Ends the feed.
-    pub(crate) async fn end(mut self) {
-        self.stop.cancel();
-        if let Err(error) = (&mut self.task).await {
-            tracing::debug!(%error, "the feed failed");
-        }
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
 }
 
 #[cfg(test)]

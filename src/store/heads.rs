@@ -36,8 +36,8 @@ fn bucket_of(hash: u64, bits: u32) -> u64 {
     hash.checked_shr(u64::BITS - bits).unwrap_or(0)
 }
 
-/// The ids of all heads of a build, or of one of its partitions, as a condition.
-pub(super) fn heads_of(build: &str, partition: Option<u32>) -> Document {
+/// The ids of everything of a build (heads, checkpoints), or of one of its partitions (heads), as a condition.
+pub(super) fn ids_of(build: &str, partition: Option<u32>) -> Document {
     let of = partition.map_or_else(|| build.to_owned(), |partition| format!("{build}/{partition}"));
     // 0 is what comes behind a slash.
     doc! { "$gte": format!("{of}/"), "$lt": format!("{of}0") }
@@ -84,7 +84,7 @@ impl BuildStore {
     /// All recorded heads of a partition.
     pub(super) async fn read_heads(&self, partition: u32) -> Result<Vec<(u64, i64)>> {
         let collection = self.store.db.collection::<RawDocumentBuf>(HEADS);
-        let filter = doc! { "_id": heads_of(&self.record.id, Some(partition)) };
+        let filter = doc! { "_id": ids_of(&self.record.id, Some(partition)) };
         let find = async move { collection.find(filter).await?.try_collect::<Vec<_>>().await };
         let documents = call_within(LONG_CALL_SECONDS, "reading heads", find).await?;
         Ok(self.merged(&documents)?.into_iter().collect())
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_range_of_a_partition_holds_its_heads_and_no_others() {
-        let range = heads_of("Assets3", Some(1));
+        let range = ids_of("Assets3", Some(1));
         let (from, to) =
             (range.get_str("$gte").unwrap_or_default(), range.get_str("$lt").unwrap_or_default());
         let inside = |id: &str| from <= id && id < to;

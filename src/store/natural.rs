@@ -210,7 +210,7 @@ impl EventStore {
     }
 
     /// The index that begins with the timestamp, if there is one: its field.
-    async fn timestamp_index(&self) -> Result<Option<String>> {
+    pub(super) async fn timestamp_index(&self) -> Result<Option<String>> {
         let Some(field) = self.layout.timestamp.clone() else { return Ok(None) };
         let command = doc! { "listIndexes": &self.layout.collection, "cursor": {} };
         let indexes = self.documents("listing the event store's indexes", command, None).await?;

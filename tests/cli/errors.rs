@@ -1,5 +1,7 @@
 //! Streams that can't be folded: exit 6, what is said, and the command that publishes the rest.
 
+use bson::doc;
+
 use crate::support::{Db, asset, broken, commit};
 
 #[test]
@@ -84,4 +86,29 @@ fn fresh_begins_anew() {
     assert_eq!(fresh["projections"][0]["partitions_resumed"], 0);
     assert_eq!(fresh["projections"][0]["generation"], 4);
     assert!(!db.collections().iter().any(|name| name.contains("__t")));
+}
+
+#[test]
+fn retry_folds_what_was_mended_and_says_what_is_left() {
+    let [created, garbage] = broken("bad");
+    let hole = commit("asset-app--hole", 5, &[("AssetDeletedEvent", "{}")]);
+    let db = Db::with(&[asset("good"), created, garbage, hole]);
+    let nothing = db.run(&["errors", "retry"], 0);
+    assert!(nothing.stdout.contains("no dead letters"), "{}", nothing.stdout);
+    db.run(&["rebuild", "Assets", "--max-errors", "2", "--yes"], 0);
+    let listed = db.run(&["errors", "list"], 0);
+    assert!(listed.stdout.contains("statefold errors retry"), "{}", listed.stdout);
+    let events = db.collection("Events2");
+    let mended = doc! { "$set": { "Events.0.Payload": "{\"parentId\":\"x\"}" } };
+    db.wait(async { events.update_one(doc! { "_id": "asset-app--bad/0" }, mended).await }).unwrap();
+
+    let some = db.run(&["errors", "retry"], 6);
+    assert!(some.stdout.contains("Folded now: 1. Still not: 1."), "{}", some.stdout);
+    assert!(some.stdout.contains("event 0 is missing"), "{}", some.stdout);
+    assert_eq!(db.read("States_Assets3").len(), 2);
+    db.wait(async { events.delete_many(doc! { "EventStream": "asset-app--hole" }).await }).unwrap();
+    let all = db.run(&["errors", "retry", "assets", "-o", "json"], 0).json();
+    assert_eq!(all["healed"][0]["stream"], "asset-app--hole", "{all}");
+    assert_eq!(db.run(&["errors", "list", "-o", "json"], 0).json(), serde_json::json!([]));
+    db.run(&["errors", "retry", "nobody"], 2);
 }

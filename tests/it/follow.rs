@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bson::{Document, doc};
 use statefold::projections::Registry;
-use statefold::{Error, Follow, FollowReport, Phase, Running, Verification};
+use statefold::{Error, Follow, FollowReport, Phase, Rebuild, Running, Verification};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::commits::{
@@ -40,6 +40,15 @@ async fn renames(db: &Db, commits: &mut Vec<Document>, stream: &str, name: &str)
     let one = commit(stream, next_offset(commits, stream), &[("AssetAnnotatedEvent", &event)]);
     db.append(std::slice::from_ref(&one)).await;
     commits.push(one);
+}
+
+/// Waits until it is noted how far is followed.
+async fn has_a_position(db: &Db, build: &str) {
+    eventually("a position", || async {
+        let control = db.one("Migration", "Statefold.Follow").await.unwrap_or_default();
+        control.get_document("Positions").is_ok_and(|all| all.contains_key(build))
+    })
+    .await;
 }
 
 /// What an independent fold of everything in the event store gives, in the end.
@@ -108,6 +117,7 @@ async fn a_follower_goes_on_where_the_last_one_was() {
     works(&first).await;
     renames(&db, &mut commits, &last_asset_stream(&generated(300, 302)), "one.png").await;
     comes_to(&db, "States_Assets3", &commits).await;
+    has_a_position(&db, "Assets3").await;
     end(first).await;
 
     // Nobody follows; then a change that no comparison of heads would find.
@@ -160,7 +170,7 @@ async fn when_the_history_since_the_last_follower_is_lost_all_heads_are_compared
     db.write(&commits).await;
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
     let first = start(&db, &squidex());
-    works(&first).await;
+    has_a_position(&db, "Assets3").await;
     end(first).await;
     let stream = last_asset_stream(&commits);
     renames(&db, &mut commits, &stream, "unseen.png").await;
@@ -214,6 +224,7 @@ async fn a_follower_goes_over_to_a_newer_generation_and_leaves_the_former_one_al
     commits.extend(writer.await.unwrap());
     comes_to(&db, "States_Assets4", &commits).await;
     assert_eq!(db.hash("States_Assets3").await, retired);
+    has_a_position(&db, "Assets4").await;
     let report = end(following).await;
     assert_eq!(report.followed.iter().map(|one| one.generation).collect::<Vec<_>>(), [3, 4], "{report:?}");
     sums_are_right(&db).await;
@@ -270,6 +281,7 @@ async fn what_was_deleted_and_made_anew_while_nobody_followed_is_found() {
     commits.retain(|one| one.get_str("EventStream").unwrap() != gone);
     let following = start(&db, &squidex());
     comes_to(&db, "States_Assets3", &commits).await;
+    has_a_position(&db, "Assets3").await;
     let report = end(following).await;
     assert_eq!(report.followed[0].streams_refolded, 2);
     sums_are_right(&db).await;
@@ -323,4 +335,74 @@ async fn before_anything_is_active_a_follower_waits() {
     commits.push(two);
     comes_to(&db, "States_Assets3", &commits).await;
     end(following).await;
+}
+
+#[tokio::test]
+async fn a_generation_that_is_kept_warm_is_gone_back_to_without_folding_anything() {
+    let mut commits = generated(300, 308);
+    let db = Db::new("follow_warm").await;
+    db.write(&commits).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let request = Follow { keep_warm: true, ..assets() };
+    let following = statefold::follow(&db.settings(no_waiting()), &squidex(), request);
+    let stream = last_asset_stream(&commits);
+    renames(&db, &mut commits, &stream, "warm.png").await;
+    let new = good_asset("warm");
+    db.append(&new).await;
+    commits.extend(new);
+    comes_to(&db, "States_Assets4", &commits).await;
+    comes_to(&db, "States_Assets3", &commits).await;
+
+    let settings = db.settings(no_waiting());
+    let back = statefold::rollback(&settings, &squidex(), Rebuild::of(["Assets"])).await.unwrap();
+    let back = &back.projections[0];
+    assert_eq!((back.generation, back.streams_refolded), (3, 0));
+    renames(&db, &mut commits, &stream, "back.png").await;
+    comes_to(&db, "States_Assets3", &commits).await;
+    comes_to(&db, "States_Assets4", &commits).await;
+    has_a_position(&db, "Assets4").await;
+    end(following).await;
+    sums_are_right(&db).await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_followed_again() {
+    let server = OwnServer::start("follow_dead_server");
+    let mut commits = generated(300, 309);
+    let mut db = Db::at(&server.uri, "follow_dead_server").await;
+    db.selection_ms = 500;
+    db.write(&commits).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let following = start(&db, &squidex());
+    works(&following).await;
+    let stream = last_asset_stream(&commits);
+    renames(&db, &mut commits, &stream, "before.png").await;
+    server.kill().await;
+    server.restart();
+    renames(&db, &mut commits, &stream, "after.png").await;
+    let new = good_asset("after");
+    db.append(&new).await;
+    commits.extend(new);
+    comes_to(&db, "States_Assets3", &commits).await;
+    end(following).await;
+    sums_are_right(&db).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_can_not_be_folded_any_more_is_a_dead_letter_and_holds_up_no_other() {
+    let mut commits = good_asset("good");
+    let db = Db::new("follow_poison").await;
+    db.write(&commits).await;
+    db.write(&good_asset("bad")).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let following = start(&db, &squidex());
+    works(&following).await;
+    db.append(&[commit(&asset_stream("bad"), 1, &[("AssetAnnotatedEvent", "{")])]).await;
+    renames(&db, &mut commits, &asset_stream("good"), "good.png").await;
+    comes_to(&db, "States_Assets3", &commits).await;
+    end(following).await;
+    let letters = statefold::dead_letters(&db.settings(no_waiting()), &squidex(), None, 0).await.unwrap();
+    assert_eq!(letters.iter().map(|one| one.stream.clone()).collect::<Vec<_>>(), [asset_stream("bad")]);
+    sums_are_right(&db).await;
 }

@@ -1,0 +1,102 @@
+//! How far an active generation is behind the event store, whether or not somebody follows.
+
+use bson::Timestamp;
+use serde::Serialize;
+use statefold_projections::Registered;
+
+use crate::error::Result;
+use crate::store::{ActiveGeneration, BuildRecord, Positions, Store};
+
+/// What of the event store statefold didn't fold into the active generation.
+///
+/// It is found by a short look at commits after `since`: there may be more than was counted. An
+/// application that writes its own snapshots has them all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lag {
+    /// Commits that aren't folded.
+    pub commits: u64,
+    /// Their events.
+    pub events: u64,
+    /// Their streams.
+    pub streams: u64,
+    /// Whether there are more commits than were looked at.
+    pub more: bool,
+    /// Age of the oldest of them, in seconds; 0 if there is none.
+    pub seconds: u64,
+    /// Up to when certainly everything is folded, in RFC 3339: the cut-over, or how far was followed.
+    pub since: Option<String>,
+    /// Whether `follow` keeps this generation current, or did until then.
+    pub followed: bool,
+}
+
+impl Lag {
+    /// In words; empty if there is none.
+    #[must_use]
+    pub fn line(&self) -> String {
+        if self.commits == 0 {
+            return String::new();
+        }
+        let least = if self.more { "at least " } else { "" };
+        let (events, streams, age) = (self.events, self.streams, age(self.seconds));
+        format!("{least}{events} events in {streams} streams, the oldest {age} ago")
+    }
+}
+
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Looks at the active generation of a projection. `None` if a short look can't tell.
+pub(super) async fn lag(
+    store: &Store,
+    projection: &Registered,
+    active: &ActiveGeneration,
+    record: &BuildRecord,
+    positions: &Positions,
+) -> Result<Option<Lag>> {
+    let position = positions.get(&record.id).copied();
+    let since = position.map_or(active.since, |position| position.max(active.since));
+    let filter = projection.spec().stream_filter();
+    let build = store.build_store(record.clone(), filter.first());
+    let Some(unfolded) = build.unfolded(filter, since).await? else { return Ok(None) };
+    let clock = || u32::try_from(bson::DateTime::now().timestamp_millis() / 1000).unwrap_or(u32::MAX);
+    let now = store.operation_time().await?.map_or_else(clock, |now| now.time);
+    Ok(Some(Lag {
+        commits: unfolded.commits,
+        events: unfolded.events,
+        streams: unfolded.streams,
+        more: unfolded.more,
+        seconds: unfolded.oldest.map_or(0, |oldest| u64::from(now.saturating_sub(oldest.time))),
+        since: in_words(since),
+        followed: position.is_some(),
+    }))
+}
+
+fn in_words(time: Timestamp) -> Option<String> {
+    bson::DateTime::from_millis(i64::from(time.time) * 1000).try_to_rfc3339_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_counted_is_said() {
+        let lag = Lag {
+            commits: 1000,
+            events: 1200,
+            streams: 7,
+            more: true,
+            seconds: 7300,
+            since: None,
+            followed: false,
+        };
+        assert_eq!(lag.line(), "at least 1200 events in 7 streams, the oldest 2 h ago");
+        assert_eq!(Lag { commits: 0, more: false, ..lag }.line(), "");
+    }
+}
