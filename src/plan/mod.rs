@@ -5,6 +5,7 @@ mod estimate;
 mod names;
 mod partitions;
 mod privileges;
+mod room;
 mod sample;
 mod server;
 mod strategy;
@@ -16,6 +17,7 @@ pub use names::{
 };
 pub use partitions::{Partition, StreamRange, divide, partition_count};
 pub use privileges::{Need, Privilege, Resource, Step, missing, needs};
+pub use room::{Demand, Oplog, Room};
 pub use sample::{SampledCommit, StoreSample, StreamsEstimate};
 pub use server::{ServerFacts, Topology};
 pub use strategy::{Choice, NaturalBy, PassFacts, Strategy};
