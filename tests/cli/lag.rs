@@ -3,7 +3,7 @@
 use bson::{Document, doc};
 use mongodb::Client;
 
-use crate::pause::{Running, held, slow, wait_until};
+use crate::pause::{Running, held, nothing_is_written, slow, wait_until};
 use crate::support::{Db, OwnServer};
 
 /// The members of the replica set, the primary first.
@@ -35,6 +35,7 @@ fn writing_waits_for_a_secondary_that_is_behind_and_goes_on_when_it_has_caught_u
     let mut running = Running::start(&db, &["--max-lag", "2s"]);
     wait_until("the run to say that it waits", || held(&db).is_some_and(|why| why.contains("s behind")));
     assert!(held(&db).unwrap().starts_with("the secondary "), "{:?}", held(&db));
+    nothing_is_written(&db);
     assert!(running.is_running());
     stopped("off");
     let said = running.ended(0);
