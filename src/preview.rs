@@ -141,7 +141,7 @@ pub async fn preview(settings: &Settings, registry: &Registry, projections: &[St
     let selected = registry.select(projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
     let mut notes = Vec::new();
-    let missing_rights = missing_rights(&store, &mut notes).await;
+    let missing_rights = missing_rights(&store, &selected, &mut notes).await;
     match plan_with(settings, &store, &selected, missing_rights.clone(), notes).await {
         Err(Error::Permission { doing, source }) => {
             let fatal = missing_rights.iter().filter(|right| right.without.is_none());
@@ -220,7 +220,13 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 /// What this user may not do, of what the steps need.
-async fn missing_rights(store: &Store, notes: &mut Vec<String>) -> Vec<MissingRight> {
+async fn missing_rights(
+    store: &Store,
+    selected: &[Registered],
+    notes: &mut Vec<String>,
+) -> Vec<MissingRight> {
+    let targets = selected.iter().flat_map(|projection| projection.spec().targets());
+    let views: Vec<&str> = targets.map(|target| target.collection()).collect();
     let privileges = match store.privileges().await {
         Ok(Some(privileges)) => privileges,
         Ok(None) => return Vec::new(),
@@ -229,7 +235,7 @@ async fn missing_rights(store: &Store, notes: &mut Vec<String>) -> Vec<MissingRi
             return Vec::new();
         }
     };
-    let missing = missing(&privileges, needs(store.database(), &store.layout.collection));
+    let missing = missing(&privileges, needs(store.database(), &store.layout.collection, &views));
     let right = |need: Need| MissingRight {
         step: need.step.name().to_owned(),
         action: need.action.to_owned(),

@@ -112,6 +112,7 @@ fn row(item: &CleanupItem, really: bool) -> [String; 6] {
         CleanupKind::Staging => "staging",
         CleanupKind::Records => "records",
         CleanupKind::Foreign => "not ours",
+        CleanupKind::View => "view",
         CleanupKind::Control => "control document",
     };
     let outcome = match item.outcome.as_deref() {

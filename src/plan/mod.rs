@@ -13,7 +13,7 @@ mod strategy;
 pub use estimate::{Estimate, Sample};
 pub use names::{
     GenerationNames, is_of_target, is_our_name, next_generation, sharded_siblings, staging_name,
-    staging_parts, staging_token,
+    staging_parts, staging_token, without_aside,
 };
 pub use partitions::{Partition, StreamRange, divide, partition_count};
 pub use privileges::{Need, Privilege, Resource, Step, missing, needs};
