@@ -15,7 +15,7 @@ use crate::config::{CleanupSettings, Settings};
 use crate::error::{Error, Result};
 use crate::leader::lead;
 use crate::lifecycle::{BuildState, KeepRules, Known};
-use crate::plan::{is_of_target, staging_parts};
+use crate::plan::{is_of_target, staging_parts, without_aside};
 use crate::store::{Dropped, Listed, Mandate, Store};
 
 pub use purge::{Purge, purge};
@@ -167,7 +167,7 @@ impl Sweep<'_> {
         let owner = known.owner(published).map(|owner| owner.projection.as_str());
         let of = |one: &&Registered| match owner {
             Some(owner) => owner == one.spec().name(),
-            None => is_of_target(one.spec(), published),
+            None => is_of_target(one.spec(), without_aside(published)),
         };
         self.selected.iter().find(of).map(|one| one.spec().name())
     }

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
 use crate::observe::Recorder;
-use crate::pipeline::{Differing, Job, Workers, differing, refold};
+use crate::pipeline::{Differing, Governor, Job, Workers, differing, refold};
 use crate::store::{ActiveGeneration, BuildRecord, BuildStore, Direction, Mandate, Store};
 use crate::verify::others;
 
@@ -96,6 +96,7 @@ impl Refolding {
             workers: Arc::clone(&self.workers),
             progress: of.recorder.clone(),
             cancel: self.cancel.child_token(),
+            governor: Governor::free(),
             batch_docs: tuning.batch_docs,
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,

@@ -24,7 +24,7 @@ use crate::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
 use crate::lifecycle::StartVerdict;
 use crate::observe::{Leader, Progress, Recorder};
 use crate::pipeline::Workers;
-use crate::rebuild::{LockFor, Publishing, Rebuild, Run, Running, preflight};
+use crate::rebuild::{LockFor, Publishing, Rebuild, Run, Running, govern, preflight};
 use crate::store::{Direction, Store};
 
 pub use outcome::Outcome;
@@ -226,6 +226,7 @@ impl Start {
                 request: Rebuild::default(),
                 workers: Arc::new(Workers::new(tuning.threads)?),
                 progress: self.progress.clone(),
+                governor: govern(store, &self.settings, leadership, &self.progress),
                 cancel: leadership.cancel.clone(),
             };
             Some(run.rebuilt(&selected).await)

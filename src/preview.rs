@@ -7,7 +7,7 @@ use crate::config::{Settings, Tuning};
 use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
 use crate::pipeline::Workers;
-use crate::plan::{Choice, Estimate, Need, Strategy, missing, needs, next_generation};
+use crate::plan::{Choice, Demand, Estimate, Need, Strategy, missing, needs, next_generation};
 use crate::rebuild::preflight;
 use crate::store::Store;
 use crate::survey::Survey;
@@ -33,8 +33,27 @@ pub struct PlanReport {
     pub notes: Vec<String>,
     /// How the event store would be read, for all of them together; absent if there is none.
     pub pass: Option<PassPlan>,
+    /// Whether disk and oplog suffice.
+    pub room: Option<RoomPlan>,
     /// What would be built.
     pub projections: Vec<ProjectionPlan>,
+}
+
+/// Room for a build, in bytes. What can't be read is absent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoomPlan {
+    /// What the new collections with their indexes may need on disk, at most.
+    pub disk_bytes: u64,
+    /// What is free on the file system of the server.
+    pub disk_free_bytes: Option<u64>,
+    /// What the build adds to the oplog.
+    pub oplog_added_bytes: u64,
+    /// The size the oplog may have.
+    pub oplog_bytes: Option<u64>,
+    /// From its oldest to its newest entry, in seconds.
+    pub oplog_seconds: Option<u64>,
+    /// What doesn't suffice: a rebuild is refused then, unless it is told to ignore it.
+    pub shortages: Vec<String>,
 }
 
 /// A right that a step needs and this user lacks.
@@ -122,7 +141,7 @@ pub async fn preview(settings: &Settings, registry: &Registry, projections: &[St
     let selected = registry.select(projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
     let mut notes = Vec::new();
-    let missing_rights = missing_rights(&store, &mut notes).await;
+    let missing_rights = missing_rights(&store, &selected, &mut notes).await;
     match plan_with(settings, &store, &selected, missing_rights.clone(), notes).await {
         Err(Error::Permission { doing, source }) => {
             let fatal = missing_rights.iter().filter(|right| right.without.is_none());
@@ -153,6 +172,7 @@ async fn plan_with(
         missing_rights,
         notes,
         pass: None,
+        room: None,
         projections: Vec::new(),
     };
     let Some(direction) = direction else {
@@ -166,12 +186,47 @@ async fn plan_with(
         let partitions = survey.partitions(estimate, tuning);
         report.projections.push(plan_of(store, projection, *estimate, partitions).await?);
     }
+    let (room, more) = room_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
+    report.room = Some(room);
+    report.notes.extend(more);
     report.pass = Some(pass_plan(&survey, tuning));
     Ok(report)
 }
 
+/// Whether disk and oplog suffice for what would be built, and what couldn't be found out.
+pub(crate) async fn room_plan(
+    store: &Store,
+    building: &[(&Registered, &Estimate)],
+) -> (RoomPlan, Vec<String>) {
+    let demand = building.iter().fold(Demand::default(), |demand, (projection, estimate)| {
+        let targets = projection.spec().targets();
+        demand.and(estimate, targets.iter().map(|target| target.indexes().len()).sum())
+    });
+    let (room, notes) = store.room().await;
+    let plan = RoomPlan {
+        disk_bytes: demand.disk_bytes,
+        disk_free_bytes: room.disk_free_bytes,
+        oplog_added_bytes: demand.oplog_bytes,
+        oplog_bytes: room.oplog.map(|oplog| oplog.bytes_max),
+        oplog_seconds: room.oplog.map(|oplog| oplog.seconds),
+        shortages: room.shortages(&demand, |bytes| format!("{:.1} MB", megabytes(bytes))),
+    };
+    (plan, notes)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size to look at")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
 /// What this user may not do, of what the steps need.
-async fn missing_rights(store: &Store, notes: &mut Vec<String>) -> Vec<MissingRight> {
+async fn missing_rights(
+    store: &Store,
+    selected: &[Registered],
+    notes: &mut Vec<String>,
+) -> Vec<MissingRight> {
+    let targets = selected.iter().flat_map(|projection| projection.spec().targets());
+    let views: Vec<&str> = targets.map(|target| target.collection()).collect();
     let privileges = match store.privileges().await {
         Ok(Some(privileges)) => privileges,
         Ok(None) => return Vec::new(),
@@ -180,7 +235,7 @@ async fn missing_rights(store: &Store, notes: &mut Vec<String>) -> Vec<MissingRi
             return Vec::new();
         }
     };
-    let missing = missing(&privileges, needs(store.database(), &store.layout.collection));
+    let missing = missing(&privileges, needs(store.database(), &store.layout.collection, &views));
     let right = |need: Need| MissingRight {
         step: need.step.name().to_owned(),
         action: need.action.to_owned(),

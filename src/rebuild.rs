@@ -8,6 +8,7 @@ mod finish;
 pub(crate) mod gate;
 mod open;
 mod pass;
+mod polite;
 mod publish;
 mod report;
 mod roll_back;
@@ -28,13 +29,14 @@ use crate::error::{Class, Error, Result};
 use crate::leader::{Claimant, Leadership, Patience, Waiting};
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::Progress;
-use crate::pipeline::{Workers, pauses};
+use crate::pipeline::{Governor, Workers, pauses};
 use crate::plan::sharded_siblings;
 use crate::store::{Direction, Feed, Mandate, Store};
 use crate::survey::{FEW_COMMITS, Survey};
 use steps::Finished;
 
 pub use cut_over::CutOver;
+pub(crate) use polite::govern;
 pub use report::{Built, PassReport, RebuildReport};
 
 pub use crate::running::Running;
@@ -126,6 +128,7 @@ pub(crate) struct Run {
     pub(crate) workers: Arc<Workers>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) governor: Governor,
 }
 
 /// What the lock of the version document is held for.
@@ -186,6 +189,7 @@ async fn run(
         publishing: Publishing::Together,
         request,
         workers,
+        governor: govern(&store, &settings, &leadership, &progress),
         progress: progress.clone(),
         settings: settings.clone(),
     };
@@ -262,6 +266,7 @@ impl Run {
             self.refuse_downgrade(projection).await?;
         }
         let survey = self.survey_with_retries(selected).await?;
+        self.refuse_shortage(selected, &survey).await?;
         // Before the first read: whatever is written from now on shows in it.
         let feed = self.follow(selected).await?;
         let result = self.build_and_publish(selected, &survey, feed.as_ref()).await;

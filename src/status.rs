@@ -126,6 +126,8 @@ pub struct BuildingStatus {
     pub dead_letters: u64,
     /// Why it failed, if it did.
     pub failure: Option<String>,
+    /// By whom it is paused, since when and why, if it is.
+    pub paused: Option<String>,
 }
 
 impl StatusReport {
@@ -254,6 +256,7 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
         partitions: record.ranges.len(),
         dead_letters: u64::try_from(letters).unwrap_or(0),
         failure: record.failure.as_ref().map(|failure| failure.message.clone()),
+        paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
     })
 }
 
@@ -279,6 +282,9 @@ fn next_steps(report: &StatusReport) -> Vec<String> {
     for one in report.projections.iter().filter(|one| one.building.is_some()) {
         if !behind.contains(&one.projection.as_str()) {
             steps.push(format!("statefold rebuild {} --yes", one.projection));
+        }
+        if one.building.as_ref().is_some_and(|build| build.paused.is_some()) {
+            steps.push(format!("statefold resume {}", one.projection));
         }
         steps.push(format!("statefold abort {} --yes", one.projection));
     }

@@ -9,25 +9,16 @@ mod engine;
 mod readers;
 mod report;
 mod script;
-mod writers;
-
-/// What the tests have, too: commits, and what their snapshots have to be.
-#[expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "shared with the tests")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    reason = "shared with the tests"
+)]
 #[allow(clippy::indexing_slicing, reason = "shared with the tests")]
-mod support {
-    #[path = "../../../tests/support/commits.rs"]
-    pub(crate) mod commits;
-    #[path = "../../../tests/support/json.rs"]
-    pub(crate) mod json;
-    #[path = "../../../tests/support/oracle.rs"]
-    pub(crate) mod oracle;
-    #[path = "../../../tests/support/oracle_json.rs"]
-    pub(crate) mod oracle_json;
-    /// Documents by their ids.
-    pub(crate) mod database {
-        pub(crate) type Documents = std::collections::BTreeMap<String, bson::Document>;
-    }
-}
+mod support;
+mod writers;
 
 use std::process::ExitCode;
 

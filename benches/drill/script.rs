@@ -32,7 +32,8 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     let (touched, kept) = streams(&db).await?;
     let mut writers = Writers::start(args, &db.collection("Events2"), &touched).await?;
     println!("{} writers at work; the first generation is built …", args.writers);
-    let mut rows = vec![cut_over(args, &db, &writers, &["rebuild", "Assets", "--yes", "--mode", &args.mode]).await?];
+    let mut rows =
+        vec![cut_over(args, &db, &writers, &["rebuild", "Assets", "--yes", "--mode", &args.mode]).await?];
     let mut readers = Readers::start(args, &db, &Arc::new(kept));
     println!("{} readers at work; {} more cut-overs …", args.readers, args.cutovers.saturating_sub(1));
     for number in 1..args.cutovers.max(1) {
@@ -63,7 +64,9 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
         seen.switches.load(Ordering::Relaxed)
     );
     if let Some((median, worst)) = middle_and_worst(caught_up) {
-        println!("from an event to the active generation (follow): median {median:.0} ms, worst {worst:.0} ms of {FOLLOWED}");
+        println!(
+            "from an event to the active generation (follow): median {median:.0} ms, worst {worst:.0} ms of {FOLLOWED}"
+        );
     }
     let equal = verified.pointer("/projections/0/differing") == Some(&Value::from(0));
     println!("clean-up looked at {items} things; snapshot collections in the end: {snapshots}");
@@ -86,8 +89,10 @@ async fn streams(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
     names.dedup();
     let (mut touched, mut kept) = (Vec::new(), Vec::new());
     for (at, name) in names.into_iter().enumerate() {
-        let commits = db.collection::<Document>("Events2").find(doc! { "EventStream": &name });
-        let commits: Vec<Document> = commits.sort(doc! { "EventStreamOffset": 1 }).await?.try_collect().await?;
+        let events = db.collection::<Document>("Events2");
+        let commits = events.find(doc! { "EventStream": &name });
+        let commits: Vec<Document> =
+            commits.sort(doc! { "EventStreamOffset": 1 }).await?.try_collect().await?;
         let snapshot = oracle::assets(&commits).into_keys().next();
         match snapshot {
             Some(_) if touched.len() < usize::try_from(EXISTING)? && at % 5 == 0 => touched.push(name),
@@ -172,7 +177,9 @@ async fn followed(args: &Args, db: &Database) -> Result<Vec<f64>> {
     let events = db.collection::<Document>("Events2");
     let control = db.collection::<Document>("Migration").find_one(doc! { "_id": "Statefold" }).await?;
     let pointer = control.as_ref().and_then(|control| control.get_document("Generations").ok());
-    let name = pointer.and_then(|all| all.get_document("Assets").ok()).and_then(|one| one.get_str("Collection").ok());
+    let name = pointer
+        .and_then(|all| all.get_document("Assets").ok())
+        .and_then(|one| one.get_str("Collection").ok());
     let snapshots = db.collection::<Document>(name.ok_or("no pointer")?);
     let mut times = Vec::new();
     // The first one waits until the follower has caught up with what happened before it began.

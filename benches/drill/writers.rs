@@ -69,7 +69,11 @@ fn lengths(all: &[Arc<Mutex<Written>>]) -> BTreeMap<String, usize> {
 
 impl Writers {
     /// Starts them; each goes on with some streams that exist.
-    pub(crate) async fn start(args: &Args, events: &Collection<Document>, existing: &[String]) -> Result<Self> {
+    pub(crate) async fn start(
+        args: &Args,
+        events: &Collection<Document>,
+        existing: &[String],
+    ) -> Result<Self> {
         let all: Vec<Arc<Mutex<Written>>> = (0..args.writers).map(|_| Arc::default()).collect();
         let (before_fence, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         for (at, stream) in existing.iter().enumerate() {
@@ -165,7 +169,9 @@ impl Writer {
             written.streams.iter().filter(|(_, commits)| !commits.is_empty()).map(|(name, _)| name).collect();
         match number % 3 {
             0 => new(),
-            _ => living.get(number.wrapping_mul(7919) % living.len().max(1)).map_or_else(new, |name| (*name).clone()),
+            _ => living
+                .get(number.wrapping_mul(7919) % living.len().max(1))
+                .map_or_else(new, |name| (*name).clone()),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::leader::lead;
 use crate::lifecycle::{Droppable, Known};
-use crate::plan::{is_of_target, staging_parts};
+use crate::plan::{is_of_target, staging_parts, without_aside};
 use crate::store::{Listed, Mandate, Store};
 
 /// How to purge.
@@ -75,7 +75,10 @@ async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport
         if kind == CleanupKind::Generation && !verdict.is_yes() && !is_adopted(&known, &one.name) {
             report.refusals.push(format!("{}: {}", one.name, verdict.reason()));
         }
-        let size = report.note_size(store.size_of(&one.name).await);
+        let size = match kind {
+            CleanupKind::View => None,
+            _ => report.note_size(store.size_of(&one.name).await),
+        };
         let build = known.owner(&one.name).filter(|_| kind == CleanupKind::Generation);
         report.items.push(CleanupItem {
             build: build.map(|build| build.id.clone()),
@@ -101,6 +104,10 @@ fn judge(
     projections: &[Registered],
     one: &Listed,
 ) -> Option<(CleanupKind, String, Droppable)> {
+    if let Some(pointer) = known.view_of_ours(&one.name) {
+        let verdict = Droppable::Yes(format!("ACTIVE: readers of {} use it", pointer.projection));
+        return Some((CleanupKind::View, pointer.projection.clone(), verdict));
+    }
     let uuid = one.uuid?.to_string();
     if one.name.starts_with(Store::RECORDS) {
         let verdict = Droppable::Yes("records of statefold".to_owned());
@@ -109,7 +116,8 @@ fn judge(
     let staging = staging_parts(&one.name);
     let published = staging.map_or(one.name.as_str(), |(published, _)| published);
     let owner = known.owner(published);
-    let of_target = projections.iter().find(|projection| is_of_target(projection.spec(), published));
+    let of_target =
+        projections.iter().find(|projection| is_of_target(projection.spec(), without_aside(published)));
     let projection = owner.map(|owner| owner.projection.as_str());
     let projection = projection.or_else(|| of_target.map(|projection| projection.spec().name()))?;
     let verdict = known.purged(&one.name, &uuid, staging.is_some());
@@ -137,15 +145,22 @@ async fn remove(
     let listed = store.listing().await?;
     // What tells which collections are ours goes last.
     let last = |item: &&mut CleanupItem| {
-        (item.kind == CleanupKind::Records, item.collection.as_deref() == Some(Store::BUILD_RECORDS))
+        (
+            item.kind != CleanupKind::View,
+            item.kind == CleanupKind::Records,
+            item.collection.as_deref() == Some(Store::BUILD_RECORDS),
+        )
     };
     let mut going: Vec<&mut CleanupItem> =
         report.items.iter_mut().filter(|item| item.eligible && item.kind != CleanupKind::Control).collect();
     going.sort_by_key(last);
     for item in going {
         let found = listed.iter().find(|one| Some(&one.name) == item.collection.as_ref());
-        if let Some((name, uuid)) = found.and_then(|one| Some((&one.name, one.uuid?))) {
-            item.done(store.drop_listed(name, uuid, mandate).await?);
+        let Some(found) = found else { continue };
+        match (found.uuid, &found.shows) {
+            (Some(uuid), _) => item.done(store.drop_listed(&found.name, uuid, mandate).await?),
+            (None, Some(shows)) => item.done(store.drop_view(&found.name, shows, mandate).await?),
+            (None, None) => {}
         }
     }
     Ok(report)

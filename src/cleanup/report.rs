@@ -31,6 +31,8 @@ pub enum CleanupKind {
     Records,
     /// A collection that statefold didn't build.
     Foreign,
+    /// A view that readers find the active generation by, in a purge.
+    View,
     /// The control document, in a purge.
     Control,
 }

@@ -80,11 +80,18 @@ pub(super) enum Verb {
     Follow(FollowArgs),
     /// End unfinished builds: drop their staging collections and records
     Abort(super::abort::AbortArgs),
+    /// Let unfinished builds wait, from any terminal
+    ///
+    /// Whoever builds notices within some seconds, finishes what is on its way, and waits until `resume`; it
+    /// keeps the lease, and says why it waits. A build that is begun again stays paused.
+    Pause(super::pause::PauseArgs),
+    /// Let paused builds go on
+    Resume(super::pause::ResumeArgs),
     /// Drop old generations beyond the kept ones, and what dead builds left behind
     ///
     /// Without --yes this lists what would go and what has to stay, each with its size and the reason, and
     /// changes nothing. A collection that statefold didn't build goes only if it is named in full.
-    Cleanup(CleanupArgs),
+    Cleanup(super::cleanup::CleanupArgs),
     /// Show the streams that could not be folded, or fold them once more
     Errors(ErrorsArgs),
     /// Show who leads and who holds the application's lock, or release that lock
@@ -182,6 +189,8 @@ pub(super) struct MigrateArgs {
     pub(super) attempts: Option<u32>,
     #[command(flatten)]
     pub(super) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(super) politeness: PolitenessArgs,
     /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
     #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
     pub(super) max_errors: Option<String>,
@@ -268,6 +277,9 @@ pub(super) struct RebuildArgs {
     /// Begin anew instead of resuming an unfinished build
     #[arg(long)]
     pub(super) fresh: bool,
+    /// Begin although disk or oplog may not suffice, as `plan` shows
+    #[arg(long, env = "STATEFOLD_IGNORE_MARGIN")]
+    pub(super) ignore_margin: bool,
     /// Stop when everything is built and verified; `statefold cutover` goes on
     #[arg(long)]
     pub(super) postpone: bool,
@@ -288,6 +300,8 @@ pub(super) struct RebuildArgs {
     pub(super) interval: u64,
     #[command(flatten)]
     pub(super) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(super) politeness: PolitenessArgs,
     #[command(flatten)]
     pub(super) tuning: TuningArgs,
 }
@@ -336,34 +350,16 @@ pub(super) struct FollowArgs {
     pub(super) tuning: TuningArgs,
 }
 
-/// What clean-up keeps.
+/// How a run makes way for the live system.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct KeepArgs {
-    /// Generations to keep beside the active one, to roll back to [default: 1] [env: STATEFOLD_KEEP]
-    #[arg(long, value_name = "N")]
-    pub(super) keep: Option<usize>,
-    /// Keep each generation at least so long after readers left it, as `7d` [env: STATEFOLD_KEEP_FOR]
-    #[arg(long, value_name = "TIME")]
-    pub(super) keep_for: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CleanupArgs {
-    /// Projections, by name without case [default: all]
-    pub(super) projections: Vec<String>,
-    #[command(flatten)]
-    pub(super) connection: Connection,
-    #[command(flatten)]
-    pub(super) keep: KeepArgs,
-    /// Drop this collection of a projection too although statefold didn't build it; may be repeated
-    #[arg(long, value_name = "NAME")]
-    pub(super) collection: Vec<String>,
-    /// Remove everything of statefold, also the ACTIVE generations, and leave the database as it was found
-    #[arg(long, conflicts_with_all = ["projections", "keep", "keep_for", "collection"])]
-    pub(super) purge: bool,
-    /// Purge also while a fence stands or servers run
-    #[arg(long, requires = "purge")]
-    pub(super) force: bool,
+#[command(next_help_heading = "Politeness")]
+pub(super) struct PolitenessArgs {
+    /// Wait before writing more while a secondary is further behind, or `off` [default: 10s]
+    #[arg(long, value_name = "TIME", env = "STATEFOLD_MAX_LAG")]
+    pub(super) max_lag: Option<String>,
+    /// Pause writing while batches take longer, by their median, as `50ms` [default: never]
+    #[arg(long, value_name = "TIME", env = "STATEFOLD_THROTTLE")]
+    pub(super) throttle: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,45 @@
 //! `statefold cleanup`
 
 use bytesize::ByteSize;
+use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::CleanupArgs;
+use super::args::Connection;
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use super::table::{number, or_dash, table};
 use crate::cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
+
+/// What clean-up keeps.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct KeepArgs {
+    /// Generations to keep beside the active one, to roll back to [default: 1] [env: STATEFOLD_KEEP]
+    #[arg(long, value_name = "N")]
+    pub(super) keep: Option<usize>,
+    /// Keep each generation at least so long after readers left it, as `7d` [env: STATEFOLD_KEEP_FOR]
+    #[arg(long, value_name = "TIME")]
+    pub(super) keep_for: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CleanupArgs {
+    /// Projections, by name without case [default: all]
+    projections: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    keep: KeepArgs,
+    /// Drop this collection of a projection too although statefold didn't build it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    collection: Vec<String>,
+    /// Remove everything of statefold, also the ACTIVE generations, and leave the database as it was found
+    #[arg(long, conflicts_with_all = ["projections", "keep", "keep_for", "collection"])]
+    purge: bool,
+    /// Purge also while a fence stands or servers run
+    #[arg(long, requires = "purge")]
+    force: bool,
+}
 
 pub(super) async fn run(args: CleanupArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let really = args.connection.yes;
@@ -81,6 +112,7 @@ fn row(item: &CleanupItem, really: bool) -> [String; 6] {
         CleanupKind::Staging => "staging",
         CleanupKind::Records => "records",
         CleanupKind::Foreign => "not ours",
+        CleanupKind::View => "view",
         CleanupKind::Control => "control document",
     };
     let outcome = match item.outcome.as_deref() {

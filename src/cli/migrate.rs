@@ -18,6 +18,7 @@ pub(super) async fn run(args: &MigrateArgs, registry: &Registry, output: &Output
     let raw = Raw {
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
+        politeness: Some(&args.politeness),
         attempts: args.attempts,
         max_errors: args.max_errors.as_deref(),
         verify: args.verify.as_deref(),

@@ -17,6 +17,7 @@ mod logging;
 mod metrics;
 mod migrate;
 mod output;
+mod pause;
 mod plan;
 mod progress;
 mod read_only;
@@ -81,6 +82,8 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Verify(args) => verify::run(&args, registry, output).await,
         Verb::Follow(args) => follow::run(&args, registry, output).await,
         Verb::Abort(args) => abort::run(args, registry, output).await,
+        Verb::Pause(args) => pause::pause_now(args, registry, output).await,
+        Verb::Resume(args) => pause::resume_now(args, registry, output).await,
         Verb::Cleanup(args) => cleanup::run(args, registry, output).await,
         Verb::Errors(args) => errors::run(args, registry, output).await,
         Verb::Lock(args) => lock::run(args, registry, output).await,

@@ -10,7 +10,7 @@ use super::settings::{Command, Raw, settings};
 use super::table::{number, or_dash, seconds, table};
 use crate::config::Settings;
 use crate::plan::Strategy;
-use crate::preview::{PlanReport, preview};
+use crate::preview::{PlanReport, RoomPlan, preview};
 
 pub(super) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let command = Command::new("plan", &args.connection);
@@ -40,6 +40,26 @@ pub(super) fn no_event_store(database: &str, others: &[String]) -> String {
         names => format!("these have one: {}", names.join(", ")),
     };
     format!("Nothing to do: the database {database} has no event store; {others}.")
+}
+
+fn room_text(room: &RoomPlan) -> String {
+    let known = |bytes: Option<u64>| {
+        bytes.map_or_else(|| "an unknown size".to_owned(), |bytes| ByteSize(bytes).to_string())
+    };
+    let mut text =
+        format!("\nroom: ~{} on disk of {} free", ByteSize(room.disk_bytes), known(room.disk_free_bytes));
+    if let (Some(bytes), Some(seconds)) = (room.oplog_bytes, room.oplog_seconds) {
+        let window = humantime::format_duration(std::time::Duration::from_secs(seconds));
+        let added = ByteSize(room.oplog_added_bytes);
+        text.push_str(&format!(
+            "; ~{added} into an oplog of {}, which reaches back {window} now",
+            ByteSize(bytes)
+        ));
+    }
+    for shortage in &room.shortages {
+        text.push_str(&format!("\nrefused unless --ignore-margin: {shortage}"));
+    }
+    text
 }
 
 fn text(report: &PlanReport) -> String {
@@ -108,6 +128,9 @@ fn text(report: &PlanReport) -> String {
     text.push_str("\nTimes are from a sample read just now; index builds come on top.");
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
+    }
+    if let Some(room) = &report.room {
+        text.push_str(&room_text(room));
     }
     for right in &report.missing_rights {
         let (step, action, resource) = (&right.step, &right.action, &right.resource);

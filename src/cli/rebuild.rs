@@ -11,6 +11,7 @@ use super::output::Output;
 use super::settings::{Command, Raw, settings};
 use super::table::{number, seconds, table};
 use super::{plan, watch};
+use crate::config::Politeness;
 use crate::rebuild::{PassReport, Rebuild, RebuildReport, rebuild};
 
 pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
@@ -22,12 +23,15 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
     let raw = Raw {
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
+        politeness: Some(&args.politeness),
         attempts: None,
         max_errors: args.max_errors.as_deref(),
         verify: args.verify.as_deref(),
         ..Raw::default()
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
+    let politeness = Politeness { ignore_margin: args.ignore_margin, ..settings.politeness().clone() };
+    let settings = settings.with_politeness(politeness);
     if !args.connection.yes {
         let code = plan::show(&settings, registry, &args.projections, output, &command).await?;
         output.note(&format!("Nothing was changed. To do it: {}", command.again()));

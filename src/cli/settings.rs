@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::cli::args::{Connection, KeepArgs, LeaseArgs, TuningArgs};
+use crate::cli::args::{Connection, LeaseArgs, PolitenessArgs, TuningArgs};
+use crate::cli::cleanup::KeepArgs;
 use crate::config::{
-    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Settings, Tuning, read_file,
+    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Politeness, Settings, Tuning,
+    read_file,
 };
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
@@ -82,6 +84,7 @@ pub(super) struct Raw<'a> {
     pub(super) max_errors: Option<&'a str>,
     pub(super) verify: Option<&'a str>,
     pub(super) keep: Option<&'a KeepArgs>,
+    pub(super) politeness: Option<&'a PolitenessArgs>,
 }
 
 fn file_of(connection: &Connection) -> Result<FileSettings> {
@@ -143,12 +146,14 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
     let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_lease(lease.clone()));
     collect(checked, &mut problems);
     let cleanup = cleanup_settings(raw, file.cleanup, &mut problems);
+    let politeness = politeness(raw, file.max_lag, file.throttle, &mut problems);
     match (settings, tuned) {
         (Some(settings), Some(_)) if problems.is_empty() => {
             let settings = settings
                 .with_tuning(tuning)?
                 .with_lease(lease)?
                 .with_cleanup(cleanup)
+                .with_politeness(politeness)
                 .with_read_only(read_only_in_environment());
             let settings = match flags.spill_dir.or(file.spill_dir) {
                 Some(folder) => settings.with_spill_folder(folder),
@@ -177,6 +182,24 @@ fn lease_settings(raw: &Raw<'_>, file: LeaseFile, problems: &mut Vec<String>) ->
         version_id: file.version_id.unwrap_or(standard.version_id),
         control_id: file.control_id.unwrap_or(standard.control_id),
         deployment: named.or(file.deployment),
+    }
+}
+
+/// How a run makes way: flags, then environment, then the file.
+fn politeness(
+    raw: &Raw<'_>,
+    max_lag: Option<String>,
+    throttle: Option<String>,
+    problems: &mut Vec<String>,
+) -> Politeness {
+    let flags = raw.politeness.cloned().unwrap_or_default();
+    let standard = Politeness::default();
+    let lag = |text: &str| if text == "off" { Ok(None) } else { time(text).map(Some) };
+    let max_lag = parsed("max_lag", flags.max_lag.or(max_lag), lag, problems);
+    Politeness {
+        max_lag: max_lag.unwrap_or(standard.max_lag),
+        throttle: parsed("throttle", flags.throttle.or(throttle), time, problems),
+        ..standard
     }
 }
 

@@ -73,6 +73,9 @@ fn text(report: &StatusReport) -> String {
             if build.dead_letters > 0 {
                 text.push_str(&format!(", {} dead letters", build.dead_letters));
             }
+            if let Some(paused) = &build.paused {
+                text.push_str(&format!("; {paused}"));
+            }
             if let Some(failure) = &build.failure {
                 text.push_str(&format!("; {failure}"));
             }

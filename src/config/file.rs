@@ -36,6 +36,10 @@ pub struct FileSettings {
     pub max_errors: Option<String>,
     /// What is verified before a cut-over: `full`, `heads`, or a share as `5%`.
     pub verify: Option<String>,
+    /// How far secondaries may be behind while is written, `"10s"`, or `"off"`.
+    pub max_lag: Option<String>,
+    /// How long a batch may take to be written before writing pauses: `"50ms"`.
+    pub throttle: Option<String>,
     /// Address for metrics and health checks.
     pub listen: Option<String>,
     /// Lease, lock, and waiting for them.

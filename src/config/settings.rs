@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::memory::default_budget;
-use crate::config::{CleanupSettings, LeaseSettings};
+use crate::config::{CleanupSettings, LeaseSettings, Politeness};
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::{NaturalBy, Strategy};
@@ -22,6 +22,7 @@ pub struct Settings {
     tuning: Tuning,
     lease: LeaseSettings,
     cleanup: CleanupSettings,
+    politeness: Politeness,
     read_only: bool,
     spill_folder: PathBuf,
 }
@@ -105,6 +106,7 @@ impl Settings {
             tuning: Tuning::default(),
             lease: LeaseSettings::default(),
             cleanup: CleanupSettings::default(),
+            politeness: Politeness::default(),
             read_only: false,
             spill_folder: std::env::temp_dir(),
         })
@@ -144,6 +146,19 @@ impl Settings {
         lease.check()?;
         self.lease = lease;
         Ok(self)
+    }
+
+    /// Replaces the settings of politeness to the live system.
+    #[must_use]
+    pub fn with_politeness(mut self, politeness: Politeness) -> Self {
+        self.politeness = politeness;
+        self
+    }
+
+    /// The settings of politeness to the live system.
+    #[must_use]
+    pub fn politeness(&self) -> &Politeness {
+        &self.politeness
     }
 
     /// Replaces the settings of clean-up.

@@ -85,7 +85,8 @@ impl Shared {
         let mut progress = self.progress.clone();
         let is_news = |now: &Progress| {
             let now = Doing::of(now);
-            (now.phase, now.projection) != (said.phase.clone(), said.projection.clone())
+            (&now.phase, &now.projection, now.held.is_some())
+                != (&said.phase, &said.projection, said.held.is_some())
         };
         if progress.wait_for(is_news).await.is_err() {
             std::future::pending::<()>().await;

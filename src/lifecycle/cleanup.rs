@@ -33,6 +33,8 @@ pub struct KnownBuild {
     pub state: BuildState,
     /// Whether it was not built, but recorded as it was found.
     pub adopted: bool,
+    /// Copies of what has the name it is to take, in a cut-over by renaming.
+    pub asides: Vec<String>,
     /// When its record last changed, in milliseconds since 1970.
     pub changed_ms: i64,
     /// Its collections.
@@ -57,6 +59,8 @@ pub struct KnownTarget {
 pub struct KnownPointer {
     /// Name of the projection.
     pub projection: String,
+    /// Whether readers find it by a view, which we switch.
+    pub by_view: bool,
     /// The active generation.
     pub active: KnownGeneration,
     /// Those that were active before, newest first.
@@ -221,6 +225,13 @@ impl Known {
         if let Some((view, _)) = self.views.iter().find(|(_, shown)| shown == name) {
             return no(format!("not built by statefold, and the view {view} shows it"));
         }
+        let going_on =
+            |build: &&KnownBuild| build.state.is_resumable() || build.state == BuildState::Published;
+        if let Some(build) =
+            self.builds.iter().filter(going_on).find(|build| build.asides.iter().any(|one| one == name))
+        {
+            return no(format!("the cut-over of {} put it aside and isn't finished", build.id));
+        }
         if rules.named.iter().any(|one| one == name) {
             return yes("not built by statefold, but named in full");
         }
@@ -276,13 +287,21 @@ impl Known {
         if !owner.targets.iter().any(|target| target.collection == name && target.our_name) {
             return no(format!("{} stands under the application's own name: it stays", owner.id));
         }
-        if let Some((view, _)) = self.views.iter().find(|(_, shown)| shown == name) {
+        let is_ours = |view: &str| self.view_of_ours(view).is_some();
+        if let Some((view, _)) = self.views.iter().find(|(view, shown)| shown == name && !is_ours(view)) {
             return no(format!("the view {view} shows it: it stays"));
         }
         match self.pointers.iter().find(|pointer| pointer.active.has(name)) {
             Some(pointer) => yes(format!("ACTIVE: readers of {} use it", pointer.projection)),
             None => yes(format!("{} is {}", owner.id, owner.state)),
         }
+    }
+
+    /// The pointer that a view belongs to: it shows the active generation, and we switch it.
+    #[must_use]
+    pub fn view_of_ours(&self, view: &str) -> Option<&KnownPointer> {
+        let (_, shown) = self.views.iter().find(|(name, _)| name == view)?;
+        self.pointers.iter().find(|pointer| pointer.by_view && pointer.active.has(shown))
     }
 
     /// Checkpoints, heads and dead letters of a build.

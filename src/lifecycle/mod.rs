@@ -7,6 +7,7 @@ mod cleanup;
 mod dirty;
 mod fingerprint;
 mod heads;
+mod hold;
 mod lease;
 mod limit;
 mod mode;
@@ -20,6 +21,7 @@ pub use cleanup::{
 pub use dirty::Dirty;
 pub use fingerprint::fingerprint;
 pub use heads::{Heads, HeadsDifference, stream_hash};
+pub use hold::{Hold, Latencies, Member, Replication, ReplicationLag};
 pub use lease::{Beat, Challenger, Claim, Tenure, jittered};
 pub use limit::ErrorLimit;
 pub use mode::{CutOverMode, aside_name};

@@ -15,6 +15,8 @@ pub struct Doing {
     pub percent: u8,
     /// Time left in this phase, in seconds, as far as it can be told.
     pub eta_seconds: Option<u64>,
+    /// Why it reads and writes nothing for now, in words.
+    pub held: Option<String>,
 }
 
 impl Doing {
@@ -27,6 +29,7 @@ impl Doing {
             phase: progress.phase.name().to_owned(),
             percent: (progress.share() * 100.0).round() as u8,
             eta_seconds: progress.eta().map(|eta| eta.as_secs().max(1)),
+            held: progress.held.clone(),
         }
     }
 
@@ -37,7 +40,9 @@ impl Doing {
         if self.percent > 0 {
             line.push_str(&format!(" {} %", self.percent));
         }
-        if let Some(eta) = self.eta_seconds {
+        if let Some(reason) = &self.held {
+            line.push_str(&format!(", waiting: {reason}"));
+        } else if let Some(eta) = self.eta_seconds {
             line.push_str(&format!(", {eta} s left"));
         }
         line.trim().to_owned()

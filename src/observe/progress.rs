@@ -102,6 +102,10 @@ pub struct Progress {
     pub dirty: u64,
     /// Age of the oldest change that isn't folded, in seconds.
     pub lag_seconds: u32,
+    /// Why nothing is read or written for now, in words: a pause, replication that lags, slow batches.
+    pub held: Option<String>,
+    /// Since when that is so, in seconds.
+    pub held_seconds: u64,
     /// While waiting: what for, in words.
     pub waits_for: Option<String>,
     /// While waiting for another statefold: who leads, and how far it is.
@@ -162,7 +166,9 @@ impl Progress {
         if self.dead_letters > 0 {
             line.push_str(&format!(", {} dead letters", self.dead_letters));
         }
-        if let Some(eta) = self.eta() {
+        if let Some(reason) = &self.held {
+            line.push_str(&format!(", waiting for {} s: {reason}", self.held_seconds));
+        } else if let Some(eta) = self.eta() {
             line.push_str(&format!(", {} s left", eta.as_secs().max(1)));
         }
         line

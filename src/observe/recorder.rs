@@ -65,6 +65,17 @@ impl Recorder {
         });
     }
 
+    /// The run waits for a reason, since then; or waits no more.
+    pub(crate) fn held(progress: &watch::Sender<Progress>, held: Option<(&str, Instant)>) {
+        progress.send_if_modified(|progress| {
+            let seconds = held.map_or(0, |(_, since)| since.elapsed().as_secs());
+            let reason = held.map(|(reason, _)| reason);
+            let changed = progress.held.as_deref() != reason || progress.held_seconds != seconds;
+            (progress.held, progress.held_seconds) = (reason.map(str::to_owned), seconds);
+            changed
+        });
+    }
+
     /// Everything is as it has to be.
     pub(crate) fn ready(progress: &watch::Sender<Progress>) {
         progress.send_modify(|progress| {

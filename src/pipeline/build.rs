@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Class, Error, Result};
 use crate::fold::{Arrived, Digest, FoldCounts};
 use crate::observe::Recorder;
-use crate::pipeline::Workers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::partition;
 use crate::pipeline::ports::{EventSource, PartitionRecord, SnapshotSink};
 use crate::pipeline::spill::Spilled;
+use crate::pipeline::{Governor, Workers};
 use crate::plan::Partition;
 
 /// What a build of one projection works with.
@@ -37,6 +37,8 @@ pub(crate) struct Job<S, W> {
     pub(crate) progress: Recorder,
     /// Cancelled when the build has to stop.
     pub(crate) cancel: CancellationToken,
+    /// Asked before each batch is written.
+    pub(crate) governor: Governor,
     /// Documents of an insert batch, at most.
     pub(crate) batch_docs: usize,
     /// Bytes of an insert batch, at most (but always one document).

@@ -7,6 +7,7 @@
 mod build;
 mod check;
 mod compare;
+mod governor;
 mod memory;
 mod natural;
 mod partition;
@@ -20,6 +21,7 @@ mod write;
 pub(crate) use build::{Input, Job, PartitionsDone, pauses, run};
 pub(crate) use check::{check, check_partition};
 pub(crate) use compare::{Comparing, Reader, Suspects, read_stored};
+pub(crate) use governor::{Governor, Holds};
 pub(crate) use memory::Memory;
 pub(crate) use natural::{InMemory, Pass, Wanted};
 pub(crate) use refold::{Differing, differing, fold_streams, refold};

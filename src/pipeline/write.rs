@@ -32,12 +32,15 @@ pub(super) async fn write<S: EventSource, W: SnapshotSink>(
                     bytes += document.len() + PLACE_BYTES;
                     batch.push(document);
                 }
+                job.governor.write().await?;
                 if job.cancel.is_cancelled() {
                     return Err(Error::Interrupted);
                 }
                 let began = Instant::now();
                 let term = job.staging.insert(target, &batch, again).await?;
-                job.progress.written(batch.len() as u64, began.elapsed());
+                let took = began.elapsed();
+                job.governor.written(took);
+                job.progress.written(batch.len() as u64, took);
                 if !terms.contains(&term) {
                     terms.push(term);
                 }

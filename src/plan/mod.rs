@@ -5,6 +5,7 @@ mod estimate;
 mod names;
 mod partitions;
 mod privileges;
+mod room;
 mod sample;
 mod server;
 mod strategy;
@@ -12,10 +13,11 @@ mod strategy;
 pub use estimate::{Estimate, Sample};
 pub use names::{
     GenerationNames, is_of_target, is_our_name, next_generation, sharded_siblings, staging_name,
-    staging_parts, staging_token,
+    staging_parts, staging_token, without_aside,
 };
 pub use partitions::{Partition, StreamRange, divide, partition_count};
 pub use privileges::{Need, Privilege, Resource, Step, missing, needs};
+pub use room::{Demand, Oplog, Room};
 pub use sample::{SampledCommit, StoreSample, StreamsEstimate};
 pub use server::{ServerFacts, Topology};
 pub use strategy::{Choice, NaturalBy, PassFacts, Strategy};

@@ -62,6 +62,13 @@ pub fn is_of_target(spec: &Spec, name: &str) -> bool {
     })
 }
 
+/// The name without what marks a copy that was put aside: `States_Assets2` of `States_Assets2__g2`.
+#[must_use]
+pub fn without_aside(name: &str) -> &str {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    name.rsplit_once("__g").filter(|(_, number)| is_number(number)).map_or(name, |(name, _)| name)
+}
+
 /// Number of the next generation: the largest among existing collections, staging collections and
 /// recorded builds, plus one; but at least the first one of the projection.
 #[must_use]
@@ -138,6 +145,8 @@ mod tests {
         let ours = |name| is_our_name("States_Assets", 3, name);
         assert!(ours("States_Assets3") && ours("States_Assets2__g3"));
         assert!(!ours("States_Assets2") && !ours("States_Assets2__g2"));
+        assert_eq!(without_aside("States_Assets2__g2"), "States_Assets2");
+        assert_eq!(without_aside("States_Assets2__g"), "States_Assets2__g");
     }
 
     #[test]

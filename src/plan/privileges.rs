@@ -77,6 +77,8 @@ pub enum Step {
     CutOver,
     /// The cut-over that puts the new collection under the name of the old one.
     Rename,
+    /// The cut-over that switches a view.
+    View,
     /// `cleanup`.
     CleanUp,
 }
@@ -90,6 +92,7 @@ impl Step {
             Self::Build => "build",
             Self::CutOver => "cut-over",
             Self::Rename => "cut-over by renaming",
+            Self::View => "cut-over by a view",
             Self::CleanUp => "cleanup",
         }
     }
@@ -108,9 +111,9 @@ pub struct Need {
     pub without: &'static str,
 }
 
-/// The rights that the steps need.
+/// The rights that the steps need. `views`: names that views may have.
 #[must_use]
-pub fn needs(database: &str, event_store: &str) -> Vec<Need> {
+pub fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Need> {
     let all = || Resource::collection(database, "");
     let events = || Resource::collection(database, event_store);
     let oplog = || Resource::collection("local", "oplog.rs");
@@ -142,6 +145,10 @@ pub fn needs(database: &str, event_store: &str) -> Vec<Need> {
     need(Step::Rename, &["insert", "remove", "dropCollection", "renameCollectionSameDB"], &all, "");
     need(Step::Rename, &["collMod"], &events, "");
     need(Step::CleanUp, &["update", "remove", "dropCollection"], &all, "");
+    for view in views {
+        let view = || Resource::collection(database, view);
+        need(Step::View, &["collMod"], &view, "the cut-over by a view isn't possible (--mode view)");
+    }
     needs
 }
 
@@ -166,15 +173,24 @@ mod tests {
     }
 
     fn shown(privileges: &[Privilege]) -> Vec<String> {
-        let missing = missing(privileges, needs("Squidex", "Events2"));
+        let missing = missing(privileges, needs("Squidex", "Events2", &["States_Assets"]));
         let fatal = missing.iter().filter(|need| need.without.is_empty());
         fatal.map(|need| format!("{}: {} on {}", need.step.name(), need.action, need.resource)).collect()
     }
 
     #[test]
     fn who_may_do_everything_lacks_nothing() {
-        assert!(missing(&[privilege(Resource::Any, &["anyAction"])], needs("Squidex", "Events2")).is_empty());
-        assert_eq!(missing(&[], needs("Squidex", "Events2")).len(), needs("Squidex", "Events2").len());
+        assert!(
+            missing(
+                &[privilege(Resource::Any, &["anyAction"])],
+                needs("Squidex", "Events2", &["States_Assets"])
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            missing(&[], needs("Squidex", "Events2", &["States_Assets"])).len(),
+            needs("Squidex", "Events2", &["States_Assets"]).len()
+        );
     }
 
     #[test]
@@ -204,7 +220,7 @@ mod tests {
     #[test]
     fn all_databases_are_those_of_users_only() {
         let everywhere = privilege(Resource::collection("", ""), &["find", "collStats"]);
-        let missing = missing(&[everywhere], needs("Squidex", "Events2"));
+        let missing = missing(&[everywhere], needs("Squidex", "Events2", &["States_Assets"]));
         let lacks = |resource: &Resource| {
             missing.iter().any(|need| need.action == "find" && need.resource == *resource)
         };

@@ -60,6 +60,8 @@ impl Run {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
+        // Never with the application's lock, and never behind the fence.
+        self.governor.step().await?;
         self.prepare(builds).await?;
         self.wait_for_instances(builds).await?;
         if self.lock == LockFor::CutOver {

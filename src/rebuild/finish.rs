@@ -111,6 +111,7 @@ impl Run {
             self.index(build).await?;
         }
         if build.record().state == BuildState::CatchingUp {
+            self.governor.step().await?;
             build.recorder.enter(Phase::CatchingUp, 0);
             self.catch_up(build, feed).await?;
             self.check(build, feed).await?;

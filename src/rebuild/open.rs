@@ -74,6 +74,7 @@ impl Run {
         self.store
             .events(self.direction, since, tuning.batch_commits)
             .natural_by(tuning.natural_by, tuning.part_commits)
+            .paced(&self.governor)
             .with_commits_of(survey.store.bytes / survey.store.commits.max(1))
     }
 
@@ -96,6 +97,7 @@ impl Run {
             workers: Arc::clone(&self.workers),
             progress: progress.clone(),
             cancel: self.cancel.child_token(),
+            governor: self.governor.clone(),
             batch_docs: tuning.batch_docs,
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,
@@ -186,6 +188,7 @@ impl Run {
             digest: None,
             timings: Timings::default(),
             failure: None,
+            pause: None,
             started_at: DateTime::now(),
             updated_at: DateTime::now(),
         };

@@ -26,6 +26,8 @@ impl Run {
         survey: &Survey,
         selected: &[Registered],
     ) -> Result<Option<PassReport>> {
+        // One that was paused before it was begun again waits from the first batch on.
+        self.governor.look().await;
         let todo: Vec<usize> = (0..builds.len())
             .filter(|at| builds.get(*at).is_some_and(|build| build.record().state == BuildState::Building))
             .collect();

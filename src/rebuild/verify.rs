@@ -27,6 +27,7 @@ impl Run {
         feed: Option<&Feed>,
         survey: &Survey,
     ) -> Result<Vec<Option<Error>>> {
+        self.governor.step().await?;
         let share = match self.settings.tuning().verify {
             Verify::Streams(share) if self.has_events => share,
             _ => return self.verified_by_heads(builds).await,

@@ -69,6 +69,7 @@ impl BuildRecord {
             digest: None,
             timings: Timings::default(),
             failure: None,
+            pause: None,
             started_at: DateTime::now(),
             updated_at: DateTime::now(),
         }

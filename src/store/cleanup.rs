@@ -5,7 +5,9 @@ use bson::{Document, Uuid, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{Known, KnownBuild, KnownGeneration, KnownInstance, KnownPointer, KnownTarget};
+use crate::lifecycle::{
+    CutOverMode, Known, KnownBuild, KnownGeneration, KnownInstance, KnownPointer, KnownTarget,
+};
 use crate::plan::{is_our_name, staging_token};
 use crate::store::build::readable;
 use crate::store::client::{LONG_CALL_SECONDS, Store, call, call_within};
@@ -15,6 +17,7 @@ use crate::store::holder::describe;
 use crate::store::lease::Mandate;
 use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, DEAD_LETTERS, HEADS};
 use crate::store::staging::is_missing;
+use crate::store::view::Named;
 
 /// The UUID is that of another collection.
 const ANOTHER_UUID: i32 = 361;
@@ -92,11 +95,10 @@ impl Store {
             let Some(pointer) = pointer.as_document() else { continue };
             pointers.push(known_pointer(projection, readable(pointer.clone(), "the pointer")?));
         }
-        let adopted = self.adopted_builds().await?;
         let builds = self.build_records(None).await?;
         let instances = self.instances().await?;
         Ok(Known {
-            builds: builds.iter().map(|build| known_build(build, adopted.contains(&build.id))).collect(),
+            builds: builds.iter().map(known_build).collect(),
             pointers,
             instances: instances
                 .into_iter()
@@ -109,14 +111,6 @@ impl Store {
             token: control.get("LeaseToken").and_then(number_of).unwrap_or(0),
             now_ms: bson::DateTime::now().timestamp_millis(),
         })
-    }
-
-    /// Ids of the builds that were recorded as they were found.
-    async fn adopted_builds(&self) -> Result<Vec<String>> {
-        let builds = self.collection(BUILDS);
-        let find = async move { builds.distinct("_id", doc! { "Adopted": true }).await };
-        let ids = call("reading the build records", find).await?;
-        Ok(ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect())
     }
 
     /// Builds that have checkpoints, heads or dead letters, with their number and size.
@@ -186,6 +180,18 @@ impl Store {
         }
     }
 
+    /// Drops a view if it still shows this collection.
+    pub(crate) async fn drop_view(&self, name: &str, shows: &str, mandate: &Mandate) -> Result<Dropped> {
+        mandate.check()?;
+        match self.named(name).await? {
+            Named::View(of) if of == shows => {}
+            Named::Nothing => return Ok(Dropped::Gone),
+            _ => return Ok(Dropped::Another),
+        }
+        let command = doc! { "drop": name, "writeConcern": { "w": "majority" } };
+        self.command("dropping a view", command).await.map(|_| Dropped::Done)
+    }
+
     /// [`Dropped::Done`] if it is still there.
     async fn still_there(&self, name: &str, uuid: Uuid) -> Result<Dropped> {
         let found = self.listing().await?.into_iter().find(|one| one.name == name);
@@ -220,6 +226,7 @@ fn known_pointer(projection: &str, pointer: ActiveGeneration) -> KnownPointer {
     });
     KnownPointer {
         projection: projection.to_owned(),
+        by_view: pointer.mode == CutOverMode::View,
         previous: previous.collect(),
         active: KnownGeneration {
             generation: pointer.active,
@@ -229,7 +236,7 @@ fn known_pointer(projection: &str, pointer: ActiveGeneration) -> KnownPointer {
     }
 }
 
-fn known_build(build: &BuildRecord, adopted: bool) -> KnownBuild {
+fn known_build(build: &BuildRecord) -> KnownBuild {
     let targets = build.targets.iter().map(|target| KnownTarget {
         staging_token: staging_token(&target.collection, &target.staging),
         our_name: is_our_name(&target.target, build.generation, &target.collection),
@@ -242,7 +249,8 @@ fn known_build(build: &BuildRecord, adopted: bool) -> KnownBuild {
         generation: build.generation,
         projection_version: build.projection_version,
         state: build.state,
-        adopted,
+        adopted: build.adopted,
+        asides: build.swap.iter().flatten().map(|swap| swap.aside.clone()).collect(),
         changed_ms: build.updated_at.timestamp_millis(),
         targets: targets.collect(),
     }

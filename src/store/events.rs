@@ -13,6 +13,7 @@ use statefold_projections::Layout;
 
 use crate::error::{Error, Result};
 use crate::fold::Documents;
+use crate::pipeline::Governor;
 use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, NaturalScan, RawCommits};
 use crate::plan::{NaturalBy, StreamRange};
 use crate::store::Store;
@@ -50,6 +51,8 @@ pub(crate) struct EventStore {
     pub(super) natural_by: Option<NaturalBy>,
     /// Commits of a part of such a scan, about.
     pub(super) part_commits: u64,
+    /// Asked before each batch of a scan.
+    pub(super) governor: Governor,
     /// Whether there is only one server to read from.
     pub(super) direct: bool,
 }
@@ -111,6 +114,7 @@ impl Store {
             batch_commits,
             natural_by: None,
             part_commits: u64::MAX,
+            governor: Governor::free(),
             direct: self.direct,
         }
     }
@@ -136,6 +140,12 @@ impl EventStore {
     pub(crate) fn natural_by(mut self, by: Option<NaturalBy>, part_commits: u64) -> Self {
         self.natural_by = by;
         self.part_commits = part_commits;
+        self
+    }
+
+    /// Reads on only while nobody pauses the run: scans do, single streams never wait.
+    pub(crate) fn paced(mut self, governor: &Governor) -> Self {
+        self.governor = governor.clone();
         self
     }
 
@@ -299,11 +309,15 @@ impl RawCommits for Batch {
 
 impl EventSource for EventStore {
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>> {
-        batches(self.open(self.scan_command(range, None), self.batch_commits))
+        self.governor.pace(batches(self.open(self.scan_command(range, None), self.batch_commits)))
     }
 
     fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>> {
-        self.natural_scan(ranges).boxed()
+        let paced = |mut scan: NaturalScan| {
+            scan.parts = scan.parts.into_iter().map(|part| self.governor.pace(part)).collect();
+            scan
+        };
+        async move { self.natural_scan(ranges).await.map(paced) }.boxed()
     }
 
     fn streams_since(

@@ -148,6 +148,7 @@ fn doing_of(document: &Document) -> Doing {
         phase: text("Phase"),
         percent: number("Percent").and_then(|percent| u8::try_from(percent).ok()).unwrap_or(0),
         eta_seconds: number("EtaSeconds").and_then(|eta| u64::try_from(eta).ok()),
+        held: document.get_str("Held").ok().map(str::to_owned),
     }
 }
 
@@ -155,7 +156,7 @@ fn doing_document(doing: &Doing) -> Document {
     let eta = doing.eta_seconds.and_then(|eta| i64::try_from(eta).ok());
     doc! {
         "Projection": &doing.projection, "Phase": &doing.phase, "Percent": i32::from(doing.percent),
-        "EtaSeconds": eta,
+        "EtaSeconds": eta, "Held": doing.held.as_ref(),
     }
 }
 

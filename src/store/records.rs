@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
 use crate::plan::{Choice, Estimate, GenerationNames, Strategy, StreamRange};
+use crate::store::PauseRecord;
 use crate::store::SwapRecord;
 
 /// Format of all documents of ours.
@@ -66,6 +67,9 @@ pub struct BuildRecord {
     /// Why it failed last, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// Who paused it, if somebody did. Read only: it belongs to whoever pauses and resumes.
+    #[serde(default, skip_serializing)]
+    pub pause: Option<PauseRecord>,
     /// When it was planned.
     pub started_at: DateTime,
     /// When this record last changed.

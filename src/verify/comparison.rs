@@ -14,7 +14,9 @@ use crate::fold::{Digest, FoldCounts, Stored};
 use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::ports::SnapshotSink;
-use crate::pipeline::{self, Comparing, Input, Job, Reader, Suspects, Wanted, Workers, read_stored};
+use crate::pipeline::{
+    self, Comparing, Governor, Input, Job, Reader, Suspects, Wanted, Workers, read_stored,
+};
 use crate::plan::{Estimate, Partition, Strategy};
 use crate::reading::{Part, Reading};
 use crate::rebuild::PassReport;
@@ -195,6 +197,7 @@ impl Comparison<'_> {
             workers: Arc::clone(self.workers),
             progress: progress.clone(),
             cancel: self.cancel.child_token(),
+            governor: Governor::free(),
             batch_docs: tuning.batch_docs,
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,

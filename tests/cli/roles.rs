@@ -1,43 +1,18 @@
 //! Least privilege: each role of the README, on a server with access control, can do what it says and no more.
 
-use std::process::{Command, Stdio};
-
 use bson::{Document, doc};
 
-use crate::support::{Db, Done, asset, done};
+use crate::support::{Db, Done, OwnServer, asset, done};
 
 /// A server with access control; the URI is that of a root user.
-struct Guarded {
-    name: String,
-    uri: String,
+fn guarded(test: &str) -> OwnServer {
+    OwnServer::start(test, &["--auth"])
 }
 
-fn script(arguments: &[&str]) -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mongod");
-    let output = Command::new(path).args(arguments).stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-impl Guarded {
-    fn start(test: &str) -> Self {
-        let pid = std::process::id().to_string();
-        let name = format!("own-{test}-{pid}");
-        let fixed = ["start", "--name", &name, "--auth", "--cache-gb", "0.25", "--with-parent", &pid];
-        Self { uri: script(&fixed), name }
-    }
-
-    /// The URI with another login.
-    fn uri_of(&self, user: &str) -> String {
-        let (_, host) = self.uri.split_once('@').unwrap();
-        format!("mongodb://{user}:secret@{host}")
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        script(&["stop", "--name", &self.name, "--purge"]);
-    }
+/// The URI with another login.
+fn uri_of(server: &OwnServer, user: &str) -> String {
+    let (_, host) = server.uri.split_once('@').unwrap();
+    format!("mongodb://{user}:secret@{host}")
 }
 
 /// The commands of the README that create roles, for this database.
@@ -62,7 +37,7 @@ fn run(db: &Db, uri: &str, args: &[&str], code: i32) -> Done {
 
 #[test]
 fn each_role_of_the_readme_can_do_what_it_is_for_and_no_more() {
-    let server = Guarded::start("roles");
+    let server = guarded("roles");
     let db = Db::at(server.uri.clone());
     db.make_event_store(&[asset("1"), asset("2")]);
     let admin = db.client().database("admin");
@@ -76,7 +51,7 @@ fn each_role_of_the_readme_can_do_what_it_is_for_and_no_more() {
         db.wait(async { admin.run_command(user).await }).unwrap();
     }
     let [read, build, cut_over] =
-        ["statefoldRead", "statefoldBuild", "statefoldCutOver"].map(|user| server.uri_of(user));
+        ["statefoldRead", "statefoldBuild", "statefoldCutOver"].map(|user| uri_of(&server, user));
     let before = db.collections();
 
     // Looking.
@@ -140,7 +115,7 @@ fn each_role_of_the_readme_can_do_what_it_is_for_and_no_more() {
 
 #[test]
 fn what_may_not_be_read_is_said_and_done_without() {
-    let server = Guarded::start("little");
+    let server = guarded("little");
     let db = Db::at(server.uri.clone());
     db.make_event_store(&[asset("1")]);
     let admin = db.client().database("admin");
@@ -156,7 +131,7 @@ fn what_may_not_be_read_is_said_and_done_without() {
     ] {
         db.wait(async { admin.run_command(command).await }).unwrap();
     }
-    let little = server.uri_of("little");
+    let little = uri_of(&server, "little");
     let plan = run(&db, &little, &["plan"], 0).stdout;
     assert!(plan.contains("without `collStats` on the database"), "{plan}");
     assert!(plan.contains("server cache unknown"), "{plan}");
@@ -167,6 +142,6 @@ fn what_may_not_be_read_is_said_and_done_without() {
     let cleanup = run(&db, &little, &["cleanup"], 0);
     assert!(!cleanup.stdout.contains("States_"), "{}", cleanup.stdout);
 
-    let refused = run(&db, &server.uri_of("nothing"), &["plan"], 1);
+    let refused = run(&db, &uri_of(&server, "nothing"), &["plan"], 1);
     assert!(refused.stderr.contains("needs `find` on the database"), "{}", refused.stderr);
 }

@@ -16,14 +16,38 @@ pub(crate) fn uri() -> String {
     if let Ok(uri) = std::env::var("MONGODB_URI") {
         return uri;
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mongod");
     let parent = std::os::unix::process::parent_id().to_string();
-    let started = std::process::Command::new(script)
-        .args(["start", "--name", "tests", "--with-parent", &parent])
-        .output()
-        .unwrap();
-    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-    String::from_utf8(started.stdout).unwrap().trim().to_owned()
+    script(&["start", "--name", "tests", "--with-parent", &parent])
+}
+
+/// A server of one test, gone with its data when this is dropped.
+pub(crate) struct OwnServer {
+    name: String,
+    pub(crate) uri: String,
+}
+
+impl OwnServer {
+    /// Starts a replica set of one node, with more arguments.
+    pub(crate) fn start(test: &str, more: &[&str]) -> Self {
+        let pid = std::process::id().to_string();
+        let name = format!("own-{test}-{pid}");
+        let fixed = ["start", "--name", &name, "--cache-gb", "0.25", "--with-parent", &pid];
+        Self { uri: script(&[&fixed, more].concat()), name }
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        script(&["stop", "--name", &self.name, "--purge"]);
+    }
+}
+
+fn script(arguments: &[&str]) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/mongod");
+    let output =
+        std::process::Command::new(path).args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// A database of its own for one test; dropped at the end.

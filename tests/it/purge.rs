@@ -2,10 +2,11 @@
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
-use statefold::{Error, Purge};
+use statefold::{Adopt, Cleanup, CleanupSettings, CutOverMode, Error, Purge, Rebuild};
 
 use crate::support::commits::{generated, good_asset};
-use crate::support::{Db, Gate, no_waiting, squidex};
+use crate::support::database::assert_same;
+use crate::support::{Db, Gate, no_waiting, oracle, squidex};
 
 /// Everything that can be told of a database: collections with options, indexes and contents.
 async fn everything(db: &Db) -> Vec<String> {
@@ -15,6 +16,10 @@ async fn everything(db: &Db) -> Vec<String> {
     let mut all = Vec::new();
     for mut one in listed {
         let name = one.get_str("name").unwrap().to_owned();
+        // The server's own, empty once there are no views.
+        if name == "system.views" {
+            continue;
+        }
         let options = one.get_document_mut("options").unwrap();
         // A fence that was lifted leaves what is the same as nothing.
         for (option, value) in [
@@ -42,7 +47,7 @@ async fn used(db: &Db) {
     db.rebuild(&squidex(), &[], no_waiting()).await.unwrap();
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
     let (registry, gate) = Gate::assets(|_| true);
-    let request = statefold::Rebuild { fresh: true, ..statefold::Rebuild::of(["Assets"]) };
+    let request = Rebuild { fresh: true, ..Rebuild::of(["Assets"]) };
     let running = statefold::rebuild(&db.settings(no_waiting()), &registry, request);
     gate.reached().await;
     running.cancellation().cancel();
@@ -89,24 +94,55 @@ async fn a_database_without_any_version_document_has_none_afterwards() {
 #[tokio::test]
 async fn an_adopted_generation_and_one_under_the_name_of_the_application_stay() {
     let db = Db::new("purge_adopted").await;
-    db.write(&good_asset("1")).await;
-    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    let builds = db.collection("Statefold_Builds");
-    let adopted = doc! { "$set": { "Adopted": true } };
-    builds.update_one(doc! { "_id": "Assets3" }, adopted).await.unwrap();
-    // As the cut-over by renaming leaves it.
-    let admin = db.db.client().database("admin");
-    let (from, to) = (format!("{}.States_Assets4", db.name), format!("{}.States_Assets2", db.name));
-    admin.run_command(doc! { "renameCollection": from, "to": to }).await.unwrap();
-    let renamed = doc! { "$set": { "Targets.0.Collection": "States_Assets2" } };
-    builds.update_one(doc! { "_id": "Assets4" }, renamed).await.unwrap();
+    let commits = generated(300, 6);
+    db.write(&commits).await;
+    let snapshots = oracle::assets(&commits);
+    db.collection("States_Assets2").insert_many(snapshots.clone().into_values()).await.unwrap();
+    let settings = db.settings(no_waiting());
+    let collections = vec!["States_Assets2".to_owned()];
+    let adopt = Adopt { projection: "Assets".into(), collections, really: true, ..Adopt::default() };
+    statefold::adopt(&settings, &squidex(), adopt).await.unwrap();
+    let by_rename = Rebuild { mode: Some(CutOverMode::Rename), ..Rebuild::of(["Assets"]) };
+    statefold::rebuild(&settings, &squidex(), by_rename).await.unwrap();
+    assert_eq!(db.pointer("Assets").await.unwrap().get_str("Collection").unwrap(), "States_Assets2");
+
+    // Clean-up keeps the copy of the adopted one, whatever is kept, unless it is named in full.
+    let none = CleanupSettings { keep: 0, ..CleanupSettings::default() };
+    let settings = settings.with_cleanup(none);
+    let really = |collections: Vec<String>| Cleanup { collections, really: true, ..Cleanup::default() };
+    let report = statefold::cleanup(&settings, &squidex(), really(Vec::new())).await.unwrap();
+    let copy = report.items.iter().find(|item| item.name() == "States_Assets2__g2").unwrap();
+    assert!(!copy.eligible && copy.reason.contains("adopted"), "{copy:?}");
 
     let error = purge(&db, false).await.unwrap_err();
     assert!(error.to_string().contains("stands under the application's own name"), "{error}");
     purge(&db, true).await.unwrap();
-    let left: Vec<String> = db.collections().await;
-    assert_eq!(left, ["Events2", "States_Assets2", "States_Assets3"]);
+    assert_eq!(db.collections().await, ["Events2", "States_Assets2", "States_Assets2__g2"]);
+    assert_same(&db.read("States_Assets2").await, &snapshots);
+    // Now nobody knows whose the copy is: it still goes only if it is named in full.
+    let report = statefold::cleanup(&settings, &squidex(), really(Vec::new())).await.unwrap();
+    assert!(report.items.iter().all(|item| !item.eligible) && report.items.len() == 2, "{report:#?}");
+    let named = really(vec!["States_Assets2__g2".into()]);
+    statefold::cleanup(&settings, &squidex(), named).await.unwrap();
+    assert!(!db.collections().await.contains(&"States_Assets2__g2".to_owned()));
+}
+
+#[tokio::test]
+async fn a_view_that_was_switched_goes_too() {
+    let db = Db::new("purge_view").await;
+    db.write(&good_asset("1")).await;
+    let before = everything(&db).await;
+    let by_view = || Rebuild { mode: Some(CutOverMode::View), ..Rebuild::of(["Assets"]) };
+    for _ in 0..3 {
+        statefold::rebuild(&db.settings(no_waiting()), &squidex(), by_view()).await.unwrap();
+    }
+    // Clean-up takes what readers have left.
+    let really = Cleanup { really: true, ..Cleanup::default() };
+    statefold::cleanup(&db.settings(no_waiting()), &squidex(), really).await.unwrap();
+    assert!(!db.collections().await.contains(&"States_Assets3".to_owned()));
+    assert_eq!(db.read("States_Assets").await.len(), 1);
+    purge(&db, false).await.unwrap();
+    assert_eq!(everything(&db).await, before);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ fn build(generation: u32, state: BuildState) -> KnownBuild {
         projection_version: 1,
         state,
         adopted: false,
+        asides: Vec::new(),
         changed_ms: 0,
         targets: vec![KnownTarget {
             staging_token: Some(i64::from(generation)),
@@ -39,7 +40,7 @@ fn known() -> Known {
         build.projection_version = 2;
     }
     let previous = vec![named(5, 2), named(4, 1), named(3, 1)];
-    let pointer = KnownPointer { projection: "Assets".into(), active: named(6, 2), previous };
+    let pointer = KnownPointer { projection: "Assets".into(), by_view: false, active: named(6, 2), previous };
     Known { builds, pointers: vec![pointer], token: 9, now_ms: 50 * HOUR, ..Known::default() }
 }
 
@@ -216,6 +217,32 @@ fn a_purge_takes_what_we_built_and_nothing_else() {
     }
     refused(&purged(&known, "States_Assets5"), "adopted");
     refused(&purged(&known, "States_Assets6"), "the application's own name");
+}
+
+#[test]
+fn a_purge_takes_a_view_that_we_switch_and_no_other() {
+    let mut known = known();
+    known.views = vec![("States_Assets".into(), "States_Assets6".into())];
+    refused(&known.purged("States_Assets6", "uuid", false), "the view States_Assets shows it");
+    assert_eq!(known.view_of_ours("States_Assets"), None);
+    known.pointers.iter_mut().for_each(|pointer| pointer.by_view = true);
+    allowed(&known.purged("States_Assets6", "uuid", false), "ACTIVE");
+    assert_eq!(known.view_of_ours("States_Assets"), known.pointers.first());
+    known.views = vec![("States_Assets".into(), "States_Assets5".into())];
+    assert_eq!(known.view_of_ours("States_Assets"), None);
+}
+
+#[test]
+fn a_copy_that_an_unfinished_cut_over_put_aside_stays() {
+    let mut known = known();
+    let mut cutting = build(7, BuildState::Published);
+    cutting.asides = vec!["States_Assets2__g6".into()];
+    known.builds.push(cutting);
+    let named = KeepRules { named: vec!["States_Assets2__g6".into()], ..rules() };
+    refused(&judged(&known, "States_Assets2__g6", &named), "the cut-over of Assets7");
+    known.builds.iter_mut().for_each(|build| build.state = BuildState::Aborted);
+    refused(&judged(&known, "States_Assets2__g6", &rules()), "named in full");
+    allowed(&judged(&known, "States_Assets2__g6", &named), "named in full");
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! Pauses unfinished builds from anywhere, and lets them go on.
+
+use serde::Serialize;
+use statefold_projections::Registry;
+
+use crate::config::Settings;
+use crate::error::Result;
+use crate::store::{BuildRecord, Store};
+
+/// An unfinished build that was paused or resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PausedBuild {
+    /// Id of the build: `Assets3`.
+    pub build: String,
+    /// Its state.
+    pub state: String,
+    /// By whom it is (or was) paused, since when and why, in words.
+    pub paused: Option<String>,
+    /// Who works on it, in words; absent if nobody does.
+    pub at_work: Option<String>,
+}
+
+/// Pauses the unfinished builds of these projections (all if no name is given). Whoever builds notices
+/// within some seconds: it finishes what is on its way, keeps the lease, and waits, saying why, until
+/// [`resume`]. The pause belongs to the build: one that is begun again stays paused.
+///
+/// A build that is paused already keeps its first pause.
+///
+/// # Errors
+/// What the server said.
+pub async fn pause(
+    settings: &Settings,
+    registry: &Registry,
+    projections: &[String],
+    reason: Option<&str>,
+) -> Result<Vec<PausedBuild>> {
+    let store = Store::connect(settings, registry.layout()).await?;
+    let mut paused = Vec::new();
+    for record in unfinished(&store, registry, projections).await? {
+        if store.pause_build(&record.id, reason).await? {
+            paused.push(record.id);
+        }
+    }
+    let now = unfinished(&store, registry, projections).await?;
+    described(&store, now.into_iter().filter(|record| paused.contains(&record.id))).await
+}
+
+/// Ends the pauses of the unfinished builds of these projections (all if no name is given).
+///
+/// # Errors
+/// What the server said.
+pub async fn resume(
+    settings: &Settings,
+    registry: &Registry,
+    projections: &[String],
+) -> Result<Vec<PausedBuild>> {
+    let store = Store::connect(settings, registry.layout()).await?;
+    let mut resumed = Vec::new();
+    for record in unfinished(&store, registry, projections).await? {
+        if record.pause.is_some() && store.resume_build(&record.id).await? {
+            resumed.push(record);
+        }
+    }
+    described(&store, resumed.into_iter()).await
+}
+
+async fn unfinished(store: &Store, registry: &Registry, projections: &[String]) -> Result<Vec<BuildRecord>> {
+    let mut found = Vec::new();
+    for projection in registry.select(projections)? {
+        let records = store.build_records(Some(projection.spec().name())).await?;
+        found.extend(records.into_iter().filter(|record| record.state.is_resumable()));
+    }
+    Ok(found)
+}
+
+async fn described(store: &Store, records: impl Iterator<Item = BuildRecord>) -> Result<Vec<PausedBuild>> {
+    let leader = store.lease().await?.map(|held| held.leader);
+    let one = |record: BuildRecord| PausedBuild {
+        at_work: leader.as_ref().filter(|leader| leader.token == record.token).map(|one| one.name()),
+        state: record.state.to_string(),
+        paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
+        build: record.id,
+    };
+    Ok(records.map(one).collect())
+}

@@ -1,0 +1,320 @@
+//! Politeness to the live system: who reads and writes asks here first, and waits, and everybody is told why.
+//!
+//! A task looks once a second whether somebody paused the run and how far replication is behind. Without
+//! limits to ask about there is no task and nothing to wait for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{Hold, Latencies};
+use crate::observe::{Progress, Recorder};
+use crate::pipeline::ports::CommitBatch;
+
+/// Pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where holds come from.
+pub(crate) trait Holds: Send + Sync + 'static {
+    /// What keeps the run from going on now.
+    fn look(&self) -> BoxFuture<'_, Result<Hold>>;
+}
+
+/// Asked before each step. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Governor {
+    inner: Option<Arc<Inner>>,
+}
+
+struct Inner {
+    holds: Arc<dyn Holds>,
+    hold: watch::Sender<Hold>,
+    throttle: Option<Duration>,
+    written: Mutex<Written>,
+    shown: Mutex<Option<(String, Instant)>>,
+    progress: watch::Sender<Progress>,
+    cancel: CancellationToken,
+    _looking: DropGuard,
+}
+
+#[derive(Default)]
+struct Written {
+    latencies: Latencies,
+    /// Why writing is throttled.
+    throttled: Option<String>,
+}
+
+impl Governor {
+    /// One that nothing limits.
+    pub(crate) fn free() -> Self {
+        Self::default()
+    }
+
+    /// Looks at what may hold a run until it is dropped. Must be called on a tokio runtime.
+    pub(crate) fn new(
+        holds: Arc<dyn Holds>,
+        throttle: Option<Duration>,
+        progress: watch::Sender<Progress>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let inner = Arc::new(Inner {
+            holds,
+            hold: watch::Sender::new(Hold::default()),
+            throttle,
+            written: Mutex::default(),
+            shown: Mutex::default(),
+            progress,
+            cancel,
+            _looking: stop.clone().drop_guard(),
+        });
+        let weak = Arc::downgrade(&inner);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                let Some(inner) = weak.upgrade() else { return };
+                inner.look().await;
+            }
+        });
+        Self { inner: Some(inner) }
+    }
+
+    /// Looks now, so that what was held before doesn't go on for a moment.
+    pub(crate) async fn look(&self) {
+        if let Some(inner) = &self.inner {
+            inner.look().await;
+        }
+    }
+
+    /// Waits while the run is paused.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub(crate) async fn step(&self) -> Result<()> {
+        match &self.inner {
+            Some(inner) => inner.wait(|hold| hold.paused.is_none()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits before a batch is written.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub(crate) async fn write(&self) -> Result<()> {
+        let Some(inner) = &self.inner else { return Ok(()) };
+        inner.wait(|hold| hold.reason().is_none()).await?;
+        match inner.throttled() {
+            Some(pause) => inner.sleep(pause).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A batch took so long to write.
+    pub(crate) fn written(&self, took: Duration) {
+        if let Some(inner) = &self.inner
+            && inner.throttle.is_some()
+        {
+            inner.written().latencies.note(took);
+        }
+    }
+
+    /// Batches that aren't asked for while the run is paused.
+    pub(crate) fn pace(
+        &self,
+        batches: BoxStream<'static, Result<CommitBatch>>,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        if self.inner.is_none() {
+            return batches;
+        }
+        let paced = futures::stream::unfold((batches, self.clone()), |(mut batches, governor)| async move {
+            let next = match governor.step().await {
+                Ok(()) => batches.next().await?,
+                Err(error) => Err(error),
+            };
+            Some((next, (batches, governor)))
+        });
+        paced.boxed()
+    }
+}
+
+impl Inner {
+    fn written(&self) -> std::sync::MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn look(&self) {
+        match self.holds.look().await {
+            Ok(hold) => {
+                self.hold.send_if_modified(|known| {
+                    let changed = *known != hold;
+                    *known = hold;
+                    changed
+                });
+            }
+            // What was known last goes on to count.
+            Err(error) => {
+                tracing::debug!(error = %error.with_sources(), "what may hold this run can't be looked at")
+            }
+        }
+        self.show();
+    }
+
+    /// Says why the run waits, since when, and when that is over.
+    fn show(&self) {
+        let reason = self.hold.borrow().reason().map(str::to_owned);
+        let reason = reason.or_else(|| self.written().throttled.clone());
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*shown, &reason) {
+            (None, Some(reason)) => tracing::info!(reason, "waiting before more is written"),
+            (Some((_, since)), None) => {
+                tracing::info!(waited = ?Duration::from_secs(since.elapsed().as_secs()), "going on");
+            }
+            _ => {}
+        }
+        let since = shown.take().map_or_else(Instant::now, |(_, since)| since);
+        *shown = reason.map(|reason| (reason, since));
+        Recorder::held(&self.progress, shown.as_ref().map(|(reason, since)| (reason.as_str(), *since)));
+    }
+
+    async fn wait(&self, may: impl Fn(&Hold) -> bool) -> Result<()> {
+        if may(&self.hold.borrow()) {
+            return Ok(());
+        }
+        let mut hold = self.hold.subscribe();
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(Error::Interrupted),
+            result = hold.wait_for(may) => result.map(|_| ()).map_err(|_| Error::Interrupted),
+        }
+    }
+
+    /// How long to pause, because batches take too long.
+    fn throttled(&self) -> Option<Duration> {
+        let limit = self.throttle?;
+        let mut written = self.written();
+        let above = written.latencies.above(limit);
+        let began = written.throttled.is_none() && above.is_some();
+        written.throttled = above.map(|median| {
+            format!(
+                "batches take {} ms to be written (--throttle {} ms)",
+                median.as_millis(),
+                limit.as_millis()
+            )
+        });
+        drop(written);
+        if began {
+            self.show();
+        }
+        above.map(Latencies::pause)
+    }
+
+    async fn sleep(&self, pause: Duration) -> Result<()> {
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(Error::Interrupted),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    struct Told(Mutex<Hold>);
+
+    impl Holds for Told {
+        fn look(&self) -> BoxFuture<'_, Result<Hold>> {
+            let hold = self.0.lock().unwrap().clone();
+            async move { Ok(hold) }.boxed()
+        }
+    }
+
+    fn governed(
+        throttle: Option<Duration>,
+    ) -> (Governor, Arc<Told>, watch::Receiver<Progress>, CancellationToken) {
+        let told = Arc::new(Told(Mutex::default()));
+        let (progress, shown) = watch::channel(Progress::default());
+        let cancel = CancellationToken::new();
+        let holds: Arc<dyn Holds> = Arc::<Told>::clone(&told);
+        (Governor::new(holds, throttle, progress, cancel.clone()), told, shown, cancel)
+    }
+
+    fn pause(told: &Told, reason: Option<&str>) {
+        told.0.lock().unwrap().paused = reason.map(str::to_owned);
+    }
+
+    #[tokio::test]
+    async fn a_pause_holds_reading_and_writing_until_it_is_over() {
+        let (governor, told, shown, _cancel) = governed(None);
+        pause(&told, Some("for a backup"));
+        governor.look().await;
+        assert_eq!(shown.borrow().held.as_deref(), Some("for a backup"));
+        assert!(governor.step().now_or_never().is_none());
+        assert!(governor.write().now_or_never().is_none());
+        let waiting = tokio::spawn({
+            let governor = governor.clone();
+            async move { governor.write().await }
+        });
+        pause(&told, None);
+        governor.look().await;
+        waiting.await.unwrap().unwrap();
+        governor.step().now_or_never().unwrap().unwrap();
+        assert_eq!(shown.borrow().held, None);
+    }
+
+    #[tokio::test]
+    async fn lag_holds_writing_only() {
+        let (governor, told, _shown, _cancel) = governed(None);
+        told.0.lock().unwrap().behind = Some("a secondary is behind".into());
+        governor.look().await;
+        governor.step().now_or_never().unwrap().unwrap();
+        assert!(governor.write().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_can_be_cancelled() {
+        let (governor, told, _shown, cancel) = governed(None);
+        pause(&told, Some("for ever"));
+        governor.look().await;
+        cancel.cancel();
+        assert!(matches!(governor.write().await, Err(Error::Interrupted)));
+        let batches = futures::stream::pending().boxed();
+        assert!(matches!(governor.pace(batches).next().await, Some(Err(Error::Interrupted))));
+    }
+
+    #[tokio::test]
+    async fn slow_batches_throttle_and_say_so() {
+        let limit = Duration::from_millis(50);
+        let (governor, _told, shown, _cancel) = governed(Some(limit));
+        governor.write().now_or_never().unwrap().unwrap();
+        governor.written(Duration::from_millis(300));
+        assert!(governor.write().now_or_never().is_none());
+        let held = shown.borrow().held.clone();
+        assert_eq!(held.as_deref(), Some("batches take 300 ms to be written (--throttle 50 ms)"));
+        for _ in 0..5 {
+            governor.written(Duration::from_millis(1));
+        }
+        governor.write().now_or_never().unwrap().unwrap();
+        governor.look().await;
+        assert_eq!(shown.borrow().held, None);
+    }
+
+    #[tokio::test]
+    async fn without_limits_nothing_waits() {
+        let free = Governor::free();
+        free.step().now_or_never().unwrap().unwrap();
+        free.write().now_or_never().unwrap().unwrap();
+    }
+}
