@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::lifecycle::BuildState;
 use crate::observe::{InstanceRow, Leader};
+use crate::rebuild::gate::{cannot_read, name_of};
 use crate::store::{BuildRecord, Fence, FenceKind, Positions, Store};
 
 pub use lag::Lag;
@@ -116,6 +117,8 @@ pub struct ProjectionStatus {
 pub struct BuildingStatus {
     /// Its id.
     pub build: String,
+    /// Version of the projection it is built with.
+    pub projection_version: u32,
     /// Its state.
     pub state: BuildState,
     /// Finished partitions.
@@ -128,6 +131,10 @@ pub struct BuildingStatus {
     pub failure: Option<String>,
     /// By whom it is paused, since when and why, if it is.
     pub paused: Option<String>,
+    /// Whether it is complete and verified, so that `cutover` can make it active.
+    pub can_cut_over: bool,
+    /// Servers that run and can't read its version: a cut-over by `rename` or `view` waits for them.
+    pub older_servers: Vec<String>,
 }
 
 impl StatusReport {
@@ -166,6 +173,10 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     let positions = beside.positions().await?;
     for projection in registry.projections() {
         let mut one = status_of(&store, projection, &collections, has_event_store).await?;
+        if let Some(build) = &mut one.building {
+            let older = cannot_read(&report.instances, &one.projection, build.projection_version);
+            build.older_servers = older.map(name_of).collect();
+        }
         if let Some(number) = one.active_generation.filter(|_| one.state == Standing::UpToDate) {
             one.lag = lag_of(&store, projection, number, &positions).await?;
         }
@@ -257,6 +268,9 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
         dead_letters: u64::try_from(letters).unwrap_or(0),
         failure: record.failure.as_ref().map(|failure| failure.message.clone()),
         paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
+        projection_version: record.projection_version,
+        can_cut_over: record.state == BuildState::Verified,
+        older_servers: Vec::new(),
     })
 }
 
@@ -280,7 +294,9 @@ fn next_steps(report: &StatusReport) -> Vec<String> {
         steps.push(format!("statefold rebuild {} --yes", behind.join(" ")));
     }
     for one in report.projections.iter().filter(|one| one.building.is_some()) {
-        if !behind.contains(&one.projection.as_str()) {
+        if one.building.as_ref().is_some_and(|build| build.can_cut_over) {
+            steps.push(format!("statefold cutover {} --yes", one.projection));
+        } else if !behind.contains(&one.projection.as_str()) {
             steps.push(format!("statefold rebuild {} --yes", one.projection));
         }
         if one.building.as_ref().is_some_and(|build| build.paused.is_some()) {

@@ -79,6 +79,12 @@ fn text(report: &StatusReport) -> String {
             if let Some(failure) = &build.failure {
                 text.push_str(&format!("; {failure}"));
             }
+            if !build.older_servers.is_empty() {
+                let (version, servers) = (build.projection_version, build.older_servers.join(", "));
+                text.push_str(&format!(
+                    "\n  servers that can't read version {version}: {servers}; a cut-over by rename or view waits for them"
+                ));
+            }
         }
     }
     for one in &report.projections {

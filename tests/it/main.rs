@@ -17,6 +17,7 @@ mod empty;
 mod failover;
 mod faults;
 mod follow;
+mod gate;
 mod generated;
 mod generations;
 mod golden;
