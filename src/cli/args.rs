@@ -82,8 +82,7 @@ pub(super) enum Verb {
     Abort(super::abort::AbortArgs),
     /// Let unfinished builds wait, from any terminal
     ///
-    /// Whoever builds notices within some seconds, finishes what is on its way, and waits until `resume`; it
-    /// keeps the lease, and says why it waits. A build that is begun again stays paused.
+    /// Within some seconds a run waits until `resume`, keeping its lease. A build begun again stays paused.
     Pause(super::pause::PauseArgs),
     /// Let paused builds go on
     Resume(super::pause::ResumeArgs),

@@ -96,10 +96,12 @@ fn each_role_of_the_readme_can_do_what_it_is_for_and_no_more() {
     assert_eq!(status["fence"], serde_json::Value::Null);
     assert!(!db.collections().contains(&"States_Assets3".to_owned()));
 
+    run(&db, &build, &["rebuild", "Assets", "--postpone", "--yes"], 0);
+
     // The cut-over of what the other one built.
     let plan = run(&db, &cut_over, &["plan", "-o", "json"], 0).json();
     assert!(missing(&plan).is_empty(), "{plan}");
-    let report = run(&db, &cut_over, &["rebuild", "Assets", "--yes", "-o", "json"], 0).json();
+    let report = run(&db, &cut_over, &["cutover", "Assets", "--yes", "-o", "json"], 0).json();
     let built = &report["projections"][0];
     assert_eq!(built["partitions_resumed"], built["partitions"], "{report}");
     assert_eq!(report["cut_over"][0]["fenced"], true, "{report}");
