@@ -77,7 +77,7 @@ pub(super) enum Verb {
     /// For applications that don't write their own snapshots. Any number of processes may do this at the
     /// same time: one follows, the others wait for it, and take over if it dies. It goes on where the last
     /// one was. Exit code 0 on Ctrl-C.
-    Follow(FollowArgs),
+    Follow(super::follow::FollowArgs),
     /// End unfinished builds: drop their staging collections and records
     Abort(super::abort::AbortArgs),
     /// Let unfinished builds wait, from any terminal
@@ -321,30 +321,6 @@ pub(super) struct VerifyArgs {
     /// Seconds between progress lines where there is no terminal
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) interval: u64,
-    #[command(flatten)]
-    pub(super) tuning: TuningArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct FollowArgs {
-    /// Projections, by name without case [default: all]
-    pub(super) projections: Vec<String>,
-    #[command(flatten)]
-    pub(super) connection: Connection,
-    /// Keep the generation that was active before current as well, so that rolling back takes no time
-    #[arg(long)]
-    pub(super) keep_warm: bool,
-    /// How often to compare everything on a standalone server, which shows no changes [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    pub(super) compare_every: Option<String>,
-    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
-    #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
-    pub(super) listen: Option<String>,
-    /// Seconds between progress lines where there is no terminal
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) interval: u64,
-    #[command(flatten)]
-    pub(super) lease: LeaseArgs,
     #[command(flatten)]
     pub(super) tuning: TuningArgs,
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::FollowArgs;
+use super::args::{Connection, LeaseArgs, TuningArgs};
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings, time};
@@ -12,6 +13,30 @@ use super::table::{number, table};
 use super::watch;
 use crate::error::Error;
 use crate::follow::{Follow, FollowReport, follow};
+
+#[derive(Debug, Args)]
+pub(super) struct FollowArgs {
+    /// Projections, by name without case [default: all]
+    pub(super) projections: Vec<String>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Keep the generation that was active before current as well, so that rolling back takes no time
+    #[arg(long)]
+    pub(super) keep_warm: bool,
+    /// How often to compare everything on a standalone server, which shows no changes [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub(super) compare_every: Option<String>,
+    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
+    #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
+    pub(super) listen: Option<String>,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) interval: u64,
+    #[command(flatten)]
+    pub(super) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(super) tuning: TuningArgs,
+}
 
 pub(super) async fn run(args: &FollowArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let mut verb = vec!["follow".to_owned()];

@@ -205,6 +205,14 @@ impl Claimant<'_> {
     /// A leader that died in its cut-over leaves the event store fenced: whoever leads next lifts it.
     async fn without_orphans(&self, claimed: Claimed) -> Result<Claimed> {
         let Claimed::Led(mut leadership) = claimed else { return Ok(claimed) };
+        match self.store.end_orphaned_sessions(leadership.mandate.token).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::warn!(sessions, "ended the sessions of a leader that is gone"),
+            // Then its transactions are in the way until the server gives them up.
+            Err(error) => {
+                tracing::warn!(error = %error.with_sources(), "sessions of a former leader could not be ended");
+            }
+        }
         if !self.store.leads {
             return Ok(Claimed::Led(leadership));
         }

@@ -49,7 +49,7 @@ impl Leadership {
     /// Begins to keep a lease that was taken by a write sent then.
     fn begin(claimant: &Claimant<'_>, owner: Owner, token: i64, sent: Instant) -> Self {
         let lease = claimant.waiting.lease;
-        let mandate = Mandate::new(token, sent + lease.ttl);
+        let mandate = Mandate::under(claimant.store, token, sent + lease.ttl);
         let cancel = claimant.cancel.child_token();
         let shared = Arc::new(Shared {
             store: claimant.store.clone(),

@@ -21,6 +21,7 @@ use crate::store::client::{call, call_within};
 use crate::store::events::number_of;
 use crate::store::holder::{Holder, describe_time};
 use crate::store::records::FORMAT;
+use crate::store::sessions::Noted;
 
 /// Names of the attempts of this process that may hold something.
 static OWNERS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -60,12 +61,18 @@ pub(crate) struct Mandate {
     /// The fencing token.
     pub(crate) token: i64,
     until: Arc<Mutex<Instant>>,
+    pub(super) noted: Arc<Noted>,
 }
 
 impl Mandate {
     /// A mandate until then.
     pub(crate) fn new(token: i64, until: Instant) -> Self {
-        Self { token, until: Arc::new(Mutex::new(until)) }
+        Self { token, until: Arc::new(Mutex::new(until)), noted: Arc::default() }
+    }
+
+    /// As [`new`](Self::new), under the lease of this store.
+    pub(crate) fn under(store: &Store, token: i64, until: Instant) -> Self {
+        Self { noted: Arc::new(Noted::at(&store.names.control_id)), ..Self::new(token, until) }
     }
 
     /// One that is over: to read with.
@@ -263,7 +270,9 @@ impl Store {
     pub(crate) async fn release_lease(&self, owner: &Owner, token: i64) -> Result<bool> {
         let control = self.collection(&self.names.collection);
         let filter = self.held_by(owner, token);
-        let release = async move { control.update_one(filter, doc! { "$unset": { "Lease": "" } }).await };
+        let release = async move {
+            control.update_one(filter, doc! { "$unset": { "Lease": "", "Sessions": "" } }).await
+        };
         Ok(call("releasing the lease", release).await?.matched_count == 1)
     }
 }

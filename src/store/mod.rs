@@ -39,6 +39,7 @@ mod refold;
 mod replication;
 mod room;
 mod server;
+mod sessions;
 mod snapshots;
 mod staging;
 mod survey;
