@@ -7,7 +7,7 @@ use statefold_projections::{Registered, Registry};
 
 use crate::config::Settings;
 use crate::error::Result;
-use crate::lifecycle::BuildState;
+use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::{InstanceRow, Leader};
 use crate::rebuild::gate::{cannot_read, name_of};
 use crate::store::{BuildRecord, Fence, FenceKind, Positions, Store};
@@ -97,6 +97,8 @@ pub struct ProjectionStatus {
     pub active_version: Option<u32>,
     /// Its collections.
     pub collections: Vec<String>,
+    /// How readers find it.
+    pub mode: Option<CutOverMode>,
     /// Snapshots in it, from the server's statistics.
     pub snapshots: Option<u64>,
     /// Digest when it was built.
@@ -231,6 +233,7 @@ async fn status_of(
             .iter()
             .flat_map(|active| active.previous.iter().map(|one| one.generation))
             .collect(),
+        mode: active.as_ref().map(|active| active.mode),
         collections: active.map(|active| active.collections).unwrap_or_default(),
         building: match records.iter().find(|record| record.state.is_resumable()) {
             Some(record) => Some(building(store, record).await?),
@@ -284,17 +287,18 @@ fn next_steps(report: &StatusReport) -> Vec<String> {
     if report.lock.held {
         steps.push("statefold lock show".to_owned());
     }
+    let complete = |one: &ProjectionStatus| one.building.as_ref().is_some_and(|build| build.can_cut_over);
     let behind: Vec<&str> = report
         .projections
         .iter()
-        .filter(|one| matches!(one.state, Standing::Behind | Standing::Broken))
+        .filter(|one| matches!(one.state, Standing::Behind | Standing::Broken) && !complete(one))
         .map(|one| one.projection.as_str())
         .collect();
     if !behind.is_empty() {
         steps.push(format!("statefold rebuild {} --yes", behind.join(" ")));
     }
     for one in report.projections.iter().filter(|one| one.building.is_some()) {
-        if one.building.as_ref().is_some_and(|build| build.can_cut_over) {
+        if complete(one) {
             steps.push(format!("statefold cutover {} --yes", one.projection));
         } else if !behind.contains(&one.projection.as_str()) {
             steps.push(format!("statefold rebuild {} --yes", one.projection));

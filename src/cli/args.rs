@@ -219,9 +219,17 @@ pub(super) struct ReadersArgs {
     pub(super) force: bool,
 }
 
+impl ReadersArgs {
+    /// As typed.
+    pub(super) fn typed(&self) -> impl Iterator<Item = String> {
+        let mode = self.mode.map(|mode| format!("--mode {mode}"));
+        mode.into_iter().chain(self.force.then(|| "--force".to_owned()))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct CutoverArgs {
-    /// Projections, by name without case [default: all that are complete]
+    /// Projections, by name without case [default: all that have something to go to]
     pub(super) projections: Vec<String>,
     #[command(flatten)]
     pub(super) connection: Connection,

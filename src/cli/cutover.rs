@@ -11,6 +11,7 @@ use super::rebuild::built_text;
 use super::settings::{Command, Raw, settings};
 use super::watch;
 use crate::config::Settings;
+use crate::lifecycle::CutOverMode;
 use crate::rebuild::{Rebuild, Running, cutover, rollback};
 use crate::status::{StatusReport, status};
 
@@ -29,7 +30,8 @@ pub(super) async fn run(
 ) -> Result<u8, Failed> {
     let mut verb = vec![if way == Way::Forward { "cutover" } else { "rollback" }.to_owned()];
     verb.extend(args.projections.iter().cloned());
-    verb.extend(args.readers.mode.map(|mode| format!("--mode {mode}")));
+    verb.extend(args.readers.typed());
+    verb.extend(args.verify.iter().map(|what| format!("--verify {what}")));
     let command =
         Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref());
     let failed = |error| Failed::new(error, &command);
@@ -45,8 +47,11 @@ pub(super) async fn run(
         let report = status(&settings, registry).await.map_err(failed)?;
         let selected = registry.select(&args.projections).map_err(|error| failed(error.into()))?;
         let names: Vec<&str> = selected.iter().map(|one| one.spec().name()).collect();
-        output.text(&intention(way, &report, &names));
-        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+        let (steps, can) = intention(way, &report, &names, args.readers.mode);
+        output.text(&steps);
+        if can {
+            output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+        }
         return Ok(0);
     }
     let request = Rebuild {
@@ -69,17 +74,34 @@ fn begin(way: Way, settings: &Settings, registry: &Registry, request: Rebuild) -
     }
 }
 
-/// What would be done.
-fn intention(way: Way, report: &StatusReport, names: &[&str]) -> String {
+/// What would be done, and whether there is anything.
+fn intention(
+    way: Way,
+    report: &StatusReport,
+    names: &[&str],
+    mode: Option<CutOverMode>,
+) -> (String, bool) {
+    let mut can = false;
     let of = |name: &&str| {
         let one = report.projections.iter().find(|one| one.projection == **name)?;
-        let now = one.active_generation.map_or_else(|| "none".to_owned(), |number| number.to_string());
-        let next = match way {
-            Way::Forward => one.building.as_ref().map(|build| format!("{} ({})", build.build, build.state)),
-            Way::Back => one.previous_generations.first().map(|number| format!("generation {number}")),
+        let from = one.active_generation.map_or_else(String::new, |number| format!(" from generation {number}"));
+        let mode = mode.or(one.mode).unwrap_or_default();
+        let there = match (way, &one.building, one.previous_generations.first()) {
+            (Way::Forward, Some(build), _) if build.can_cut_over => {
+                format!("{from} to {}, which is caught up and verified again", build.build)
+            }
+            (Way::Forward, Some(build), _) => {
+                return Some(format!("{name}: {} is {}, not complete", build.build, build.state));
+            }
+            (Way::Back, _, Some(number)) => {
+                format!("{from} back to generation {number}, which is caught up and verified")
+            }
+            (Way::Forward, None, _) => return Some(format!("{name}: nothing is built to cut over to")),
+            (Way::Back, _, None) => return Some(format!("{name}: no generation to go back to")),
         };
-        let next = next.unwrap_or_else(|| "nothing to go to".to_owned());
-        Some(format!("{name}: active is {now}, next would be {next}"))
+        can = true;
+        Some(format!("{name}: readers would go{there} (mode {mode})"))
     };
-    names.iter().filter_map(of).collect::<Vec<_>>().join("\n")
+    let steps = names.iter().filter_map(of).collect::<Vec<_>>().join("\n");
+    (steps, can)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use statefold_projections::Registry;
 
-use super::args::RebuildArgs;
+use super::args::{ReadersArgs, RebuildArgs};
 use super::exit::Failed;
 use super::output::Output;
 use super::settings::{Command, Raw, settings};
@@ -15,10 +15,7 @@ use crate::config::Politeness;
 use crate::rebuild::{PassReport, Rebuild, RebuildReport, rebuild};
 
 pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
-    let mut verb = vec!["rebuild".to_owned()];
-    verb.extend(args.projections.iter().cloned());
-    let command =
-        Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref());
+    let command = typed(args, false);
     let failed = |error| Failed::new(error, &command);
     let raw = Raw {
         tuning: Some(&args.tuning),
@@ -34,7 +31,8 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
     let settings = settings.with_politeness(politeness);
     if !args.connection.yes {
         let code = plan::show(&settings, registry, &args.projections, output, &command).await?;
-        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+        let again = typed(args, args.fresh).again();
+        output.note(&format!("Nothing was changed. To do it: {again}"));
         return Ok(code);
     }
     let request = Rebuild {
@@ -48,15 +46,33 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
     let interval = Duration::from_secs(args.interval);
     let begin = || rebuild(&settings, registry, request);
     let report = watch::watched(begin, listen.as_deref(), interval, output).await.map_err(failed)?;
-    output.result(&report, |report| text(report, settings.database(), &command));
+    output.result(&report, |report| text(report, settings.database(), &args.readers, &command));
     Ok(0)
 }
 
-fn text(report: &RebuildReport, database: &str, command: &Command) -> String {
+/// What was typed. To go on afterwards nothing begins anew.
+fn typed(args: &RebuildArgs, fresh: bool) -> Command {
+    let mut verb = vec!["rebuild".to_owned()];
+    verb.extend(args.projections.iter().cloned());
+    verb.extend(fresh.then(|| "--fresh".to_owned()));
+    verb.extend(args.postpone.then(|| "--postpone".to_owned()));
+    verb.extend(args.readers.typed());
+    verb.extend(args.verify.iter().map(|what| format!("--verify {what}")));
+    Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref())
+}
+
+fn text(report: &RebuildReport, database: &str, readers: &ReadersArgs, command: &Command) -> String {
     if report.projections.is_empty() {
         return plan::no_event_store(database, &report.databases_with_events);
     }
-    built_text(report, command)
+    let mut text = built_text(report, command);
+    if report.postponed {
+        let names = report.projections.iter().map(|one| one.projection.clone());
+        let verb: Vec<String> = std::iter::once("cutover".to_owned()).chain(names).chain(readers.typed()).collect();
+        let verb = format!("{} --yes", verb.join(" "));
+        text.push_str(&format!("\nReaders still have what they had. To go on: {}", command.with(&verb)));
+    }
+    text
 }
 
 /// The published generations, in words.
@@ -94,7 +110,8 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
             "\n{} is {how} as generation {}, digest {}",
             one.projection, one.generation, one.digest
         ));
-        if one.partitions_resumed > 0 {
+        // Nothing was read where everything was there before, as for a cut-over of its own.
+        if one.partitions_resumed > 0 && report.pass.is_some() {
             let (kept, all) = (one.partitions_resumed, one.partitions);
             text.push_str(&format!("; {kept} of {all} partitions were kept from an earlier run"));
         }
@@ -115,9 +132,6 @@ pub(super) fn built_text(report: &RebuildReport, command: &Command) -> String {
         if cut_over.tries > 1 {
             text.push_str(&format!(", in the last of {} tries", cut_over.tries));
         }
-    }
-    if report.postponed {
-        text.push_str(&format!("\nTo make them active: {}", command.with("cutover --yes")));
     }
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));

@@ -71,7 +71,8 @@ impl Command {
 
     /// Whether it builds something.
     pub(super) fn is_work(&self) -> bool {
-        self.verb.starts_with("rebuild") || self.verb.starts_with("cutover") || self.verb == "migrate"
+        let verbs = ["rebuild", "cutover", "rollback", "migrate"];
+        verbs.iter().any(|verb| self.verb.starts_with(verb))
     }
 }
 

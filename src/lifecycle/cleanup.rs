@@ -1,7 +1,7 @@
 //! What may be dropped, and why not: old generations, staging collections, records of builds that ended.
 //!
-//! A collection goes only if we built it and nothing needs it any more: no pointer, no rollback window, no
-//! unfinished build, no running server, no view.
+//! A collection goes only if we built it under a name of ours, and nothing needs it any more: no pointer, no
+//! rollback window, no unfinished build, no running server, no view.
 
 use crate::lifecycle::BuildState;
 
@@ -180,9 +180,15 @@ impl Known {
         if let Some(older) = rules.older_than_ms.filter(|older| age < *older) {
             return no(format!("readers left it {} ago, dropped after {}", time(age), time(older)));
         }
-        let unnamed = build.collections().find(|name| !rules.named.iter().any(|one| one == name));
-        if let (true, Some(name)) = (build.adopted, unnamed) {
+        let unnamed = |target: &&KnownTarget| !rules.named.contains(&target.collection);
+        if let (true, Some(target)) = (build.adopted, build.targets.iter().find(unnamed)) {
+            let name = &target.collection;
             return no(format!("adopted, not built: goes only if named in full (--collection {name})"));
+        }
+        // Under the name that an application has built in, it may well be read.
+        if let Some(target) = build.targets.iter().filter(unnamed).find(|target| !target.our_name) {
+            let name = &target.collection;
+            return no(format!("has the application's own name: goes only if named in full (--collection {name})"));
         }
         let kept = rules.previous;
         yes(if place.is_some() {

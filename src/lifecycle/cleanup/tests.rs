@@ -246,6 +246,17 @@ fn a_copy_that_an_unfinished_cut_over_put_aside_stays() {
 }
 
 #[test]
+fn what_readers_left_under_the_name_of_the_application_goes_only_if_it_is_named_in_full() {
+    let mut known = known();
+    for build in known.builds.iter_mut().filter(|build| build.generation == 4) {
+        build.targets.iter_mut().for_each(|target| target.our_name = false);
+    }
+    refused(&judged(&known, "States_Assets4", &rules()), "the application's own name");
+    let named = KeepRules { named: vec!["States_Assets4".into()], ..rules() };
+    allowed(&judged(&known, "States_Assets4", &named), "beyond");
+}
+
+#[test]
 fn records_of_builds_that_are_over_or_gone_may_go() {
     let mut known = known();
     known.builds.push(build(7, BuildState::Aborted));
