@@ -15,6 +15,7 @@ use crate::lifecycle::{BuildState, CutOverMode, Share};
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::Workers;
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink};
+use crate::plan::Partition;
 use crate::rebuild::{Running, preflight};
 use crate::store::{BuildStore, Direction, Flip, RecordsOnly, Store};
 use crate::survey::{FEW_COMMITS, Survey};
@@ -101,7 +102,7 @@ async fn run(
     };
     work.refuse_second().await?;
     if !request.really {
-        return work.compared(None).await;
+        return work.compared(None, None).await;
     }
     let lease = settings.lease();
     let waiting = Waiting { lease, limit: lease.wait_limit, progress: &progress };
@@ -144,7 +145,12 @@ impl Work<'_> {
     }
 
     /// Compares, with everything that is recorded of a build going to `records`.
-    async fn compared(&self, records: Option<Arc<dyn SnapshotSink>>) -> Result<AdoptReport> {
+    /// In these partitions, if some are recorded.
+    async fn compared(
+        &self,
+        records: Option<Arc<dyn SnapshotSink>>,
+        recorded: Option<Vec<Partition>>,
+    ) -> Result<AdoptReport> {
         let workers = Arc::new(Workers::new(self.settings.tuning().threads)?);
         let (survey, estimate) = self.survey(&workers).await?;
         let comparison = Comparison {
@@ -160,7 +166,8 @@ impl Work<'_> {
             projection: self.projection.clone(),
             collections: self.request.collections.clone(),
             others: others(self.store, &self.projection, self.settings).await?,
-            partitions: partitions(&self.projection, &survey, &estimate, self.settings),
+            partitions: recorded
+                .unwrap_or_else(|| partitions(&self.projection, &survey, &estimate, self.settings)),
             estimate,
             records,
         };
@@ -200,7 +207,8 @@ impl Work<'_> {
         self.store.forget_adopted(&record.id, &leadership.mandate).await?;
         let build =
             self.store.create_build(record, spec.stream_filter().first(), &leadership.mandate).await?;
-        let compared = self.compared(Some(Arc::new(RecordsOnly(build.clone())))).await;
+        let records: Arc<dyn SnapshotSink> = Arc::new(RecordsOnly(build.clone()));
+        let compared = self.compared(Some(records), Some(build.partitions())).await;
         let id = build.record.id.clone();
         let report = match compared {
             Ok(report) if report.verified.as_ref().is_some_and(Verified::is_equal) => report,

@@ -119,7 +119,7 @@ impl Refolding {
     /// Writes digest and counts into the generation's record, as the partitions have them now.
     pub(crate) async fn note_sums(&self, of: &mut Generation) -> Result<()> {
         let (counts, digest) = of.build.sums().await?;
-        of.build.note_sums(counts.into(), digest.to_string()).await
+        of.build.note_sums(counts.into(), Some(digest.to_string())).await
     }
 
     /// The record of a generation of a projection.

@@ -24,7 +24,7 @@ use crate::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
 use crate::lifecycle::StartVerdict;
 use crate::observe::{Leader, Progress, Recorder};
 use crate::pipeline::Workers;
-use crate::rebuild::{LockFor, Publishing, Rebuild, Run, Running, govern, preflight};
+use crate::rebuild::{LockFor, Publishing, Rebuild, Run, Running, Task, govern, preflight};
 use crate::store::{Direction, Store};
 
 pub use outcome::Outcome;
@@ -224,6 +224,7 @@ impl Start {
                 lock: LockFor::Run,
                 publishing: Publishing::Each,
                 request: Rebuild::default(),
+                task: Task::Start,
                 workers: Arc::new(Workers::new(tuning.threads)?),
                 progress: self.progress.clone(),
                 governor: govern(store, &self.settings, leadership, &self.progress),

@@ -10,6 +10,7 @@ mod open;
 mod pass;
 mod polite;
 mod publish;
+mod recover;
 mod report;
 mod roll_back;
 mod steps;
@@ -31,9 +32,9 @@ use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::Progress;
 use crate::pipeline::{Governor, Workers, pauses};
 use crate::plan::sharded_siblings;
-use crate::store::{Direction, Feed, Mandate, Store};
+use crate::store::{BuildRecord, Direction, Feed, Mandate, Store};
 use crate::survey::{FEW_COMMITS, Survey};
-use steps::Finished;
+use recover::Finished;
 
 pub use cut_over::CutOver;
 pub(crate) use polite::govern;
@@ -104,8 +105,10 @@ pub fn rollback(settings: &Settings, registry: &Registry, request: Rebuild) -> R
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
+pub(crate) enum Task {
     Rebuild,
+    /// A server starts: whatever is behind.
+    Start,
     /// Go on with what is complete.
     Complete,
     RollBack,
@@ -125,6 +128,7 @@ pub(crate) struct Run {
     pub(crate) publishing: Publishing,
     /// What was asked for.
     pub(crate) request: Rebuild,
+    pub(crate) task: Task,
     pub(crate) workers: Arc<Workers>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) cancel: CancellationToken,
@@ -167,7 +171,7 @@ async fn run(
     };
     let named = !request.projections.is_empty();
     match task {
-        Task::Rebuild => {}
+        Task::Rebuild | Task::Start => {}
         Task::Complete => selected = complete(&store, selected, named).await?,
         // What is refused is refused before anybody is waited for.
         Task::RollBack => _ = roll_back::formers(&store, &registry, selected.clone(), named).await?,
@@ -188,18 +192,23 @@ async fn run(
         lock: LockFor::CutOver,
         publishing: Publishing::Together,
         request,
+        task,
         workers,
         governor: govern(&store, &settings, &leadership, &progress),
         progress: progress.clone(),
         settings: settings.clone(),
     };
     let result = match task {
-        Task::Rebuild | Task::Complete => run.rebuilt(&selected).await,
+        Task::Rebuild | Task::Start | Task::Complete => run.rebuilt(&selected).await,
         // Looked at again: before the lease somebody else may have been at work.
-        Task::RollBack => match roll_back::formers(&store, &registry, selected, named).await {
-            Ok(formers) => guarded(run.roll_back(formers)).await,
-            Err(error) => Err(error),
-        },
+        Task::RollBack => {
+            let back = async {
+                run.settle_all(&selected).await?;
+                let formers = roll_back::formers(&store, &registry, selected.clone(), named).await?;
+                run.roll_back(formers).await
+            };
+            guarded(back).await
+        }
     };
     if result.is_ok() && task != Task::RollBack {
         cleanup::automatic(&store, &settings, &registry, &leadership.mandate).await;
@@ -213,8 +222,11 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
     for projection in selected {
         let name = projection.spec().name();
         let records = store.build_records(Some(name)).await?;
-        let is_complete = |state| matches!(state, BuildState::Verified | BuildState::Published);
-        if records.iter().any(|record| is_complete(record.state)) {
+        let is_complete = |record: &BuildRecord| {
+            let state = record.state;
+            matches!(state, BuildState::Verified | BuildState::Published) && !record.adopted
+        };
+        if records.iter().any(is_complete) {
             complete.push(projection);
         } else if named {
             return Err(Error::Unsupported(format!(
@@ -285,9 +297,13 @@ impl Run {
         let mut builds = Vec::new();
         for (position, projection) in selected.iter().enumerate() {
             builds.push(match self.finished_before(projection, position).await? {
-                Finished::Waiting(build) => *build,
-                // A start wants nothing more.
-                Finished::Already if self.publishing == Publishing::Each => continue,
+                Finished::Waiting(mut build) => {
+                    let others = self.others(projection, &builds).await?;
+                    build.job_mut()?.others = others;
+                    *build
+                }
+                // Nothing more was wanted.
+                Finished::Already if self.task != Task::Rebuild => continue,
                 Finished::Already | Finished::No => self.open(projection, survey, position).await?,
             });
         }

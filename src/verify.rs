@@ -217,7 +217,7 @@ impl Comparison<'_> {
             if round > 0 {
                 tokio::time::sleep(PAUSE * round).await;
             }
-            judged = self.look_again(subject, &names, false).await?;
+            judged = self.look_again(subject, &names, false, None).await?;
             if judged.left > 0 {
                 break;
             }

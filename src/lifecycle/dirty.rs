@@ -49,6 +49,17 @@ impl Dirty {
         (std::mem::take(&mut self.streams).into_keys().collect(), std::mem::take(&mut self.all))
     }
 
+    /// Takes what was dirty by then: the streams, and whether any other may be.
+    pub fn take_until(&mut self, until: Timestamp) -> (Vec<String>, bool) {
+        let taken: Vec<String> =
+            self.streams.iter().filter(|(_, at)| **at <= until).map(|(stream, _)| stream.clone()).collect();
+        for stream in &taken {
+            self.streams.remove(stream);
+            self.bytes = self.bytes.saturating_sub(stream.len() + ENTRY_BYTES);
+        }
+        (taken, std::mem::take(&mut self.all))
+    }
+
     /// Whether a stream is dirty, or may be.
     #[must_use]
     pub fn has(&self, stream: &str) -> bool {
@@ -93,6 +104,16 @@ mod tests {
         streams.sort();
         assert_eq!((streams, all), (vec!["a".to_owned(), "b".to_owned()], false));
         assert!(dirty.is_empty() && dirty.oldest().is_none());
+    }
+
+    #[test]
+    fn what_was_touched_later_stays() {
+        let mut dirty = Dirty::new(10_000);
+        dirty.mark("a", at(2));
+        dirty.mark("b", at(4));
+        dirty.mark("a", at(5));
+        assert_eq!(dirty.take_until(at(3)), (vec!["a".to_owned()], false));
+        assert_eq!(dirty.take(), (vec!["b".to_owned()], false));
     }
 
     #[test]

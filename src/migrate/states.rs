@@ -77,8 +77,8 @@ pub(super) async fn judge_locked(store: &Store, registry: &Registry) -> Result<S
     Ok(if left || orphaned { StartVerdict::Behind(Vec::new()) } else { verdict })
 }
 
-/// Projections whose cut-over by rename was cut short: readers may have the new generation already, but the pointer
-/// doesn't say so.
+/// Projections whose cut-over was cut short in its last steps: readers use the new generation, but the pointer, or the
+/// records, or a view, don't say so.
 async fn cut_short(store: &Store, registry: &Registry) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for projection in registry.projections() {
@@ -86,12 +86,9 @@ async fn cut_short(store: &Store, registry: &Registry) -> Result<Vec<String>> {
         let records = store.build_records(Some(name)).await?;
         let open = |record: &&BuildRecord| record.state == BuildState::Published;
         let Some(record) = records.iter().find(open) else { continue };
-        let Some(swap) = &record.swap else { continue };
-        let uuids = store.uuids().await?;
-        let is_used = swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid));
-        // A roll back that readers haven't seen is simply not made.
-        let is_next = store.active(name).await?.is_none_or(|active| active.active < record.generation);
-        if is_used || is_next {
+        let pointed = store.active(name).await?.is_some_and(|active| active.active == record.generation);
+        // What readers don't use yet is no start's business.
+        if pointed || store.is_swapped(record).await? {
             names.push(name.to_owned());
         }
     }

@@ -1,11 +1,13 @@
 //! Catching up: streams that were touched since they were folded are refolded, each as a whole.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bson::Timestamp;
 use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
+use crate::lifecycle::stream_hash;
 use crate::observe::Phase;
 use crate::pipeline::{self, differing, refold};
 use crate::rebuild::Run;
@@ -80,7 +82,28 @@ impl Run {
         done
     }
 
+    /// Refolds what came past the fence until the pointer had moved, and nothing later: from then on the application
+    /// may write the snapshots itself, and what it wrote must not be replaced by what was read before. Returns the
+    /// number of streams.
+    pub(super) async fn drain(&self, build: &mut Build, feed: &Feed, flipped: Timestamp) -> Result<u64> {
+        feed.reached(flipped, None, FEED_WAIT).await?;
+        let (dirty, compare) = feed.take_until(build.position, flipped)?;
+        self.refold_some(build, dirty, compare, true).await
+    }
+
     async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, compare: bool) -> Result<u64> {
+        self.refold_some(build, dirty, compare, false).await
+    }
+
+    /// Refolds what is dirty, and after a comparison what differs; or of that `only_gone` streams that don't exist
+    /// any more.
+    async fn refold_some(
+        &self,
+        build: &mut Build,
+        dirty: Vec<String>,
+        compare: bool,
+        only_gone: bool,
+    ) -> Result<u64> {
         if dirty.is_empty() && !compare {
             return Ok(0);
         }
@@ -96,7 +119,11 @@ impl Run {
                 if self.cancel.is_cancelled() {
                     return Err(Error::Interrupted);
                 }
-                let found = differing(&build.job, partition).await?;
+                let mut found = differing(&build.job, partition).await?;
+                if only_gone {
+                    let gone: HashSet<u64> = found.gone.iter().copied().collect();
+                    found.streams.retain(|stream| gone.contains(&stream_hash(stream)));
+                }
                 refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
             }
         }

@@ -16,7 +16,7 @@ use crate::pipeline::pauses;
 use crate::rebuild::report::Built;
 use crate::rebuild::steps::Build;
 use crate::rebuild::{LockFor, Run};
-use crate::store::{CUT_OVER, Feed, FenceKind, Fenced, Marker, is_out_of_time};
+use crate::store::{CUT_OVER, Feed, FenceKind, Fenced, Marker, is_busy};
 
 /// How long a rebuild waits for the application's lock, unless it is told.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -62,8 +62,9 @@ impl Run {
         }
         // Never with the application's lock, and never behind the fence.
         self.governor.step().await?;
-        self.prepare(builds).await?;
+        self.choose_modes(builds).await?;
         self.wait_for_instances(builds).await?;
+        self.put_aside(builds).await?;
         if self.lock == LockFor::CutOver {
             let lease = self.settings.lease();
             let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
@@ -90,11 +91,7 @@ impl Run {
                 Try::Later(reason) if tries >= TRIES => return Err(Error::NotCutOver { tries, reason }),
                 Try::Later(reason) => {
                     let pause = PAUSE * tries;
-                    tracing::warn!(
-                        reason,
-                        ?pause,
-                        "the cut-over could not be made; nothing has changed, trying again"
-                    );
+                    tracing::warn!(reason, ?pause, "the cut-over could not be made; trying again");
                     tokio::select! {
                         () = self.cancel.cancelled() => return Err(Error::Interrupted),
                         () = tokio::time::sleep(pause) => {}
@@ -135,7 +132,8 @@ impl Run {
                 Err(error) => return Err(error),
             }
         }
-        let done = self.behind_the_fence(builds, feed, fence, began, &mut cut_over).await;
+        let mut flipped = None;
+        let done = self.behind_the_fence(builds, feed, fence, began, (&mut cut_over, &mut flipped)).await;
         if cut_over.fenced && !cut_over.read_only {
             // Also after an error: nobody else may be there to do it.
             let lifted = self.lift().await;
@@ -153,10 +151,13 @@ impl Run {
             return Ok(Try::Later(reason));
         }
         tracing::info!(fence_ms = cut_over.fence_ms, refolded = cut_over.refolded_fenced, "cut over");
-        if feed.is_some() {
+        if feed.is_some() || !cut_over.fenced {
             // Deletes and whoever bypasses validation come past a fence.
             for build in builds.iter_mut() {
-                let refolded = self.catch_up_once(build, feed, None).await?;
+                let refolded = match (feed, flipped) {
+                    (Some(feed), Some(flipped)) => self.drain(build, feed, flipped).await?,
+                    _ => self.catch_up_once(build, feed, None).await?,
+                };
                 if refolded > 0 {
                     self.sum_up(build).await?;
                     build.note_sums().await?;
@@ -188,7 +189,7 @@ impl Run {
         feed: Option<&Feed>,
         fence: Option<(Timestamp, Marker)>,
         began: Instant,
-        cut_over: &mut CutOver,
+        (cut_over, flipped): (&mut CutOver, &mut Option<Timestamp>),
     ) -> Result<Option<String>> {
         if self.has_events {
             for build in builds.iter_mut() {
@@ -219,11 +220,25 @@ impl Run {
         if cut_over.read_only && !self.is_read_only().await? {
             return Ok(Some("read-only mode was ended meanwhile".to_owned()));
         }
-        match self.publish(builds).await {
-            Ok(()) => Ok(None),
-            // Nothing is lost: what has its new name keeps it.
-            Err(error) if is_out_of_time(&error) => {
-                Ok(Some("a transaction is open on a collection that is to be replaced".to_owned()))
+        let published = self.publish(builds, began + FENCE_MAX).await;
+        match published {
+            Ok(()) => {
+                // Whatever the application writes from now on it has to fold itself, or `follow` does.
+                *flipped = self.store.operation_time().await?;
+                Ok(None)
+            }
+            Err(error) if is_busy(&error) => {
+                let renamed: Vec<String> = builds
+                    .iter()
+                    .flat_map(|build| build.record().swap.iter().flatten())
+                    .filter(|swap| swap.done)
+                    .map(|swap| swap.into.clone())
+                    .collect();
+                let mut reason = format!("something was in the way of a rename ({})", error.with_sources());
+                if !renamed.is_empty() {
+                    reason.push_str(&format!("; {} have the new generation already", renamed.join(", ")));
+                }
+                Ok(Some(reason))
             }
             Err(error) => Err(error),
         }

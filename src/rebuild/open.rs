@@ -57,6 +57,7 @@ impl Run {
             position,
             mode: CutOverMode::default(),
             strict: true,
+            swap: None,
             todo,
             resumed,
             compare: compare || since.is_none(),

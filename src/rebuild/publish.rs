@@ -1,5 +1,7 @@
 //! The last steps: final names, then the pointers of all projections in one update.
 
+use std::time::Instant;
+
 use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
@@ -12,11 +14,11 @@ use crate::rebuild::steps::Build;
 use crate::store::{BuildRecord, Flip, Named, taken};
 
 impl Run {
-    /// Decides how readers will find each build, and copies aside what will be replaced.
+    /// Decides how readers will find each build.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if that way isn't open.
-    pub(super) async fn prepare(&self, builds: &mut [Build]) -> Result<()> {
+    pub(super) async fn choose_modes(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds {
             let spec = build.job.projection.spec().clone();
             let active = self.store.active(spec.name()).await?;
@@ -34,21 +36,16 @@ impl Run {
                         }
                     }
                 }
-                // It was cut short behind the copy.
                 (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
-                (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
-                    self.store.copy_aside(&active, &self.mandate).await?;
-                }
+                (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {}
                 (CutOverMode::Rename, _) => {
+                    let collections: Vec<String> =
+                        spec.targets().iter().map(|one| one.generation(2)).collect();
                     return Err(Error::Unsupported(format!(
                         "{0} has no active generation whose name could be taken: say which collection the application \
                          reads, as `statefold adopt {0} --collection {1} --yes`",
                         spec.name(),
-                        spec.targets()
-                            .iter()
-                            .map(|one| one.generation(2))
-                            .collect::<Vec<_>>()
-                            .join(" --collection ")
+                        collections.join(" --collection ")
                     )));
                 }
             }
@@ -56,20 +53,35 @@ impl Run {
         Ok(())
     }
 
-    /// Gives the builds their final names and moves the pointers.
-    pub(super) async fn publish(&self, builds: &mut [Build]) -> Result<()> {
+    /// Copies what will be replaced, so that it can be gone back to. From before the copy nobody else changes what is
+    /// recorded of it: what the copy lacks is then what its heads say.
+    pub(super) async fn put_aside(&self, builds: &mut [Build]) -> Result<()> {
+        for build in builds {
+            if build.mode != CutOverMode::Rename || build.record().swap.is_some() {
+                continue;
+            }
+            let name = build.record().projection.clone();
+            let active = self.store.active(&name).await?;
+            let active = active.ok_or_else(|| Error::Bug("nothing to rename over".into()))?;
+            let prefix = build.job.projection.spec().stream_filter().first().to_owned();
+            let records = self.store.build_records(Some(&name)).await?;
+            if let Some(former) = records.into_iter().find(|record| record.generation == active.active) {
+                self.store.adopt_build(former, &prefix, &self.mandate).await?;
+            }
+            // Before the copy: what has the name then is what may be dropped.
+            build.swap = Some(build.job.staging.swap(&active).await?);
+            self.store.copy_aside(&active, &self.mandate).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the builds their final names, until then, and moves the pointers.
+    pub(super) async fn publish(&self, builds: &mut [Build], until: Instant) -> Result<()> {
         for build in builds.iter_mut() {
             let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
-            let swap = match (build.mode, build.record().swap.is_some()) {
-                (CutOverMode::Rename, false) => {
-                    let active = self.store.active(&build.record().projection).await?;
-                    let active = active.ok_or_else(|| Error::Bug("nothing to rename over".into()))?;
-                    Some(build.job.staging.swap(&active).await?)
-                }
-                _ => None,
-            };
+            let swap = build.record().swap.clone().or_else(|| build.swap.clone());
             if build.record().state == BuildState::Published {
-                if swap.is_some() {
+                if swap.is_some() && build.record().swap.is_none() {
                     build.staging()?.note_swap(swap).await?;
                 }
             } else {
@@ -83,7 +95,7 @@ impl Run {
                 };
                 build.staging()?.advance(BuildState::Published, published).await?;
             }
-            build.staging()?.rename_into().await?;
+            build.staging()?.rename_into(until).await?;
         }
         let flips: Vec<Flip> =
             builds.iter().map(|build| Flip { record: build.record().clone(), mode: build.mode }).collect();
@@ -95,7 +107,7 @@ impl Run {
     }
 
     /// Views follow the pointer.
-    async fn switch_views(&self, build: &Build) -> Result<()> {
+    pub(super) async fn switch_views(&self, build: &Build) -> Result<()> {
         if build.mode != CutOverMode::View {
             return Ok(());
         }
@@ -117,21 +129,21 @@ impl Run {
         Ok(projections)
     }
 
-    /// Writes into views and records what the pointer says, after a run that was cut short behind the flip.
-    pub(super) async fn settle_late(&self, build: &mut Build) -> Result<()> {
-        if let Some(active) = self.store.active(&build.record().projection).await? {
-            build.mode = active.mode;
-        }
-        self.switch_views(build).await?;
-        self.settle(build).await
-    }
-
     /// Writes into the records what the pointer says.
     pub(super) async fn settle(&self, build: &mut Build) -> Result<()> {
         let name = build.record().projection.clone();
         let Some(active) = self.store.active(&name).await? else {
             return Err(Error::Bug(format!("the pointer of {name} is gone")));
         };
+        // What is staged may be all there is.
+        let names = self.store.collection_names().await?;
+        if let Some(missing) = active.collections.iter().find(|name| !names.contains(name)) {
+            return Err(Error::State {
+                build: build.record().id.clone(),
+                expected: format!("its collection {missing}"),
+                actual: "without it".into(),
+            });
+        }
         // Late writes of a process that was taken over from may have made one anew.
         if let Err(error) = build.job.staging.drop_staging().await {
             tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
@@ -187,6 +199,7 @@ impl Run {
             position,
             mode,
             strict,
+            swap: None,
             todo,
             resumed,
             compare,

@@ -2,7 +2,7 @@
 
 use statefold_projections::{Registered, Registry};
 
-use crate::error::{Class, Error, Result};
+use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify};
 use crate::observe::Phase;
 use crate::rebuild::Run;
@@ -52,13 +52,25 @@ async fn former(store: &Store, registry: &Registry, projection: &Registered) -> 
         return Err(Error::Unsupported(format!("{name} has no generation to go back to")));
     };
     let number = previous.generation;
+    let pointed = active.as_ref().map(|active| active.active);
     let records = store.build_records(Some(name)).await?;
-    let record = records.into_iter().find(|record| record.generation == number);
+    let record = records.iter().find(|record| record.generation == number).cloned();
     let existing = store.collection_names().await?;
     let (Some(record), true) = (record, previous.collections.iter().all(|one| existing.contains(one))) else {
         return Err(Error::Unsupported(format!("generation {number} of {name} isn't there any more")));
     };
-    if !matches!(record.state, BuildState::Retired | BuildState::Published) {
+    let cut_short = records.iter().find(|one| {
+        one.state == BuildState::Published && one.generation != number && Some(one.generation) != pointed
+    });
+    if let Some(other) = cut_short {
+        return Err(Error::Unsupported(format!(
+            "a cut-over to {} was cut short: finish it first with `statefold cutover {name} --yes`, or give it up with \
+             `statefold rebuild {name} --fresh`; then roll back",
+            other.id
+        )));
+    }
+    // Its record may not know yet that it isn't active any more.
+    if !matches!(record.state, BuildState::Retired | BuildState::Published | BuildState::Active) {
         return Err(Error::State {
             build: record.id,
             expected: "a generation that was active before".into(),
@@ -102,15 +114,19 @@ impl Run {
         for (position, former) in formers.into_iter().enumerate() {
             let mut build = self.open_published(former.record, &former.projection, position).await?;
             build.strict = false;
-            let others = crate::verify::others(&self.store, &former.projection, &self.settings).await?;
+            let others = self.others(&former.projection, &builds).await?;
             build.job_mut()?.others = others;
             builds.push(build);
         }
         let result = self.back_to(&mut builds, survey, feed).await;
         if let Err(error) = &result {
-            for build in &mut builds {
-                self.stay(build, error).await;
+            for build in &builds {
+                if let Err(second) = self.stay(build).await {
+                    let (id, second) = (&build.record().id, second.with_sources());
+                    tracing::debug!(build = %id, error = %second, "the next run sees to this record");
+                }
             }
+            tracing::debug!(error = %error.with_sources(), "the roll back failed");
         }
         result
     }
@@ -161,20 +177,5 @@ impl Run {
             build.timings.verify_ms = milliseconds(began);
         }
         Ok(())
-    }
-
-    /// After a failure: a generation that readers don't use yet is as retired as before.
-    async fn stay(&self, build: &mut Build, error: &Error) {
-        let used = build.record().swap.iter().flatten().any(|swap| swap.done);
-        if build.record().state != BuildState::Published || used || error.class() == Class::Interrupted {
-            return;
-        }
-        let retired = match build.staging() {
-            Ok(staging) => staging.advance(BuildState::Retired, |record| record.swap = None).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = retired {
-            tracing::debug!(error = %error.with_sources(), "the record of the roll back stays as it is");
-        }
     }
 }

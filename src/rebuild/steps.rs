@@ -7,12 +7,12 @@ use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
-use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
+use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::Recorder;
 use crate::pipeline::{self, Input, Job};
 use crate::plan::Partition;
 use crate::rebuild::Run;
-use crate::store::{BuildRecord, BuildStore, EventStore, Failure, TargetRecord, Timings};
+use crate::store::{BuildRecord, BuildStore, EventStore, Failure, SwapRecord, TargetRecord, Timings};
 
 /// Dead letters named in an error.
 const EXAMPLES_MAX: i64 = 5;
@@ -27,6 +27,8 @@ pub(super) struct Build {
     pub(super) mode: CutOverMode,
     /// Whether nobody but us has written it: then every byte counts, and the digest.
     pub(super) strict: bool,
+    /// The names it will take from the active generation, once they are known.
+    pub(super) swap: Option<Vec<SwapRecord>>,
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
     /// Whether anything may differ from the event store: only a comparison tells.
@@ -36,16 +38,6 @@ pub(super) struct Build {
     pub(super) counts: FoldCounts,
     pub(super) digest: Digest,
     pub(super) timings: Timings,
-}
-
-/// What is left of a run that was cut short behind its last step but one.
-pub(super) enum Finished {
-    /// Nothing.
-    No,
-    /// A complete generation that is to be made active.
-    Waiting(Box<Build>),
-    /// It was active already; its records say so now.
-    Already,
 }
 
 impl Build {
@@ -73,7 +65,7 @@ impl Build {
 
     /// Writes digest and counts into the record, without another step.
     pub(super) async fn note_sums(&mut self) -> Result<()> {
-        let (counts, digest) = (self.counts, self.digest.to_string());
+        let (counts, digest) = (self.counts, self.strict.then(|| self.digest.to_string()));
         self.staging()?.note_sums(counts.into(), digest).await
     }
 
@@ -193,64 +185,5 @@ impl Run {
             allowed: self.settings.tuning().max_errors.to_string(),
             examples: letters.iter().map(example).collect(),
         })
-    }
-
-    /// A build that was cut short between its final names and the pointer; what differs from the event
-    /// store by now is refolded. One of another definition is retired.
-    pub(super) async fn finished_before(&self, projection: &Registered, position: usize) -> Result<Finished> {
-        let spec = projection.spec();
-        let records = self.store.build_records(Some(spec.name())).await?;
-        let Some(record) = records.into_iter().find(|record| record.state == BuildState::Published) else {
-            return Ok(Finished::No);
-        };
-        // One that is rolled back to may be of an older version.
-        let version = record.projection_version;
-        let Some(known) = self.registry.of_version(spec.name(), version) else {
-            let what = format!(
-                "a cut-over to {} was cut short, and this program doesn't have its version",
-                record.id
-            );
-            return match record.swap {
-                Some(_) => Err(Error::Unsupported(format!("{what} {version}: use one that has it"))),
-                None => self.give_up(record, projection).await.map(|()| Finished::No),
-            };
-        };
-        let projection = if version == spec.version() { projection } else { known };
-        let mut build = self.open_published(record, projection, position).await?;
-        let active = self.store.active(spec.name()).await?;
-        if active.as_ref().is_some_and(|active| active.active == build.record().generation) {
-            // Cut short behind the flip: only the records and views don't know yet.
-            self.settle_late(&mut build).await?;
-            let current = build.record().projection_version == spec.version();
-            return Ok(if current { Finished::Already } else { Finished::No });
-        }
-        if build.record().swap.iter().flatten().any(|swap| swap.done) {
-            // Readers use it already.
-            return Ok(Finished::Waiting(Box::new(build)));
-        }
-        let print = fingerprint(spec, &self.store.layout);
-        // An older one was about to be rolled back to.
-        let is_next = active.is_none_or(|active| active.active < build.record().generation);
-        if is_next && !self.request.fresh && build.record().fingerprint == print {
-            return Ok(Finished::Waiting(Box::new(build)));
-        }
-        let record = build.record().clone();
-        drop(build);
-        self.give_up(record, projection).await.map(|()| Finished::No)
-    }
-
-    /// Retires a published generation that readers never used.
-    async fn give_up(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
-        tracing::warn!(build = %record.id, "a published generation was never made active and is given up");
-        let prefix = projection.spec().stream_filter().first();
-        let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
-        let targets = 0..build.record.targets.len();
-        let collections: Vec<String> =
-            targets.filter_map(|target| build.collection_of(target).map(str::to_owned)).collect();
-        let given_up = |record: &mut BuildRecord| {
-            record.swap = None;
-            record.name_collections(&collections);
-        };
-        build.advance(BuildState::Retired, given_up).await
     }
 }

@@ -1,10 +1,11 @@
 //! Before the cut-over: what was built is compared with what the event store gives, independently.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, Share, Verify};
+use crate::lifecycle::{BuildState, Share, Verify, stream_hash};
 use crate::observe::Phase;
 use crate::pipeline::ports::Staging;
 use crate::rebuild::Run;
@@ -123,8 +124,8 @@ impl Run {
             }
             self.catch_up(build, feed).await?;
             build.recorder.enter(Phase::Verifying, 0);
-            judged = comparison.look_again(subject, &names, build.strict).await?;
-            self.only_recorded(build, &mut judged).await?;
+            let recorded = self.recorded_of(build, &names).await?;
+            judged = comparison.look_again(subject, &names, build.strict, Some(&recorded)).await?;
             if judged.left > 0 || judged.moving.is_empty() && !judged.differences.is_empty() {
                 break;
             }
@@ -134,32 +135,20 @@ impl Run {
         Ok((!verified.is_equal()).then(|| mismatch(&build.record().id, &verified)))
     }
 
-    /// Streams that differ but whose recorded head isn't the one that was folded now have changed since:
-    /// catching up will see to them.
-    async fn only_recorded(&self, build: &Build, judged: &mut Judged) -> Result<()> {
-        if judged.differences.is_empty() {
-            return Ok(());
-        }
-        let mut recorded = std::collections::HashMap::new();
+    /// The recorded heads of these streams, which are sorted.
+    async fn recorded_of(&self, build: &Build, names: &[String]) -> Result<HashMap<u64, i64>> {
+        let wanted: HashSet<u64> = names.iter().map(|name| stream_hash(name)).collect();
+        let mut recorded = HashMap::new();
         for partition in build.job.staging.partitions() {
             let range = &partition.range;
-            let holds = |stream: &str| {
-                range.first.as_str() <= stream && range.end.as_deref().is_none_or(|end| stream < end)
-            };
-            if judged.differences.iter().any(|one| holds(&one.stream)) {
-                recorded.extend(build.job.staging.recorded_heads(&partition).await?);
+            let first = names.partition_point(|name| *name < range.first);
+            let holds = |name: &String| range.end.as_ref().is_none_or(|end| name < end);
+            if names.get(first).is_some_and(holds) {
+                let heads = build.job.staging.recorded_heads(&partition).await?;
+                recorded.extend(heads.into_iter().filter(|(hash, _)| wanted.contains(hash)));
             }
         }
-        let all = std::mem::take(&mut judged.differences);
-        for one in all {
-            let head = recorded.get(&crate::lifecycle::stream_hash(&one.stream)).copied();
-            if head == one.head {
-                judged.differences.push(one);
-            } else {
-                judged.moving.push(one.stream);
-            }
-        }
-        Ok(())
+        Ok(recorded)
     }
 }
 

@@ -176,7 +176,11 @@ impl BuildStore {
             .map_err(|error| Error::Bug(format!("the build record can't be encoded: {error}")))?;
         set.remove("_id");
         let mut update = doc! { "$set": set };
-        let absent = [("Failure", record.failure.is_none()), ("Swap", record.swap.is_none())];
+        let absent = [
+            ("Failure", record.failure.is_none()),
+            ("Swap", record.swap.is_none()),
+            ("Digest", record.digest.is_none()),
+        ];
         let absent: Document = absent
             .iter()
             .filter(|(_, gone)| *gone)
@@ -205,13 +209,17 @@ impl BuildStore {
     }
 
     /// Writes counts and digest into the record, in whatever state it is.
-    pub(crate) async fn note_sums(&mut self, counts: Counts, digest: String) -> Result<()> {
+    pub(crate) async fn note_sums(&mut self, counts: Counts, digest: Option<String>) -> Result<()> {
         let encoded = bson::serialize_to_document(&counts)
             .map_err(|error| Error::Bug(format!("the counts can't be encoded: {error}")))?;
         let filter = doc! { "_id": &self.record.id, "Token": self.record.token };
-        let set = doc! { "Counts": encoded, "Digest": &digest, "UpdatedAt": DateTime::now() };
-        self.update(filter, doc! { "$set": set }).await?;
-        (self.record.counts, self.record.digest) = (counts, Some(digest));
+        let mut update = doc! { "$set": { "Counts": encoded, "UpdatedAt": DateTime::now() } };
+        match &digest {
+            Some(digest) => _ = update.get_document_mut("$set").map(|set| set.insert("Digest", digest)),
+            None => _ = update.insert("$unset", doc! { "Digest": "" }),
+        }
+        self.update(filter, update).await?;
+        (self.record.counts, self.record.digest) = (counts, digest);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use statefold_projections::Layout;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::plan::ServerFacts;
-use crate::store::error::classify;
+use crate::store::error::{classify, classify_code};
 use crate::store::server;
 
 /// Deadline of an ordinary call.
@@ -105,10 +105,17 @@ impl Store {
         self.db.name()
     }
 
-    /// Runs a command on the database.
+    /// Runs a command on the database. What a majority didn't confirm in time is an error.
     pub(super) async fn command(&self, doing: &str, command: Document) -> Result<Document> {
         let db = self.db.clone();
-        call(doing, async move { db.run_command(command).await }).await
+        let reply = call(doing, async move { db.run_command(command).await }).await?;
+        match reply.get_document("writeConcernError") {
+            Ok(error) => {
+                let message = error.get_str("errmsg").unwrap_or("no reason given");
+                Err(classify_code(doing, error.get_i32("code").unwrap_or(0), message))
+            }
+            Err(_) => Ok(reply),
+        }
     }
 
     /// Names of all collections of the database, in alphabetical order.

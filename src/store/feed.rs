@@ -55,6 +55,21 @@ impl Feed {
         })
     }
 
+    /// As [`take`](Self::take), but only streams that were touched until then.
+    ///
+    /// # Errors
+    /// Why the feed ended, if it did.
+    pub(crate) fn take_until(&self, projection: usize, until: Timestamp) -> Result<(Vec<String>, bool)> {
+        self.shared.state(|state| match state.failed.take() {
+            Some(error) => Err(error),
+            None if state.ended => Err(ended()),
+            None => {
+                let dirty = state.dirty.get_mut(projection);
+                Ok(dirty.map(|dirty| dirty.take_until(until)).unwrap_or_default())
+            }
+        })
+    }
+
     /// As [`take`](Self::take), with the time up to which everything was seen.
     ///
     /// # Errors

@@ -70,4 +70,5 @@ pub(crate) use records::FORMAT;
 pub use records::{BuildRecord, Counts, Failure, PlanRecord, TargetRecord, Timings};
 pub(crate) use replication::RunHolds;
 pub use swap::SwapRecord;
+pub(crate) use swap::is_busy;
 pub(crate) use view::{Named, taken};

@@ -15,6 +15,7 @@ use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, Sn
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::BuildStore;
 use crate::store::before::BeforeRefold;
+use crate::store::build::refused_writes;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
 use crate::store::dead_letters;
 use crate::store::error::{classify, code};
@@ -122,8 +123,8 @@ impl BuildStore {
         };
         // An index build of a process that died goes on for a while.
         let busy = |error: &Error| matches!(error, Error::Server { code: Some(INDEX_BUILD), .. });
-        attempt.retry(pauses()).when(busy).await?;
-        Ok(())
+        let reply = attempt.retry(pauses()).when(busy).await?;
+        refused_writes(&doing, &reply)
     }
 
     async fn drop_collection(&self, name: &str) -> Result<()> {

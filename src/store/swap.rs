@@ -5,25 +5,29 @@
 //! after a crash, which of two collections has the name.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use backon::Retryable;
 use bson::{Bson, Document, Uuid, doc};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::lifecycle::aside_name;
-use crate::pipeline::pauses;
 use crate::plan::staging_name;
+use crate::store::build::refused_writes;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
-use crate::store::{ActiveGeneration, BuildStore, Mandate, Store};
+use crate::store::{ActiveGeneration, BuildRecord, BuildStore, Mandate, Store};
 
 /// Another collection has the name than the one that was to be dropped.
 const UUID_MISMATCH: i32 = 361;
 /// An index is being built on one of the collections.
 const INDEX_BUILD: i32 = 12587;
+/// The server gave up waiting.
+const TIME_LIMIT: i32 = 50;
 /// How long a rename behind the fence may wait: inserts into both collections queue behind it.
-const RENAME_MS_MAX: i32 = 500;
+const RENAME_MS_MAX: i64 = 500;
+/// Pause before a rename that something was in the way of is tried again, behind the fence.
+const RENAME_PAUSE: Duration = Duration::from_millis(20);
 
 /// One collection that takes another one's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +48,20 @@ pub struct SwapRecord {
     pub(crate) done: bool,
 }
 
+/// Whether something was in the way that goes away by itself: an open transaction, an index build, an election.
+pub(crate) fn is_busy(error: &Error) -> bool {
+    let busy = matches!(error, Error::Server { code: Some(TIME_LIMIT | INDEX_BUILD), .. });
+    busy || error.class() == Class::Transient
+}
+
 impl Store {
+    /// Whether readers use a generation already because it has their collection's name.
+    pub(crate) async fn is_swapped(&self, record: &BuildRecord) -> Result<bool> {
+        let Some(swap) = &record.swap else { return Ok(false) };
+        let uuids = self.uuids().await?;
+        Ok(swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid)))
+    }
+
     /// UUIDs of all collections, by name.
     pub(crate) async fn uuids(&self) -> Result<HashMap<String, Uuid>> {
         let db = self.db.clone();
@@ -67,8 +84,9 @@ impl Store {
     /// # Errors
     /// What the server said.
     pub(crate) async fn copy_aside(&self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
-        mandate.check()?;
         for name in &active.collections {
+            // Before each: a process that was stopped meanwhile must not copy what has the name by then.
+            mandate.check()?;
             let aside = aside_name(name, active.active);
             tracing::info!(collection = %name, to = %aside, "copying what will be replaced");
             let source = self.collection(name);
@@ -132,40 +150,94 @@ impl BuildStore {
         Ok(swap)
     }
 
-    /// Gives the collections their new names, those that haven't got them yet.
+    /// Gives the collections their new names, those that haven't got them yet, until then. Once the first one has
+    /// its name, what is in the way of the others is waited for.
     ///
     /// # Errors
-    /// [`Error::State`] if another collection has the name by now; what the server said.
-    pub(crate) async fn rename_into(&mut self) -> Result<()> {
-        let database = self.store.database().to_owned();
-        let admin = self.store.db.client().database("admin");
-        let id = self.record.id.clone();
-        let mandate = self.mandate.clone();
-        for swap in self.record.swap.iter_mut().flatten().filter(|swap| !swap.done) {
-            mandate.check()?;
-            let command = doc! {
-                "renameCollection": format!("{database}.{}", swap.from), "to": format!("{database}.{}", swap.into),
-                "dropTarget": swap.former_uuid, "maxTimeMS": RENAME_MS_MAX, "writeConcern": { "w": "majority" },
-            };
-            let doing = format!("renaming {} to {}", swap.from, swap.into);
-            let attempt = || {
-                let (admin, command) = (admin.clone(), command.clone());
-                call(&doing, async move { admin.run_command(command).await })
-            };
-            let busy = |error: &Error| matches!(error, Error::Server { code: Some(INDEX_BUILD), .. });
-            match attempt.retry(pauses()).when(busy).await {
-                Ok(_) => swap.done = true,
-                Err(Error::Server { code: Some(UUID_MISMATCH), .. }) => {
-                    return Err(Error::State {
-                        build: id,
-                        expected: format!("the collection {} to be the one that was copied aside", swap.into),
-                        actual: "another one has that name".to_owned(),
-                    });
+    /// [`Error::State`] if another collection has the name by now; [busy](is_busy) if something is in the way; what
+    /// the server said.
+    pub(crate) async fn rename_into(&mut self, until: Instant) -> Result<()> {
+        let number = self.record.swap.as_ref().map_or(0, Vec::len);
+        for at in 0..number {
+            loop {
+                let Some(swap) = self.record.swap.as_ref().and_then(|all| all.get(at)) else { break };
+                if swap.done {
+                    break;
                 }
-                Err(error) => return Err(error),
+                let left = until.saturating_duration_since(Instant::now());
+                let renamed = self.rename_one(&swap.clone(), left).await;
+                if renamed.is_err() {
+                    // It may be done all the same, if only the answer was lost.
+                    self.look_where().await?;
+                }
+                let any = self.record.swap.iter().flatten().any(|swap| swap.done);
+                match renamed {
+                    Ok(()) => {
+                        if let Some(swap) = self.record.swap.as_mut().and_then(|all| all.get_mut(at)) {
+                            swap.done = true;
+                        }
+                    }
+                    Err(error) if any && is_busy(&error) && Instant::now() < until => {
+                        tokio::time::sleep(RENAME_PAUSE).await;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())
+    }
+
+    async fn rename_one(&self, swap: &SwapRecord, within: Duration) -> Result<()> {
+        self.mandate.check()?;
+        let database = self.store.database();
+        let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).clamp(1, RENAME_MS_MAX);
+        let command = doc! {
+            "renameCollection": format!("{database}.{}", swap.from), "to": format!("{database}.{}", swap.into),
+            "dropTarget": swap.former_uuid, "maxTimeMS": within, "writeConcern": { "w": "majority" },
+        };
+        let admin = self.store.db.client().database("admin");
+        let doing = format!("renaming {} to {}", swap.from, swap.into);
+        match call(&doing, async move { admin.run_command(command).await }).await {
+            Ok(reply) => refused_writes(&doing, &reply),
+            Err(Error::Server { code: Some(UUID_MISMATCH), .. }) => Err(Error::State {
+                build: self.record.id.clone(),
+                expected: format!("the collection {} to be the one that was copied aside", swap.into),
+                actual: "another one has that name".to_owned(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes which collections have their new names.
+    async fn look_where(&mut self) -> Result<()> {
+        let uuids = self.store.uuids().await?;
+        for swap in self.record.swap.iter_mut().flatten() {
+            swap.done = uuids.get(&swap.into) == Some(&swap.uuid);
+        }
+        Ok(())
+    }
+
+    /// Brings collections that were about to take other names back under their own, and forgets that they were.
+    /// False if they are gone.
+    ///
+    /// # Errors
+    /// [`Error::State`] if another collection has such a name.
+    pub(crate) async fn unswap(&mut self) -> Result<bool> {
+        let uuids = self.store.uuids().await?;
+        let swaps = self.record.swap.clone().unwrap_or_default();
+        if swaps.is_empty() {
+            return Ok(self.record.targets.iter().all(|target| uuids.contains_key(&target.collection)));
+        }
+        let mut all = true;
+        for (swap, target) in swaps.iter().zip(&self.record.targets) {
+            match uuids.iter().find(|(_, uuid)| **uuid == swap.uuid) {
+                Some((now, _)) if *now == target.collection => {}
+                Some((now, _)) => self.rename(now, &target.collection).await?,
+                None => all = false,
+            }
+        }
+        self.note_swap(None).await?;
+        Ok(all)
     }
 
     /// After a take-over: finds out which collections have their new names already, and brings the others

@@ -43,9 +43,6 @@ pub struct Difference {
     pub kind: Kind,
     /// The first fields that differ; none if only their order does.
     pub fields: Vec<FieldDifference>,
-    /// Stored offset of the last commit that was folded.
-    #[serde(skip)]
-    pub(crate) head: Option<i64>,
 }
 
 /// What a closer look gave.
@@ -79,7 +76,8 @@ struct Given {
 }
 
 impl Comparison<'_> {
-    /// Looks at streams once more. Unless `strict`, the order of fields doesn't count.
+    /// Looks at streams once more. Unless `strict`, the order of fields doesn't count. Of a generation whose heads are
+    /// recorded only those streams are judged that were folded last where they are now: catching up sees to the others.
     ///
     /// # Errors
     /// What reading gives.
@@ -88,6 +86,7 @@ impl Comparison<'_> {
         subject: &Subject,
         names: &[String],
         strict: bool,
+        recorded: Option<&HashMap<u64, i64>>,
     ) -> Result<Judged> {
         let mut judged = Judged::default();
         let mut groups = names.chunks(TOGETHER);
@@ -105,7 +104,9 @@ impl Comparison<'_> {
             let after = self.given(subject, &streams.into_iter().collect::<Vec<_>>()).await?;
             for one in differ {
                 let hash = stream_hash(&one.stream);
-                if before.heads.get(&hash) == after.heads.get(&hash) {
+                let stood_still = before.heads.get(&hash) == after.heads.get(&hash);
+                let as_recorded = recorded.is_none_or(|heads| heads.get(&hash) == before.heads.get(&hash));
+                if stood_still && as_recorded {
                     judged.differences.push(one);
                 } else if judged.moving.last() != Some(&one.stream) {
                     judged.moving.push(one.stream);
@@ -156,8 +157,8 @@ impl Comparison<'_> {
                 }
                 let (expected, stored) = (expected.and_then(|all| all.get(*id)), stored.get(*id));
                 let Some((kind, fields)) = difference(expected, stored, strict)? else { continue };
-                let (collection, head) = (collection.clone(), given.heads.get(&hash).copied());
-                found.push(Difference { stream, collection, id: (*id).to_owned(), kind, fields, head });
+                let collection = collection.clone();
+                found.push(Difference { stream, collection, id: (*id).to_owned(), kind, fields });
             }
         }
         found.sort_by(|one, other| one.stream.cmp(&other.stream));

@@ -42,7 +42,7 @@ async fn a_second_rebuild_makes_the_next_generation_and_keeps_the_active_one() {
     let pointer = |generation: i64, previous: Vec<Bson>, since: Bson| {
         let collection = format!("States_Assets{generation}");
         doc! {
-            "Active": generation, "Collection": &collection, "Collections": [&collection],
+            "Active": generation, "Mode": "pointer", "Collection": &collection, "Collections": [&collection],
             "ProjectionVersion": 1_i64, "Since": since, "Token": generation - 2, "Previous": previous,
         }
     };

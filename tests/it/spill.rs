@@ -1,6 +1,6 @@
 //! Commits that are spilled: when, where to, and what becomes of the file.
 
-use statefold::{Error, Rebuild, Strategy, Tuning};
+use statefold::{Error, Rebuild, Strategy, Tuning, Verify};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, last_asset_stream};
 use crate::support::database::assert_same;
@@ -88,7 +88,9 @@ async fn nothing_is_left_in_the_folder_and_it_may_go_away_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let last = last_asset_stream(&commits);
     let (gated, gate) = Gate::assets(move |event| event.stream == last);
-    let settings = db.settings(spill()).with_spill_folder(folder.path());
+    // To verify is to spill once more.
+    let tuning = Tuning { verify: Verify::Heads, ..spill() };
+    let settings = db.settings(tuning).with_spill_folder(folder.path());
     let running = statefold::rebuild(&settings, &gated, Rebuild::of(["Assets"]));
     // Everything is in the file now, and folding has begun.
     gate.reached().await;
