@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::leader::{Claimant, Leadership, Patience, Waiting};
 use crate::lifecycle::{BuildState, CutOverMode, Share};
 use crate::observe::{Phase, Progress, Recorder};
-use crate::pipeline::Workers;
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink};
+use crate::pipeline::{Governor, Workers};
 use crate::rebuild::{Running, preflight};
 use crate::store::{BuildStore, Direction, Flip, RecordsOnly, Store};
 use crate::survey::{FEW_COMMITS, Survey};
@@ -154,6 +154,7 @@ impl Work<'_> {
             workers: &workers,
             progress: self.progress,
             cancel: self.cancel,
+            governor: Governor::free(),
             share: Share::ALL,
         };
         let subject = Subject {

@@ -72,6 +72,7 @@ impl Run {
             workers: &self.workers,
             progress: &self.progress,
             cancel: &self.cancel,
+            governor: self.governor.clone(),
             share,
         }
     }
