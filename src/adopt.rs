@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::leader::{Claimant, Leadership, Patience, Waiting};
 use crate::lifecycle::{BuildState, CutOverMode, Share};
 use crate::observe::{Phase, Progress, Recorder};
-use crate::pipeline::Workers;
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink};
+use crate::pipeline::{Governor, Workers};
 use crate::plan::Partition;
 use crate::rebuild::{Running, preflight};
 use crate::store::{BuildStore, Direction, Flip, RecordsOnly, Store};
@@ -160,6 +160,7 @@ impl Work<'_> {
             workers: &workers,
             progress: self.progress,
             cancel: self.cancel,
+            governor: Governor::free(),
             share: Share::ALL,
         };
         let subject = Subject {

@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
-use crate::pipeline::Workers;
+use crate::pipeline::{Governor, Workers};
 use crate::plan::{Estimate, Partition, StreamRange, divide};
 use crate::rebuild::{Running, preflight};
 use crate::store::{SnapshotLookup, Store};
@@ -191,6 +191,7 @@ async fn run(
         workers: &workers,
         progress: &progress,
         cancel: &cancel,
+        governor: Governor::free(),
         share: request.share,
     };
     let outcomes = comparison.run(&subjects, &survey).await?;

@@ -73,6 +73,7 @@ impl Run {
             workers: &self.workers,
             progress: &self.progress,
             cancel: &self.cancel,
+            governor: self.governor.clone(),
             share,
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) workers: &'a Arc<Workers>,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) cancel: &'a CancellationToken,
+    /// Asked before each batch is read.
+    pub(crate) governor: Governor,
     /// How many of the streams.
     pub(crate) share: Share,
 }
@@ -171,6 +173,7 @@ impl Comparison<'_> {
         self.store
             .events(self.direction, since, tuning.batch_commits)
             .natural_by(tuning.natural_by, tuning.part_commits)
+            .paced(&self.governor)
             .with_commits_of(survey.store.bytes / survey.store.commits.max(1))
     }
 
