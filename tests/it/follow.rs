@@ -1,75 +1,14 @@
 //! Active generations that are kept current while the application writes events and no snapshots.
 
-use std::time::Duration;
-
-use bson::{Document, doc};
-use statefold::projections::Registry;
-use statefold::{Error, Follow, FollowReport, Phase, Rebuild, Running, Verification};
+use bson::doc;
+use statefold::{Error, Follow, Phase, Rebuild};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::commits::{
-    asset_created, asset_renamed, asset_stream, generated, good_asset, last_asset_stream, next_offset,
+    asset_created, asset_renamed, asset_stream, generated, good_asset, last_asset_stream,
 };
-use crate::support::database::{assert_same, eventually};
-use crate::support::server::stop_failing;
-use crate::support::{Db, Gate, OwnServer, commit, fail_command, no_waiting, oracle, squidex};
-
-fn assets() -> Follow {
-    Follow { projections: vec!["assets".into()], ..Follow::default() }
-}
-
-fn start(db: &Db, registry: &Registry) -> Running<FollowReport> {
-    statefold::follow(&db.settings(no_waiting()), registry, assets())
-}
-
-/// Ends a follower as Ctrl-C does.
-async fn end(following: Running<FollowReport>) -> FollowReport {
-    following.cancellation().cancel();
-    following.await.unwrap()
-}
-
-async fn works(following: &Running<FollowReport>) {
-    let mut progress = following.progress();
-    let phase = progress.wait_for(|now| now.phase == Phase::Following);
-    tokio::time::timeout(Duration::from_secs(60), phase).await.unwrap().unwrap();
-}
-
-async fn renames(db: &Db, commits: &mut Vec<Document>, stream: &str, name: &str) {
-    let id = stream.split_once("--").unwrap().1.to_owned();
-    let event = asset_renamed(&id, name);
-    let one = commit(stream, next_offset(commits, stream), &[("AssetAnnotatedEvent", &event)]);
-    db.append(std::slice::from_ref(&one)).await;
-    commits.push(one);
-}
-
-/// Waits until it is noted how far is followed.
-async fn has_a_position(db: &Db, build: &str) {
-    eventually("a position", || async {
-        let control = db.one("Migration", "Statefold.Follow").await.unwrap_or_default();
-        control.get_document("Positions").is_ok_and(|all| all.contains_key(build))
-    })
-    .await;
-}
-
-/// What an independent fold of everything in the event store gives, in the end.
-async fn comes_to(db: &Db, collection: &str, commits: &[Document]) {
-    let expected = oracle::assets(commits);
-    eventually("the followed generation", || async { db.read(collection).await == expected }).await;
-    assert_same(&db.read(collection).await, &expected);
-}
-
-/// Asserts that digest and counts of the active generation's record are those of its documents.
-async fn sums_are_right(db: &Db) {
-    let request = Verification { projections: vec!["assets".into()], ..Verification::default() };
-    let report = statefold::verify(&db.settings(no_waiting()), &squidex(), request).await.unwrap();
-    assert!(report.is_equal(), "{report:?}");
-    let verified = &report.projections[0];
-    let active = db.pointer("Assets").await.unwrap().get_i64("Active").unwrap();
-    let record = db.one("Statefold_Builds", &format!("Assets{active}")).await.unwrap();
-    assert_eq!(record.get_str("Digest").ok(), verified.digest.as_deref());
-    let counts = record.get_document("Counts").unwrap();
-    assert_eq!(counts.get_i64("Snapshots").unwrap().unsigned_abs(), verified.snapshots);
-}
+use crate::support::follow::{assets, comes_to, end, has_a_position, renames, start, sums_are_right, works};
+use crate::support::{Db, commit, no_waiting, squidex};
 
 #[tokio::test]
 async fn what_is_written_after_the_cut_over_is_in_the_active_generation() {
@@ -138,57 +77,6 @@ async fn a_follower_goes_on_where_the_last_one_was() {
 }
 
 #[tokio::test]
-async fn one_follows_and_the_other_takes_over() {
-    let mut commits = generated(300, 303);
-    let db = Db::new("two_followers").await;
-    db.write(&commits).await;
-    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    let first = start(&db, &squidex());
-    works(&first).await;
-    let second = start(&db, &squidex());
-    let mut progress = second.progress();
-    progress.wait_for(|now| now.phase == Phase::Waiting).await.unwrap();
-    let stream = last_asset_stream(&commits);
-    renames(&db, &mut commits, &stream, "first.png").await;
-    comes_to(&db, "States_Assets3", &commits).await;
-    assert_eq!(second.progress().borrow().phase, Phase::Waiting);
-
-    end(first).await;
-    works(&second).await;
-    renames(&db, &mut commits, &stream, "second.png").await;
-    comes_to(&db, "States_Assets3", &commits).await;
-    let report = end(second).await;
-    assert_eq!(report.starts, 1);
-    assert!(report.followed[0].streams_refolded >= 1);
-}
-
-#[tokio::test]
-async fn when_the_history_since_the_last_follower_is_lost_all_heads_are_compared() {
-    let server = OwnServer::start("follow_lost");
-    let mut commits = generated(300, 304);
-    let db = Db::at(&server.uri, "follow_lost").await;
-    db.write(&commits).await;
-    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    let first = start(&db, &squidex());
-    has_a_position(&db, "Assets3").await;
-    end(first).await;
-    let stream = last_asset_stream(&commits);
-    renames(&db, &mut commits, &stream, "unseen.png").await;
-
-    let failed_before = stop_failing(&server.uri).await;
-    // The feed's opening is the first aggregate on the event store.
-    let data = doc! {
-        "failCommands": ["aggregate"], "errorCode": 286, "namespace": format!("{}.Events2", db.name),
-    };
-    fail_command(&server.uri, &db.app, doc! { "times": 1 }, data).await;
-    let second = start(&db, &squidex());
-    comes_to(&db, "States_Assets3", &commits).await;
-    assert_eq!(stop_failing(&server.uri).await, failed_before + 1);
-    end(second).await;
-    sums_are_right(&db).await;
-}
-
-#[tokio::test]
 async fn a_follower_goes_over_to_a_newer_generation_and_leaves_the_former_one_alone() {
     let mut commits = generated(300, 305);
     let db = Db::new("follow_flip").await;
@@ -231,42 +119,6 @@ async fn a_follower_goes_over_to_a_newer_generation_and_leaves_the_former_one_al
 }
 
 #[tokio::test]
-async fn a_follower_that_slept_puts_nothing_old_over_what_is_newer() {
-    let commits = good_asset("slept");
-    let mut db = Db::new("follow_slept").await;
-    // Nothing tells the first one that it was taken over.
-    db.lease.ttl = Duration::from_secs(3600);
-    db.write(&commits).await;
-    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    let stream = asset_stream("slept");
-    let held = stream.clone();
-    let (gated, gate) = Gate::asset_snapshots(move |one| one == held);
-    let first = start(&db, &gated);
-    works(&first).await;
-    let mut commits = commits;
-    renames(&db, &mut commits, &stream, "old.png").await;
-    // It has read "old.png" and goes to sleep before it writes it.
-    gate.reached().await;
-    renames(&db, &mut commits, &stream, "new.png").await;
-    let steal = doc! { "$unset": { "Lease": "" }, "$inc": { "LeaseToken": 1_i64 } };
-    db.collection("Migration").update_one(doc! { "_id": "Statefold.Follow" }, steal).await.unwrap();
-    let second = start(&db, &squidex());
-    comes_to(&db, "States_Assets3", &commits).await;
-    let changes = db.collection("States_Assets3").watch().await.unwrap();
-
-    gate.open();
-    let mut progress = first.progress();
-    progress.wait_for(|now| now.phase == Phase::Waiting).await.unwrap();
-    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
-    let mut changes = changes;
-    let changed = changes.next_if_any().await.unwrap();
-    assert!(changed.is_none(), "{changed:?}");
-    end(second).await;
-    end(first).await;
-    sums_are_right(&db).await;
-}
-
-#[tokio::test]
 async fn what_was_deleted_and_made_anew_while_nobody_followed_is_found() {
     let mut commits = generated(300, 306);
     let db = Db::new("follow_anew").await;
@@ -284,26 +136,6 @@ async fn what_was_deleted_and_made_anew_while_nobody_followed_is_found() {
     has_a_position(&db, "Assets3").await;
     let report = end(following).await;
     assert_eq!(report.followed[0].streams_refolded, 2);
-    sums_are_right(&db).await;
-}
-
-#[tokio::test]
-async fn a_standalone_server_is_compared_again_and_again() {
-    let server = OwnServer::start_with("follow_alone", &["--standalone"]);
-    let mut commits = generated(300, 307);
-    let db = Db::at(&server.uri, "follow_alone").await;
-    db.write(&commits).await;
-    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    let request = Follow { compare_every: Duration::from_millis(200), ..assets() };
-    let following = statefold::follow(&db.settings(no_waiting()), &squidex(), request);
-    works(&following).await;
-    let stream = last_asset_stream(&commits);
-    renames(&db, &mut commits, &stream, "alone.png").await;
-    let new = good_asset("alone");
-    db.append(&new).await;
-    commits.extend(new);
-    comes_to(&db, "States_Assets3", &commits).await;
-    end(following).await;
     sums_are_right(&db).await;
 }
 
@@ -362,29 +194,6 @@ async fn a_generation_that_is_kept_warm_is_gone_back_to_without_folding_anything
     comes_to(&db, "States_Assets3", &commits).await;
     comes_to(&db, "States_Assets4", &commits).await;
     has_a_position(&db, "Assets4").await;
-    end(following).await;
-    sums_are_right(&db).await;
-}
-
-#[tokio::test]
-async fn a_server_that_was_killed_is_followed_again() {
-    let server = OwnServer::start("follow_dead_server");
-    let mut commits = generated(300, 309);
-    let mut db = Db::at(&server.uri, "follow_dead_server").await;
-    db.selection_ms = 500;
-    db.write(&commits).await;
-    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    let following = start(&db, &squidex());
-    works(&following).await;
-    let stream = last_asset_stream(&commits);
-    renames(&db, &mut commits, &stream, "before.png").await;
-    server.kill().await;
-    server.restart();
-    renames(&db, &mut commits, &stream, "after.png").await;
-    let new = good_asset("after");
-    db.append(&new).await;
-    commits.extend(new);
-    comes_to(&db, "States_Assets3", &commits).await;
     end(following).await;
     sums_are_right(&db).await;
 }

@@ -17,6 +17,7 @@ mod empty;
 mod failover;
 mod faults;
 mod follow;
+mod follow_again;
 mod gate;
 mod generated;
 mod generations;

@@ -4,6 +4,7 @@
 
 pub(crate) mod commits;
 pub(crate) mod database;
+pub(crate) mod follow;
 pub(crate) mod gate;
 pub(crate) mod history;
 pub(crate) mod json;
