@@ -75,16 +75,12 @@ fn begin(way: Way, settings: &Settings, registry: &Registry, request: Rebuild) -
 }
 
 /// What would be done, and whether there is anything.
-fn intention(
-    way: Way,
-    report: &StatusReport,
-    names: &[&str],
-    mode: Option<CutOverMode>,
-) -> (String, bool) {
+fn intention(way: Way, report: &StatusReport, names: &[&str], mode: Option<CutOverMode>) -> (String, bool) {
     let mut can = false;
     let of = |name: &&str| {
         let one = report.projections.iter().find(|one| one.projection == **name)?;
-        let from = one.active_generation.map_or_else(String::new, |number| format!(" from generation {number}"));
+        let from =
+            one.active_generation.map_or_else(String::new, |number| format!(" from generation {number}"));
         let mode = mode.or(one.mode).unwrap_or_default();
         let there = match (way, &one.building, one.previous_generations.first()) {
             (Way::Forward, Some(build), _) if build.can_cut_over => {

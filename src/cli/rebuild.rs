@@ -68,7 +68,8 @@ fn text(report: &RebuildReport, database: &str, readers: &ReadersArgs, command: 
     let mut text = built_text(report, command);
     if report.postponed {
         let names = report.projections.iter().map(|one| one.projection.clone());
-        let verb: Vec<String> = std::iter::once("cutover".to_owned()).chain(names).chain(readers.typed()).collect();
+        let verb: Vec<String> =
+            std::iter::once("cutover".to_owned()).chain(names).chain(readers.typed()).collect();
         let verb = format!("{} --yes", verb.join(" "));
         text.push_str(&format!("\nReaders still have what they had. To go on: {}", command.with(&verb)));
     }

@@ -188,7 +188,9 @@ impl Known {
         // Under the name that an application has built in, it may well be read.
         if let Some(target) = build.targets.iter().filter(unnamed).find(|target| !target.our_name) {
             let name = &target.collection;
-            return no(format!("has the application's own name: goes only if named in full (--collection {name})"));
+            return no(format!(
+                "has the application's own name: goes only if named in full (--collection {name})"
+            ));
         }
         let kept = rules.previous;
         yes(if place.is_some() {

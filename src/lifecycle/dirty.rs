@@ -49,6 +49,14 @@ impl Dirty {
         (std::mem::take(&mut self.streams).into_keys().collect(), std::mem::take(&mut self.all))
     }
 
+    /// Takes what was touched up to a time, as [`Self::take`] does; what was touched first after it stays.
+    pub fn take_until(&mut self, time: Timestamp) -> (Vec<String>, bool) {
+        let taken: Vec<String> =
+            self.streams.extract_if(|_, at| *at <= time).map(|(stream, _)| stream).collect();
+        self.bytes -= taken.iter().map(|stream| stream.len() + ENTRY_BYTES).sum::<usize>();
+        (taken, std::mem::take(&mut self.all))
+    }
+
     /// Whether a stream is dirty, or may be.
     #[must_use]
     pub fn has(&self, stream: &str) -> bool {
@@ -93,6 +101,17 @@ mod tests {
         streams.sort();
         assert_eq!((streams, all), (vec!["a".to_owned(), "b".to_owned()], false));
         assert!(dirty.is_empty() && dirty.oldest().is_none());
+    }
+
+    #[test]
+    fn what_is_touched_after_a_time_stays_dirty() {
+        let mut dirty = Dirty::new(10_000);
+        dirty.mark("a", at(2));
+        dirty.mark("b", at(4));
+        dirty.mark("a", at(5));
+        assert_eq!(dirty.take_until(at(3)), (vec!["a".to_owned()], false));
+        assert_eq!((dirty.take_until(at(3)), dirty.len()), ((Vec::new(), false), 1));
+        assert_eq!(dirty.take(), (vec!["b".to_owned()], false));
     }
 
     #[test]

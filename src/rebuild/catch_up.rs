@@ -6,6 +6,7 @@ use bson::Timestamp;
 use statefold_projections::Registered;
 
 use crate::error::{Error, Result};
+use crate::lifecycle::stream_hash;
 use crate::observe::Phase;
 use crate::pipeline::{self, differing, refold};
 use crate::rebuild::Run;
@@ -20,6 +21,15 @@ const FEW_STREAMS: u64 = 500;
 const HANDFUL: u64 = 5;
 /// How long the feed may take to show what is there already.
 const FEED_WAIT: Duration = Duration::from_secs(60);
+
+/// What is compared with the event store, because the feed doesn't name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compare {
+    Nothing,
+    /// All heads; only what is gone from the event store counts.
+    Gone,
+    All,
+}
 
 impl Run {
     /// The feed of the event store, from before anything is read; `None` where there are no change
@@ -71,6 +81,7 @@ impl Run {
             _ => (Vec::new(), true),
         };
         let compare = compare || std::mem::take(&mut build.compare);
+        let compare = if compare { Compare::All } else { Compare::Nothing };
         let done = self.refold_all(build, dirty, compare).await;
         if done.is_err() {
             // What was taken from the feed is not folded: only a comparison finds it again.
@@ -80,8 +91,22 @@ impl Run {
         done
     }
 
-    async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, compare: bool) -> Result<u64> {
-        if dirty.is_empty() && !compare {
+    /// Refolds what came past the fence up to a time. From then on the application writes the collection
+    /// itself: what it changed since must not be replaced by an older fold.
+    pub(super) async fn refold_slipped(
+        &self,
+        build: &mut Build,
+        feed: &Feed,
+        until: Timestamp,
+    ) -> Result<u64> {
+        feed.reached(until, None, FEED_WAIT).await?;
+        let (dirty, any) = feed.take_until(build.position, until)?;
+        let compare = if any { Compare::Gone } else { Compare::Nothing };
+        self.refold_all(build, dirty, compare).await
+    }
+
+    async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, compare: Compare) -> Result<u64> {
+        if dirty.is_empty() && compare == Compare::Nothing {
             return Ok(0);
         }
         // Read anew, with everything acknowledged until now.
@@ -90,13 +115,16 @@ impl Run {
         build.job_mut()?.source = source;
         let partitions = build.job.staging.partitions();
         let mut refolded = 0;
-        if compare && self.has_events {
+        if compare != Compare::Nothing && self.has_events {
             // All that is dirty differs.
             for partition in &partitions {
                 if self.cancel.is_cancelled() {
                     return Err(Error::Interrupted);
                 }
-                let found = differing(&build.job, partition).await?;
+                let mut found = differing(&build.job, partition).await?;
+                if compare == Compare::Gone {
+                    found.streams.retain(|stream| found.gone.contains(&stream_hash(stream)));
+                }
                 refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
             }
         }

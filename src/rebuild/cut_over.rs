@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Class, Error, Result};
 use crate::leader::Waiting;
+use crate::lifecycle::CutOverMode;
 use crate::observe::Phase;
 use crate::pipeline::pauses;
 use crate::rebuild::report::Built;
@@ -136,6 +137,12 @@ impl Run {
             }
         }
         let done = self.behind_the_fence(builds, feed, fence, began, &mut cut_over).await;
+        let flipped = match done {
+            Ok(None) if builds.iter().any(|build| build.mode == CutOverMode::Rename) => {
+                self.store.operation_time().await
+            }
+            _ => Ok(None),
+        };
         if cut_over.fenced && !cut_over.read_only {
             // Also after an error: nobody else may be there to do it.
             let lifted = self.lift().await;
@@ -153,10 +160,14 @@ impl Run {
             return Ok(Try::Later(reason));
         }
         tracing::info!(fence_ms = cut_over.fence_ms, refolded = cut_over.refolded_fenced, "cut over");
-        if feed.is_some() {
+        if let Some(feed) = feed {
+            let flipped = flipped?;
             // Deletes and whoever bypasses validation come past a fence.
             for build in builds.iter_mut() {
-                let refolded = self.catch_up_once(build, feed, None).await?;
+                let refolded = match flipped.filter(|_| build.mode == CutOverMode::Rename) {
+                    Some(flipped) => self.refold_slipped(build, feed, flipped).await?,
+                    None => self.catch_up_once(build, Some(feed), None).await?,
+                };
                 if refolded > 0 {
                     self.sum_up(build).await?;
                     build.note_sums().await?;

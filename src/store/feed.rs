@@ -55,6 +55,18 @@ impl Feed {
         })
     }
 
+    /// As [`take`](Self::take), but only what was touched up to a time.
+    ///
+    /// # Errors
+    /// Why the feed ended, if it did.
+    pub(crate) fn take_until(&self, projection: usize, time: Timestamp) -> Result<(Vec<String>, bool)> {
+        self.shared.state(|state| match state.failed.take() {
+            Some(error) => Err(error),
+            None if state.ended => Err(ended()),
+            None => Ok(state.dirty.get_mut(projection).map(|one| one.take_until(time)).unwrap_or_default()),
+        })
+    }
+
     /// As [`take`](Self::take), with the time up to which everything was seen.
     ///
     /// # Errors
