@@ -4,26 +4,8 @@ use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::Database;
 
+use crate::recipe;
 use crate::support::{Db, asset, done};
-
-/// The lines that are typed.
-fn recipe() -> Vec<String> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, section) = readme.split_once("\n## Clone and switch\n").unwrap();
-    let (_, block) = section.split_once("```sh\n").unwrap();
-    let (block, _) = block.split_once("```").unwrap();
-    block.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
-}
-
-/// The words of a line, as a shell divides it.
-fn words(line: &str) -> Vec<String> {
-    let quoted = line.split('"').enumerate();
-    let words = quoted.flat_map(|(at, text)| match at % 2 {
-        1 => vec![text.to_owned()],
-        _ => text.split_whitespace().map(str::to_owned).collect(),
-    });
-    words.collect()
-}
 
 /// What mongodump and mongorestore do: collections with their options, documents past all validation, indexes.
 async fn copy(from: &Database, to: &Database) {
@@ -58,8 +40,8 @@ fn every_line_of_the_recipe_does_what_it_says() {
     old.wait(async { old.db().run_command(options).await }).unwrap();
     old.wait(async { old.collection("States_Assets2").insert_one(doc! { "_id": "app--a" }).await }).unwrap();
     let mut done_lines = Vec::new();
-    for line in recipe() {
-        let mut words = words(&line);
+    for line in recipe::lines("Clone and switch") {
+        let mut words = recipe::words(&line);
         let setting = words[0].split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         if setting.is_some() {
             words.remove(0);

@@ -1,7 +1,11 @@
 //! The command line as a user meets it: real programs against a real server.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "../support/mod.rs"]
+mod shared;
+
+mod adopting;
 mod cleanup;
 mod clone_and_switch;
 mod cut_short;
@@ -14,6 +18,7 @@ mod outcomes;
 mod pause;
 mod read_only;
 mod rebuild;
+mod recipe;
 mod roles;
 mod signals;
 mod support;
