@@ -116,7 +116,13 @@ async fn survives(test: &str, moment: Moment, seed: u64) {
     let mut commits = generated(600, seed);
     let (_server, db) = prepared(test, &commits).await;
     killed(&db, &["cutover", "--mode", "rename", "--yes"], moment, 3).await;
-    assert_eq!(whole_again(&db).await, 3);
+    let settings = db.settings(no_waiting());
+    if whole_again(&db).await == 2 {
+        // Readers had seen nothing of it: it is made when somebody wants it.
+        assert!(moment == Moment::Renaming);
+        statefold::cutover(&settings, &squidex(), Rebuild::default()).await.unwrap();
+    }
+    assert_eq!(number(&db.pointer("Assets").await.unwrap(), "Active"), 3);
     assert_same(&db.read("States_Assets2").await, &oracle::assets(&commits));
     let before = oracle::assets(&commits);
     let late = good_asset("after-the-crash");
@@ -129,7 +135,6 @@ async fn survives(test: &str, moment: Moment, seed: u64) {
         3 => assert_same(&db.read("States_Assets2").await, &before),
         _ => assert_same(&db.read("States_Assets2").await, &oracle::assets(&commits)),
     }
-    let settings = db.settings(no_waiting());
     let back = statefold::rollback(&settings, &squidex(), Rebuild::default()).await.unwrap();
     assert_same(&db.read("States_Assets2").await, &oracle::assets(&commits));
     assert_eq!(back.projections[0].collections, ["States_Assets2"]);
