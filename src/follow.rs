@@ -13,9 +13,10 @@
 //! - Which process may follow is settled by the lease, but rests on nothing of it: two followers cost work,
 //!   not correctness.
 //! - A generation is written under the token that its record has. A cut-over retires the former generation
-//!   by raising its token, and a roll back raises that of the generation it brings back before it refolds
-//!   it: from then on a follower's transactions match nothing. It reads pointer and record anew, and leaves
-//!   alone what somebody who leads has taken over, unless it is the active generation.
+//!   by raising its token (before it copies it aside, if another one takes its name), and a roll back raises
+//!   that of the generation it brings back before it refolds it: from then on a follower's transactions match
+//!   nothing. It reads pointer and record anew, and leaves alone what somebody who leads has taken over,
+//!   unless that one has just made it active.
 //! - What was folded into the former generation after the pointer had moved is missing in the new one: all
 //!   heads are compared whenever the pointer has moved.
 //! - A position is saved after everything up to it was folded, never before.

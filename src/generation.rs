@@ -71,6 +71,11 @@ impl Refolding {
                  or build a new generation: statefold rebuild {name} --yes"
             )));
         }
+        if record.swap.is_some() {
+            return Err(Error::Unsupported(format!(
+                "{id} is in the middle of a cut-over: finish that first"
+            )));
+        }
         let build = self.store.work_on(record, spec.stream_filter().first(), &self.mandate);
         Ok(Generation { projection: projection.clone(), build, recorder: recorder.clone() })
     }

@@ -13,7 +13,7 @@ use crate::follow::{Follow, FollowReport};
 use crate::generation::{Generation, Refolding, of_active};
 use crate::lifecycle::BuildState;
 use crate::observe::{Progress, Recorder};
-use crate::store::{Behind, Feed, Positions, Store};
+use crate::store::{Behind, BuildRecord, Feed, Positions, Store};
 
 /// Changes that come within this time are folded together.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -28,6 +28,8 @@ struct Slot {
     recorder: Recorder,
     before: bool,
     open: Option<Open>,
+    /// Whether there is such a generation; it may be somebody else's for a while.
+    wanted: bool,
     /// Whether anything may differ.
     compare: bool,
     /// The streams that the feed announces.
@@ -85,6 +87,7 @@ impl<'a> Rounds<'a> {
             recorder: Recorder::new(projection.spec().name(), &watch::Sender::new(Progress::default())),
             before,
             open: None,
+            wanted: false,
             compare: true,
             announced: StreamFilter::default(),
         };
@@ -143,7 +146,7 @@ impl<'a> Rounds<'a> {
             self.note(refolded == 0).await?;
             self.wait(feed).await?;
             self.look().await?;
-            if self.slots.iter().all(|slot| slot.before || slot.open.is_none()) {
+            if self.slots.iter().all(|slot| slot.before || !slot.wanted) {
                 tracing::info!("no active generation is of a version that this program has any more");
                 return Ok(());
             }
@@ -225,12 +228,13 @@ impl<'a> Rounds<'a> {
             if wanted.as_ref().map(|(number, _)| *number) == has {
                 continue;
             }
+            let is_wanted = wanted.is_some();
             let open = match wanted {
                 None => None,
                 Some((number, projection)) => self.open(slot, &projection, number).await?,
             };
             if let Some(slot) = self.slots.get_mut(at) {
-                (slot.open, slot.compare) = (open, true);
+                (slot.open, slot.compare, slot.wanted) = (open, true, is_wanted);
             }
         }
         Ok(())
@@ -238,7 +242,11 @@ impl<'a> Rounds<'a> {
 
     async fn open(&self, slot: &Slot, projection: &Registered, number: u32) -> Result<Option<Open>> {
         let record = self.with.record(projection.spec().name(), number).await?;
-        if slot.before && (record.state != BuildState::Retired || self.is_taken(record.token).await?) {
+        if slot.before && record.state != BuildState::Retired {
+            return Ok(None);
+        }
+        // Before its record says which names it has, nobody else may write by them.
+        if record.swap.is_some() || self.is_taken(projection, &record).await? {
             return Ok(None);
         }
         let generation = match self.with.generation(projection, record, &slot.recorder).await {
@@ -264,9 +272,14 @@ impl<'a> Rounds<'a> {
         Ok(projection.map(|projection| (former.generation, projection)))
     }
 
-    /// Whether somebody who leads now works on a generation with this token.
-    async fn is_taken(&self, token: i64) -> Result<bool> {
-        Ok(self.with.store.lease().await?.is_some_and(|held| held.beat.token == token))
+    /// Whether somebody who leads now has taken a generation over. The active one is left alone only if it is
+    /// to be replaced, not by whoever has just made it active.
+    async fn is_taken(&self, projection: &Registered, record: &BuildRecord) -> Result<bool> {
+        let held = self.with.store.lease().await?.map(|held| held.beat.token);
+        let active = self.with.store.active(projection.spec().name()).await?;
+        let made_active =
+            active.is_some_and(|active| active.active == record.generation && active.token == record.token);
+        Ok(held == Some(record.token) && !made_active)
     }
 
     /// Notes counts, digests and positions, if it is time.

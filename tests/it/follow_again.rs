@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bson::doc;
-use statefold::{Follow, Phase};
 
-use crate::support::commits::{asset_stream, generated, good_asset, last_asset_stream};
+use statefold::{CutOverMode, Follow, Phase, Rebuild};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::commits::{asset_created, asset_stream, generated, good_asset, last_asset_stream};
 use crate::support::database::assert_same;
 use crate::support::follow::{assets, comes_to, end, has_a_position, renames, start, sums_are_right, works};
 use crate::support::server::stop_failing;
-use crate::support::{Db, Gate, OwnServer, fail_command, no_waiting, oracle, squidex};
+use crate::support::{Db, Gate, OwnServer, commit, fail_command, no_waiting, oracle, squidex};
 
 #[tokio::test]
 async fn one_follows_and_the_other_takes_over() {
@@ -137,6 +139,42 @@ async fn a_server_that_was_killed_is_followed_again() {
     db.append(&new).await;
     commits.extend(new);
     comes_to(&db, "States_Assets3", &commits).await;
+    end(following).await;
+    sums_are_right(&db).await;
+}
+
+#[tokio::test]
+async fn a_generation_whose_name_is_taken_is_followed_no_more_and_can_be_gone_back_to() {
+    let mut commits = generated(300, 310);
+    let db = Db::new("follow_rename").await;
+    db.write(&commits).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let following = start(&db, &squidex());
+    works(&following).await;
+    let events = db.collection("Events2");
+    let stop = CancellationToken::new();
+    let until = stop.clone();
+    let writer = tokio::spawn(async move {
+        let mut written = Vec::new();
+        while !until.is_cancelled() {
+            let id = format!("live-{}", written.len());
+            let one = commit(&asset_stream(&id), -1, &[("AssetCreatedEventV2", &asset_created(&id))]);
+            // Refused while the event store is fenced.
+            while events.insert_one(&one).await.is_err() {}
+            written.push(one);
+        }
+        written
+    });
+    let settings = db.settings(no_waiting());
+    let rename = Rebuild { mode: Some(CutOverMode::Rename), ..Rebuild::of(["Assets"]) };
+    let report = statefold::rebuild(&settings, &squidex(), rename).await.unwrap();
+    assert_eq!(report.projections[0].collections, ["States_Assets3"]);
+    let back = statefold::rollback(&settings, &squidex(), Rebuild::of(["Assets"])).await.unwrap();
+    assert_eq!((back.projections[0].generation, &*back.projections[0].collections[0]), (3, "States_Assets3"));
+    stop.cancel();
+    commits.extend(writer.await.unwrap());
+    comes_to(&db, "States_Assets3", &commits).await;
+    has_a_position(&db, "Assets3").await;
     end(following).await;
     sums_are_right(&db).await;
 }
