@@ -104,6 +104,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_file_in_the_documentation_has_every_setting_but_the_pauses_of_a_renewal() {
+        let documentation = include_str!("../../docs/operations.md");
+        let (_, block) = documentation.split_once("```toml\n").unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        let settings: FileSettings = toml::from_str(block).unwrap();
+        let missing: Vec<String> = format!("{settings:#?}")
+            .lines()
+            .filter(|line| line.ends_with(": None,"))
+            .map(|line| line.trim().to_owned())
+            .collect();
+        let left_out = ["readers", "partitions", "batch_commits", "batch_docs", "renew"];
+        assert_eq!(missing, left_out.map(|name| format!("{name}: None,")));
+    }
+
+    #[test]
     fn a_misspelt_setting_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("statefold.toml");

@@ -1,4 +1,4 @@
-//! Least privilege: each role of the README, on a server with access control, can do what it says and no more.
+//! Least privilege: each role of docs/operations.md, on a server with access control, can do what it says and no more.
 
 use bson::{Document, doc};
 
@@ -15,9 +15,9 @@ fn uri_of(server: &OwnServer, user: &str) -> String {
     format!("mongodb://{user}:secret@{host}")
 }
 
-/// The commands of the README that create roles, for this database.
+/// The commands of docs/operations.md that create roles, for this database.
 fn commands(database: &str) -> Vec<Document> {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../docs/operations.md");
     let quoted = format!("\"db\": \"{database}\"");
     let blocks = readme.split("```js\ndb.adminCommand(").skip(1);
     let commands = blocks.map(|block| {
@@ -36,7 +36,7 @@ fn run(db: &Db, uri: &str, args: &[&str], code: i32) -> Done {
 }
 
 #[test]
-fn each_role_of_the_readme_can_do_what_it_is_for_and_no_more() {
+fn each_role_can_do_what_it_is_for_and_no_more() {
     let server = guarded("roles");
     let db = Db::at(server.uri.clone());
     db.make_event_store(&[asset("1"), asset("2")]);
