@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bson::{Document, doc};
 use statefold::{Error, Kind, Rebuild, Share, Strategy, Tuning, Verification, Verify, VerifyReport};
 
+use crate::support::versions::{assets_of, assets_with_former};
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, last_asset_stream};
 use crate::support::{Db, Gate, commit, no_waiting, oracle, squidex};
 
@@ -103,6 +104,27 @@ async fn any_existing_collection_is_verified_and_nothing_is_written() {
     assert!(error.to_string().contains("has no collection States_Assets9"), "{error}");
     let nothing = statefold::verify(&db.settings(no_waiting()), &squidex(), assets()).await.unwrap_err();
     assert!(nothing.to_string().contains("no active generation"), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_generation_is_verified_with_the_version_it_was_built_with() {
+    let db = Db::new("verify_version").await;
+    db.write(&generated(600, 12)).await;
+    db.rebuild(&assets_of(2), &["Assets"], no_waiting()).await.unwrap();
+    let settings = db.settings(no_waiting());
+    let verified = async |registry| statefold::verify(&settings, &registry, assets()).await;
+
+    assert!(verified(assets_with_former(3, 2)).await.unwrap().is_equal());
+    match verified(assets_of(3)).await {
+        Err(Error::Unsupported(text)) => {
+            assert!(text.contains("built with version 2, which this program doesn't have"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    match verified(assets_of(1)).await {
+        Err(Error::Newer { found: 2, known: 1, .. }) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 /// An application that writes events and, a little later, its snapshots.
