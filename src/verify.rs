@@ -88,13 +88,16 @@ pub struct Verified {
     pub extra: u64,
     /// Snapshots that differ.
     pub differing: u64,
+    /// Documents whose `_id` isn't a text: no stream gives them.
+    pub foreign: u64,
     /// Streams that are suspected to differ, but weren't looked at once more because too many others do.
     pub suspected: u64,
     /// Streams that changed whenever they were looked at.
     pub moving: u64,
     /// The first differences.
     pub differences: Vec<Difference>,
-    /// Digest of all snapshots; absent if only a share was compared, or some changed meanwhile.
+    /// Digest of all snapshots; absent if only a share was compared, if some changed meanwhile, or if
+    /// documents are there that can't be compared.
     pub digest: Option<String>,
 }
 
@@ -110,12 +113,13 @@ impl Verified {
     /// Whether nothing differs.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        self.missing + self.extra + self.differing + self.suspected == 0
+        self.missing + self.extra + self.differing + self.foreign + self.suspected == 0
     }
 
     pub(crate) fn of(subject: &Subject, share: Share, outcome: &Outcome, judged: Judged) -> Self {
         let count = |kind| judged.differences.iter().filter(|one| one.kind == kind).count() as u64;
-        let undisturbed = share.is_all() && outcome.suspects.streams.is_empty() && outcome.suspects.more == 0;
+        let suspects = outcome.suspects.streams.len() as u64 + outcome.suspects.more;
+        let undisturbed = share.is_all() && suspects == 0 && outcome.foreign == 0;
         Self {
             projection: subject.projection.spec().name().to_owned(),
             generation: None,
@@ -128,6 +132,7 @@ impl Verified {
             missing: count(Kind::Missing),
             extra: count(Kind::Extra),
             differing: count(Kind::Differing),
+            foreign: outcome.foreign,
             suspected: judged.left + outcome.suspects.more,
             moving: judged.moving.len() as u64,
             digest: undisturbed.then(|| outcome.found.to_string()),

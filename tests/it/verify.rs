@@ -62,6 +62,31 @@ async fn missing_extra_and_differing_snapshots_are_found_field_by_field() {
 }
 
 #[tokio::test]
+async fn documents_without_a_text_as_id_are_not_overlooked() {
+    let db = Db::new("verify_ids").await;
+    let commits = generated(600, 12);
+    db.write(&commits).await;
+    let snapshots: Vec<Document> = oracle::assets(&commits).into_values().collect();
+    db.collection("States_Assets2").insert_many(&snapshots).await.unwrap();
+    let strangers = [doc! { "_id": 7 }, doc! { "_id": bson::oid::ObjectId::new() }];
+    db.collection("States_Assets2").insert_many(strangers).await.unwrap();
+    let request = Verification { collections: vec!["States_Assets2".into()], ..assets() };
+    let report = verified(&db, request).await;
+    let one = &report.projections[0];
+    assert_eq!((one.foreign, one.missing, one.extra, one.differing), (2, 0, 0, 0), "{one:?}");
+    assert!(!report.is_equal() && one.digest.is_none());
+    let adopt = statefold::Adopt {
+        projection: "assets".into(),
+        collections: vec!["States_Assets2".into()],
+        really: true,
+        ..statefold::Adopt::default()
+    };
+    let report = statefold::adopt(&db.settings(no_waiting()), &squidex(), adopt).await.unwrap();
+    assert!(!report.adopted && report.verified.unwrap().foreign == 2);
+    assert_eq!(db.pointer("Assets").await, None);
+}
+
+#[tokio::test]
 async fn a_share_of_the_streams_finds_its_share_of_the_differences() {
     let db = Db::new("share").await;
     db.write(&generated(1500, 12)).await;
