@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::generation::of_active;
 use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
 use crate::plan::{Estimate, Partition, StreamRange, divide};
 use crate::rebuild::{Running, preflight};
-use crate::store::{SnapshotLookup, Store};
+use crate::store::{ActiveGeneration, SnapshotLookup, Store};
 use crate::survey::{FEW_COMMITS, Survey};
 
 pub(crate) use again::Judged;
@@ -87,13 +88,16 @@ pub struct Verified {
     pub extra: u64,
     /// Snapshots that differ.
     pub differing: u64,
+    /// Documents whose `_id` isn't a text: no stream gives them.
+    pub foreign: u64,
     /// Streams that are suspected to differ, but weren't looked at once more because too many others do.
     pub suspected: u64,
     /// Streams that changed whenever they were looked at.
     pub moving: u64,
     /// The first differences.
     pub differences: Vec<Difference>,
-    /// Digest of all snapshots; absent if only a share was compared, or some changed meanwhile.
+    /// Digest of all snapshots; absent if only a share was compared, if some changed meanwhile, or if
+    /// documents are there that can't be compared.
     pub digest: Option<String>,
 }
 
@@ -109,12 +113,13 @@ impl Verified {
     /// Whether nothing differs.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        self.missing + self.extra + self.differing + self.suspected == 0
+        self.missing + self.extra + self.differing + self.foreign + self.suspected == 0
     }
 
     pub(crate) fn of(subject: &Subject, share: Share, outcome: &Outcome, judged: Judged) -> Self {
         let count = |kind| judged.differences.iter().filter(|one| one.kind == kind).count() as u64;
-        let undisturbed = share.is_all() && outcome.suspects.streams.is_empty() && outcome.suspects.more == 0;
+        let suspects = outcome.suspects.streams.len() as u64 + outcome.suspects.more;
+        let undisturbed = share.is_all() && suspects == 0 && outcome.foreign == 0;
         Self {
             projection: subject.projection.spec().name().to_owned(),
             generation: None,
@@ -127,6 +132,7 @@ impl Verified {
             missing: count(Kind::Missing),
             extra: count(Kind::Extra),
             differing: count(Kind::Differing),
+            foreign: outcome.foreign,
             suspected: judged.left + outcome.suspects.more,
             moving: judged.moving.len() as u64,
             digest: undisturbed.then(|| outcome.found.to_string()),
@@ -141,8 +147,8 @@ impl Verified {
 /// is reported differed while its stream stood still. The order of fields doesn't count.
 ///
 /// # Errors
-/// Awaiting the result gives [`Error::Registry`], [`Error::Unsupported`] if there is nothing to verify,
-/// [`Error::Interrupted`], or what the server said. Differences are no error, but in the report.
+/// Awaiting the result gives [`Error::Registry`], [`Error::Unsupported`] if there is nothing to verify or this
+/// program doesn't have the version it was built with, [`Error::Newer`], [`Error::Interrupted`], or what the server said. Differences are no error, but in the report.
 pub fn verify(settings: &Settings, registry: &Registry, request: Verification) -> Running<VerifyReport> {
     let (settings, registry) = (settings.clone(), registry.clone());
     Running::begin(move |progress, cancel| async move {
@@ -165,7 +171,7 @@ async fn run(
         return Ok(VerifyReport { projections: Vec::new(), databases_with_events, seconds: 0.0 });
     };
     let named = !request.projections.is_empty();
-    let chosen = choose(&store, selected, &request.collections, named).await?;
+    let chosen = choose(&store, registry, selected, &request.collections, named).await?;
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
     let projections: Vec<Registered> = chosen.iter().map(|one| one.projection.clone()).collect();
     let tuning = settings.tuning();
@@ -235,9 +241,11 @@ pub(crate) struct Chosen {
     pub(crate) collections: Vec<String>,
 }
 
-/// The collections to verify: those that are named, else the active generations.
+/// The collections to verify: those that are named, else the active generations, each with the version of the
+/// projection that it was built with.
 async fn choose(
     store: &Store,
+    registry: &Registry,
     selected: Vec<Registered>,
     collections: &[String],
     named: bool,
@@ -250,6 +258,8 @@ async fn choose(
         let name = projection.spec().name();
         match store.active(name).await? {
             Some(active) => {
+                let built_with = of_active(registry, &projection, &active)?;
+                let projection = built_with.ok_or_else(|| unknown_version(&projection, &active))?;
                 let (generation, collections) = (Some(active.active), active.collections);
                 chosen.push(Chosen { projection, generation, collections });
             }
@@ -258,6 +268,16 @@ async fn choose(
         }
     }
     if chosen.is_empty() { Err(nothing_active("no projection")) } else { Ok(chosen) }
+}
+
+fn unknown_version(projection: &Registered, active: &ActiveGeneration) -> Error {
+    let (name, known) = (projection.spec().name(), projection.spec().version());
+    let (number, version) = (active.active, active.projection_version);
+    Error::Unsupported(format!(
+        "the active generation {number} of {name} was built with version {version}, which this program doesn't have \
+         (it has version {known}): verify it with a program that has it, or register it with \
+         Registry::register_former"
+    ))
 }
 
 fn nothing_active(name: &str) -> Error {

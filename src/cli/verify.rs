@@ -72,6 +72,12 @@ pub(super) fn verdict(one: &Verified) -> String {
     if let Some(digest) = &one.digest {
         text.push_str(&format!(", digest {digest}"));
     }
+    if one.foreign > 0 {
+        text.push_str(&format!(
+            "\n  {} documents have an _id that isn't a text: no stream gives them",
+            number(one.foreign)
+        ));
+    }
     if one.suspected > 0 {
         text.push_str(&format!(
             "\n  {} more streams seem to differ; they were not looked at",

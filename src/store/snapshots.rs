@@ -9,7 +9,8 @@ use statefold_projections::Layout;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
-use crate::store::client::call;
+use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
+use crate::store::events::{number_of, read_concern};
 use crate::store::{EventStore, Store};
 
 impl Store {
@@ -42,6 +43,21 @@ impl Store {
             ))
         })?;
         Ok(active.targets.into_iter().map(|target| (target.target, target.collection)).collect())
+    }
+
+    /// Number of documents whose `_id` isn't a text: no snapshot's is another.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) async fn count_foreign(&self, collection: &str) -> Result<u64> {
+        let command = doc! {
+            "count": collection, "query": { "_id": { "$not": { "$type": "string" } } },
+            "readConcern": read_concern(None),
+        };
+        let db = self.db.clone();
+        let count = async move { db.run_command(command).await };
+        let reply = call_within(LONG_CALL_SECONDS, "counting what are no snapshots", count).await?;
+        Ok(reply.get("n").and_then(number_of).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 
     /// The documents with these ids, by their ids.

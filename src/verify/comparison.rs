@@ -60,6 +60,8 @@ pub(crate) struct Outcome {
     pub(crate) found: Digest,
     /// Documents that are stored.
     pub(crate) stored: u64,
+    /// Documents beside them whose `_id` isn't a text.
+    pub(crate) foreign: u64,
     /// What may differ.
     pub(crate) suspects: Suspects,
     /// Hashes of the streams that could not be folded.
@@ -133,11 +135,16 @@ impl Comparison<'_> {
                 .map(|name| self.store.snapshots_as_source(name, &source))
                 .collect();
             let (suspects, dead_letters) = job.staging.suspects(&sources, &self.reader()).await?;
+            let mut foreign = 0;
+            for name in &subject.collections {
+                foreign += self.store.count_foreign(name).await?;
+            }
             outcomes.push(Outcome {
                 counts: done.counts,
                 expected: done.digest,
                 found,
                 stored: job.staging.stored(),
+                foreign,
                 suspects,
                 dead_letters,
             });

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bson::{Document, doc};
 use statefold::{Error, Kind, Rebuild, Share, Strategy, Tuning, Verification, Verify, VerifyReport};
 
+use crate::support::versions::{assets_of, assets_with_former};
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, last_asset_stream};
 use crate::support::{Db, Gate, commit, no_waiting, oracle, squidex};
 
@@ -61,6 +62,31 @@ async fn missing_extra_and_differing_snapshots_are_found_field_by_field() {
 }
 
 #[tokio::test]
+async fn documents_without_a_text_as_id_are_not_overlooked() {
+    let db = Db::new("verify_ids").await;
+    let commits = generated(600, 12);
+    db.write(&commits).await;
+    let snapshots: Vec<Document> = oracle::assets(&commits).into_values().collect();
+    db.collection("States_Assets2").insert_many(&snapshots).await.unwrap();
+    let strangers = [doc! { "_id": 7 }, doc! { "_id": bson::oid::ObjectId::new() }];
+    db.collection("States_Assets2").insert_many(strangers).await.unwrap();
+    let request = Verification { collections: vec!["States_Assets2".into()], ..assets() };
+    let report = verified(&db, request).await;
+    let one = &report.projections[0];
+    assert_eq!((one.foreign, one.missing, one.extra, one.differing), (2, 0, 0, 0), "{one:?}");
+    assert!(!report.is_equal() && one.digest.is_none());
+    let adopt = statefold::Adopt {
+        projection: "assets".into(),
+        collections: vec!["States_Assets2".into()],
+        really: true,
+        ..statefold::Adopt::default()
+    };
+    let report = statefold::adopt(&db.settings(no_waiting()), &squidex(), adopt).await.unwrap();
+    assert!(!report.adopted && report.verified.unwrap().foreign == 2);
+    assert_eq!(db.pointer("Assets").await, None);
+}
+
+#[tokio::test]
 async fn a_share_of_the_streams_finds_its_share_of_the_differences() {
     let db = Db::new("share").await;
     db.write(&generated(1500, 12)).await;
@@ -103,6 +129,27 @@ async fn any_existing_collection_is_verified_and_nothing_is_written() {
     assert!(error.to_string().contains("has no collection States_Assets9"), "{error}");
     let nothing = statefold::verify(&db.settings(no_waiting()), &squidex(), assets()).await.unwrap_err();
     assert!(nothing.to_string().contains("no active generation"), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_generation_is_verified_with_the_version_it_was_built_with() {
+    let db = Db::new("verify_version").await;
+    db.write(&generated(600, 12)).await;
+    db.rebuild(&assets_of(2), &["Assets"], no_waiting()).await.unwrap();
+    let settings = db.settings(no_waiting());
+    let verified = async |registry| statefold::verify(&settings, &registry, assets()).await;
+
+    assert!(verified(assets_with_former(3, 2)).await.unwrap().is_equal());
+    match verified(assets_of(3)).await {
+        Err(Error::Unsupported(text)) => {
+            assert!(text.contains("built with version 2, which this program doesn't have"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    match verified(assets_of(1)).await {
+        Err(Error::Newer { found: 2, known: 1, .. }) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 /// An application that writes events and, a little later, its snapshots.
