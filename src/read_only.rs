@@ -167,7 +167,7 @@ async fn patiently(store: &Store, settings: &Settings, change: Change<'_>) -> Re
         let tried = match change {
             Change::Raise(mandate, reason) => {
                 store.raise_read_only(mandate, reason).await.map(|fenced| match fenced {
-                    Fenced::Standing(_) => Ok(true),
+                    Fenced::Standing(..) => Ok(true),
                     Fenced::Busy(why) => Err(why),
                 })
             }

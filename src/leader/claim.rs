@@ -223,7 +223,7 @@ impl Claimant<'_> {
                         raised = fence.owner,
                         "lifting the fence of a cut-over that was cut short"
                     );
-                    self.store.lift_fence().await
+                    self.store.lift_fence().await.map(|lifted| lifted.is_some())
                 }
                 _ => Ok(false),
             }

@@ -111,7 +111,8 @@ impl Run {
     }
 
     async fn try_once(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Try> {
-        let began = Instant::now();
+        self.give_names(builds).await?;
+        let mut began = Instant::now();
         let mut cut_over = CutOver::default();
         let marker = feed.map(Feed::marker);
         let mut fence = None;
@@ -119,8 +120,8 @@ impl Run {
             (cut_over.fenced, cut_over.read_only) = (true, true);
         } else if self.has_events {
             match self.store.raise_fence(&self.mandate, CUT_OVER).await {
-                Ok(Fenced::Standing(time)) => {
-                    cut_over.fenced = true;
+                Ok(Fenced::Standing(time, asked)) => {
+                    (cut_over.fenced, began) = (true, asked);
                     fence = time.zip(marker);
                 }
                 Ok(Fenced::Busy(reason)) => return Ok(Try::Later(reason)),
@@ -137,9 +138,11 @@ impl Run {
         if cut_over.fenced && !cut_over.read_only {
             // Also after an error: nobody else may be there to do it.
             let lifted = self.lift().await;
-            cut_over.fence_ms = (began.elapsed().as_secs_f64() * 10_000.0).round() / 10.0;
+            let until = lifted.as_ref().ok().copied().flatten().unwrap_or_else(Instant::now);
+            let stood = until.saturating_duration_since(began);
+            cut_over.fence_ms = (stood.as_secs_f64() * 10_000.0).round() / 10.0;
             match (&done, lifted) {
-                (_, Ok(())) => {}
+                (_, Ok(_)) => {}
                 (Ok(_), Err(error)) => return Err(error),
                 (Err(_), Err(error)) => tracing::error!(
                     error = %error.with_sources(),
@@ -158,11 +161,7 @@ impl Run {
                     (Some(feed), Some(flipped)) => self.drain(build, feed, flipped).await?,
                     _ => self.catch_up_once(build, feed, None).await?,
                 };
-                if refolded > 0 {
-                    self.sum_up(build).await?;
-                    build.note_sums().await?;
-                    cut_over.refolded_after += refolded;
-                }
+                cut_over.refolded_after += refolded;
             }
         }
         let built = self.retire_former(builds).await?;
@@ -176,10 +175,10 @@ impl Run {
     }
 
     /// Lifts the fence, through an election if need be: nobody else may be there to do it.
-    async fn lift(&self) -> Result<()> {
+    async fn lift(&self) -> Result<Option<Instant>> {
         let attempt = || self.store.lift_fence();
         let transient = |error: &Error| error.class() == Class::Transient;
-        attempt.retry(pauses()).when(transient).await.map(|_| ())
+        attempt.retry(pauses()).when(transient).await
     }
 
     /// What happens while the event store is still. `Some` says why it has to be tried again.
@@ -214,7 +213,6 @@ impl Run {
                 };
                 drop(last);
                 cut_over.refolded_fenced += refolded;
-                self.sum_up(build).await?;
             }
         }
         if cut_over.read_only && !self.is_read_only().await? {

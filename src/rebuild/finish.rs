@@ -116,6 +116,13 @@ impl Run {
             self.catch_up(build, feed).await?;
             self.check(build, feed).await?;
         }
+        if build.record().state == BuildState::Published && !build.is_used() {
+            build.recorder.enter(Phase::CatchingUp, 0);
+            self.catch_up(build, feed).await?;
+            if build.strict {
+                (build.counts, build.digest) = build.job.staging.sums().await?;
+            }
+        }
         Ok(())
     }
 }

@@ -68,8 +68,7 @@ impl Run {
     async fn older_instances(&self, builds: &[Build]) -> Result<Vec<String>> {
         let instances = self.store.instances().await?;
         let mut names = Vec::new();
-        let is_used = |build: &Build| build.record().swap.iter().flatten().any(|swap| swap.done);
-        let breaks = |build: &&Build| build.mode.breaks_older_releases() && !is_used(build);
+        let breaks = |build: &&Build| build.mode.breaks_older_releases() && !build.is_used();
         for build in builds.iter().filter(breaks) {
             let record = build.record();
             names.extend(cannot_read(&instances, &record.projection, record.projection_version).map(name_of));

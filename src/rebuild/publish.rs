@@ -75,8 +75,9 @@ impl Run {
         Ok(())
     }
 
-    /// Gives the builds their final names, until then, and moves the pointers.
-    pub(super) async fn publish(&self, builds: &mut [Build], until: Instant) -> Result<()> {
+    /// Gives the builds their own final names, and notes those they will take: what can be done while events still
+    /// come. Readers use none of them yet.
+    pub(super) async fn give_names(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds.iter_mut() {
             let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
             let swap = build.record().swap.clone().or_else(|| build.swap.clone());
@@ -84,17 +85,24 @@ impl Run {
                 if swap.is_some() && build.record().swap.is_none() {
                     build.staging()?.note_swap(swap).await?;
                 }
-            } else {
-                if build.mode != CutOverMode::Rename && build.record().state == BuildState::Verified {
-                    build.job.staging.publish_collections().await?;
-                }
-                let published = |record: &mut BuildRecord| {
-                    record.counts = counts.into();
-                    record.digest = digest;
-                    record.swap = swap;
-                };
-                build.staging()?.advance(BuildState::Published, published).await?;
+                continue;
             }
+            if build.mode != CutOverMode::Rename && build.record().state == BuildState::Verified {
+                build.job.staging.publish_collections().await?;
+            }
+            let published = |record: &mut BuildRecord| {
+                record.counts = counts.into();
+                record.digest = digest;
+                record.swap = swap;
+            };
+            build.staging()?.advance(BuildState::Published, published).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the builds the names they take from others, until then, and moves the pointers.
+    pub(super) async fn publish(&self, builds: &mut [Build], until: Instant) -> Result<()> {
+        for build in builds.iter_mut() {
             build.staging()?.rename_into(until).await?;
         }
         let flips: Vec<Flip> =
@@ -148,7 +156,13 @@ impl Run {
         if let Err(error) = build.job.staging.drop_staging().await {
             tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
         }
+        // Refolding behind the fence moved them. What others may have written has no digest.
+        if build.strict {
+            (build.counts, build.digest) = build.job.staging.sums().await?;
+        }
+        let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
         let settled = |record: &mut BuildRecord| {
+            (record.counts, record.digest) = (counts.into(), digest);
             record.swap = None;
             record.name_collections(&active.collections);
         };

@@ -57,16 +57,15 @@ impl Build {
         Arc::get_mut(&mut self.job).ok_or_else(|| Error::Bug("a partition is still at work".into()))
     }
 
+    /// Whether readers use it already, because it has taken their collection's name.
+    pub(super) fn is_used(&self) -> bool {
+        self.record().swap.iter().flatten().any(|swap| swap.done)
+    }
+
     /// Its collections, wherever they are now.
     pub(super) fn where_it_is(&self) -> Vec<String> {
         let targets = 0..self.record().targets.len();
         targets.filter_map(|target| self.job.staging.collection_of(target).map(str::to_owned)).collect()
-    }
-
-    /// Writes digest and counts into the record, without another step.
-    pub(super) async fn note_sums(&mut self) -> Result<()> {
-        let (counts, digest) = (self.counts, self.strict.then(|| self.digest.to_string()));
-        self.staging()?.note_sums(counts.into(), digest).await
     }
 
     /// The records, to change them.

@@ -48,6 +48,7 @@ impl Run {
             let result = self.judge(&comparison, build, feed, subject, &outcome).await;
             build.timings.verify_ms = milliseconds(began);
             match result {
+                Ok(None) if build.record().state == BuildState::Published => {}
                 Ok(None) => self.advance_verified(build).await?,
                 Ok(Some(error)) => {
                     self.record_failure(build, &error).await;
@@ -80,7 +81,7 @@ impl Run {
 
     /// Nothing but the heads was to be compared, and that is done.
     async fn verified_by_heads(&self, builds: &mut [Build]) -> Result<Vec<Option<Error>>> {
-        for build in builds.iter_mut().filter(|build| is_due(build)) {
+        for build in builds.iter_mut().filter(|build| build.record().state == BuildState::CatchingUp) {
             self.advance_verified(build).await?;
         }
         Ok(builds.iter().map(|_| None).collect())
@@ -153,9 +154,10 @@ impl Run {
     }
 }
 
-/// Whether a build is to be verified now.
+/// Whether a build is to be verified now: a new one, or one whose cut-over was cut short before readers used it.
 fn is_due(build: &Build) -> bool {
-    build.record().state == BuildState::CatchingUp
+    let state = build.record().state;
+    state == BuildState::CatchingUp || state == BuildState::Published && !build.is_used()
 }
 
 /// A build as what is to be compared.

@@ -6,7 +6,7 @@
 //! Invariant: a fence is lifted only as what it is. Whoever leads lifts that of a cut-over, and read-only mode
 //! ends by its own command.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
@@ -31,8 +31,9 @@ pub(crate) const CUT_OVER: &str = "cut-over";
 
 /// Outcome of an attempt to raise the fence.
 pub(crate) enum Fenced {
-    /// It stands, since this time of the server, where it tells one: every acknowledged insert is older.
-    Standing(Option<Timestamp>),
+    /// It stands, since this time of the server, where it tells one: every acknowledged insert is older. It was asked
+    /// for then, by this machine's clock.
+    Standing(Option<Timestamp>, Instant),
     /// It could not be raised now, and nothing is left of it.
     Busy(String),
 }
@@ -79,8 +80,9 @@ impl Store {
         }
         let refuse = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
         let options = doc! { "validator": refuse, "validationLevel": "strict", "validationAction": "error" };
+        let asked = Instant::now();
         match self.change_options(options, FENCE_WAIT).await {
-            Ok(time) => Ok(Fenced::Standing(time)),
+            Ok(time) => Ok(Fenced::Standing(time, asked)),
             Err(error) if busy(&error).is_some() => {
                 self.forget_fence(mandate.token).await?;
                 Ok(Fenced::Busy(busy(&error).unwrap_or_default().to_owned()))
@@ -96,11 +98,12 @@ impl Store {
         }
     }
 
-    /// Lifts the fence of a cut-over, if one stands, and restores the former options. Returns whether one did.
+    /// Lifts the fence of a cut-over, if one stands, and restores the former options. Returns since when it stands no
+    /// more, if one did.
     ///
     /// # Errors
     /// What the server said; it may stand then.
-    pub(crate) async fn lift_fence(&self) -> Result<bool> {
+    pub(crate) async fn lift_fence(&self) -> Result<Option<Instant>> {
         self.lift(FenceKind::CutOver).await
     }
 
@@ -111,19 +114,19 @@ impl Store {
     /// What the server said; it may stand then.
     pub(crate) async fn lift_read_only(&self) -> Result<std::result::Result<bool, String>> {
         match self.lift(FenceKind::ReadOnly).await {
-            Ok(stood) => Ok(Ok(stood)),
+            Ok(lifted) => Ok(Ok(lifted.is_some())),
             Err(error) => busy(&error).map(|reason| Err(reason.to_owned())).ok_or(error),
         }
     }
 
-    async fn lift(&self, kind: FenceKind) -> Result<bool> {
+    async fn lift(&self, kind: FenceKind) -> Result<Option<Instant>> {
         let options = self.validation().await?;
         let found = fence_of(&options);
         if found.as_ref().is_some_and(|fence| fence.kind != kind) {
-            return Ok(false);
+            return Ok(None);
         }
-        let stands = found.is_some();
-        if stands {
+        let mut lifted = None;
+        if found.is_some() {
             let former = former_of(&options).unwrap_or_default();
             let restored = doc! {
                 "validator": former.get_document("validator").cloned().unwrap_or_default(),
@@ -131,12 +134,13 @@ impl Store {
                 "validationAction": former.get_str("validationAction").unwrap_or("error"),
             };
             self.change_options(restored, LIFT_WAIT).await?;
+            lifted = Some(Instant::now());
         }
         let control = self.collection(&self.names.collection);
         let filter = doc! { "_id": &self.names.control_id };
         let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
         call("noting that the fence is lifted", forget).await?;
-        Ok(stands)
+        Ok(lifted)
     }
 
     /// The fence that stands, if it is one of ours.

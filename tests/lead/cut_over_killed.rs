@@ -10,6 +10,9 @@ use crate::support::commits::{generated, good_asset};
 use crate::support::database::{assert_same, eventually};
 use crate::support::{Db, OwnServer, no_waiting, oracle, squidex};
 
+/// The pointer can't be moved there.
+const BEHIND: &str = "behind";
+
 /// Kills a leader while the server keeps its command waiting, the one after so many of the same name.
 ///
 /// Returns whether the event store refused events until the next start.
@@ -18,6 +21,11 @@ async fn killed_at(test: &str, command: &str, after: i32, seed: u64) -> bool {
     let server = OwnServer::start(&format!("cut-over-{test}"));
     let db = Db::at(&server.uri, test).await;
     db.write(&commits).await;
+    if test == BEHIND {
+        // Refused, so that it lifts the fence without the pointer having moved: that is when it is killed.
+        let other = doc! { "$expr": { "$ne": ["$Generations.Assets.Active", 3] } };
+        db.db.create_collection("Migration").validator(other).await.unwrap();
+    }
     let admin = db.db.client().database("admin");
     let data = doc! {
         "failCommands": [command], "appName": &db.app, "blockConnection": true, "blockTimeMS": 3000,
@@ -31,6 +39,9 @@ async fn killed_at(test: &str, command: &str, after: i32, seed: u64) -> bool {
     leader.signal("KILL");
     assert_eq!(leader.ended().await.code, None);
     admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
+    if test == BEHIND {
+        db.db.run_command(doc! { "collMod": "Migration", "validator": {} }).await.unwrap();
+    }
     // What the server had taken of it may still be carried out.
     eventually("the dead leader's operations to end", || async { operations_of(&db).await == 0 }).await;
 
@@ -74,8 +85,14 @@ async fn killed_while_the_fence_is_raised() {
 }
 
 #[tokio::test]
+async fn killed_while_the_collections_get_their_names() {
+    // Nothing is fenced yet.
+    assert!(!killed_at("naming", "renameCollection", 0, 75).await);
+}
+
+#[tokio::test]
 async fn killed_behind_the_fence() {
-    assert!(killed_at("behind", "renameCollection", 0, 72).await);
+    killed_at(BEHIND, "collMod", 1, 72).await;
 }
 
 #[tokio::test]
