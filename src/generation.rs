@@ -71,6 +71,11 @@ impl Refolding {
                  or build a new generation: statefold rebuild {name} --yes"
             )));
         }
+        if record.adopted {
+            return Err(Error::Unsupported(format!(
+                "{id} is the application's own, which writes its snapshots itself: statefold writes only what it built"
+            )));
+        }
         if record.swap.is_some() {
             return Err(Error::Unsupported(format!(
                 "{id} is in the middle of a cut-over: finish that first"

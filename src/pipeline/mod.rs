@@ -24,6 +24,6 @@ pub(crate) use compare::{Comparing, Reader, Suspects, read_stored};
 pub(crate) use governor::{Governor, Holds};
 pub(crate) use memory::Memory;
 pub(crate) use natural::{InMemory, Pass, Wanted};
-pub(crate) use refold::{Differing, differing, fold_streams, refold};
+pub(crate) use refold::{Differing, differing, fold_streams, orphans, refold};
 pub(crate) use spill::SpillFile;
 pub(crate) use workers::Workers;

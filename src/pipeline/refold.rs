@@ -57,6 +57,30 @@ pub(crate) async fn differing<S: EventSource, W: Staging>(
     Ok(found)
 }
 
+/// Finds the streams of a partition that don't exist, but have a snapshot: of what others wrote there may be some.
+///
+/// # Errors
+/// If heads or ids can't be read.
+pub(crate) async fn orphans<S: EventSource, W: Staging>(
+    job: &BuildJob<S, W>,
+    partition: &Partition,
+) -> Result<Vec<String>> {
+    let filter = job.projection.spec().stream_filter();
+    let (mut known, mut orphans) = (HashSet::new(), Vec::new());
+    let mut heads = job.source.heads(&partition.range);
+    while let Some(batch) = heads.next().await {
+        known.extend(batch?.into_iter().map(|(stream, _)| stream_hash(&stream)));
+    }
+    for target in 0..job.projection.spec().targets().len() {
+        let mut ids = job.staging.ids(target, partition);
+        while let Some(batch) = ids.next().await {
+            let streams = batch?.into_iter().map(|id| filter.stream_of(&id));
+            orphans.extend(streams.filter(|stream| !known.contains(&stream_hash(stream))));
+        }
+    }
+    Ok(orphans)
+}
+
 /// Folds these streams anew, and notes that others are gone. No stream may be given twice; what somebody
 /// else refolds meanwhile is refolded again.
 ///

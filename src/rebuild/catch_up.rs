@@ -9,7 +9,7 @@ use statefold_projections::Registered;
 use crate::error::{Error, Result};
 use crate::lifecycle::stream_hash;
 use crate::observe::Phase;
-use crate::pipeline::{self, differing, refold};
+use crate::pipeline::{self, differing, orphans, refold};
 use crate::rebuild::Run;
 use crate::rebuild::steps::Build;
 use crate::store::{Feed, Marker};
@@ -120,6 +120,11 @@ impl Run {
                     return Err(Error::Interrupted);
                 }
                 let mut found = differing(&build.job, partition).await?;
+                if build.record().adopted {
+                    found.streams.extend(orphans(&build.job, partition).await?);
+                    found.streams.sort_unstable();
+                    found.streams.dedup();
+                }
                 if only_gone {
                     let gone: HashSet<u64> = found.gone.iter().copied().collect();
                     found.streams.retain(|stream| gone.contains(&stream_hash(stream)));

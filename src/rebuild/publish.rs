@@ -163,6 +163,8 @@ impl Run {
         let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
         let settled = |record: &mut BuildRecord| {
             (record.counts, record.digest) = (counts.into(), digest);
+            // What took a name is a copy of ours.
+            record.adopted &= record.swap.is_none();
             record.swap = None;
             record.name_collections(&active.collections);
         };

@@ -153,8 +153,10 @@ async fn what_differs_is_adopted_only_when_forced_and_gone_back_to_as_the_events
     let id = oracle::assets(&commits).into_keys().next().unwrap();
     let change = doc! { "$set": { "fn": "else.png" } };
     db.collection("States_Assets2").update_one(doc! { "_id": &id }, change).await.unwrap();
+    db.collection("States_Assets2").insert_one(doc! { "_id": "nobody--knows" }).await.unwrap();
     let refused = adopted(&db, Adopt::default()).await;
-    assert!(!refused.adopted && refused.verified.unwrap().differing == 1);
+    let found = refused.verified.unwrap();
+    assert!(!refused.adopted && (found.differing, found.extra) == (1, 1), "{found:?}");
     assert_eq!((db.pointer("Assets").await, db.read("Statefold_Builds").await.len()), (None, 0));
     assert_eq!(db.collection("Statefold_Heads").count_documents(doc! {}).await.unwrap(), 0);
 
