@@ -128,3 +128,31 @@ async fn an_old_copy_with_other_indexes_goes_only_if_it_is_ours() {
     assert_eq!(copy.list_index_names().await.unwrap(), ["_id_", "app"]);
     assert_same(&db.read("States_Assets2__g2").await, &oracle::assets(&commits));
 }
+
+#[tokio::test]
+async fn a_view_of_something_else_is_not_pointed_elsewhere() {
+    let db = Db::new("other_view").await;
+    let commits = generated(600, 37);
+    db.write(&commits).await;
+    let view = |on: &str| doc! { "create": "States_Assets", "viewOn": on, "pipeline": [] };
+    db.db.run_command(view("Reports")).await.unwrap();
+    let settings = db.settings(no_waiting());
+    let error = statefold::rebuild(&settings, &squidex(), by(CutOverMode::View)).await.unwrap_err();
+    assert!(error.to_string().contains("a view that statefold didn't make"), "{error}");
+    assert_eq!(db.pointer("Assets").await, None);
+    let on = async || -> Option<String> {
+        let filter = doc! { "name": "States_Assets" };
+        let mut all: Vec<_> =
+            db.db.list_collections().filter(filter).await.unwrap().try_collect().await.unwrap();
+        all.pop().and_then(|view| view.options.view_on)
+    };
+    assert_eq!(on().await.as_deref(), Some("Reports"));
+
+    // One of a generation that statefold built is as good as its own.
+    db.collection("States_Assets").drop().await.unwrap();
+    statefold::rebuild(&settings, &squidex(), by(CutOverMode::Pointer)).await.unwrap();
+    db.db.run_command(view("States_Assets3")).await.unwrap();
+    statefold::rebuild(&settings, &squidex(), by(CutOverMode::View)).await.unwrap();
+    assert_eq!(on().await.as_deref(), Some("States_Assets4"));
+    assert_same(&db.read("States_Assets").await, &oracle::assets(&commits));
+}

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bson::{Document, doc};
 use statefold::{Error, Kind, Rebuild, Share, Strategy, Tuning, Verification, Verify, VerifyReport};
 
-use crate::support::versions::{assets_of, assets_with_former};
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, last_asset_stream};
+use crate::support::versions::{assets_of, assets_with_former};
 use crate::support::{Db, Gate, commit, no_waiting, oracle, squidex};
 
 async fn verified(db: &Db, request: Verification) -> VerifyReport {
