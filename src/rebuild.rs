@@ -28,7 +28,7 @@ use crate::cleanup;
 use crate::config::Settings;
 use crate::error::{Class, Error, Result};
 use crate::leader::{Claimant, Leadership, Patience, Waiting};
-use crate::lifecycle::{BuildState, CutOverMode};
+use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
 use crate::observe::Progress;
 use crate::pipeline::{Governor, Workers, pauses};
 use crate::plan::sharded_siblings;
@@ -216,17 +216,22 @@ async fn run(
     leadership.end(result).await
 }
 
-/// The projections with a complete build; all of them, if they were named.
+/// The projections with a complete build of this version; all of them, if they were named.
 async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Result<Vec<Registered>> {
     let mut complete = Vec::new();
     for projection in selected {
         let name = projection.spec().name();
         let records = store.build_records(Some(name)).await?;
-        let is_complete = |record: &BuildRecord| {
+        let is_complete = |record: &&BuildRecord| {
             let state = record.state;
             matches!(state, BuildState::Verified | BuildState::Published) && !record.adopted
         };
-        if records.iter().any(is_complete) {
+        let found: Vec<&BuildRecord> = records.iter().filter(is_complete).collect();
+        let print = fingerprint(projection.spec(), &store.layout);
+        if let Some(other) = found.iter().find(|one| is_new(one, &records) && one.fingerprint != print) {
+            return Err(of_another_version(other, projection.spec().version()));
+        }
+        if !found.is_empty() {
             complete.push(projection);
         } else if named {
             return Err(Error::Unsupported(format!(
@@ -239,6 +244,25 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
         return Err(Error::Unsupported(format!("no projection has a complete build to cut over to: {how}")));
     }
     Ok(complete)
+}
+
+/// Whether nobody has read a generation yet: not one that is being rolled back to, or has its name already.
+fn is_new(record: &BuildRecord, all: &[BuildRecord]) -> bool {
+    let later = |one: &BuildRecord| one.state == BuildState::Active && one.generation > record.generation;
+    record.state == BuildState::Verified || record.swap.is_none() && !all.iter().any(later)
+}
+
+fn of_another_version(record: &BuildRecord, known: u32) -> Error {
+    let BuildRecord { id, projection, projection_version: version, .. } = record;
+    let what = if *version == known {
+        "another definition of its projection, or another layout, than this program has".to_owned()
+    } else {
+        format!("version {version} of {projection}, and this program has version {known}")
+    };
+    Error::Unsupported(format!(
+        "{id} is complete, but it was built with {what}: cut over with the program that built it, or give it up and \
+         build anew: statefold rebuild {projection} --yes"
+    ))
 }
 
 /// Looks at what has to be right before anything is written. `None`: there is no event store.

@@ -65,6 +65,17 @@ impl Stored {
         left.map(|entry| entry.stream)
     }
 
+    /// Whether a stream has a document that nobody asked for.
+    pub(crate) fn is_unseen(&self, stream: u64) -> bool {
+        let mut entries = self.0.iter_hash(stream).filter(|entry| entry.stream == stream);
+        entries.any(|entry| entry.document.load(Ordering::Relaxed) & SEEN == 0)
+    }
+
+    /// Memory it needs.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.allocation_size()
+    }
+
     /// Number of documents.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
@@ -74,6 +85,12 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_knows_what_it_needs() {
+        let bytes = Stored::with_capacity(10_000).bytes();
+        assert!((170_000..400_000).contains(&bytes), "{bytes}");
+    }
 
     #[test]
     fn documents_are_equal_different_missing_or_left_over() {
@@ -88,5 +105,6 @@ mod tests {
         assert_eq!(stored.compare(2, b"2"), Compared::Differs);
         assert_eq!(stored.compare(4, b"four"), Compared::Missing);
         assert_eq!(stored.unseen().collect::<Vec<_>>(), [3]);
+        assert!(stored.is_unseen(3) && !stored.is_unseen(2) && !stored.is_unseen(4));
     }
 }

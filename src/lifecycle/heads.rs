@@ -25,15 +25,17 @@ pub struct HeadsDifference {
     pub gone: u64,
     /// Some of the streams' names, where known.
     pub examples: Vec<String>,
-    /// All of the streams that are new or moved.
+    /// All of the streams of one range that are new or moved; the first ones of a sum.
     #[serde(skip)]
     pub changed: Vec<String>,
-    /// Hashes of all that are gone.
+    /// Hashes of all of one range that are gone; none in a sum.
     #[serde(skip)]
     pub gone_hashes: Vec<u64>,
 }
 
 const EXAMPLES_MAX: usize = 5;
+/// Names that a sum keeps: of all ranges together there may be more than fit into memory.
+const CHANGED_MAX: usize = 10_000;
 
 impl HeadsDifference {
     /// Whether there is no difference.
@@ -42,15 +44,15 @@ impl HeadsDifference {
         self.new_streams == 0 && self.moved == 0 && self.gone == 0
     }
 
-    /// Adds another range's differences.
+    /// Adds another range's differences: all numbers, but not all names.
     pub fn add(&mut self, other: Self) {
         self.new_streams += other.new_streams;
         self.moved += other.moved;
         self.gone += other.gone;
         self.examples.extend(other.examples);
         self.examples.truncate(EXAMPLES_MAX);
-        self.changed.extend(other.changed);
-        self.gone_hashes.extend(other.gone_hashes);
+        let room = CHANGED_MAX.saturating_sub(self.changed.len());
+        self.changed.extend(other.changed.into_iter().take(room));
     }
 
     fn example(&mut self, stream: &str) {
@@ -149,6 +151,22 @@ mod tests {
         heads.finish(&mut difference);
         assert_eq!((difference.new_streams, difference.moved, difference.gone), (1, 1, 1));
         assert_eq!(difference.examples, ["b", "d"]);
+    }
+
+    #[test]
+    fn a_sum_counts_all_and_keeps_some_names() {
+        let mut sum = HeadsDifference::default();
+        for range in 0..3 {
+            let mut difference = HeadsDifference::default();
+            for stream in 0..CHANGED_MAX {
+                Heads::default().compare(&format!("{range}-{stream}"), 0, &mut difference);
+            }
+            assert_eq!(difference.changed.len(), CHANGED_MAX);
+            Heads::new([(range, 1)]).finish(&mut difference);
+            sum.add(difference);
+        }
+        assert_eq!((sum.new_streams, sum.gone), (3 * CHANGED_MAX as u64, 3));
+        assert_eq!((sum.changed.len(), sum.gone_hashes.len()), (CHANGED_MAX, 0));
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::plan::{Partition, StreamRange};
 
 /// Memory for names of streams that have to be looked at once more.
 const NAMES_BYTES: usize = 64 * 1024 * 1024;
+/// What a name needs beside its letters.
+const NAME_BYTES: usize = 48;
 
 /// Streams to look at once more.
 #[derive(Debug, Default)]
@@ -36,12 +38,24 @@ pub(crate) struct Suspects {
 
 impl Suspects {
     fn add(&mut self, stream: String) {
-        if self.bytes + stream.len() > NAMES_BYTES {
+        let bytes = stream.len() + NAME_BYTES;
+        if self.bytes + bytes > NAMES_BYTES {
             self.more += u64::from(!self.streams.contains(&stream));
-        } else {
-            self.bytes += stream.len();
-            self.streams.insert(stream);
+        } else if self.streams.insert(stream) {
+            self.bytes += bytes;
         }
+    }
+
+    /// None yet, but as little room for names as there is beside these.
+    fn beside(&self) -> Self {
+        Self { bytes: self.bytes, ..Self::default() }
+    }
+
+    /// Adds those that were gathered [beside](Self::beside) these.
+    fn merge(&mut self, mut other: Self) {
+        self.streams.append(&mut other.streams);
+        self.more += other.more;
+        self.bytes = other.bytes;
     }
 }
 
@@ -49,7 +63,7 @@ impl Suspects {
 pub(crate) struct Comparing {
     filter: StreamFilter,
     share: Share,
-    targets: Vec<Stored>,
+    targets: Vec<Arc<Stored>>,
     /// Also takes the records of finished partitions.
     records: Option<Arc<dyn SnapshotSink>>,
     found: Mutex<(Suspects, HashSet<u64>)>,
@@ -63,6 +77,7 @@ impl Comparing {
         targets: Vec<Stored>,
         records: Option<Arc<dyn SnapshotSink>>,
     ) -> Self {
+        let targets = targets.into_iter().map(Arc::new).collect();
         Self { filter, share, targets, records, found: Mutex::default() }
     }
 
@@ -86,19 +101,19 @@ impl Comparing {
     ) -> Result<(Suspects, HashSet<u64>)> {
         let (mut suspects, dead) = self.found(std::mem::take);
         for (stored, source) in self.targets.iter().zip(collections) {
-            let hashes: HashSet<u64> = stored.unseen().collect();
-            if hashes.is_empty() {
+            if stored.unseen().next().is_none() {
                 continue;
             }
-            let filter = self.filter.clone();
-            let left_over = move |names: &mut Vec<String>, id: &str, _: &RawDocument| {
+            let (filter, stored) = (self.filter.clone(), Arc::clone(stored));
+            // It may be everything, of somebody else's collection: the memory is bounded while names are gathered.
+            let left_over = move |suspects: &mut Suspects, id: &str, _: &RawDocument| {
                 let stream = filter.stream_of(id);
-                if hashes.contains(&stream_hash(&stream)) {
-                    names.push(stream);
+                if stored.is_unseen(stream_hash(&stream)) {
+                    suspects.add(stream);
                 }
             };
-            let names = each_document(source, Vec::new, left_over, with).await?;
-            names.into_iter().for_each(|stream| suspects.add(stream));
+            let beside = suspects.beside();
+            suspects.merge(each_document(source, move || beside.beside(), left_over, with).await?);
         }
         Ok((suspects, dead))
     }
@@ -227,4 +242,22 @@ fn taken<T>(batch: &dyn RawCommits, (state, take): &(Mutex<T>, Take<T>)) -> Resu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_suspects_need_no_more_than_their_memory() {
+        let name = |number: usize| format!("{number:02}{}", "x".repeat(1 << 20));
+        let mut first = Suspects::default();
+        (0..10).chain(0..10).for_each(|number| first.add(name(number)));
+        assert_eq!((first.streams.len(), first.more), (10, 0));
+        let mut second = first.beside();
+        (10..80).for_each(|number| second.add(name(number)));
+        first.merge(second);
+        assert!(first.bytes <= NAMES_BYTES);
+        assert_eq!((first.streams.len(), first.more), (63, 17));
+    }
 }

@@ -37,7 +37,9 @@ impl Run {
                     }
                 }
                 (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
-                (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {}
+                (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
+                    self.store.check_replaceable(&active.collections).await?;
+                }
                 (CutOverMode::Rename, _) => {
                     let collections: Vec<String> =
                         spec.targets().iter().map(|one| one.generation(2)).collect();
@@ -70,7 +72,11 @@ impl Run {
             }
             // Before the copy: what has the name then is what may be dropped.
             build.swap = Some(build.job.staging.swap(&active).await?);
+            self.store.clear_asides(&active, &self.mandate).await?;
             self.store.copy_aside(&active, &self.mandate).await?;
+            for (from, to) in active.collections.iter().zip(build.where_it_is()) {
+                self.store.carry_indexes(from, &to, &self.mandate).await?;
+            }
         }
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Store {
     /// Drops a view if it still shows this collection.
     pub(crate) async fn drop_view(&self, name: &str, shows: &str, mandate: &Mandate) -> Result<Dropped> {
         mandate.check()?;
-        match self.named(name).await? {
+        match self.shown(name).await? {
             Named::View(of) if of == shows => {}
             Named::Nothing => return Ok(Dropped::Gone),
             _ => return Ok(Dropped::Another),

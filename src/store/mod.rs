@@ -36,6 +36,7 @@ mod privileges;
 mod publish;
 mod records;
 mod refold;
+mod replaceable;
 mod replication;
 mod room;
 mod server;

@@ -37,10 +37,12 @@ struct Change {
     letters: i64,
 }
 
-/// The commands of a replacement; the last one is that of the checkpoints.
+/// The commands of a replacement.
 struct Commands {
     writes: Vec<RawDocumentBuf>,
     checkpoints: RawDocumentBuf,
+    /// Says that partitions are done again that the checkpoints' command makes undone: without transactions.
+    done: Option<RawDocumentBuf>,
     partitions: i32,
 }
 
@@ -118,9 +120,10 @@ impl Commands {
         Ok(true)
     }
 
-    /// Without transactions the checkpoints come first as well: they keep out what is stale.
+    /// Without transactions the checkpoints come first as well: they keep out what is stale. Until the rest is
+    /// written as well the partitions of an unfinished build aren't done: cut short here, they are built anew.
     async fn one_by_one(&self, build: &BuildStore) -> Result<bool> {
-        for command in std::iter::once(&self.checkpoints).chain(&self.writes) {
+        for command in std::iter::once(&self.checkpoints).chain(&self.writes).chain(&self.done) {
             let reply = build.store.db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
             if !self.accepted(command, &reply)? {
                 return Ok(false);
@@ -131,8 +134,9 @@ impl Commands {
 
     fn accepted(&self, command: &RawDocumentBuf, reply: &Document) -> Result<bool> {
         crate::store::build::refused_writes("replacing refolded streams", reply)?;
-        let is_it = std::ptr::eq(command, &self.checkpoints);
-        Ok(!is_it || reply.get_i32("n").unwrap_or(0) == self.partitions)
+        let is_it = |one: &RawDocumentBuf| std::ptr::eq(command, one);
+        let counts = is_it(&self.checkpoints) || self.done.as_ref().is_some_and(is_it);
+        Ok(!counts || reply.get_i32("n").unwrap_or(0) == self.partitions)
     }
 }
 
@@ -152,7 +156,15 @@ impl Replacing<'_> {
         self.letters(&mut changes, &mut writes)?;
         self.heads(&mut changes, &mut writes)?;
         let partitions = i32::try_from(self.checkpoints.len()).unwrap_or(i32::MAX);
-        Ok(Commands { writes, checkpoints: self.checkpoints(&changes)?, partitions })
+        let checkpoints = self.checkpoints(&changes)?;
+        let done = self.is_undone_meanwhile().then(|| self.done()).transpose()?;
+        Ok(Commands { writes, checkpoints, done, partitions })
+    }
+
+    /// Whether what is cut short can be seen, and is built anew then. Of a generation that readers use nothing is.
+    fn is_undone_meanwhile(&self) -> bool {
+        let standalone = self.build.store.facts.topology == Topology::Standalone;
+        standalone && self.build.record.state.is_resumable()
     }
 
     fn streams(&self) -> impl Iterator<Item = (u32, &String)> {
@@ -272,13 +284,27 @@ impl Replacing<'_> {
             };
             let counts = bson::serialize_to_document(&counts)
                 .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
-            let set = doc! { "Digest": digest.to_string(), "Counts": counts, "RefoldedBy": token };
+            let done = !self.is_undone_meanwhile();
+            let set =
+                doc! { "Digest": digest.to_string(), "Counts": counts, "RefoldedBy": token, "Done": done };
             updates.push(doc! {
                 "q": { "_id": &found.id, "Token": token, "Done": true, "Revision": found.revision },
                 "u": { "$set": set, "$inc": { "Revision": 1_i64 } },
             });
         }
         raw(&doc! { "update": CHECKPOINTS, "updates": updates })
+    }
+
+    /// Says that the partitions are done again.
+    fn done(&self) -> Result<RawDocumentBuf> {
+        let token = self.build.record.token;
+        let updates = self.checkpoints.values().map(|found| {
+            doc! {
+                "q": { "_id": &found.id, "Token": token, "Revision": found.revision + 1 },
+                "u": { "$set": { "Done": true } },
+            }
+        });
+        raw(&doc! { "update": CHECKPOINTS, "updates": updates.collect::<Vec<_>>() })
     }
 }
 

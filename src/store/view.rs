@@ -15,13 +15,21 @@ pub(crate) enum Named {
     Nothing,
     /// A view of this collection, as it is.
     View(String),
-    /// A collection, or a view that does more.
+    /// A collection, or a view that does more, or of something else.
     Other,
 }
 
 impl Store {
-    /// What has this name.
+    /// What has this name; views of what isn't ours are somebody else's.
     pub(crate) async fn named(&self, name: &str) -> Result<Named> {
+        match self.shown(name).await? {
+            Named::View(of) if !self.names_of_ours().await?.contains(&of) => Ok(Named::Other),
+            named => Ok(named),
+        }
+    }
+
+    /// What has this name, with any view as it is.
+    pub(super) async fn shown(&self, name: &str) -> Result<Named> {
         let (db, filter) = (self.db.clone(), doc! { "name": name });
         let command = doc! { "listCollections": 1, "filter": filter };
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
@@ -39,7 +47,7 @@ impl Store {
     /// Makes a view name this collection; readers see the one or the other, never neither.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if a collection has the name.
+    /// [`Error::Unsupported`] if a collection has the name, or a view that isn't ours.
     pub(crate) async fn point_view(&self, name: &str, collection: &str, mandate: &Mandate) -> Result<()> {
         mandate.check()?;
         let command = match self.named(name).await? {
@@ -54,10 +62,10 @@ impl Store {
     }
 }
 
-/// The name of a view is a collection's.
+/// The name of a view is a collection's, or another view's.
 pub(crate) fn taken(name: &str) -> Error {
     Error::Unsupported(format!(
-        "{name} is a collection, so no view can have this name: use --mode pointer, or --mode rename for an application \
-         that reads this name"
+        "{name} is a collection, or a view that statefold didn't make, so no view of statefold can have this name: drop \
+         such a view, or use --mode pointer, or --mode rename for an application that reads this name"
     ))
 }

@@ -8,7 +8,7 @@ use statefold_projections::{Lookup, Registered};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::{Settings, Tuning};
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts, Stored};
 use crate::lifecycle::Share;
@@ -22,6 +22,14 @@ use crate::reading::{Part, Reading};
 use crate::rebuild::PassReport;
 use crate::store::{Direction, EventStore, Store};
 use crate::survey::Survey;
+
+/// What a pass gets in any case, if the budget has it at all.
+const PASS_BYTES_MIN: usize = 8 << 20;
+
+/// What tables leave of a budget, in bytes.
+fn left_of(budget: usize, tables: usize) -> usize {
+    budget.saturating_sub(tables).max(budget.min(PASS_BYTES_MIN))
+}
 
 /// What is needed to compare.
 pub(crate) struct Comparison<'a> {
@@ -87,10 +95,10 @@ impl Comparison<'_> {
         // After the collections: what is in them was acknowledged before.
         let source = self.source(self.store.operation_time().await?, survey);
         let estimates: Vec<Estimate> = subjects.iter().map(|one| self.estimate(one)).collect();
-        let mut choice = survey.choose(&estimates, self.settings.tuning());
-        if !self.share.is_all()
-            && choice.strategy == Strategy::Stream
-            && self.settings.tuning().strategy.is_none()
+        let tables = stored.iter().flat_map(|(tables, _)| tables).map(Stored::bytes).sum();
+        let settings = self.settings_beside(tables)?;
+        let mut choice = survey.choose(&estimates, settings.tuning());
+        if !self.share.is_all() && choice.strategy == Strategy::Stream && settings.tuning().strategy.is_none()
         {
             // A share of the streams is chosen while everything is read.
             choice.strategy = Strategy::Natural;
@@ -108,7 +116,7 @@ impl Comparison<'_> {
                 estimate: *estimate,
             });
         let reading = Reading {
-            settings: self.settings,
+            settings: &settings,
             layout: &self.store.layout,
             workers: self.workers,
             progress: self.progress,
@@ -167,6 +175,13 @@ impl Comparison<'_> {
         Ok((all, sum))
     }
 
+    /// Settings of a pass that shares the memory with tables of so many bytes.
+    fn settings_beside(&self, tables: usize) -> Result<Settings> {
+        let tuning = self.settings.tuning().clone();
+        let memory_bytes = left_of(tuning.memory_bytes, tables);
+        self.settings.clone().with_tuning(Tuning { memory_bytes, ..tuning })
+    }
+
     fn batch(&self) -> u32 {
         self.settings.tuning().batch_commits
     }
@@ -212,5 +227,18 @@ impl Comparison<'_> {
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_gets_what_the_tables_leave_but_never_nothing() {
+        assert_eq!(left_of(64 << 20, 24 << 20), 40 << 20);
+        assert_eq!(left_of(64 << 20, 60 << 20), PASS_BYTES_MIN);
+        assert_eq!(left_of(64 << 20, 1 << 30), PASS_BYTES_MIN);
+        assert_eq!(left_of(2 << 20, 1 << 30), 2 << 20);
     }
 }

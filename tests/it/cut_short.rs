@@ -1,13 +1,13 @@
 //! A run that ends while it publishes: the next one finishes the work, or does it anew if it has to.
 
 use bson::{Document, doc};
-use statefold::Error;
+use statefold::{Error, Rebuild, Verification};
 
-use crate::support::commits::{generated, good_asset};
+use crate::support::commits::{asset_renamed, generated, good_asset, last_asset_stream, next_offset};
 use crate::support::database::assert_same;
 use crate::support::orders::{Orders, orders_registry};
 use crate::support::server::stop_failing;
-use crate::support::{Db, OwnServer, fail_command, no_waiting, oracle, squidex};
+use crate::support::{Db, OwnServer, commit, fail_command, no_waiting, oracle, squidex};
 
 /// A database with a generation that has its final name, but no pointer: the update that sets it
 /// failed, and the one that releases the lock.
@@ -58,6 +58,37 @@ async fn a_published_generation_without_pointer_catches_up_before_it_is_made_act
     assert_eq!(built.streams_refolded, 1);
     assert_eq!(state(&db, "Assets3").await, "active");
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+}
+
+#[tokio::test]
+async fn a_refold_that_was_cut_short_on_a_standalone_server_is_done_anew() {
+    let mut commits = generated(600, 53);
+    let server = OwnServer::start_with("cut_alone", &["--standalone"]);
+    let db = Db::at(&server.uri, "cut_alone").await;
+    db.write(&commits).await;
+    let settings = db.settings(no_waiting());
+    let postponed = Rebuild { postpone: true, ..Rebuild::of(["Assets"]) };
+    statefold::rebuild(&settings, &squidex(), postponed).await.unwrap();
+    let stream = last_asset_stream(&commits);
+    let event = asset_renamed("x", "late.png");
+    let late = commit(&stream, next_offset(&commits, &stream), &[("AssetAnnotatedEvent", &event)]);
+    db.append(std::slice::from_ref(&late)).await;
+    commits.push(late);
+    // Neither snapshot nor head is written; digest and counts are.
+    let staging = format!("{}.States_Assets3__t2", db.name);
+    let data = doc! { "failCommands": ["update"], "errorCode": 1, "namespace": staging };
+    fail_command(&server.uri, &db.app, doc! { "times": 1 }, data).await;
+    let error = statefold::cutover(&settings, &squidex(), Rebuild::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Server { code: Some(1), .. }), "{error:?}");
+    assert_eq!(stop_failing(&server.uri).await, 1);
+    assert_eq!(db.pointer("Assets").await, None);
+
+    let report = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let built = &report.projections[0];
+    assert_eq!((built.generation, built.partitions - built.partitions_resumed), (3, 1), "{built:?}");
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+    let verified = statefold::verify(&settings, &squidex(), Verification::default()).await.unwrap();
+    assert_eq!(verified.projections[0].digest.as_ref(), Some(&built.digest));
 }
 
 #[tokio::test]

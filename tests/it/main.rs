@@ -35,6 +35,7 @@ mod purge;
 mod read_only;
 mod refused;
 mod rename;
+mod replaceable;
 mod retry;
 mod roll_back;
 mod same_digest;

@@ -123,3 +123,28 @@ async fn a_build_that_is_postponed_is_cut_over_to_later() {
     assert_eq!(active(&db).await.0, 3);
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
 }
+
+#[tokio::test]
+async fn a_complete_build_of_another_version_is_not_given_up_by_a_cut_over() {
+    let commits = generated(300, 23);
+    let db = Db::new("other_version").await;
+    db.write(&commits).await;
+    let settings = db.settings(no_waiting());
+    let postponed = Rebuild { postpone: true, ..Rebuild::of(["Assets"]) };
+    statefold::rebuild(&settings, &assets_of(2), postponed).await.unwrap();
+    for (other, request) in [(1, Rebuild::default()), (3, Rebuild::of(["Assets"]))] {
+        match statefold::cutover(&settings, &assets_of(other), request).await {
+            Err(Error::Unsupported(reason)) => {
+                let said = format!("built with version 2 of Assets, and this program has version {other}");
+                assert!(reason.contains(&said) && reason.contains("statefold rebuild Assets"), "{reason}");
+            }
+            found => panic!("{found:?}"),
+        }
+        db.assert_nothing_published().await;
+        let record = db.one("Statefold_Builds", "Assets3").await.unwrap();
+        assert_eq!(record.get_str("State").unwrap(), "verified");
+    }
+    let report = statefold::cutover(&settings, &assets_of(2), Rebuild::default()).await.unwrap();
+    assert_eq!((report.projections[0].generation, report.projections[0].projection_version), (3, 2));
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+}
