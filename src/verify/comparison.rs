@@ -177,7 +177,7 @@ impl Comparison<'_> {
 
     /// Settings of a pass that shares the memory with tables of so many bytes.
     fn settings_beside(&self, tables: usize) -> Result<Settings> {
-        let tuning = self.settings.tuning().clone();
+        let tuning = *self.settings.tuning();
         let memory_bytes = left_of(tuning.memory_bytes, tables);
         self.settings.clone().with_tuning(Tuning { memory_bytes, ..tuning })
     }
