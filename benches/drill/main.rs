@@ -9,13 +9,7 @@ mod engine;
 mod readers;
 mod report;
 mod script;
-#[expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    dead_code,
-    reason = "shared with the tests"
-)]
+#[expect(clippy::unwrap_used, clippy::panic, dead_code, reason = "shared with the tests")]
 #[allow(clippy::indexing_slicing, reason = "shared with the tests")]
 mod support;
 mod writers;

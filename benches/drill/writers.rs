@@ -146,7 +146,7 @@ impl Writer {
         while !self.stop.load(Ordering::Relaxed) {
             number += 1;
             let stream = self.stream(number);
-            if number % DELETE_EVERY == 0 {
+            if number.is_multiple_of(DELETE_EVERY) {
                 self.delete(&stream).await?;
             } else {
                 self.append(&stream, number).await?;

@@ -107,7 +107,7 @@ impl Run {
         outcome: &Outcome,
     ) -> Result<Option<Error>> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
-        if names.is_empty() && outcome.suspects.more == 0 {
+        if names.is_empty() && outcome.suspects.more == 0 && outcome.foreign == 0 {
             let whole = comparison.share.is_all() && build.strict;
             let (expected, found, noted) = (outcome.expected, outcome.found, build.digest);
             return Ok((whole && (found != noted || expected != noted)).then(|| {
@@ -180,6 +180,9 @@ pub(super) fn mismatch(what: &str, verified: &Verified) -> Error {
     );
     if *suspected > 0 {
         text.push_str(&format!(", and {suspected} more seem to"));
+    }
+    if verified.foreign > 0 {
+        text.push_str(&format!("; {} documents have an _id that is no text", verified.foreign));
     }
     for one in verified.differences.iter().take(EXAMPLES_MAX) {
         let how = match one.kind {

@@ -159,13 +159,13 @@ impl BuildStore {
     pub(crate) async fn rename_into(&mut self, until: Instant) -> Result<()> {
         let number = self.record.swap.as_ref().map_or(0, Vec::len);
         for at in 0..number {
-            loop {
-                let Some(swap) = self.record.swap.as_ref().and_then(|all| all.get(at)) else { break };
-                if swap.done {
-                    break;
-                }
+            let next = |record: &BuildRecord| {
+                let swap = record.swap.as_ref().and_then(|all| all.get(at));
+                swap.filter(|swap| !swap.done).cloned()
+            };
+            while let Some(swap) = next(&self.record) {
                 let left = until.saturating_duration_since(Instant::now());
-                let renamed = self.rename_one(&swap.clone(), left).await;
+                let renamed = self.rename_one(&swap, left).await;
                 if renamed.is_err() {
                     // It may be done all the same, if only the answer was lost.
                     self.look_where().await?;

@@ -56,7 +56,7 @@ impl Squidex {
         let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let user = |user| tokio::spawn(users(db.db(), user, Arc::clone(&stop), Arc::clone(&stored)));
         let users = db.wait(async { (0..3).map(user).collect() });
-        let reader = db.wait(async { tokio::spawn(reads(db.db(), Arc::clone(&stop), at_least)) });
+        let reader = db.spawn(reads(db.db(), Arc::clone(&stop), at_least));
         Self { stop, stored, users, reader }
     }
 

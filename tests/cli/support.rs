@@ -90,6 +90,14 @@ impl Db {
         self.runtime.block_on(future)
     }
 
+    /// Begins something that goes on beside the test.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.runtime.spawn(future)
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
