@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::{InstanceRow, Leader};
 use crate::rebuild::gate::{cannot_read, name_of};
-use crate::store::{BuildRecord, Fence, FenceKind, Positions, Store};
+use crate::store::{ActiveGeneration, BuildRecord, Fence, FenceKind, Positions, Store};
 
 pub use lag::Lag;
 
@@ -234,8 +234,8 @@ async fn status_of(
             .flat_map(|active| active.previous.iter().map(|one| one.generation))
             .collect(),
         mode: active.as_ref().map(|active| active.mode),
-        collections: active.map(|active| active.collections).unwrap_or_default(),
-        building: match records.iter().find(|record| record.state.is_resumable()) {
+        collections: active.as_ref().map(|active| active.collections.clone()).unwrap_or_default(),
+        building: match records.iter().find(|record| is_open(record, active.as_ref())) {
             Some(record) => Some(building(store, record).await?),
             None => None,
         },
@@ -255,6 +255,15 @@ async fn lag_of(
     lag::lag(store, projection, &active, record, positions).await
 }
 
+/// Whether a build isn't at its end: it has its final names perhaps, but readers don't use it yet.
+fn is_open(record: &BuildRecord, active: Option<&ActiveGeneration>) -> bool {
+    let named = active.is_some_and(|active| {
+        active.active == record.generation
+            || active.previous.iter().any(|one| one.generation == record.generation)
+    });
+    record.state.is_resumable() || record.state == BuildState::Published && !named
+}
+
 fn dead_letters(record: &BuildRecord) -> u64 {
     u64::try_from(record.counts.dead_letters).unwrap_or(0)
 }
@@ -272,7 +281,7 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
         failure: record.failure.as_ref().map(|failure| failure.message.clone()),
         paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
         projection_version: record.projection_version,
-        can_cut_over: record.state == BuildState::Verified,
+        can_cut_over: matches!(record.state, BuildState::Verified | BuildState::Published),
         older_servers: Vec::new(),
     })
 }
