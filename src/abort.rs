@@ -6,7 +6,8 @@ use statefold_projections::Registry;
 use crate::config::Settings;
 use crate::error::Result;
 use crate::leader::lead;
-use crate::store::Store;
+use crate::lifecycle::BuildState;
+use crate::store::{Store, TargetRecord};
 
 /// An unfinished build that was, or would be, ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,8 +38,11 @@ pub async fn abort(
         let name = projection.spec().name();
         let prefix = projection.spec().stream_filter().first().to_owned();
         let records = store.build_records(Some(name)).await?;
-        let open = records.into_iter().filter(|record| record.state.is_resumable());
-        unfinished.extend(open.map(|record| (record, prefix.clone())));
+        for record in records {
+            if record.state.is_resumable() || store.is_unused(&record).await? {
+                unfinished.push((record, prefix.clone()));
+            }
+        }
     }
     let describe = |record: &crate::store::BuildRecord, staging: Vec<String>| Aborted {
         build: record.id.clone(),
@@ -47,7 +51,11 @@ pub async fn abort(
     };
     if !really || unfinished.is_empty() {
         let names = |record: &crate::store::BuildRecord| {
-            record.targets.iter().map(|target| target.staging.clone()).collect()
+            let published = record.state == BuildState::Published;
+            let name = |target: &TargetRecord| {
+                if published { target.collection.clone() } else { target.staging.clone() }
+            };
+            record.targets.iter().map(name).collect()
         };
         return Ok(unfinished.iter().map(|(record, _)| describe(record, names(record))).collect());
     }
@@ -55,6 +63,10 @@ pub async fn abort(
     let work = async {
         let mut ended = Vec::new();
         for (record, prefix) in unfinished {
+            // Another one may have been faster to make it active.
+            if !record.state.is_resumable() && !store.is_unused(&record).await? {
+                continue;
+            }
             let mut build = store.adopt_build(record.clone(), &prefix, &leadership.mandate).await?;
             let staging = build.abort().await?;
             ended.push(describe(&record, staging));

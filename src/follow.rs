@@ -37,6 +37,7 @@ use crate::config::Settings;
 use crate::error::{Class, Error, Result};
 use crate::generation::{Refolding, of_active};
 use crate::leader::{Claimant, Patience, Waiting};
+use crate::lifecycle::CutOverMode;
 use crate::observe::{Progress, Recorder};
 use crate::pipeline::Workers;
 use crate::rebuild::{Running, preflight};
@@ -52,7 +53,8 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// What to follow.
 #[derive(Debug, Clone)]
 pub struct Follow {
-    /// Names of the projections, without case; all registered ones if empty.
+    /// Names of the projections, without case; if empty, all registered ones, but for those that an application reads
+    /// under a name of its own (mode `rename`).
     pub projections: Vec<String>,
     /// Keep the generation that was active before current as well, so that rolling back takes as long as
     /// the flip.
@@ -116,6 +118,28 @@ pub fn follow(settings: &Settings, registry: &Registry, request: Follow) -> Runn
     Running::begin(move |progress, cancel| run(settings, registry, request, progress, cancel))
 }
 
+/// Leaves out what an application reads, and so writes, under a name of its own: two writers would put older snapshots
+/// over newer ones. Whoever knows better names the projection.
+async fn without_own_writers(store: &Store, selected: Vec<Registered>) -> Result<Vec<Registered>> {
+    let mut left = Vec::new();
+    for projection in selected {
+        let name = projection.spec().name();
+        if store.active(name).await?.is_some_and(|active| active.mode == CutOverMode::Rename) {
+            tracing::info!(projection = name, "left out: its application writes it under a name of its own");
+        } else {
+            left.push(projection);
+        }
+    }
+    if left.is_empty() {
+        return Err(Error::Unsupported(
+            "all projections have a name of their application's, which writes them itself: to follow one all the same, \
+             name it"
+                .into(),
+        ));
+    }
+    Ok(left)
+}
+
 async fn run(
     settings: Settings,
     registry: Registry,
@@ -123,7 +147,7 @@ async fn run(
     progress: watch::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Result<FollowReport> {
-    let selected = registry.select(&request.projections)?;
+    let mut selected = registry.select(&request.projections)?;
     if selected.is_empty() {
         return Err(Error::Config(vec!["no projection is registered".into()]));
     }
@@ -131,6 +155,9 @@ async fn run(
     let Some(direction) = preflight(&store, &selected).await? else {
         return Err(Error::Unsupported(format!("{} has no event store to follow", store.database())));
     };
+    if request.projections.is_empty() {
+        selected = without_own_writers(&store, selected).await?;
+    }
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
     let follower = Follower { store, settings, registry, selected, request, progress, cancel };
     let mut report = FollowReport::default();

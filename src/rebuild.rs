@@ -300,6 +300,7 @@ impl Run {
     async fn all(&self, selected: &[Registered]) -> Result<RebuildReport> {
         for projection in selected {
             self.refuse_downgrade(projection).await?;
+            self.refuse_nameless(projection).await?;
         }
         let survey = self.survey_with_retries(selected).await?;
         self.refuse_shortage(selected, &survey).await?;

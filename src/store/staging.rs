@@ -51,14 +51,26 @@ impl BuildStore {
         }
     }
 
-    /// Gives the build up: its staging collections and records go, its own record says so.
+    /// Gives the build up: its collections and records go, its own record says so. Readers must not use it.
     ///
     /// # Errors
-    /// [`Error::State`] if it is published already.
+    /// [`Error::State`] if it is active, or was.
     pub(crate) async fn abort(&mut self) -> Result<Vec<String>> {
+        let published = self.record.state == BuildState::Published;
+        if published {
+            self.unswap().await?;
+        }
         // The state first: from then on nobody resumes what is about to go.
         self.advance(BuildState::Aborted, |_| {}).await?;
-        let dropped = self.drop_staging().await?;
+        let mut dropped = self.drop_staging().await?;
+        if published {
+            let uuids = self.store.uuids().await?;
+            for target in &self.record.targets {
+                let Some(uuid) = uuids.get(&target.collection) else { continue };
+                self.store.drop_listed(&target.collection, *uuid, &self.mandate).await?;
+                dropped.push(target.collection.clone());
+            }
+        }
         self.forget_all().await?;
         Ok(dropped)
     }

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, Error, Result};
-use crate::lifecycle::aside_name;
+use crate::lifecycle::{BuildState, aside_name};
 use crate::plan::staging_name;
 use crate::store::build::refused_writes;
 use crate::store::client::{LONG_CALL_SECONDS, call, call_within};
@@ -60,6 +60,18 @@ impl Store {
         let Some(swap) = &record.swap else { return Ok(false) };
         let uuids = self.uuids().await?;
         Ok(swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid)))
+    }
+
+    /// Whether a generation is complete, but was never active, and readers don't use it.
+    pub(crate) async fn is_unused(&self, record: &BuildRecord) -> Result<bool> {
+        if record.state != BuildState::Published || record.adopted {
+            return Ok(false);
+        }
+        let known = self.active(&record.projection).await?.is_some_and(|active| {
+            let number = record.generation;
+            active.active == number || active.previous.iter().any(|one| one.generation == number)
+        });
+        Ok(!known && !self.is_swapped(record).await?)
     }
 
     /// UUIDs of all collections, by name.

@@ -141,7 +141,10 @@ async fn without_an_active_generation_no_name_can_be_taken() {
     let (db, _) = squidex_at_work("rename_nothing", 33).await;
     let error = statefold::rebuild(&db.settings(no_waiting()), &squidex(), by_rename()).await.unwrap_err();
     assert!(error.to_string().contains("statefold adopt Assets --collection States_Assets2"), "{error}");
-    // The build is kept, and cut over to once that is done.
+    // Said before anything is built; one that is postponed has time to be given a name.
+    assert_eq!(db.read("Statefold_Builds").await.len(), 0);
+    let postponed = Rebuild { postpone: true, ..by_rename() };
+    statefold::rebuild(&db.settings(no_waiting()), &squidex(), postponed).await.unwrap();
     adopted(&db, Adopt::default()).await;
     let report = statefold::cutover(&db.settings(no_waiting()), &squidex(), by_rename()).await.unwrap();
     assert_eq!(report.projections[0].collections, ["States_Assets2"]);

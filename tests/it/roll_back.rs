@@ -148,3 +148,24 @@ async fn a_complete_build_of_another_version_is_not_given_up_by_a_cut_over() {
     assert_eq!((report.projections[0].generation, report.projections[0].projection_version), (3, 2));
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
 }
+
+#[tokio::test]
+async fn a_generation_that_never_became_active_can_be_given_up() {
+    let db = Db::new("given_up").await;
+    db.write(&generated(300, 22)).await;
+    let settings = db.settings(no_waiting());
+    // Complete, with its own name, but the pointer can't be moved.
+    db.db.create_collection("Migration").await.unwrap();
+    let other = doc! { "$expr": { "$ne": ["$Generations.Assets.Active", 3] } };
+    db.db.run_command(doc! { "collMod": "Migration", "validator": other }).await.unwrap();
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
+    db.db.run_command(doc! { "collMod": "Migration", "validator": {} }).await.unwrap();
+    assert!(db.collections().await.contains(&"States_Assets3".to_owned()));
+    let aborted = statefold::abort(&settings, &squidex(), &[], true).await.unwrap();
+    assert_eq!((aborted.len(), aborted[0].build.as_str()), (1, "Assets3"));
+    assert!(!db.collections().await.contains(&"States_Assets3".to_owned()));
+    // What is active is nobody's to abort.
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    assert_eq!(statefold::abort(&settings, &squidex(), &[], true).await.unwrap(), []);
+    assert_eq!(active(&db).await.0, 4);
+}
