@@ -190,13 +190,8 @@ pub(super) struct MigrateArgs {
     pub(super) lease: LeaseArgs,
     #[command(flatten)]
     pub(super) politeness: PolitenessArgs,
-    /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
-    #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
-    pub(super) max_errors: Option<String>,
-    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
-    /// streams as `5%`, or only their `heads` [default: full]
-    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
-    pub(super) verify: Option<String>,
+    #[command(flatten)]
+    pub(super) checks: ChecksArgs,
     /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
     #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
     pub(super) listen: Option<String>,
@@ -205,6 +200,18 @@ pub(super) struct MigrateArgs {
     pub(super) interval: u64,
     #[command(flatten)]
     pub(super) tuning: TuningArgs,
+}
+
+/// What has to be right before a cut-over.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ChecksArgs {
+    /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
+    #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
+    pub(super) max_errors: Option<String>,
+    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
+    /// streams as `5%`, or only their `heads` [default: full]
+    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
+    pub(super) verify: Option<String>,
 }
 
 /// How readers find a generation.
@@ -235,13 +242,8 @@ pub(super) struct CutoverArgs {
     pub(super) connection: Connection,
     #[command(flatten)]
     pub(super) readers: ReadersArgs,
-    /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
-    #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
-    pub(super) max_errors: Option<String>,
-    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
-    /// streams as `5%`, or only their `heads` [default: full]
-    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
-    pub(super) verify: Option<String>,
+    #[command(flatten)]
+    pub(super) checks: ChecksArgs,
     /// Seconds between progress lines where there is no terminal
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) interval: u64,
@@ -292,13 +294,8 @@ pub(super) struct RebuildArgs {
     pub(super) postpone: bool,
     #[command(flatten)]
     pub(super) readers: ReadersArgs,
-    /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
-    #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
-    pub(super) max_errors: Option<String>,
-    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
-    /// streams as `5%`, or only their `heads` [default: full]
-    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
-    pub(super) verify: Option<String>,
+    #[command(flatten)]
+    pub(super) checks: ChecksArgs,
     /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
     #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
     pub(super) listen: Option<String>,

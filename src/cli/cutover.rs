@@ -31,15 +31,15 @@ pub(super) async fn run(
     let mut verb = vec![if way == Way::Forward { "cutover" } else { "rollback" }.to_owned()];
     verb.extend(args.projections.iter().cloned());
     verb.extend(args.readers.typed());
-    verb.extend(args.verify.iter().map(|what| format!("--verify {what}")));
-    let command =
-        Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref());
+    verb.extend(args.checks.verify.iter().map(|what| format!("--verify {what}")));
+    let command = Command::new(verb.join(" "), &args.connection)
+        .flag("--max-errors", args.checks.max_errors.as_deref());
     let failed = |error| Failed::new(error, &command);
     let raw = Raw {
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
-        max_errors: args.max_errors.as_deref(),
-        verify: args.verify.as_deref(),
+        max_errors: args.checks.max_errors.as_deref(),
+        verify: args.checks.verify.as_deref(),
         ..Raw::default()
     };
     let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;

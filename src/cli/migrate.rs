@@ -13,15 +13,16 @@ use super::watch;
 use crate::migrate::{Migrate, Outcome, migrate};
 
 pub(super) async fn run(args: &MigrateArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
-    let command = Command::new("migrate", &args.connection).flag("--max-errors", args.max_errors.as_deref());
+    let command =
+        Command::new("migrate", &args.connection).flag("--max-errors", args.checks.max_errors.as_deref());
     let failed = |error| Failed::new(error, &command);
     let raw = Raw {
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
         politeness: Some(&args.politeness),
         attempts: args.attempts,
-        max_errors: args.max_errors.as_deref(),
-        verify: args.verify.as_deref(),
+        max_errors: args.checks.max_errors.as_deref(),
+        verify: args.checks.verify.as_deref(),
         ..Raw::default()
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;

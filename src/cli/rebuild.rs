@@ -22,8 +22,8 @@ pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output
         lease: Some(&args.lease),
         politeness: Some(&args.politeness),
         attempts: None,
-        max_errors: args.max_errors.as_deref(),
-        verify: args.verify.as_deref(),
+        max_errors: args.checks.max_errors.as_deref(),
+        verify: args.checks.verify.as_deref(),
         ..Raw::default()
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
@@ -57,8 +57,8 @@ fn typed(args: &RebuildArgs, fresh: bool) -> Command {
     verb.extend(fresh.then(|| "--fresh".to_owned()));
     verb.extend(args.postpone.then(|| "--postpone".to_owned()));
     verb.extend(args.readers.typed());
-    verb.extend(args.verify.iter().map(|what| format!("--verify {what}")));
-    Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.max_errors.as_deref())
+    verb.extend(args.checks.verify.iter().map(|what| format!("--verify {what}")));
+    Command::new(verb.join(" "), &args.connection).flag("--max-errors", args.checks.max_errors.as_deref())
 }
 
 fn text(report: &RebuildReport, database: &str, readers: &ReadersArgs, command: &Command) -> String {

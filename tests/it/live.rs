@@ -9,7 +9,7 @@ use mongodb::error::{ErrorKind, WriteFailure};
 use statefold::{Error, Rebuild};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, good_asset};
-use crate::support::database::{Db, assert_same};
+use crate::support::database::{Db, assert_same, eventually};
 use crate::support::server::stop_failing;
 use crate::support::{Gate, OwnServer, commit, fail_command, no_waiting, oracle, squidex};
 
@@ -181,6 +181,45 @@ async fn when_the_history_of_changes_is_lost_everything_is_compared() {
     gate.open();
     let report = running.await.unwrap();
     assert_eq!(stop_failing(&server.uri).await, failed_before + 1);
+    assert_eq!(report.projections[0].streams_refolded, 1);
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+}
+
+/// Time of the oldest entry of a server's oplog.
+async fn oldest(oplog: &Collection<Document>) -> bson::Timestamp {
+    let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).await.unwrap().unwrap();
+    first.get_timestamp("ts").unwrap()
+}
+
+#[tokio::test]
+async fn an_oplog_that_rolls_over_during_the_build_costs_a_comparison() {
+    let server = OwnServer::start_with("rolls_over", &["--oplog-mb", "1", "--", "--syncdelay", "1"]);
+    let db = Db::at(&server.uri, "rolls_over").await;
+    let mut commits = generated(600, 95);
+    db.write(&commits).await;
+    let (gated, gate) = Gate::assets(|_| true);
+    let by_streams = Some(statefold::Strategy::Stream);
+    let tuning =
+        statefold::Tuning { strategy: by_streams, partitions: Some(1), batch_commits: 5000, ..no_waiting() };
+    let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());
+    gate.reached().await;
+    let late = good_asset("late");
+    db.append(&late).await;
+    commits.extend(late);
+    let oplog = db.db.client().database("local").collection("oplog.rs");
+    let newest: Document = oplog.find_one(doc! {}).sort(doc! { "$natural": -1 }).await.unwrap().unwrap();
+    let written = newest.get_timestamp("ts").unwrap();
+    let filler = "x".repeat(100_000);
+    eventually("the oplog to roll over", || async {
+        for _ in 0..20 {
+            db.collection("Filler").insert_one(doc! { "filler": &filler }).await.unwrap();
+        }
+        // What a restart would need is kept until it is on disk: here each second.
+        oldest(&oplog).await > written
+    })
+    .await;
+    gate.open();
+    let report = running.await.unwrap();
     assert_eq!(report.projections[0].streams_refolded, 1);
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
 }
