@@ -9,7 +9,7 @@ use super::exit::Failed;
 use super::output::Output;
 use super::rebuild::built_text;
 use super::settings::{Command, Raw, settings};
-use super::watch;
+use super::{plan, watch};
 use crate::config::Settings;
 use crate::lifecycle::CutOverMode;
 use crate::rebuild::{Rebuild, Running, cutover, rollback};
@@ -63,7 +63,14 @@ pub(super) async fn run(
     let begin = || begin(way, &settings, registry, request);
     let interval = Duration::from_secs(args.interval);
     let report = watch::watched(begin, None, interval, output).await.map_err(failed)?;
-    output.result(&report, |report| built_text(report, &command));
+    let nothing = "Nothing to do: there is no event store, or what was complete is active already.";
+    output.result(&report, |report| {
+        match (report.projections.is_empty(), report.databases_with_events.is_empty()) {
+            (false, _) => built_text(report, &command),
+            (true, true) => nothing.to_owned(),
+            (true, false) => plan::no_event_store(settings.database(), &report.databases_with_events),
+        }
+    });
     Ok(0)
 }
 

@@ -62,7 +62,8 @@ fn wrong_credentials_are_named_and_not_repeated() {
 #[test]
 fn a_database_without_event_store_is_left_alone_and_others_are_named() {
     let (empty, other) = (Db::new(), Db::with(&[asset("a")]));
-    for verb in [vec!["rebuild", "--yes"], vec!["status"], vec!["plan"]] {
+    let verbs = ["rebuild --yes", "cutover --yes", "rollback --yes", "verify", "status", "plan"];
+    for verb in verbs.map(|verb| verb.split(' ').collect::<Vec<_>>()) {
         let done = empty.run(&verb, 0);
         assert!(
             done.stdout.contains("Nothing to do") && done.stdout.contains(&other.name),
