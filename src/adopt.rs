@@ -15,7 +15,7 @@ use crate::lifecycle::{BuildState, CutOverMode, Share};
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink};
 use crate::pipeline::{Governor, Workers};
-use crate::plan::Partition;
+use crate::plan::{Estimate, Partition};
 use crate::rebuild::{Running, preflight};
 use crate::store::{BuildStore, Direction, Flip, RecordsOnly, Store};
 use crate::survey::{FEW_COMMITS, Survey};
@@ -102,7 +102,8 @@ async fn run(
     };
     work.refuse_second().await?;
     if !request.really {
-        return work.compared(None, None).await;
+        let looked = work.look().await?;
+        return work.compared(&looked, None, None).await;
     }
     let lease = settings.lease();
     let waiting = Waiting { lease, limit: lease.wait_limit, progress: &progress };
@@ -117,6 +118,13 @@ fn number_of(projection: &Registered, collections: &[String]) -> u32 {
     let target = projection.spec().targets().first().map(|target| target.collection()).unwrap_or_default();
     let digits = collections.first().and_then(|name| name.strip_prefix(target));
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(1)
+}
+
+/// What is known of the event store before anything is compared.
+struct Looked {
+    workers: Arc<Workers>,
+    survey: Survey,
+    estimate: Estimate,
 }
 
 impl Work<'_> {
@@ -144,20 +152,19 @@ impl Work<'_> {
         }
     }
 
-    /// Compares, with everything that is recorded of a build going to `records`.
-    /// In these partitions, if some are recorded.
+    /// Compares; what is recorded of a build goes to `records`, in the partitions that it has.
     async fn compared(
         &self,
+        looked: &Looked,
         records: Option<Arc<dyn SnapshotSink>>,
         recorded: Option<Vec<Partition>>,
     ) -> Result<AdoptReport> {
-        let workers = Arc::new(Workers::new(self.settings.tuning().threads)?);
-        let (survey, estimate) = self.survey(&workers).await?;
+        let Looked { workers, survey, estimate } = looked;
         let comparison = Comparison {
             store: self.store,
             settings: self.settings,
             direction: self.direction,
-            workers: &workers,
+            workers,
             progress: self.progress,
             cancel: self.cancel,
             governor: Governor::free(),
@@ -168,11 +175,11 @@ impl Work<'_> {
             collections: self.request.collections.clone(),
             others: others(self.store, &self.projection, self.settings).await?,
             partitions: recorded
-                .unwrap_or_else(|| partitions(&self.projection, &survey, &estimate, self.settings)),
-            estimate,
+                .unwrap_or_else(|| partitions(&self.projection, survey, estimate, self.settings)),
+            estimate: *estimate,
             records,
         };
-        let outcome = comparison.run(std::slice::from_ref(&subject), &survey).await?.pop();
+        let outcome = comparison.run(std::slice::from_ref(&subject), survey).await?.pop();
         let outcome = outcome.ok_or_else(|| Error::Bug("nothing was compared".into()))?;
         let judged = comparison.settled(&subject, &outcome).await?;
         let verified = Verified::of(&subject, Share::ALL, &outcome, judged);
@@ -180,23 +187,24 @@ impl Work<'_> {
         Ok(AdoptReport { adopted: false, generation: self.generation, verified: Some(verified) })
     }
 
-    async fn survey(&self, workers: &Workers) -> Result<(Survey, crate::plan::Estimate)> {
+    /// Looks at the event store.
+    async fn look(&self) -> Result<Looked> {
         let tuning = self.settings.tuning();
+        let workers = Arc::new(Workers::new(tuning.threads)?);
         let now = self.store.operation_time().await?;
         let events = self.store.events(self.direction, now, tuning.batch_commits);
         let many = events.estimated_count().await? > FEW_COMMITS;
         let projections = std::slice::from_ref(&self.projection);
-        let survey = Survey::of(&events, projections, tuning, many.then_some(workers)).await?;
+        let survey = Survey::of(&events, projections, tuning, many.then_some(&*workers)).await?;
         let estimate = survey.estimates.first().copied().unwrap_or_default();
-        Ok((survey, estimate))
+        Ok(Looked { workers, survey, estimate })
     }
 
     /// Compares and records.
     async fn recorded(&self, leadership: &Leadership) -> Result<AdoptReport> {
         self.refuse_second().await?;
-        let workers = Workers::new(self.settings.tuning().threads)?;
-        let (survey, estimate) = self.survey(&workers).await?;
-        let ranges = partitions(&self.projection, &survey, &estimate, self.settings);
+        let looked = self.look().await?;
+        let ranges = partitions(&self.projection, &looked.survey, &looked.estimate, self.settings);
         let (spec, layout) = (self.projection.spec(), &self.store.layout);
         let record = crate::store::BuildRecord::adopted(
             spec,
@@ -209,7 +217,7 @@ impl Work<'_> {
         let build =
             self.store.create_build(record, spec.stream_filter().first(), &leadership.mandate).await?;
         let records: Arc<dyn SnapshotSink> = Arc::new(RecordsOnly(build.clone()));
-        let compared = self.compared(Some(records), Some(build.partitions())).await;
+        let compared = self.compared(&looked, Some(records), Some(build.partitions())).await;
         let id = build.record.id.clone();
         let report = match compared {
             Ok(report) if report.verified.as_ref().is_some_and(Verified::is_equal) => report,

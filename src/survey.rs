@@ -11,10 +11,10 @@ use crate::config::Tuning;
 use crate::error::{Error, Result};
 use crate::fold::{Arrived, Documents, Shard, Sorted};
 use crate::lifecycle::stream_hash;
-use crate::pipeline::Workers;
 use crate::pipeline::ports::CommitBatch;
+use crate::pipeline::{Governor, Workers};
 use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
-use crate::store::{EventStore, is_out_of_time};
+use crate::store::{Direction, EventStore, Store, is_out_of_time};
 
 /// Commits of the random sample: for each partition about this many, within bounds.
 const SAMPLES_PER_CUT: u32 = 20;
@@ -65,6 +65,21 @@ impl Survey {
             estimates.push(sample.scale(commits, streams, tuning.readers.min(tuning.threads)));
         }
         Ok(Self { store, estimates })
+    }
+
+    /// The event store to read a pass from, with everything acknowledged until then.
+    pub(crate) fn source(
+        &self,
+        store: &Store,
+        direction: Direction,
+        since: Option<bson::Timestamp>,
+        (tuning, governor): (&Tuning, &Governor),
+    ) -> EventStore {
+        store
+            .events(direction, since, tuning.batch_commits)
+            .natural_by(tuning.natural_by, tuning.part_commits)
+            .paced(governor)
+            .with_commits_of(self.store.bytes / self.store.commits.max(1))
     }
 
     /// Chooses how to read the streams of these estimates together.

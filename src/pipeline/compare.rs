@@ -37,6 +37,11 @@ pub(crate) struct Suspects {
 }
 
 impl Suspects {
+    /// Whether nothing is suspected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.more == 0
+    }
+
     fn add(&mut self, stream: String) {
         let bytes = stream.len() + NAME_BYTES;
         if self.bytes + bytes > NAMES_BYTES {

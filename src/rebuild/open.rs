@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bson::DateTime;
 use statefold_projections::{Lookup, NoLookup, Registered};
 
 use crate::error::{Error, Result};
@@ -13,7 +12,7 @@ use crate::pipeline::{Job, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
 use crate::rebuild::Run;
 use crate::rebuild::steps::Build;
-use crate::store::{BuildRecord, BuildStore, Counts, EventStore, SnapshotLookup, TargetRecord, Timings};
+use crate::store::{BuildRecord, BuildStore, EventStore, SnapshotLookup, TargetRecord, Timings};
 use crate::survey::Survey;
 
 /// A finished partition is kept if at most one stream in so many differs; those are refolded.
@@ -32,7 +31,8 @@ impl Run {
         recorder.begin(Phase::Planning, 0);
         // Before the first read: everything acknowledged until now will be seen.
         let since = self.store.operation_time().await?;
-        let source = self.events(since, survey);
+        let source =
+            survey.source(&self.store, self.direction, since, (self.settings.tuning(), &self.governor));
         let (staging, resumed) = match self.resumable(projection).await? {
             Some(record) => (self.resume(record, projection, since).await?, true),
             None => {
@@ -67,16 +67,6 @@ impl Run {
             job,
             timings: Timings::default(),
         })
-    }
-
-    /// The event store, with everything acknowledged until then.
-    fn events(&self, since: Option<bson::Timestamp>, survey: &Survey) -> EventStore {
-        let tuning = self.settings.tuning();
-        self.store
-            .events(self.direction, since, tuning.batch_commits)
-            .natural_by(tuning.natural_by, tuning.part_commits)
-            .paced(&self.governor)
-            .with_commits_of(survey.store.bytes / survey.store.commits.max(1))
     }
 
     /// What the pipeline works with.
@@ -170,29 +160,10 @@ impl Run {
         let generation = next_generation(spec, &self.store.collection_names().await?, &recorded);
         let names =
             spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.mandate.token));
-        let record = BuildRecord {
-            id: format!("{}{generation}", spec.name()),
-            format: crate::store::FORMAT,
-            projection: spec.name().to_owned(),
-            generation,
-            projection_version: spec.version(),
-            fingerprint: fingerprint(spec, &self.store.layout),
-            state: BuildState::Planned,
-            token: self.mandate.token,
-            t0,
-            targets: names.map(TargetRecord::from).collect(),
-            ranges,
-            adopted: false,
-            swap: None,
-            plan: None,
-            counts: Counts::default(),
-            digest: None,
-            timings: Timings::default(),
-            failure: None,
-            pause: None,
-            started_at: DateTime::now(),
-            updated_at: DateTime::now(),
-        };
+        let targets = names.map(TargetRecord::from).collect();
+        let print = fingerprint(spec, &self.store.layout);
+        let record = BuildRecord::new(spec, generation, targets, ranges, (print, self.mandate.token));
+        let record = BuildRecord { t0, ..record };
         let mut build = self.store.create_build(record, spec.stream_filter().first(), &self.mandate).await?;
         build.create_staging().await?;
         build.advance(BuildState::Building, |_| {}).await?;

@@ -97,6 +97,10 @@ impl Run {
     /// Retires a published generation that readers never used.
     pub(super) async fn give_up(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
         tracing::warn!(build = %record.id, "a published generation was never made active and is given up");
+        self.retire(record, projection).await
+    }
+
+    async fn retire(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
         let prefix = projection.spec().stream_filter().first();
         let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
         // Where nothing is left, nothing has to be renamed.
@@ -142,9 +146,6 @@ impl Run {
         if record.generation != build.record().generation || self.store.is_swapped(&record).await? {
             return Ok(());
         }
-        let prefix = projection.spec().stream_filter().first();
-        let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
-        build.unswap().await?;
-        build.advance(BuildState::Retired, |record| record.swap = None).await
+        self.retire(record, &projection).await
     }
 }

@@ -64,8 +64,8 @@ async fn former(store: &Store, registry: &Registry, projection: &Registered) -> 
     });
     if let Some(other) = cut_short {
         return Err(Error::Unsupported(format!(
-            "a cut-over to {} was cut short: finish it first with `statefold cutover {name} --yes`, or give it up with \
-             `statefold rebuild {name} --fresh`; then roll back",
+            "a cut-over to {} was cut short: finish it first with `statefold cutover {name} --yes`, or, if readers \
+             don't use it yet, give it up with `statefold abort {name} --yes`; then roll back",
             other.id
         )));
     }
@@ -175,8 +175,8 @@ impl Run {
                 return Err(error);
             }
             // What nobody but us has written has the digest that its partitions give.
-            let suspected = !outcome.suspects.streams.is_empty() || outcome.suspects.more > 0;
-            if share.is_all() && !suspected && build.job.staging.sums().await?.1 == outcome.found {
+            let undisturbed = share.is_all() && outcome.suspects.is_empty();
+            if undisturbed && build.job.staging.sums().await?.1 == outcome.found {
                 build.strict = true;
             }
             build.timings.verify_ms = milliseconds(began);

@@ -107,7 +107,7 @@ impl Run {
         outcome: &Outcome,
     ) -> Result<Option<Error>> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
-        if names.is_empty() && outcome.suspects.more == 0 && outcome.foreign == 0 {
+        if outcome.suspects.is_empty() && outcome.foreign == 0 {
             let whole = comparison.share.is_all() && build.strict;
             let (expected, found, noted) = (outcome.expected, outcome.found, build.digest);
             return Ok((whole && (found != noted || expected != noted)).then(|| {

@@ -1,6 +1,6 @@
 //! Generations that an application built: recorded, never written.
 
-use bson::{DateTime, doc};
+use bson::doc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use statefold_projections::Spec;
@@ -10,8 +10,8 @@ use crate::lifecycle::BuildState;
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink, Term};
 use crate::plan::{Partition, StreamRange};
 use crate::store::client::call;
-use crate::store::records::{BUILDS, Counts, FORMAT};
-use crate::store::{BuildRecord, BuildStore, Mandate, Store, TargetRecord, Timings};
+use crate::store::records::BUILDS;
+use crate::store::{BuildRecord, BuildStore, Mandate, Store, TargetRecord};
 
 /// The records of a build, without its snapshots: they are what they are.
 pub(crate) struct RecordsOnly(pub(crate) BuildStore);
@@ -50,29 +50,8 @@ impl BuildRecord {
             collection: collection.clone(),
             dropping: None,
         });
-        Self {
-            id: format!("{}{generation}", spec.name()),
-            format: FORMAT,
-            projection: spec.name().to_owned(),
-            generation,
-            projection_version: spec.version(),
-            fingerprint,
-            state: BuildState::Retired,
-            token,
-            t0: None,
-            targets: targets.collect(),
-            ranges,
-            adopted: true,
-            swap: None,
-            plan: None,
-            counts: Counts::default(),
-            digest: None,
-            timings: Timings::default(),
-            failure: None,
-            pause: None,
-            started_at: DateTime::now(),
-            updated_at: DateTime::now(),
-        }
+        let new = Self::new(spec, generation, targets.collect(), ranges, (fingerprint, token));
+        Self { state: BuildState::Retired, adopted: true, ..new }
     }
 }
 

@@ -67,7 +67,6 @@ pub use lock::LockState;
 pub(crate) use lock::{Lock, LockTaken};
 pub(crate) use lookup::SnapshotLookup;
 pub use pause::PauseRecord;
-pub(crate) use records::FORMAT;
 pub use records::{BuildRecord, Counts, Failure, PlanRecord, TargetRecord, Timings};
 pub(crate) use replication::RunHolds;
 pub use swap::SwapRecord;

@@ -2,6 +2,7 @@
 
 use bson::{DateTime, Timestamp};
 use serde::{Deserialize, Serialize};
+use statefold_projections::Spec;
 
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
@@ -77,6 +78,39 @@ pub struct BuildRecord {
 }
 
 impl BuildRecord {
+    /// The record of a build that is planned, with this fingerprint and token.
+    pub(crate) fn new(
+        spec: &Spec,
+        generation: u32,
+        targets: Vec<TargetRecord>,
+        ranges: Vec<StreamRange>,
+        (fingerprint, token): (String, i64),
+    ) -> Self {
+        Self {
+            id: format!("{}{generation}", spec.name()),
+            format: FORMAT,
+            projection: spec.name().to_owned(),
+            generation,
+            projection_version: spec.version(),
+            fingerprint,
+            state: BuildState::Planned,
+            token,
+            t0: None,
+            targets,
+            ranges,
+            adopted: false,
+            swap: None,
+            plan: None,
+            counts: Counts::default(),
+            digest: None,
+            timings: Timings::default(),
+            failure: None,
+            pause: None,
+            started_at: DateTime::now(),
+            updated_at: DateTime::now(),
+        }
+    }
+
     /// Notes where the collections are, one for each target; nothing, if that isn't known.
     pub(crate) fn name_collections(&mut self, collections: &[String]) {
         for (target, collection) in self.targets.iter_mut().zip(collections) {

@@ -93,7 +93,10 @@ impl Comparison<'_> {
             stored.push(self.stored(subject).await?);
         }
         // After the collections: what is in them was acknowledged before.
-        let source = self.source(self.store.operation_time().await?, survey);
+        let source = {
+            let now = self.store.operation_time().await?;
+            survey.source(self.store, self.direction, now, (self.settings.tuning(), &self.governor))
+        };
         let estimates: Vec<Estimate> = subjects.iter().map(|one| self.estimate(one)).collect();
         let tables = stored.iter().flat_map(|(tables, _)| tables).map(Stored::bytes).sum();
         let settings = self.settings_beside(tables)?;
@@ -188,15 +191,6 @@ impl Comparison<'_> {
 
     fn reader(&self) -> Reader<'_> {
         Reader { readers: self.settings.tuning().readers, workers: self.workers, cancel: self.cancel }
-    }
-
-    fn source(&self, since: Option<bson::Timestamp>, survey: &Survey) -> EventStore {
-        let tuning = self.settings.tuning();
-        self.store
-            .events(self.direction, since, tuning.batch_commits)
-            .natural_by(tuning.natural_by, tuning.part_commits)
-            .paced(&self.governor)
-            .with_commits_of(survey.store.bytes / survey.store.commits.max(1))
     }
 
     /// Only the states of the share need memory.
