@@ -263,11 +263,11 @@ async fn choose(
                 let (generation, collections) = (Some(active.active), active.collections);
                 chosen.push(Chosen { projection, generation, collections });
             }
-            None if named => return Err(nothing_active(name)),
+            None if named => return Err(nothing_active(&format!("{name} has no active generation"))),
             None => tracing::info!(projection = name, "left out: it has no active generation"),
         }
     }
-    if chosen.is_empty() { Err(nothing_active("no projection")) } else { Ok(chosen) }
+    if chosen.is_empty() { Err(nothing_active("no projection has an active generation")) } else { Ok(chosen) }
 }
 
 fn unknown_version(projection: &Registered, active: &ActiveGeneration) -> Error {
@@ -280,11 +280,9 @@ fn unknown_version(projection: &Registered, active: &ActiveGeneration) -> Error 
     ))
 }
 
-fn nothing_active(name: &str) -> Error {
-    let (subject, verb) = if name == "no projection" { (name, "has") } else { (name, "has no") };
-    let active = if verb == "has" { "an active generation" } else { "active generation" };
+fn nothing_active(what: &str) -> Error {
     Error::Unsupported(format!(
-        "{subject} {verb} {active}: to verify what an application has built, name projection and collection, as \
+        "{what}: to verify what an application has built, name projection and collection, as \
          `statefold verify Assets --collection States_Assets2`"
     ))
 }
