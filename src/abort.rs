@@ -24,7 +24,7 @@ pub struct Aborted {
 /// nothing is changed and the result says what would be.
 ///
 /// # Errors
-/// [`crate::Error::LeaseHeld`] if somebody is at work; else what the server said.
+/// [`crate::error::Error::LeaseHeld`] if somebody is at work; else what the server said.
 pub async fn abort(
     settings: &Settings,
     registry: &Registry,

@@ -68,7 +68,7 @@ impl ActiveHandle {
 /// Begins to follow the active generation of a projection, for a program that reads the version it is registered
 /// with. Must be called on a tokio runtime.
 ///
-/// A program that reads an old generation should be on the list of instances ([`crate::register_instance`]), so
+/// A program that reads an old generation should be on the list of instances ([`crate::instances::register_instance`]), so
 /// that it is known who needs it.
 ///
 /// # Errors

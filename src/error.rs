@@ -157,7 +157,7 @@ pub enum Error {
         /// Why it failed last.
         reason: String,
     },
-    /// The event store is read-only, by [`crate::read_only_on`].
+    /// The event store is read-only, by [`crate::read_only::read_only_on`].
     #[error("the event store is read-only: {reason}, since {since} by {owner}")]
     ReadOnly {
         /// The reason that was given.
@@ -167,7 +167,7 @@ pub enum Error {
         /// Since when, in RFC 3339.
         since: String,
     },
-    /// The settings say that this server writes no events ([`crate::Settings::with_read_only`]).
+    /// The settings say that this server writes no events ([`crate::config::Settings::with_read_only`]).
     #[error("this server is set to read-only (MODE_READONLY) and writes no events")]
     ReadOnlyServer,
     /// The fence of a cut-over refused events for longer than the writer waits: to be tried again.

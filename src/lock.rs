@@ -58,7 +58,7 @@ pub async fn release_lock(settings: &Settings, registry: &Registry, shown: &Lock
 /// The generation of a projection that readers use; `None` if there is none yet.
 ///
 /// # Errors
-/// [`crate::Error::Newer`] if a newer statefold wrote the pointer; what the server said.
+/// [`crate::error::Error::Newer`] if a newer statefold wrote the pointer; what the server said.
 pub async fn active_generation(
     settings: &Settings,
     registry: &Registry,

@@ -24,7 +24,8 @@ use crate::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
 use crate::lifecycle::StartVerdict;
 use crate::observe::{Leader, Progress, Recorder};
 use crate::pipeline::Workers;
-use crate::rebuild::{LockFor, Publishing, Rebuild, Run, Running, Task, govern, preflight};
+use crate::rebuild::{LockFor, Publishing, Rebuild, Run, Task, govern, preflight};
+use crate::running::Running;
 use crate::store::{Direction, Store};
 
 pub use outcome::Outcome;

@@ -40,7 +40,7 @@ pub use cut_over::CutOver;
 pub(crate) use polite::govern;
 pub use report::{Built, PassReport, RebuildReport};
 
-pub use crate::running::Running;
+pub(crate) use crate::running::Running;
 
 /// What to rebuild.
 #[derive(Debug, Clone, Default)]

@@ -19,7 +19,8 @@ use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
 use crate::plan::{Estimate, Partition, StreamRange, divide};
-use crate::rebuild::{Running, preflight};
+use crate::rebuild::preflight;
+use crate::running::Running;
 use crate::store::{ActiveGeneration, SnapshotLookup, Store};
 use crate::survey::{FEW_COMMITS, Survey};
 

@@ -5,7 +5,7 @@
 
 use statefold_projections::{Registered, Registry};
 
-use super::{CleanupItem, CleanupKind, CleanupReport};
+use crate::cleanup::report::{CleanupItem, CleanupKind, CleanupReport};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::leader::lead;

@@ -3,11 +3,11 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::Connection;
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
 use crate::abort::{Aborted, abort};
+use crate::cli::args::Connection;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
 
 #[derive(Debug, Args)]
 pub(super) struct AbortArgs {

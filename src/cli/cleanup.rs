@@ -4,12 +4,12 @@ use bytesize::ByteSize;
 use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::Connection;
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
-use super::table::{number, or_dash, table};
 use crate::cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
+use crate::cli::args::Connection;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::table::{number, or_dash, table};
 
 /// What clean-up keeps.
 #[derive(Debug, Clone, Default, Args)]

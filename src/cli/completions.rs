@@ -2,9 +2,9 @@
 
 use clap::{Args, CommandFactory};
 
-use super::args::Cli;
-use super::exit::Failed;
-use super::output::Output;
+use crate::cli::args::Cli;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use statefold_projections::Registry;
 
-use super::args::CutoverArgs;
-use super::exit::Failed;
-use super::output::Output;
-use super::rebuild::built_text;
-use super::settings::{Command, Raw, settings};
-use super::{plan, watch};
+use crate::cli::args::CutoverArgs;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::rebuild::built_text;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::{plan, watch};
 use crate::config::Settings;
 use crate::lifecycle::CutOverMode;
-use crate::rebuild::{Rebuild, Running, cutover, rollback};
+use crate::rebuild::{Rebuild, cutover, rollback};
+use crate::running::Running;
 use crate::status::{StatusReport, status};
 
 /// Which of the two.

@@ -3,12 +3,12 @@
 use serde_json::json;
 use statefold_projections::Registry;
 
-use super::EXIT_DEAD_LETTERS;
-use super::args::{ErrorsArgs, ErrorsVerb};
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
-use super::table::table;
+use crate::cli::EXIT_DEAD_LETTERS;
+use crate::cli::args::{ErrorsArgs, ErrorsVerb};
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::table::table;
 use crate::dead_letters::{DeadLetterRow, dead_letter, dead_letters};
 use crate::retry::{RetryReport, retry_dead_letters};
 

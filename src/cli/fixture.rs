@@ -7,13 +7,12 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Connection;
-use super::exit::Failed;
-use super::output::Output;
-use super::progress;
-use super::settings::{Command, Raw, settings};
-use super::signals;
-use super::table::{number, seconds};
+use crate::cli::args::Connection;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::table::{number, seconds};
+use crate::cli::{progress, signals};
 use crate::store::{FixtureRequest, write_fixture};
 
 #[derive(Debug, Args)]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::{Connection, LeaseArgs, TuningArgs};
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings, time};
-use super::table::{number, table};
-use super::watch;
+use crate::cli::args::{Connection, LeaseArgs, TuningArgs};
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings, time};
+use crate::cli::table::{number, table};
+use crate::cli::watch;
 use crate::error::Error;
 use crate::follow::{Follow, FollowReport, follow};
 

@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
-use super::args::Connection;
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
+use crate::cli::args::Connection;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
 use crate::error::Error;
 use crate::lock::{LockReport, lock_state, release_lock};
 

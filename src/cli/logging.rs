@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::args::LogFormat;
-use super::progress::around_bars;
+use crate::cli::args::LogFormat;
+use crate::cli::progress::around_bars;
 
 /// Installs the subscriber. A filter that can't be read falls back to the default one, with a line
 /// that says so.

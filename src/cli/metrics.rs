@@ -2,10 +2,9 @@
 
 use tokio::sync::watch;
 
+use crate::cli::output::Output;
 use crate::error::{Error, Result};
 use crate::observe::Progress;
-
-use super::output::Output;
 
 /// Binds the address and serves until the program ends. Returns the address that was bound.
 ///

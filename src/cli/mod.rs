@@ -34,9 +34,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use statefold_projections::Registry;
 
-use self::args::{Cli, Verb};
-use self::exit::Failed;
-use self::output::Output;
+use args::{Cli, Verb};
+use exit::Failed;
+use output::Output;
 
 /// Exit code when streams can't be folded.
 const EXIT_DEAD_LETTERS: u8 = 6;

@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Write};
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::Format;
-use super::exit::Failed;
+use crate::cli::args::Format;
+use crate::cli::exit::Failed;
 
 /// Where a verb prints.
 pub(super) struct Output {

@@ -3,10 +3,10 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::Connection;
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
+use crate::cli::args::Connection;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
 use crate::pause::{PausedBuild, pause, resume};
 
 #[derive(Debug, Args)]

@@ -3,11 +3,11 @@
 use bytesize::ByteSize;
 use statefold_projections::Registry;
 
-use super::args::PlanArgs;
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
-use super::table::{number, or_dash, seconds, table};
+use crate::cli::args::PlanArgs;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::table::{number, or_dash, seconds, table};
 use crate::config::Settings;
 use crate::plan::Strategy;
 use crate::preview::{PlanReport, RoomPlan, preview};

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
-use super::args::{Connection, LeaseArgs};
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
-use super::status::fenced;
+use crate::cli::args::{Connection, LeaseArgs};
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::status::fenced;
 use crate::read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 
 #[derive(Debug, Args)]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use statefold_projections::Registry;
 
-use super::args::{ReadersArgs, RebuildArgs};
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
-use super::table::{number, seconds, table};
-use super::{plan, watch};
+use crate::cli::args::{ReadersArgs, RebuildArgs};
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::table::{number, seconds, table};
+use crate::cli::{plan, watch};
 use crate::config::Politeness;
 use crate::rebuild::{PassReport, Rebuild, RebuildReport, rebuild};
 

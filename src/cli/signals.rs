@@ -3,7 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::output::Output;
+use crate::cli::output::Output;
 
 const EXIT_INTERRUPTED: i32 = 130;
 

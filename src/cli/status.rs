@@ -3,12 +3,12 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use super::args::Connection;
-use super::exit::Failed;
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
-use super::table::{number, or_dash, table};
-use super::{EXIT_PENDING, plan};
+use crate::cli::args::Connection;
+use crate::cli::exit::Failed;
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::table::{number, or_dash, table};
+use crate::cli::{EXIT_PENDING, plan};
 use crate::status::{StatusReport, status};
 use crate::store::{Fence, FenceKind};
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use statefold_projections::Registry;
 
-use super::args::VerifyArgs;
-use super::exit::{EXIT_MISMATCH, Failed};
-use super::output::Output;
-use super::settings::{Command, Raw, settings};
-use super::table::{number, seconds, table};
-use super::{plan, watch};
+use crate::cli::args::VerifyArgs;
+use crate::cli::exit::{EXIT_MISMATCH, Failed};
+use crate::cli::output::Output;
+use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::table::{number, seconds, table};
+use crate::cli::{plan, watch};
 use crate::verify::{Difference, Kind, Verification, Verified, VerifyReport, verify};
 
 pub(super) async fn run(args: &VerifyArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {

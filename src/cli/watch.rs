@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::output::Output;
-use super::{metrics, progress, signals};
+use crate::cli::output::Output;
+use crate::cli::{metrics, progress, signals};
 use crate::error::Result;
 use crate::observe::Progress;
-use crate::rebuild::Running;
+use crate::running::Running;
 
 /// Begins the work, shows it until it ends, and stops it at a signal.
 ///

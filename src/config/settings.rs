@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::cleanup::CleanupSettings;
+use crate::config::lease::LeaseSettings;
 use crate::config::memory::default_budget;
-use crate::config::{CleanupSettings, LeaseSettings, Politeness};
+use crate::config::politeness::Politeness;
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::{NaturalBy, Strategy};

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use statefold_projections::{FoldError, Lookup, Snapshots};
 
 use crate::fold::shard::{Shard, Stream};
-use crate::fold::{DeadLetter, FoldCounts, Folded};
+use crate::fold::stream_order::{DeadLetter, FoldCounts, Folded};
 
 /// A complete shard with its streams sorted by name.
 pub(crate) struct Sorted {

@@ -12,9 +12,9 @@ use bson::{RawArray, RawDocument};
 use hashbrown::HashTable;
 use statefold_projections::{Chunked, Commit, CommitError, Layout, Registered, Slot, States, StreamFilter};
 
-use crate::fold::FoldCounts;
 use crate::fold::batch::Place;
 use crate::fold::names::{Name, Names};
+use crate::fold::stream_order::FoldCounts;
 
 /// What is known of one stream besides its state.
 pub(super) struct Stream {

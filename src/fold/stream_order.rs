@@ -7,7 +7,7 @@ use statefold_projections::{
     Commit, CommitError, FoldFailure, Layout, Lookup, Registered, Slot, Snapshots, States, StreamFilter,
 };
 
-use crate::fold::Digest;
+use crate::fold::digest::Digest;
 use crate::lifecycle::stream_hash;
 
 /// A stream that could not be folded, with the reason.

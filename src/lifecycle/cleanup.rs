@@ -3,7 +3,7 @@
 //! A collection goes only if we built it under a name of ours, and nothing needs it any more: no pointer, no
 //! rollback window, no unfinished build, no running server, no view.
 
-use crate::lifecycle::BuildState;
+use crate::lifecycle::state::BuildState;
 
 /// How much is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

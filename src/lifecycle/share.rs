@@ -111,7 +111,7 @@ impl fmt::Display for Verify {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::lifecycle::stream_hash;
+    use crate::lifecycle::heads::stream_hash;
 
     #[test]
     fn a_share_takes_about_as_many_streams_as_it_says() {

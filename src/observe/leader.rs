@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::observe::Progress;
+use crate::observe::progress::Progress;
 
 /// What a leader is doing, as it said with its last renewal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -7,7 +7,9 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::watch;
 
 use crate::fold::FoldCounts;
-use crate::observe::{Leader, Phase, Progress, names};
+use crate::observe::leader::Leader;
+use crate::observe::names;
+use crate::observe::progress::{Phase, Progress};
 
 /// Counts the work on one projection. Cheap to clone.
 #[derive(Clone)]

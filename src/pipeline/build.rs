@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Class, Error, Result};
 use crate::fold::{Arrived, Digest, FoldCounts};
 use crate::observe::Recorder;
+use crate::pipeline::governor::Governor;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::partition;
 use crate::pipeline::ports::{EventSource, PartitionRecord, SnapshotSink};
 use crate::pipeline::spill::Spilled;
-use crate::pipeline::{Governor, Workers};
+use crate::pipeline::workers::Workers;
 use crate::plan::Partition;
 
 /// What a build of one projection works with.

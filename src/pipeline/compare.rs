@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Result};
 use crate::fold::{Compared, Digest, Documents, Stored};
 use crate::lifecycle::{Share, stream_hash};
-use crate::pipeline::Workers;
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink, Term};
-use crate::pipeline::scan::{self, BatchSink};
+use crate::pipeline::scan;
+use crate::pipeline::scan::BatchSink;
+use crate::pipeline::workers::Workers;
 use crate::plan::{Partition, StreamRange};
 
 /// Memory for names of streams that have to be looked at once more.

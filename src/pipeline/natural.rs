@@ -15,10 +15,11 @@ use crate::error::{Error, Result};
 use crate::fold::{Arrived, Place, Route, Router, Shard, Sorted};
 use crate::lifecycle::Share;
 use crate::observe::Recorder;
-use crate::pipeline::Workers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::ports::{CommitBatch, EventSource, RawCommits};
-use crate::pipeline::scan::{self, BatchSink};
+use crate::pipeline::scan;
+use crate::pipeline::scan::BatchSink;
+use crate::pipeline::workers::Workers;
 use crate::plan::{NaturalBy, StreamRange};
 
 /// A projection of a pass, with the streams of it that are to be folded.

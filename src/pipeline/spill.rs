@@ -13,18 +13,20 @@ use statefold_projections::{Layout, Registered};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::fold::{self, Arrived, Router, Shard, Sorted, decode_frame};
+use crate::fold;
+use crate::fold::{Arrived, Router, Shard, Sorted, decode_frame};
 use crate::lifecycle::stream_hash;
 use crate::observe::Recorder;
-use crate::pipeline::Workers;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::natural::Pass;
 use crate::pipeline::ports::{CommitBatch, EventSource};
-use crate::pipeline::scan::{self, BatchSink};
-use crate::pipeline::spill::buffers::Buffers;
-use crate::pipeline::spill::file::Frame;
-pub(crate) use crate::pipeline::spill::file::SpillFile;
+use crate::pipeline::scan;
+use crate::pipeline::scan::BatchSink;
+use crate::pipeline::workers::Workers;
 use crate::plan::NaturalBy;
+use buffers::Buffers;
+use file::Frame;
+pub(crate) use file::SpillFile;
 
 /// Sizes of a frame before compression: small ones waste calls, large ones memory.
 const FRAME_BYTES: (usize, usize) = (16 * 1024, 256 * 1024);

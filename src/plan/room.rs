@@ -1,6 +1,6 @@
 //! Whether a build fits: disk for the new collections, history of changes that outlasts it.
 
-use crate::plan::Estimate;
+use crate::plan::estimate::Estimate;
 
 /// What an index entry needs on disk, in bytes: more than most, and there are splits and free space.
 const INDEX_ENTRY_BYTES: u64 = 80;

@@ -2,7 +2,7 @@
 
 use statefold_projections::{Layout, StreamFilter};
 
-use crate::plan::StreamRange;
+use crate::plan::partitions::StreamRange;
 
 /// One commit of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::plan::Strategy;
-use crate::rebuild::CutOver;
+use crate::rebuild::cut_over::CutOver;
 
 /// Result of a rebuild.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,7 +13,7 @@ pub struct RebuildReport {
     /// How the event store was read, and how that compares with the plan; absent if nothing was to be
     /// read any more.
     pub pass: Option<PassReport>,
-    /// Whether the generations are complete, but not active: [`crate::cutover`] makes them so.
+    /// Whether the generations are complete, but not active: [`crate::rebuild::cutover`] makes them so.
     pub postponed: bool,
     /// The cut-overs: one for all projections, or one for each in a migration.
     pub cut_over: Vec<CutOver>,

@@ -13,10 +13,9 @@ use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts, Stored};
 use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
+use crate::pipeline;
 use crate::pipeline::ports::SnapshotSink;
-use crate::pipeline::{
-    self, Comparing, Governor, Input, Job, Reader, Suspects, Wanted, Workers, read_stored,
-};
+use crate::pipeline::{Comparing, Governor, Input, Job, Reader, Suspects, Wanted, Workers, read_stored};
 use crate::plan::{Estimate, Partition, Strategy};
 use crate::reading::{Part, Reading};
 use crate::rebuild::PassReport;

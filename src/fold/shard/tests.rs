@@ -6,8 +6,10 @@ use statefold_projections::{
     Event, FoldError, Lookup, NoLookup, Projection, Registered, Sink, Spec, StreamFilter, StreamKey, Target,
 };
 
-use super::*;
-use crate::fold::{Arrived, Folded, Route, Router, Sorted, StreamFold};
+use crate::fold::arrived::{Arrived, Sorted};
+use crate::fold::route::{Route, Router};
+use crate::fold::shard::*;
+use crate::fold::stream_order::{Folded, StreamFold};
 
 /// Joins the event types of a stream; `Bad` fails.
 struct Names(Spec);

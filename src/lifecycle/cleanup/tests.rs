@@ -1,6 +1,6 @@
 //! Each reason to keep something, and each to let it go.
 
-use super::*;
+use crate::lifecycle::cleanup::*;
 
 const HOUR: i64 = 3_600_000;
 

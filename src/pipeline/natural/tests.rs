@@ -11,9 +11,9 @@ use statefold_projections::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::*;
 use crate::fold::Digest;
 use crate::observe::Progress;
+use crate::pipeline::natural::*;
 use crate::pipeline::ports::{HeadBatch, NaturalScan};
 
 /// Joins the event types of a stream.

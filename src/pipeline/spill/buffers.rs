@@ -105,8 +105,11 @@ mod tests {
     use statefold_projections::{Layout, StreamFilter};
 
     use super::*;
-    use crate::fold::{Route, decode_frame, documents};
-    use crate::pipeline::spill::{SpillFile, lock};
+    use crate::fold::Route;
+    use crate::fold::decode_frame;
+    use crate::fold::documents;
+    use crate::pipeline::spill::file::SpillFile;
+    use crate::pipeline::spill::lock;
 
     const RANGES: usize = 26;
 

@@ -1,0 +1,132 @@
+//! How far the secondaries are behind, and what holds a run together: pauses and that.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bson::{Bson, Document, doc};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{Hold, Member, Replication, ReplicationLag};
+use crate::pipeline::Holds;
+use crate::plan::Topology;
+use crate::store::connection::{Store, call, number_of};
+use crate::store::records::PauseRecord;
+
+/// What may hold the run with this token.
+pub(crate) struct RunHolds {
+    store: Store,
+    token: i64,
+    max_lag: Option<Duration>,
+    /// Whether it was said that members can't be told apart.
+    said: AtomicBool,
+}
+
+impl RunHolds {
+    /// Pauses of this run, and secondaries further behind than that.
+    pub(crate) fn new(store: &Store, token: i64, max_lag: Option<Duration>) -> Self {
+        let max_lag = max_lag.filter(|_| store.facts.topology == Topology::ReplicaSet);
+        Self { store: store.clone(), token, max_lag, said: AtomicBool::new(false) }
+    }
+
+    async fn behind(&self, max: Duration) -> Result<Option<String>> {
+        let lag = match self.store.replication_lag().await {
+            Err(Error::Permission { .. }) => {
+                if !self.said.swap(true, Ordering::Relaxed) {
+                    tracing::info!(
+                        "this user may not run replSetGetStatus: of the secondaries only the majority is waited for"
+                    );
+                }
+                self.store.majority_lag().await?
+            }
+            other => other?,
+        };
+        Ok(lag.and_then(|lag| lag.over(max)))
+    }
+}
+
+impl Holds for RunHolds {
+    fn look(&self) -> BoxFuture<'_, Result<Hold>> {
+        async move {
+            let pauses = self.store.pauses_of(self.token).await?;
+            let behind = match self.max_lag {
+                Some(max) => self.behind(max).await.unwrap_or_else(|error| {
+                    tracing::debug!(error = %error.with_sources(), "the lag of secondaries can't be read");
+                    None
+                }),
+                None => None,
+            };
+            Ok(Hold { paused: pauses.first().map(PauseRecord::line), behind })
+        }
+        .boxed()
+    }
+}
+
+impl Store {
+    async fn admin(&self, doing: &str, command: Document) -> Result<Document> {
+        let admin = self.db.client().database("admin");
+        call(doing, async move { admin.run_command(command).await }).await
+    }
+
+    /// How far the worst secondary is behind; `None` if there is none.
+    async fn replication_lag(&self) -> Result<Option<ReplicationLag>> {
+        let doing = "asking for the state of the replica set";
+        let status = self.admin(doing, doc! { "replSetGetStatus": 1 }).await?;
+        let aside = self.aside().await;
+        let all = status.get_array("members").map(Vec::as_slice).unwrap_or_default();
+        let all: Vec<&Document> = all.iter().filter_map(Bson::as_document).collect();
+        let written =
+            |one: &Document| one.get_datetime("optimeDate").map_or(0, |time| time.timestamp_millis());
+        let is = |one: &Document, state: &str| one.get_str("stateStr").is_ok_and(|found| found == state);
+        let primary = all.iter().find(|one| is(one, "PRIMARY"));
+        let Some(primary_ms) = primary.map(|one| written(one)) else { return Ok(None) };
+        let members = all.iter().map(|one| {
+            let name = one.get_str("name").unwrap_or_default().to_owned();
+            let is_up = one.get("health").is_some_and(|health| health.as_f64() != Some(0.0));
+            Member {
+                is_secondary: is_up && is(one, "SECONDARY"),
+                is_aside: aside.contains(&name),
+                written_ms: written(one),
+                name,
+            }
+        });
+        let members: Vec<Member> = members.collect();
+        Ok(Replication { primary_ms, members: &members }.lag())
+    }
+
+    /// Members that are hidden or told to stay behind; where the configuration can't be read, all that
+    /// can't become primary.
+    async fn aside(&self) -> Vec<String> {
+        let doing = "asking for the members of the replica set";
+        let is_on = |one: &Document, name: &str| {
+            one.get_bool(name).unwrap_or(false) || one.get(name).and_then(number_of).is_some_and(|n| n > 0)
+        };
+        let name = |one: &Document| one.get_str("host").ok().map(str::to_owned);
+        if let Ok(reply) = self.admin(doing, doc! { "replSetGetConfig": 1 }).await
+            && let Ok(members) = reply.get_document("config").and_then(|config| config.get_array("members"))
+        {
+            let members = members.iter().filter_map(Bson::as_document);
+            let aside = members.filter(|one| {
+                ["hidden", "secondaryDelaySecs", "slaveDelay"].iter().any(|field| is_on(one, field))
+            });
+            return aside.filter_map(name).collect();
+        }
+        let hello = self.admin(doing, doc! { "hello": 1 }).await.unwrap_or_default();
+        let passive = hello.get_array("passives").map(Vec::as_slice).unwrap_or_default();
+        passive.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    }
+
+    /// How far the majority is behind the primary, which everybody may ask.
+    async fn majority_lag(&self) -> Result<Option<ReplicationLag>> {
+        let hello = self.admin("asking for the last write", doc! { "hello": 1 }).await?;
+        let last = hello.get_document("lastWrite").ok();
+        let time = |name: &str| last?.get_datetime(name).ok().map(|time| time.timestamp_millis());
+        let (Some(written), Some(majority)) = (time("lastWriteDate"), time("majorityWriteDate")) else {
+            return Ok(None);
+        };
+        let behind = u64::try_from(written.saturating_sub(majority)).unwrap_or(0);
+        let who = "the majority of the secondaries".to_owned();
+        Ok(Some(ReplicationLag { who, behind: Duration::from_millis(behind) }))
+    }
+}

@@ -1,0 +1,324 @@
+//! The records of one build: made, moved from state to state, resumed, ended.
+
+use bson::{DateTime, Document, doc};
+use futures::TryStreamExt;
+use mongodb::Collection;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::pipeline::ports::{PartitionRecord, Term};
+use crate::plan::Partition;
+use crate::store::connection::{FORMAT, Store, call, readable, refused_writes, term};
+use crate::store::control::Mandate;
+use crate::store::records::{
+    BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, HEADS, SwapRecord, bits_for, ids_of,
+};
+
+/// One build and the token it is worked on with.
+#[derive(Clone)]
+pub(crate) struct BuildStore {
+    pub(in crate::store) store: Store,
+    /// What the names of its streams begin with.
+    pub(in crate::store) prefix: String,
+    /// The record, as last written.
+    pub(crate) record: BuildRecord,
+    /// What it is written under.
+    pub(in crate::store) mandate: Mandate,
+}
+
+impl Store {
+    fn builds(&self) -> Collection<BuildRecord> {
+        self.db.collection(BUILDS)
+    }
+
+    /// All build records of a projection (or of all), newest generation first.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] if one of them was written by a newer statefold.
+    pub(crate) async fn build_records(&self, projection: Option<&str>) -> Result<Vec<BuildRecord>> {
+        let filter = projection.map_or_else(Document::new, |name| doc! { "Projection": name });
+        let builds: Collection<Document> = self.db.collection(BUILDS);
+        let find = async move {
+            builds
+                .find(filter)
+                .sort(doc! { "Projection": 1, "Generation": -1 })
+                .await?
+                .try_collect::<Vec<_>>()
+                .await
+        };
+        let documents = call("reading the build records", find).await?;
+        documents.into_iter().map(|document| readable(document, "a build record")).collect()
+    }
+
+    /// Records a new build.
+    pub(crate) async fn create_build(
+        &self,
+        record: BuildRecord,
+        prefix: &str,
+        mandate: &Mandate,
+    ) -> Result<BuildStore> {
+        mandate.check()?;
+        let builds = self.builds();
+        let copy = record.clone();
+        call("recording the build", async move { builds.insert_one(copy).await }).await?;
+        let build = BuildStore { mandate: mandate.clone(), ..self.build_store(record, prefix) };
+        build.make_checkpoints().await?;
+        Ok(build)
+    }
+
+    /// A build as it is recorded, to read it.
+    pub(crate) fn build_store(&self, record: BuildRecord, prefix: &str) -> BuildStore {
+        BuildStore { store: self.clone(), prefix: prefix.to_owned(), record, mandate: Mandate::none() }
+    }
+
+    /// Takes over the records of a build for a newer token: first the build, then its checkpoints, so
+    /// that whoever held the older token can't finish a partition any more.
+    pub(crate) async fn adopt_build(
+        &self,
+        mut record: BuildRecord,
+        prefix: &str,
+        mandate: &Mandate,
+    ) -> Result<BuildStore> {
+        let token = mandate.token;
+        let former = record.token;
+        record.token = token;
+        let adopted = BuildStore { mandate: mandate.clone(), ..self.build_store(record, prefix) };
+        let filter = doc! { "_id": &adopted.record.id, "Token": former };
+        adopted.update(filter, doc! { "$set": { "Token": token, "UpdatedAt": DateTime::now() } }).await?;
+        let checkpoints = self.collection(CHECKPOINTS);
+        let filter = doc! { "Build": &adopted.record.id, "Token": { "$lt": token } };
+        call("taking over the checkpoints", async move {
+            checkpoints.update_many(filter, doc! { "$set": { "Token": token } }).await
+        })
+        .await?;
+        adopted.make_checkpoints().await?;
+        Ok(adopted)
+    }
+}
+
+impl BuildStore {
+    async fn update(&self, filter: Document, change: Document) -> Result<()> {
+        self.mandate.check()?;
+        let builds = self.store.builds();
+        let result =
+            call("updating the build record", async move { builds.update_one(filter, change).await }).await?;
+        if result.matched_count == 1 {
+            return Ok(());
+        }
+        // Either the token or the state is another one: say which.
+        let now = self.store.build_records(Some(&self.record.projection)).await?;
+        let now = now.into_iter().find(|record| record.id == self.record.id);
+        match now {
+            Some(now) if now.token == self.record.token => Err(Error::State {
+                build: now.id,
+                expected: format!("to be {} as last written", self.record.state),
+                actual: now.state.to_string(),
+            }),
+            _ => Err(self.fenced("the build record")),
+        }
+    }
+
+    pub(in crate::store) fn fenced(&self, what: &str) -> Error {
+        Error::Fenced { token: self.record.token, what: format!("{what} of {}", self.record.id) }
+    }
+
+    /// Moves the build to another state, with further changes of the record, if its token is still
+    /// ours and the move is legal.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], [`Error::State`].
+    pub(crate) async fn advance(
+        &mut self,
+        next: BuildState,
+        change: impl FnOnce(&mut BuildRecord),
+    ) -> Result<()> {
+        if !self.record.state.may_become(next) {
+            let sources: Vec<&str> = next.sources().into_iter().map(BuildState::name).collect();
+            return Err(Error::State {
+                build: self.record.id.clone(),
+                expected: sources.join(" or "),
+                actual: self.record.state.to_string(),
+            });
+        }
+        let filter =
+            doc! { "_id": &self.record.id, "Token": self.record.token, "State": self.record.state.name() };
+        let mut record = self.record.clone();
+        change(&mut record);
+        record.state = next;
+        record.updated_at = DateTime::now();
+        let mut set = bson::serialize_to_document(&record)
+            .map_err(|error| Error::Bug(format!("the build record can't be encoded: {error}")))?;
+        set.remove("_id");
+        let mut update = doc! { "$set": set };
+        let absent = [
+            ("Failure", record.failure.is_none()),
+            ("Swap", record.swap.is_none()),
+            ("Digest", record.digest.is_none()),
+        ];
+        let absent: Document = absent
+            .iter()
+            .filter(|(_, gone)| *gone)
+            .map(|(name, _)| ((*name).to_owned(), "".into()))
+            .collect();
+        if !absent.is_empty() {
+            update.insert("$unset", absent);
+        }
+        self.update(filter, update).await?;
+        self.record = record;
+        Ok(())
+    }
+
+    /// Writes into the record which names it is about to take.
+    pub(crate) async fn note_swap(&mut self, swap: Option<Vec<SwapRecord>>) -> Result<()> {
+        let encoded = bson::serialize_to_bson(&swap)
+            .map_err(|error| Error::Bug(format!("the names can't be encoded: {error}")))?;
+        let filter = doc! { "_id": &self.record.id, "Token": self.record.token };
+        let change = match &swap {
+            Some(_) => doc! { "$set": { "Swap": encoded, "UpdatedAt": DateTime::now() } },
+            None => doc! { "$unset": { "Swap": "" }, "$set": { "UpdatedAt": DateTime::now() } },
+        };
+        self.update(filter, change).await?;
+        self.record.swap = swap;
+        Ok(())
+    }
+
+    /// Writes counts and digest into the record, in whatever state it is.
+    pub(crate) async fn note_sums(&mut self, counts: Counts, digest: Option<String>) -> Result<()> {
+        let encoded = bson::serialize_to_document(&counts)
+            .map_err(|error| Error::Bug(format!("the counts can't be encoded: {error}")))?;
+        let filter = doc! { "_id": &self.record.id, "Token": self.record.token };
+        let mut update = doc! { "$set": { "Counts": encoded, "UpdatedAt": DateTime::now() } };
+        match &digest {
+            Some(digest) => _ = update.get_document_mut("$set").map(|set| set.insert("Digest", digest)),
+            None => _ = update.insert("$unset", doc! { "Digest": "" }),
+        }
+        self.update(filter, update).await?;
+        (self.record.counts, self.record.digest) = (counts, digest);
+        Ok(())
+    }
+
+    /// The partitions, as recorded.
+    pub(crate) fn partitions(&self) -> Vec<Partition> {
+        (0..)
+            .zip(&self.record.ranges)
+            .map(|(number, range)| Partition { number, range: range.clone() })
+            .collect()
+    }
+
+    /// Makes the documents of all partitions that have none yet.
+    async fn make_checkpoints(&self) -> Result<()> {
+        self.mandate.check()?;
+        let missing = self.record.ranges.iter().enumerate().map(|(partition, _)| {
+            let (build, token) = (&self.record.id, self.record.token);
+            doc! {
+                "q": { "_id": format!("{build}/{partition}") }, "upsert": true,
+                "u": { "$setOnInsert": {
+                    "Format": FORMAT, "Build": build, "Partition": i64::try_from(partition).unwrap_or(i64::MAX),
+                    "Token": token, "Done": false, "Revision": 0_i64,
+                } },
+            }
+        });
+        let missing: Vec<Document> = missing.collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let command = doc! { "update": CHECKPOINTS, "updates": missing, "writeConcern": { "w": "majority" } };
+        let reply = self.store.command("making the checkpoints", command).await?;
+        refused_writes("making the checkpoints", &reply)
+    }
+
+    /// The finished partitions.
+    pub(crate) async fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "_id": ids_of(&self.record.id, None), "Done": true };
+        let find = async move { checkpoints.find(filter).await?.try_collect::<Vec<Document>>().await };
+        let found = call("reading the checkpoints", find).await?;
+        found.into_iter().map(|document| readable(document, "a checkpoint")).collect()
+    }
+
+    /// Removes checkpoint, heads and dead letters of a partition.
+    pub(in crate::store) async fn forget(&self, partition: u32) -> Result<()> {
+        self.mandate.check()?;
+        // The checkpoint first: without it the rest is as good as not there.
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
+        let reset = async move {
+            checkpoints
+                .update_one(filter, doc! { "$set": { "Done": false }, "$unset": { "DoneBy": "" } })
+                .await
+        };
+        if call("clearing a partition", reset).await?.matched_count == 0 {
+            return Err(self.fenced("the checkpoints"));
+        }
+        let heads = doc! { "_id": ids_of(&self.record.id, Some(partition)) };
+        let letters = doc! { "Build": &self.record.id, "Partition": partition };
+        for (name, mut filter) in [(HEADS, heads), (DEAD_LETTERS, letters)] {
+            let collection = self.store.collection(name);
+            filter.insert("Token", doc! { "$lte": self.record.token });
+            call("clearing a partition", async move { collection.delete_many(filter).await }).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes all records of the build but its own.
+    pub(crate) async fn forget_all(&self) -> Result<()> {
+        let of_build = || doc! { "Build": &self.record.id };
+        let heads = doc! { "_id": ids_of(&self.record.id, None) };
+        for (name, filter) in [(CHECKPOINTS, of_build()), (HEADS, heads), (DEAD_LETTERS, of_build())] {
+            let collection = self.store.collection(name);
+            call("clearing the build's records", async move { collection.delete_many(filter).await }).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint of a partition, unless a newer token has been here.
+    pub(in crate::store) async fn write_checkpoint(
+        &self,
+        partition: u32,
+        record: &PartitionRecord,
+        terms: &[Term],
+    ) -> Result<()> {
+        self.mandate.check()?;
+        // The build's token is raised before the checkpoints are: both are asked. This write is also
+        // the barrier: once a majority has it, it has all that was written before it in the same term.
+        let alive = doc! {
+            "update": BUILDS, "writeConcern": { "w": "majority" },
+            "updates": [{
+                "q": { "_id": &self.record.id, "Token": self.record.token },
+                "u": { "$set": { "UpdatedAt": DateTime::now() } },
+            }],
+        };
+        let reply = self.store.command("checking the token", alive).await?;
+        refused_writes("checking the token", &reply)?;
+        if reply.get_i32("n").unwrap_or(0) != 1 {
+            return Err(self.fenced("the checkpoints"));
+        }
+        if terms.iter().any(|one| *one != term(&reply)) {
+            return Err(Error::Server {
+                doing: "finishing a partition".into(),
+                code: None,
+                transient: true,
+                source: "the primary changed meanwhile, and what the former one took may be lost".into(),
+            });
+        }
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
+        let counts = bson::serialize_to_document(&Counts::from(record.counts))
+            .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
+        let by = self.record.token;
+        let set = doc! {
+            "Done": true, "DoneBy": by, "Counts": counts, "Digest": record.digest.to_string(),
+            "HeadBits": bits_for(record.heads.len()),
+        };
+        let update = doc! { "$set": set, "$inc": { "Revision": 1_i64 } };
+        let write = async move { checkpoints.update_one(filter, update).await };
+        match call("writing a checkpoint", write).await?.matched_count {
+            1 => Ok(()),
+            _ => Err(self.fenced("the checkpoints")),
+        }
+    }
+
+    pub(in crate::store) fn checkpoint_id(&self, partition: u32) -> String {
+        format!("{}/{partition}", self.record.id)
+    }
+}

@@ -1,0 +1,55 @@
+//! `Pause {By, Host, Since, Reason}` in a build's document: written from anywhere, seen by whoever builds.
+//!
+//! It belongs to whoever pauses and resumes: a build reads it and never writes it, so that a build that is
+//! begun again stays paused.
+
+use bson::{Document, doc};
+use futures::TryStreamExt;
+
+use crate::error::Result;
+use crate::lifecycle::BuildState;
+use crate::store::connection::{Store, call};
+use crate::store::control::Holder;
+use crate::store::records::{BUILDS, PauseRecord, user};
+
+fn unfinished() -> Document {
+    let all = BuildState::ALL.into_iter().filter(|state| state.is_resumable());
+    doc! { "$in": all.map(BuildState::name).collect::<Vec<_>>() }
+}
+
+impl Store {
+    /// Pauses an unfinished build. Returns whether it still was one; a pause that is there stays.
+    pub(crate) async fn pause_build(&self, id: &str, reason: Option<&str>) -> Result<bool> {
+        let me = Holder::me().document();
+        let set = doc! { "$set": { "Pause": { "$ifNull": ["$Pause", {
+            "By": { "$literal": user() }, "Host": { "$literal": me.get("Host").cloned() },
+            "Since": "$$NOW", "Reason": { "$literal": reason },
+        }] } } };
+        self.update_unfinished("pausing the build", id, vec![set]).await
+    }
+
+    /// Ends the pause of a build. Returns whether there was an unfinished one.
+    pub(crate) async fn resume_build(&self, id: &str) -> Result<bool> {
+        self.update_unfinished("resuming the build", id, vec![doc! { "$unset": "Pause" }]).await
+    }
+
+    async fn update_unfinished(&self, doing: &str, id: &str, change: Vec<Document>) -> Result<bool> {
+        let (builds, filter) = (self.collection(BUILDS), doc! { "_id": id, "State": unfinished() });
+        let update = async move { builds.update_one(filter, change).await };
+        Ok(call(doing, update).await?.matched_count == 1)
+    }
+
+    /// The pauses of the builds that are worked on with this token.
+    pub(in crate::store) async fn pauses_of(&self, token: i64) -> Result<Vec<PauseRecord>> {
+        let builds = self.db.collection::<Document>(BUILDS);
+        let filter = doc! { "Token": token, "State": unfinished(), "Pause": { "$exists": true } };
+        let find = async move {
+            let only = doc! { "Pause": 1 };
+            builds.find(filter).projection(only).sort(doc! { "_id": 1 }).await?.try_collect::<Vec<_>>().await
+        };
+        let found: Vec<Document> = call("looking for a pause", find).await?;
+        let pause = |one: &Document| one.get_document("Pause").ok().cloned();
+        let pauses = found.iter().filter_map(pause).map(bson::deserialize_from_document);
+        Ok(pauses.filter_map(std::result::Result::ok).collect())
+    }
+}

@@ -1,0 +1,152 @@
+//! The connection: one client, deadlines around its calls.
+
+use std::time::Duration;
+
+use bson::{Document, doc};
+use futures::TryStreamExt;
+use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::{Client, Collection, Database};
+use statefold_projections::Layout;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::plan::ServerFacts;
+use crate::store::connection::call::call;
+use crate::store::connection::error::{classify, classify_code};
+use crate::store::connection::facts;
+
+/// How long to look for a server, unless the URI says otherwise.
+const SELECTION: Duration = Duration::from_secs(10);
+
+/// A connected database.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    client: Client,
+    pub(in crate::store) db: Database,
+    /// What the server says of itself.
+    pub(crate) facts: ServerFacts,
+    /// Layout of the event store.
+    pub(crate) layout: Layout,
+    /// Where version document and control document are.
+    pub(in crate::store) names: ControlNames,
+    /// This deployment, where it is named or can be read.
+    pub(in crate::store) deployment: Option<String>,
+    /// Whether its lease is that of the leader, who also lifts fences that were left behind.
+    pub(crate) leads: bool,
+    /// Whether all goes to one server anyway, by whatever name it is reached.
+    pub(in crate::store) direct: bool,
+}
+
+/// Collection and ids of version document and control document.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct ControlNames {
+    pub(in crate::store) collection: String,
+    pub(in crate::store) version_id: String,
+    pub(in crate::store) control_id: String,
+}
+
+impl Store {
+    /// Connects and looks at the server. All writes of this client are acknowledged by a majority.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a URI that can't be read, [`Error::Unreachable`], [`Error::Permission`],
+    /// [`Error::Unsupported`].
+    pub(crate) async fn connect(settings: &Settings, layout: &Layout) -> Result<Self> {
+        let mut options = ClientOptions::parse(settings.uri()).await.map_err(|error| {
+            match classify("reading the URI", error) {
+                Error::Server { source, .. } => {
+                    Error::Config(vec![format!("the URI can't be read: {source}")])
+                }
+                other => other,
+            }
+        })?;
+        options.app_name.get_or_insert_with(|| "statefold".into());
+        options.server_selection_timeout.get_or_insert(SELECTION);
+        options.connect_timeout.get_or_insert(SELECTION);
+        // Two at a time (the default) is slow to open what parallel scans need.
+        options.max_connecting.get_or_insert(8);
+        options.max_pool_size.get_or_insert(64);
+        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).build());
+        // Whatever the URI says: what a secondary doesn't know yet must not be decided by.
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        options.read_concern = None;
+        let direct = options.direct_connection == Some(true);
+        let client = Client::with_options(options).map_err(|error| classify("reading the URI", error))?;
+        let db = client.database(settings.database());
+        let facts = facts::facts(&db).await?;
+        match facts.refusal() {
+            Some(reason) => Err(Error::Unsupported(reason)),
+            None => {
+                let lease = settings.lease();
+                let names = ControlNames {
+                    collection: lease.collection.clone(),
+                    version_id: lease.version_id.clone(),
+                    control_id: lease.control_id.clone(),
+                };
+                let deployment = match &lease.deployment {
+                    Some(named) => Some(named.clone()),
+                    None => facts::replica_set_id(&db).await,
+                };
+                Ok(Self { client, db, facts, layout: layout.clone(), names, deployment, leads: true, direct })
+            }
+        }
+    }
+
+    pub(in crate::store) fn collection(&self, name: &str) -> Collection<Document> {
+        self.db.collection(name)
+    }
+
+    /// Name of the database.
+    pub(crate) fn database(&self) -> &str {
+        self.db.name()
+    }
+
+    /// Runs a command on the database. What a majority didn't confirm in time is an error.
+    pub(in crate::store) async fn command(&self, doing: &str, command: Document) -> Result<Document> {
+        let db = self.db.clone();
+        let reply = call(doing, async move { db.run_command(command).await }).await?;
+        match reply.get_document("writeConcernError") {
+            Ok(error) => {
+                let message = error.get_str("errmsg").unwrap_or("no reason given");
+                Err(classify_code(doing, error.get_i32("code").unwrap_or(0), message))
+            }
+            Err(_) => Ok(reply),
+        }
+    }
+
+    /// Names of all collections of the database, in alphabetical order.
+    pub(crate) async fn collection_names(&self) -> Result<Vec<String>> {
+        let db = self.db.clone();
+        let mut names =
+            call("listing the collections", async move { db.list_collection_names().await }).await?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Number of documents of a collection, from the server's statistics.
+    pub(crate) async fn estimated_count(&self, name: &str) -> Result<u64> {
+        let collection = self.collection(name);
+        call("counting snapshots", async move { collection.estimated_document_count().await }).await
+    }
+
+    /// Names of the databases that have an event store of this layout; empty if they can't be listed.
+    pub(crate) async fn databases_with_events(&self) -> Vec<String> {
+        let client = self.client.clone();
+        let collection = self.layout.collection.clone();
+        let search = async move {
+            let mut found = Vec::new();
+            for name in client.list_database_names().await? {
+                let filter = doc! { "name": &collection };
+                let cursor = client.database(&name).list_collections().filter(filter).await?;
+                if !cursor.try_collect::<Vec<_>>().await?.is_empty() {
+                    found.push(name);
+                }
+            }
+            Ok(found)
+        };
+        call("listing the databases", search).await.unwrap_or_else(|error| {
+            tracing::debug!(error = %error.with_sources(), "the databases can't be listed");
+            Vec::new()
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! What the server says of itself, and its time.
+
+use bson::{Timestamp, doc};
+use mongodb::Database;
+
+use crate::error::{Error, Result};
+use crate::plan::{ServerFacts, Topology};
+use crate::store::connection::call::call;
+use crate::store::connection::client::Store;
+
+/// Asks for version and topology.
+pub(in crate::store) async fn facts(db: &Database) -> Result<ServerFacts> {
+    let admin = db.client().database("admin");
+    let (hello, build) = call("connecting", async move {
+        let hello = admin.run_command(doc! { "hello": 1 }).await;
+        // Servers before 4.4.2 don't know `hello`; they are refused below, by their version.
+        let hello = match hello {
+            Ok(reply) => reply,
+            Err(_) => admin.run_command(doc! { "isMaster": 1 }).await?,
+        };
+        let build = admin.run_command(doc! { "buildInfo": 1 }).await?;
+        Ok((hello, build))
+    })
+    .await?;
+    let topology = match (hello.get_str("msg"), hello.get_str("setName")) {
+        (Ok("isdbgrid"), _) => Topology::Mongos,
+        (_, Ok(_)) => Topology::ReplicaSet,
+        _ => Topology::Standalone,
+    };
+    let version = build.get_str("version").unwrap_or("unknown").to_owned();
+    Ok(ServerFacts { version, topology })
+}
+
+/// Id of the replica set, which a copy of its data doesn't take along to another one; `None` if this
+/// user may not ask for it, or if there is none.
+pub(in crate::store) async fn replica_set_id(db: &Database) -> Option<String> {
+    let admin = db.client().database("admin");
+    let ask = async move { admin.run_command(doc! { "replSetGetConfig": 1 }).await };
+    let reply = call("asking for the replica set's id", ask).await;
+    let reply = reply.inspect_err(|error| tracing::debug!(error = %error.with_sources())).ok()?;
+    let settings = reply.get_document("config").ok()?.get_document("settings").ok()?;
+    settings.get_object_id("replicaSetId").ok().map(|id| id.to_hex())
+}
+
+impl Store {
+    /// The time of the newest operation a majority may wait for; `None` on a standalone server.
+    pub(crate) async fn operation_time(&self) -> Result<Option<Timestamp>> {
+        let reply = self.command("asking for the operation time", doc! { "ping": 1 }).await?;
+        match (self.facts.topology, reply.get_timestamp("operationTime")) {
+            (Topology::Standalone, _) => Ok(None),
+            (_, Ok(time)) => Ok(Some(time)),
+            (_, Err(_)) => Err(Error::Unsupported("the server tells no operation time".into())),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The connection to one deployment: the driver's client, what the server is, deadlines, error classes.
+
+mod call;
+mod client;
+mod documents;
+mod error;
+mod facts;
+mod insert;
+
+pub(in crate::store) use call::{LONG_CALL_SECONDS, call, call_within};
+pub(crate) use client::Store;
+pub(in crate::store) use documents::{
+    FORMAT, check_format, number_of, offset_of, read_concern, readable, refused_writes,
+};
+pub(crate) use error::is_out_of_time;
+pub(in crate::store) use error::{classify, classify_code, code, divided_in_vain, written_late};
+pub(in crate::store) use insert::{insertion, term};

@@ -1,0 +1,220 @@
+//! The fence: the event store refuses inserts, by a validator that nothing satisfies.
+//!
+//! The former options are saved in the control document first, and travel inside the validator as well.
+//! Whoever finds one that was left behind can restore them exactly.
+//!
+//! Invariant: a fence is lifted only as what it is. Whoever leads lifts that of a cut-over, and read-only mode
+//! ends by its own command.
+
+use std::time::{Duration, Instant};
+
+use bson::{DateTime, Document, Timestamp, doc};
+use futures::TryStreamExt;
+
+use crate::error::{Error, Result};
+use crate::store::connection::{Store, call};
+use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
+use crate::store::control::holder::Holder;
+use crate::store::control::mandate::Mandate;
+
+/// The server gave up waiting for a running transaction.
+const TIME_LIMIT: i32 = 50;
+/// An index is being built on the event store.
+const INDEX_BUILD: i32 = 12587;
+/// How long inserts may queue behind the fence while it waits for a transaction.
+const FENCE_WAIT: Duration = Duration::from_millis(150);
+/// How long lifting it may wait.
+const LIFT_WAIT: Duration = Duration::from_secs(5);
+/// Reason of the fence of a cut-over.
+pub(crate) const CUT_OVER: &str = "cut-over";
+
+/// Outcome of an attempt to raise the fence.
+pub(crate) enum Fenced {
+    /// It stands, since this time of the server, where it tells one: every acknowledged insert is older. It was asked
+    /// for then, by this machine's clock.
+    Standing(Option<Timestamp>, Instant),
+    /// It could not be raised now, and nothing is left of it.
+    Busy(String),
+}
+
+impl Store {
+    /// Raises the fence of a cut-over. Every insert that began before has ended when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Permission`] without the right to change the collection's options (`collMod`);
+    /// [`Error::Fenced`] if the token isn't the newest.
+    pub(crate) async fn raise_fence(&self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
+        self.raise(mandate, FenceKind::CutOver, reason).await
+    }
+
+    /// Raises the fence of read-only mode, as [`Self::raise_fence`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn raise_read_only(&self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
+        self.raise(mandate, FenceKind::ReadOnly, reason).await
+    }
+
+    async fn raise(&self, mandate: &Mandate, kind: FenceKind, reason: &str) -> Result<Fenced> {
+        mandate.check()?;
+        let former = self.validation().await?;
+        if is_fence(&former) {
+            return Err(Error::State {
+                build: format!("the event store {}", self.layout.collection),
+                expected: "not to be fenced".into(),
+                actual: "fenced already".into(),
+            });
+        }
+        let mut record =
+            doc! { MARK: kind.mark(), "Reason": reason, "Token": mandate.token, "FormerOptions": former };
+        record.extend(Holder::me().document());
+        record.insert("Since", DateTime::now());
+        // Durable before anything is changed.
+        let control = self.collection(&self.names.collection);
+        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": mandate.token };
+        let note = doc! { "$set": { "Fence": record.clone() } };
+        let noted = async move { control.update_one(filter, note).await };
+        if call("noting the fence", noted).await?.matched_count == 0 {
+            return Err(Error::Fenced { token: mandate.token, what: "the fence".into() });
+        }
+        let refuse = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
+        let options = doc! { "validator": refuse, "validationLevel": "strict", "validationAction": "error" };
+        let asked = Instant::now();
+        match self.change_options(options, FENCE_WAIT).await {
+            Ok(time) => Ok(Fenced::Standing(time, asked)),
+            Err(error) if busy(&error).is_some() => {
+                self.forget_fence(mandate.token).await?;
+                Ok(Fenced::Busy(busy(&error).unwrap_or_default().to_owned()))
+            }
+            Err(error) => {
+                // It may stand all the same, if only the answer was lost.
+                let lifted = self.lift(kind).await;
+                if let Err(second) = lifted {
+                    tracing::warn!(error = %second.with_sources(), "whether the fence stands can't be told");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Lifts the fence of a cut-over, if one stands, and restores the former options. Returns since when it stands no
+    /// more, if one did.
+    ///
+    /// # Errors
+    /// What the server said; it may stand then.
+    pub(crate) async fn lift_fence(&self) -> Result<Option<Instant>> {
+        self.lift(FenceKind::CutOver).await
+    }
+
+    /// Lifts the fence of read-only mode, if it stands, and restores the former options. Returns whether it did;
+    /// `Err` says why it can't be done now.
+    ///
+    /// # Errors
+    /// What the server said; it may stand then.
+    pub(crate) async fn lift_read_only(&self) -> Result<std::result::Result<bool, String>> {
+        match self.lift(FenceKind::ReadOnly).await {
+            Ok(lifted) => Ok(Ok(lifted.is_some())),
+            Err(error) => busy(&error).map(|reason| Err(reason.to_owned())).ok_or(error),
+        }
+    }
+
+    async fn lift(&self, kind: FenceKind) -> Result<Option<Instant>> {
+        let options = self.validation().await?;
+        let found = fence_of(&options);
+        if found.as_ref().is_some_and(|fence| fence.kind != kind) {
+            return Ok(None);
+        }
+        let mut lifted = None;
+        if found.is_some() {
+            let former = former_of(&options).unwrap_or_default();
+            let restored = doc! {
+                "validator": former.get_document("validator").cloned().unwrap_or_default(),
+                "validationLevel": former.get_str("validationLevel").unwrap_or("strict"),
+                "validationAction": former.get_str("validationAction").unwrap_or("error"),
+            };
+            self.change_options(restored, LIFT_WAIT).await?;
+            lifted = Some(Instant::now());
+        }
+        let control = self.collection(&self.names.collection);
+        let filter = doc! { "_id": &self.names.control_id };
+        let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
+        call("noting that the fence is lifted", forget).await?;
+        Ok(lifted)
+    }
+
+    /// The fence that stands, if it is one of ours.
+    pub(crate) async fn fence(&self) -> Result<Option<Fence>> {
+        Ok(fence_of(&self.validation().await?))
+    }
+
+    async fn forget_fence(&self, token: i64) -> Result<()> {
+        let control = self.collection(&self.names.collection);
+        let filter = doc! { "_id": &self.names.control_id, "Fence.Token": token };
+        let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
+        call("noting that there is no fence", forget).await.map(|_| ())
+    }
+
+    /// The validation options of the event store, as far as they are set.
+    async fn validation(&self) -> Result<Document> {
+        let (db, name) = (self.db.clone(), self.layout.collection.clone());
+        let list = async move {
+            let filter = doc! { "name": name };
+            let command = doc! { "listCollections": 1, "filter": filter };
+            db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await
+        };
+        let found = call("reading the event store's options", list).await?;
+        let options = found.first().and_then(|one| one.get_document("options").ok());
+        let is_validation = |name: &str| name == "validator" || name.starts_with("validation");
+        let options = options.into_iter().flatten().filter(|(name, _)| is_validation(name));
+        Ok(options.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    async fn change_options(&self, options: Document, wait: Duration) -> Result<Option<Timestamp>> {
+        let mut command = doc! { "collMod": &self.layout.collection };
+        command.extend(options);
+        command.insert("maxTimeMS", i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        command.insert("writeConcern", doc! { "w": "majority" });
+        let reply = self.command("changing the event store's options", command).await?;
+        Ok(reply.get_timestamp("operationTime").ok())
+    }
+}
+
+/// Why the options can't be changed now, if that may be otherwise later.
+fn busy(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Server { code: Some(TIME_LIMIT), .. } => Some("a transaction on the event store is open"),
+        Error::Server { code: Some(INDEX_BUILD), .. } => Some("an index is being built on the event store"),
+        _ => None,
+    }
+}
+
+fn record_of(options: &Document) -> Option<&Document> {
+    record_in(options.get_document("validator").ok()?)
+}
+
+fn fence_of(options: &Document) -> Option<Fence> {
+    record_of(options).map(Fence::read)
+}
+
+fn is_fence(options: &Document) -> bool {
+    record_of(options).is_some()
+}
+
+fn former_of(options: &Document) -> Option<Document> {
+    record_of(options)?.get_document("FormerOptions").ok().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_of_ours_carries_what_was_there_before() {
+        let former = doc! { "validator": { "a": 1 }, "validationLevel": "moderate" };
+        let record = doc! { MARK: "fence", "FormerOptions": former.clone() };
+        let options = doc! { "validator": { "$expr": { "$and": [false, { "$literal": record }] } } };
+        assert!(is_fence(&options));
+        assert_eq!(former_of(&options), Some(former.clone()));
+        assert!(!is_fence(&former) && !is_fence(&Document::new()));
+    }
+}

@@ -1,0 +1,150 @@
+//! What a fence says of itself: why, by whom, since when, and what was there before.
+//!
+//! The record is the validator: `{$expr: {$and: [false, {$literal: {Statefold: …, Reason, …}}]}}`. So it goes
+//! wherever the collection's options go, and comes back with each refused insert.
+
+use std::fmt;
+
+use bson::{Bson, Document};
+use serde::Serialize;
+
+use crate::store::control::holder::describe_time;
+
+/// Marks a validator of ours, and says of which kind it is.
+pub(in crate::store) const MARK: &str = "Statefold";
+
+/// A fence of ours around the event store: inserts are refused (error 121).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fence {
+    /// What it is for.
+    pub kind: FenceKind,
+    /// Why it stands, in words.
+    pub reason: String,
+    /// Who raised it: host and process.
+    pub owner: String,
+    /// Since when, in RFC 3339, by the clock of whoever raised it.
+    pub since: Option<String>,
+}
+
+/// What a fence is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FenceKind {
+    /// A cut-over: it stands for milliseconds, and one that is left behind is lifted by whoever leads next.
+    CutOver,
+    /// Read-only mode: it stands until [`crate::read_only::read_only_off`].
+    ReadOnly,
+}
+
+impl FenceKind {
+    /// How it is written.
+    pub(in crate::store) fn mark(self) -> &'static str {
+        match self {
+            Self::CutOver => "fence",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, reason, owner, since } = self;
+        if *kind == FenceKind::ReadOnly {
+            formatter.write_str("read-only mode: ")?;
+        }
+        let since = since.as_deref().unwrap_or("an unknown time");
+        write!(formatter, "{reason}, raised by {owner} since {since}")
+    }
+}
+
+impl Fence {
+    /// The fence that refused an insert, out of what the server says of error 121 (`errInfo` of the reply,
+    /// `WriteError::details` of the driver; from MongoDB 5.0 on). `None`: another validator refused it.
+    ///
+    /// A writer that uses the driver itself tells with this whether to try again in some milliseconds
+    /// ([`FenceKind::CutOver`]) or to say that the event store is read-only ([`FenceKind::ReadOnly`]):
+    ///
+    /// ```no_run
+    /// use mongodb::error::{ErrorKind, WriteFailure};
+    /// use statefold::Fence;
+    ///
+    /// # async fn example(events: mongodb::Collection<bson::Document>, commit: bson::Document) {
+    /// if let Err(error) = events.insert_one(commit).await
+    ///     && let ErrorKind::Write(WriteFailure::WriteError(refused)) = error.kind.as_ref()
+    ///     && let Some(fence) = refused.details.as_ref().and_then(Fence::in_error_details)
+    /// {
+    ///     println!("{:?}: {fence}", fence.kind);
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn in_error_details(details: &Document) -> Option<Self> {
+        let refused = details.get_document("details").ok()?.get_document("specifiedAs").ok()?;
+        record_in(refused).map(Self::read)
+    }
+
+    pub(in crate::store) fn read(record: &Document) -> Self {
+        let read_only = record.get_str(MARK).ok() == Some(FenceKind::ReadOnly.mark());
+        let pid = record.get("Pid").and_then(Bson::as_i64);
+        let host = record.get_str("Host").unwrap_or("an unknown host");
+        Self {
+            kind: if read_only { FenceKind::ReadOnly } else { FenceKind::CutOver },
+            reason: record.get_str("Reason").unwrap_or_default().to_owned(),
+            owner: pid.map_or_else(|| host.to_owned(), |pid| format!("{host} (pid {pid})")),
+            since: describe_time(record, "Since"),
+        }
+    }
+}
+
+/// The record in a validator, if it is one of ours.
+pub(in crate::store) fn record_in(validator: &Document) -> Option<&Document> {
+    let all = validator.get_document("$expr").ok()?.get_array("$and").ok()?;
+    let literal = all.get(1).and_then(Bson::as_document)?.get_document("$literal").ok()?;
+    literal.contains_key(MARK).then_some(literal)
+}
+
+/// Whether a change of the collection's options, as a change stream shows it, raises the fence of a cut-over.
+pub(in crate::store) fn raises_cut_over(change: &Document) -> bool {
+    let described = change.get_document("operationDescription").ok();
+    let validator = described.and_then(|what| what.get_document("validator").ok());
+    validator.and_then(record_in).is_some_and(|record| Fence::read(record).kind == FenceKind::CutOver)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_insert_names_the_fence() {
+        let record = doc! { MARK: "read-only", "Reason": "moving", "Host": "a", "Pid": 7_i64 };
+        let refused = |validator: Document| doc! { "details": { "specifiedAs": validator } };
+        let ours = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
+        let fence = Fence::in_error_details(&refused(ours)).unwrap();
+        assert_eq!((fence.kind, fence.reason.as_str()), (FenceKind::ReadOnly, "moving"));
+        assert_eq!(fence.to_string(), "read-only mode: moving, raised by a (pid 7) since an unknown time");
+        for other in [doc! { "a": 1 }, doc! { "$expr": { "$and": [false, { "$literal": { "a": 1 } }] } }] {
+            assert_eq!(Fence::in_error_details(&refused(other)), None);
+        }
+        assert_eq!(Fence::in_error_details(&Document::new()), None);
+    }
+
+    #[test]
+    fn only_the_fence_of_a_cut_over_is_a_marker() {
+        let change = |validator: Document| {
+            doc! { "operationType": "modify", "operationDescription": { "validator": validator } }
+        };
+        let fence = |mark: &str| {
+            change(
+                doc! { "$expr": { "$and": [false, { "$literal": { "Statefold": mark, "Reason": "cut-over" } }] } },
+            )
+        };
+        assert!(raises_cut_over(&fence("fence")));
+        assert!(!raises_cut_over(&fence("read-only")));
+        assert!(!raises_cut_over(&change(doc! { "a": 1 })) && !raises_cut_over(&change(doc! {})));
+        assert!(!raises_cut_over(&doc! { "operationType": "modify" }));
+    }
+}

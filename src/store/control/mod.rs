@@ -1,0 +1,26 @@
+//! The control document and its kin: lease, migration lock, fence, pointer, positions of `follow`, instances.
+
+mod fence;
+mod fence_record;
+mod holder;
+mod instances;
+mod lease;
+mod lock;
+mod mandate;
+mod pointer;
+mod pointer_changes;
+mod positions;
+mod sessions;
+
+pub(crate) use fence::{CUT_OVER, Fenced};
+pub(in crate::store) use fence_record::raises_cut_over;
+pub use fence_record::{Fence, FenceKind};
+pub(in crate::store) use holder::{Holder, describe};
+pub(crate) use lease::{Held, Owner, Taken};
+pub use lock::LockState;
+pub(crate) use lock::{Lock, LockTaken};
+pub(crate) use mandate::Mandate;
+pub(crate) use pointer::Flip;
+pub(in crate::store) use pointer::active_in;
+pub use pointer::{ActiveGeneration, PreviousGeneration};
+pub(crate) use positions::Positions;

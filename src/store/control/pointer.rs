@@ -1,0 +1,144 @@
+//! The pointer in the control document `Migration/{_id: "Statefold"}`: which generation readers use.
+
+use bson::{Document, Timestamp, doc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::CutOverMode;
+use crate::store::connection::{Store, call, readable};
+use crate::store::control::mandate::Mandate;
+use crate::store::records::BuildRecord;
+
+/// The pointer of one projection: the generation that readers use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ActiveGeneration {
+    /// Number of the generation.
+    pub active: u32,
+    /// How readers find it.
+    #[serde(default)]
+    pub mode: CutOverMode,
+    /// Collection of the first target.
+    pub collection: String,
+    /// Collections of all targets, in the order of the spec.
+    pub collections: Vec<String>,
+    /// Version of the projection it was built with.
+    pub projection_version: u32,
+    /// Operation time of the flip.
+    pub since: Timestamp,
+    /// Token of whoever flipped.
+    #[serde(default)]
+    pub token: i64,
+    /// Generations that were active before, newest first.
+    pub previous: Vec<PreviousGeneration>,
+}
+
+impl ActiveGeneration {
+    /// Collection of the first target of the newest generation that was built with this version of the
+    /// projection: what a program of that version may read.
+    #[must_use]
+    pub fn collection_of(&self, version: u32) -> Option<&str> {
+        self.generation_of(version)?.1.first().map(String::as_str)
+    }
+
+    /// The newest generation that was built with this version of the projection, and its collections.
+    #[must_use]
+    pub fn generation_of(&self, version: u32) -> Option<(u32, &[String])> {
+        if self.projection_version == version {
+            return Some((self.active, &self.collections));
+        }
+        let former = self.previous.iter().find(|one| one.projection_version == version)?;
+        Some((former.generation, &former.collections))
+    }
+}
+
+/// A generation that was active before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PreviousGeneration {
+    /// Its number.
+    pub generation: u32,
+    /// Its collections.
+    pub collections: Vec<String>,
+    /// Version of the projection it was built with.
+    pub projection_version: u32,
+}
+
+/// A build that readers are to use.
+pub(crate) struct Flip {
+    pub(crate) record: BuildRecord,
+    pub(crate) mode: CutOverMode,
+}
+
+impl Store {
+    /// The active generation of a projection, if there is one.
+    pub(crate) async fn active(&self, projection: &str) -> Result<Option<ActiveGeneration>> {
+        match self.control().await? {
+            Some(control) => active_in(&control, projection),
+            None => Ok(None),
+        }
+    }
+
+    /// Operation time of a flip; on a standalone server the time of this machine.
+    pub(crate) async fn flip_time(&self) -> Result<Timestamp> {
+        let clock = || {
+            let seconds = bson::DateTime::now().timestamp_millis() / 1000;
+            Timestamp { time: u32::try_from(seconds).unwrap_or(u32::MAX), increment: 0 }
+        };
+        Ok(self.operation_time().await?.unwrap_or_else(clock))
+    }
+
+    /// Sets the pointers of these builds in one update, if the token is still the newest.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if it isn't; no pointer has moved then.
+    pub(crate) async fn flip(&self, flips: &[Flip], mandate: &Mandate, now: Timestamp) -> Result<()> {
+        let token = mandate.token;
+        let mut set = Document::new();
+        for Flip { record: build, mode } in flips {
+            let former = self.active(&build.projection).await?;
+            let swap = build.swap.as_deref();
+            let previous = former.into_iter().flat_map(|former| {
+                let aside = swap.map(|swap| swap.iter().map(|one| one.aside.clone()).collect());
+                let last = PreviousGeneration {
+                    generation: former.active,
+                    collections: aside.unwrap_or(former.collections),
+                    projection_version: former.projection_version,
+                };
+                std::iter::once(last).chain(former.previous)
+            });
+            let collections: Vec<String> = match swap {
+                Some(swap) => swap.iter().map(|one| one.into.clone()).collect(),
+                None => build.targets.iter().map(|target| target.collection.clone()).collect(),
+            };
+            let active = ActiveGeneration {
+                active: build.generation,
+                mode: *mode,
+                collection: collections.first().cloned().unwrap_or_default(),
+                collections,
+                projection_version: build.projection_version,
+                since: now,
+                token,
+                previous: previous.filter(|one| one.generation != build.generation).collect(),
+            };
+            let active = bson::serialize_to_document(&active)
+                .map_err(|error| Error::Bug(format!("the pointer can't be encoded: {error}")))?;
+            set.insert(format!("Generations.{}", build.projection), active);
+        }
+        let control = self.collection(&self.names.collection);
+        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": token };
+        mandate.check()?;
+        let flip = async move { control.update_one(filter, doc! { "$set": set }).await };
+        match call("setting the pointer", flip).await?.matched_count {
+            1 => Ok(()),
+            _ => Err(Error::Fenced { token, what: "the pointer".into() }),
+        }
+    }
+}
+
+/// The pointer of a projection in the control document.
+pub(in crate::store) fn active_in(control: &Document, projection: &str) -> Result<Option<ActiveGeneration>> {
+    let generations = control.get_document("Generations").ok();
+    let found = generations.and_then(|all| all.get_document(projection).ok());
+    found.map(|found| readable(found.clone(), "the pointer")).transpose()
+}

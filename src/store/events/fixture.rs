@@ -1,0 +1,229 @@
+//! Writes a fixture into an event store that has nothing else.
+
+use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
+use mongodb::options::{Acknowledgment, InsertManyOptions, WriteConcern};
+use mongodb::{Collection, IndexModel};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::fixture::{FIXTURE_FORMAT, FixtureSpec, Generator, Run};
+use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within};
+
+/// Collection of the marker that tells a fixture from a real event store.
+const MARKER: &str = "Statefold_Fixture";
+const MARKER_ID: &str = "Events2";
+/// Commits of one insert: about a megabyte.
+const COMMITS_PER_INSERT: usize = 1000;
+const WRITERS: usize = 2;
+
+/// What to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FixtureRequest {
+    /// Commits to write.
+    pub commits: u64,
+    /// Streams to open; one for every five commits by default.
+    pub streams: Option<u64>,
+    /// Where ids, names and chances come from; ignored when appending.
+    pub seed: u64,
+    /// Add to a fixture that is there already.
+    pub append: bool,
+}
+
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct FixtureReport {
+    /// Commits written.
+    pub commits: u64,
+    /// Commits in the event store now.
+    pub commits_total: u64,
+    /// Seed of the fixture.
+    pub seed: u64,
+}
+
+/// Writes a fixture. `written` counts the commits so far.
+///
+/// # Errors
+/// [`Error::Unsupported`] if the event store holds anything that isn't a fixture, or isn't empty and
+/// `append` wasn't asked for; [`Error::Config`] if the numbers don't fit.
+pub async fn write_fixture(
+    settings: &Settings,
+    request: FixtureRequest,
+    written: watch::Sender<u64>,
+    cancel: CancellationToken,
+) -> Result<FixtureReport> {
+    let store = Store::connect(settings, &statefold_projections::Layout::default()).await?;
+    let marker = store.fixture_marker().await?;
+    let events = store.collection(&store.layout.collection);
+    let full =
+        call("looking into the event store", async move { events.find_one(doc! {}).await }).await?.is_some();
+    let database = store.database().to_owned();
+    let (spec, before, more) = match (marker, full, request.append) {
+        (None, true, _) => {
+            return Err(Error::Unsupported(format!(
+                "{database} has an event store that no fixture made; it is left alone. Choose another --database"
+            )));
+        }
+        (Some(_), _, false) => {
+            return Err(Error::Unsupported(format!(
+                "{database} has a fixture already: add to it with --append, or choose another --database"
+            )));
+        }
+        (None, false, true) => {
+            return Err(Error::Unsupported(format!(
+                "{database} has no fixture to add to: leave --append out"
+            )));
+        }
+        (Some((spec, runs)), _, true) => {
+            let more = Run::new(request.commits, request.streams).map_err(invalid)?;
+            (spec, runs, Some(more))
+        }
+        (None, false, false) => {
+            let spec = FixtureSpec::new(request.commits, request.streams, request.seed).map_err(invalid)?;
+            (spec, Vec::new(), None)
+        }
+    };
+    store.create_event_indexes().await?;
+    // The marker first: what is written without it could never be added to.
+    store.write_marker(&spec, &before, more).await?;
+    let generator = match more {
+        Some(more) => Generator::resume(spec, &before, more),
+        None => Generator::new(spec),
+    };
+    let commits = store.write_commits(generator, written, cancel).await?;
+    let earlier: u64 =
+        if more.is_some() { spec.commits + before.iter().map(|run| run.commits).sum::<u64>() } else { 0 };
+    Ok(FixtureReport { commits, commits_total: earlier + commits, seed: spec.seed })
+}
+
+fn invalid(error: crate::fixture::FixtureError) -> Error {
+    Error::Config(vec![error.to_string()])
+}
+
+impl Store {
+    async fn create_event_indexes(&self) -> Result<()> {
+        let index = |keys: Document, unique: bool| {
+            let options = mongodb::options::IndexOptions::builder().unique(unique.then_some(true)).build();
+            IndexModel::builder().keys(keys).options(options).build()
+        };
+        let indexes = [
+            index(doc! { "EventStream": 1, "EventStreamOffset": -1 }, true),
+            index(doc! { "EventStream": 1, "Timestamp": 1 }, false),
+            index(doc! { "Timestamp": -1, "EventStream": 1 }, false),
+        ];
+        let events = self.collection(&self.layout.collection);
+        let create = async move { events.create_indexes(indexes).await };
+        call_within(LONG_CALL_SECONDS, "creating the event store's indexes", create).await?;
+        Ok(())
+    }
+
+    async fn fixture_marker(&self) -> Result<Option<(FixtureSpec, Vec<Run>)>> {
+        let markers = self.collection(MARKER);
+        let find = async move { markers.find_one(doc! { "_id": MARKER_ID }).await };
+        let Some(marker) = call("reading the fixture's marker", find).await? else { return Ok(None) };
+        let broken =
+            || Error::Unsupported(format!("{MARKER}/{MARKER_ID} is not a marker this version understands"));
+        if marker.get_i32("Format").ok() != Some(FIXTURE_FORMAT) {
+            return Err(broken());
+        }
+        let number = |document: &Document, name: &str| {
+            document.get_i64(name).ok().and_then(|number| u64::try_from(number).ok()).ok_or_else(broken)
+        };
+        // The seed is any 64 bits, kept in a signed number.
+        let seed = marker.get_i64("Seed").map(i64::cast_unsigned).map_err(|_| broken())?;
+        let runs = marker.get_array("Runs").map_err(|_| broken())?;
+        let mut runs = runs
+            .iter()
+            .filter_map(Bson::as_document)
+            .map(|run| Ok(Run { commits: number(run, "Commits")?, streams: number(run, "Streams")? }));
+        let first = runs.next().ok_or_else(broken)??;
+        let appended: Vec<Run> = runs.collect::<Result<_>>()?;
+        if !marker.get_bool("Complete").unwrap_or(false) {
+            return Err(Error::Unsupported(format!(
+                "the fixture in {} was cut short while it was written: drop the database and make it again",
+                self.database()
+            )));
+        }
+        Ok(Some((FixtureSpec { commits: first.commits, streams: first.streams, seed }, appended)))
+    }
+
+    async fn write_marker(&self, spec: &FixtureSpec, appended: &[Run], more: Option<Run>) -> Result<()> {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let runs = std::iter::once(spec.run()).chain(appended.iter().copied()).chain(more);
+        let runs: Vec<Document> =
+            runs.map(|run| doc! { "Commits": signed(run.commits), "Streams": signed(run.streams) }).collect();
+        let marker = doc! {
+            "Format": FIXTURE_FORMAT, "Seed": spec.seed.cast_signed(), "Runs": runs, "Complete": false,
+            "At": DateTime::now(),
+        };
+        let markers = self.collection(MARKER);
+        let write = async move { markers.replace_one(doc! { "_id": MARKER_ID }, marker).upsert(true).await };
+        call("writing the fixture's marker", write).await?;
+        Ok(())
+    }
+
+    async fn write_commits(
+        &self,
+        generator: Generator,
+        written: watch::Sender<u64>,
+        cancel: CancellationToken,
+    ) -> Result<u64> {
+        let (batches, receiver) = mpsc::channel::<Vec<RawDocumentBuf>>(WRITERS);
+        let stop = cancel.clone();
+        // Generating computes for minutes; it gets a thread of its own.
+        let producer = tokio::task::spawn_blocking(move || {
+            let mut generator = generator;
+            loop {
+                let batch: Vec<RawDocumentBuf> = generator.by_ref().take(COMMITS_PER_INSERT).collect();
+                if batch.is_empty() || stop.is_cancelled() || batches.blocking_send(batch).is_err() {
+                    break;
+                }
+            }
+        });
+        let receiver = std::sync::Arc::new(tokio::sync::Mutex::new(receiver));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|_| {
+                tokio::spawn(insert_all(self.clone(), std::sync::Arc::clone(&receiver), written.clone()))
+            })
+            .collect();
+        drop(receiver);
+        let mut failure = None;
+        for writer in writers {
+            if let Err(error) = writer.await.map_err(|error| Error::Bug(error.to_string())).flatten() {
+                failure.get_or_insert(error);
+            }
+        }
+        producer.await.map_err(|error| Error::Bug(error.to_string()))?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let markers = self.collection(MARKER);
+        // Acknowledged by a majority, as all writes of this client are: with it everything before is.
+        let complete = doc! { "$set": { "Complete": true } };
+        let mark = async move { markers.update_one(doc! { "_id": MARKER_ID }, complete).await };
+        call("completing the fixture", mark).await?;
+        Ok(*written.borrow())
+    }
+}
+
+async fn insert_all(
+    store: Store,
+    batches: std::sync::Arc<tokio::sync::Mutex<mpsc::Receiver<Vec<RawDocumentBuf>>>>,
+    written: watch::Sender<u64>,
+) -> Result<()> {
+    loop {
+        let batch = batches.lock().await.recv().await;
+        let Some(batch) = batch else { return Ok(()) };
+        let count = batch.len() as u64;
+        let events: Collection<RawDocumentBuf> = store.db.collection(&store.layout.collection);
+        let concern = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
+        let options = InsertManyOptions::builder().ordered(false).write_concern(concern).build();
+        let insert = async move { events.insert_many(batch).with_options(options).await };
+        call("writing the fixture", insert).await?;
+        written.send_modify(|written| *written += count);
+    }
+}

@@ -1,0 +1,334 @@
+//! The event store in natural order: divided by record ids, by timestamps, or not at all.
+//!
+//! Record ids belong to one server: bounds found on one mean nothing on another. All cursors of a
+//! scan therefore go to the server that gave the bounds, and each bound is looked up again before it is
+//! used. Source of the options: the server's own `find` command (`$_requestResumeToken`,
+//! `$_resumeAfter`), which change streams and dumps resume with.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bson::{Bson, Document, RawBson, doc};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use mongodb::options::{RunCursorCommandOptions, SelectionCriteria, ServerAddress};
+use mongodb::raw_batch_cursor::RawBatchCursor;
+
+use crate::error::{Error, Result};
+use crate::pipeline::ports::{CommitBatch, NaturalScan};
+use crate::plan::{NaturalBy, StreamRange};
+use crate::store::connection::{LONG_CALL_SECONDS, call, call_within, divided_in_vain};
+use crate::store::events::batch::Batch;
+use crate::store::events::source::EventStore;
+
+const PARTS_MAX: u64 = 1024;
+/// Samples for each bound.
+const SAMPLES_PER_PART: u64 = 16;
+/// All samples come in one reply.
+const SAMPLES_MAX: i64 = 20_000;
+
+/// A document that ends one part and is followed by the next.
+#[derive(Clone)]
+pub(in crate::store) struct Bound {
+    record: i64,
+    id: Bson,
+}
+
+impl EventStore {
+    /// The parts of the store with the commits of these streams.
+    pub(in crate::store) async fn natural_scan(&self, ranges: &[StreamRange]) -> Result<NaturalScan> {
+        let count = self.estimated_count().await?;
+        let parts = (count / self.part_commits.max(1)).clamp(1, PARTS_MAX);
+        let server = self.server().await?;
+        if parts > 1 && self.natural_by != Some(NaturalBy::OneCursor) {
+            if self.natural_by != Some(NaturalBy::Timestamps) {
+                match self.record_bounds(ranges, parts, &server).await {
+                    Ok(bounds) if !bounds.is_empty() => return Ok(self.by_record_ids(ranges, bounds, server)),
+                    Ok(_) => {}
+                    // Not every server that speaks this protocol knows record ids.
+                    Err(Error::Server { transient: false, source, .. }) => {
+                        tracing::info!(%source, "the event store can't be divided by record ids");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if self.natural_by != Some(NaturalBy::RecordIds)
+                && let Some(field) = self.timestamp_index().await?
+            {
+                return self.by_timestamps(ranges, &field, parts).await;
+            }
+        }
+        let command = self.natural_command(ranges, None);
+        let part = self.natural_part(command, server, None, None);
+        Ok(NaturalScan { by: NaturalBy::OneCursor, parts: VecDeque::from([part]) })
+    }
+
+    /// The commits of these streams.
+    pub(in crate::store) fn natural_filter(&self, ranges: &[StreamRange]) -> Document {
+        // Neighbours become one range: that is quicker to check than many.
+        let mut joined: Vec<StreamRange> = Vec::new();
+        for range in ranges {
+            match joined.last_mut() {
+                Some(last) if last.end.as_ref() == Some(&range.first) => last.end.clone_from(&range.end),
+                _ => joined.push(range.clone()),
+            }
+        }
+        let mut filters: Vec<Document> = joined.iter().map(|range| self.range(range)).collect();
+        if filters.len() == 1 {
+            filters.pop().unwrap_or_default()
+        } else {
+            doc! { "$or": filters }
+        }
+    }
+
+    pub(in crate::store) fn natural_command(
+        &self,
+        ranges: &[StreamRange],
+        after: Option<&Bound>,
+    ) -> Document {
+        let mut command = doc! {
+            "find": &self.layout.collection, "filter": self.natural_filter(ranges), "hint": { "$natural": 1 },
+            "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
+        };
+        if let Some(bound) = after {
+            command.insert("$_resumeAfter", doc! { "$recordId": bound.record });
+        }
+        command
+    }
+
+    /// As [`Self::natural_command`], with replies that tell their record id.
+    fn record_command(&self, ranges: &[StreamRange], after: Option<&Bound>) -> Document {
+        let mut command = self.natural_command(ranges, after);
+        command.insert("$_requestResumeToken", true);
+        command
+    }
+
+    /// Documents that divide the store into about equal parts, by their record ids.
+    async fn record_bounds(
+        &self,
+        ranges: &[StreamRange],
+        parts: u64,
+        server: &Option<SelectionCriteria>,
+    ) -> Result<Vec<Bound>> {
+        let sample = doc! {
+            "aggregate": &self.layout.collection, "cursor": { "batchSize": SAMPLES_MAX },
+            "pipeline": [
+                { "$sample": { "size": i64::try_from(parts * SAMPLES_PER_PART).unwrap_or(i64::MAX) } },
+                { "$project": { "_id": 1 } },
+            ],
+        };
+        let ids = self.documents("sampling the event store", sample, server.clone()).await?;
+        let ids: Vec<Bson> = ids.into_iter().filter_map(|mut one| one.remove("_id")).collect();
+        // Only commits that the scan shows can end a part.
+        let mut filter = self.natural_filter(ranges);
+        filter.insert("_id", doc! { "$in": ids });
+        let find = doc! {
+            "find": &self.layout.collection, "filter": filter, "projection": { "_id": 1 },
+            "showRecordId": true, "batchSize": SAMPLES_MAX, "readConcern": self.read_concern(),
+        };
+        let found = self.documents("looking record ids up", find, server.clone()).await?;
+        let mut bounds: Vec<Bound> = found
+            .into_iter()
+            .filter_map(|mut one| {
+                Some(Bound { record: one.get_i64("$recordId").ok()?, id: one.remove("_id")? })
+            })
+            .collect();
+        bounds.sort_unstable_by_key(|bound| bound.record);
+        let bounds = evenly(&bounds, usize::try_from(parts).unwrap_or(usize::MAX));
+        if let Some(first) = bounds.first() {
+            // A server, or what stands before it, that doesn't take the options says so here.
+            let mut probe = self.record_command(ranges, Some(first));
+            probe.insert("limit", 1);
+            // Without a filter the first one will do: the next that is wanted may be far away.
+            probe.insert("filter", Document::new());
+            self.documents("trying record ids", probe, server.clone()).await?;
+        }
+        Ok(bounds)
+    }
+
+    fn by_record_ids(
+        &self,
+        ranges: &[StreamRange],
+        bounds: Vec<Bound>,
+        server: Option<SelectionCriteria>,
+    ) -> NaturalScan {
+        let starts = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
+        let ends = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
+        let parts = starts.zip(ends).map(|(after, until)| {
+            let command = self.record_command(ranges, after.as_ref());
+            self.natural_part(command, server.clone(), after, until)
+        });
+        NaturalScan { by: NaturalBy::RecordIds, parts: parts.collect() }
+    }
+
+    /// One part: from behind a bound up to and with the next.
+    fn natural_part(
+        &self,
+        command: Document,
+        server: Option<SelectionCriteria>,
+        after: Option<Bound>,
+        until: Option<Bound>,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        let doing = "reading the event store";
+        let (store, until) = (self.clone(), until.map(|until| (until.record, RawBson::try_from(until.id))));
+        let until = until.and_then(|(record, id)| Some((record, id.ok()?)));
+        let opened = async move {
+            if let Some(bound) = &after {
+                store.check_bound(bound, server.clone()).await?;
+            }
+            let cursor = store.raw_cursor(command, server).await?;
+            let state = (cursor, false, until);
+            Ok::<_, Error>(futures::stream::try_unfold(state, move |(mut cursor, done, until)| async move {
+                if done {
+                    return Ok(None);
+                }
+                let next = async move { Ok((cursor.try_next().await?, cursor)) };
+                let next = call_within(LONG_CALL_SECONDS, doing, next).await;
+                let (batch, cursor) = next.map_err(divided_in_vain)?;
+                let Some(batch) = batch else { return Ok(None) };
+                let mut batch = Batch::new(batch);
+                let done = until.as_ref().is_some_and(|(record, id)| batch.cut_behind(*record, id));
+                Ok(Some((Box::new(batch) as CommitBatch, (cursor, done, until))))
+            }))
+        };
+        futures::stream::once(opened).try_flatten().boxed()
+    }
+
+    /// Looks whether the record id of a bound still is its document's: another server, or the same one
+    /// with its data copied anew, has others.
+    async fn check_bound(&self, bound: &Bound, server: Option<SelectionCriteria>) -> Result<()> {
+        let find = doc! {
+            "find": &self.layout.collection, "filter": { "_id": bound.id.clone() }, "projection": { "_id": 1 },
+            "showRecordId": true, "limit": 1, "singleBatch": true,
+        };
+        let found = self.documents("looking a record id up", find, server).await?;
+        match found.first().and_then(|one| one.get_i64("$recordId").ok()) {
+            Some(record) if record == bound.record => Ok(()),
+            _ => Err(Error::Server {
+                doing: "reading the event store".into(),
+                code: None,
+                transient: true,
+                source: "the server's record ids are not those the event store was divided by".into(),
+            }),
+        }
+    }
+
+    /// The index that begins with the timestamp, if there is one: its field.
+    pub(in crate::store) async fn timestamp_index(&self) -> Result<Option<String>> {
+        let Some(field) = self.layout.timestamp.clone() else { return Ok(None) };
+        let command = doc! { "listIndexes": &self.layout.collection, "cursor": {} };
+        let indexes = self.documents("listing the event store's indexes", command, None).await?;
+        let begins = |index: &Document| {
+            index.get_document("key").is_ok_and(|key| key.keys().next() == Some(&field))
+                && !index.contains_key("partialFilterExpression")
+                && !index.get_bool("sparse").unwrap_or(false)
+        };
+        Ok(indexes.iter().any(begins).then_some(field))
+    }
+
+    async fn by_timestamps(&self, ranges: &[StreamRange], field: &str, parts: u64) -> Result<NaturalScan> {
+        let sample = doc! {
+            "aggregate": &self.layout.collection, "cursor": { "batchSize": SAMPLES_MAX },
+            "pipeline": [
+                { "$sample": { "size": i64::try_from(parts * SAMPLES_PER_PART).unwrap_or(i64::MAX) } },
+                { "$project": { "_id": 0, "t": format!("${field}") } },
+            ],
+        };
+        let found = self.documents("sampling the event store", sample, None).await?;
+        let mut times: Vec<bson::Timestamp> =
+            found.iter().filter_map(|one| one.get_timestamp("t").ok()).collect();
+        times.sort_unstable();
+        let mut bounds = evenly(&times, usize::try_from(parts).unwrap_or(usize::MAX));
+        bounds.dedup();
+        let starts = std::iter::once(None).chain(bounds.iter().copied().map(Some));
+        let ends = bounds.iter().copied().map(Some).chain(std::iter::once(None));
+        let part = |(start, end): (Option<bson::Timestamp>, Option<bson::Timestamp>)| {
+            let mut filter = self.natural_filter(ranges);
+            match (start, end) {
+                (None, None) => {}
+                // Also what has no timestamp, or something else in its place.
+                (None, Some(end)) => _ = filter.insert(field, doc! { "$not": { "$gte": end } }),
+                (Some(start), None) => _ = filter.insert(field, doc! { "$gte": start }),
+                (Some(start), Some(end)) => _ = filter.insert(field, doc! { "$gte": start, "$lt": end }),
+            }
+            let command = doc! {
+                "find": &self.layout.collection, "filter": filter, "sort": { field: 1 },
+                "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
+            };
+            self.natural_part(command, None, None, None)
+        };
+        Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
+    }
+
+    /// The server that commands go to now, so that they can go on going there. `None` where they can't go
+    /// anywhere else.
+    async fn server(&self) -> Result<Option<SelectionCriteria>> {
+        // The only server there is may be known by another name than its own.
+        if self.direct {
+            return Ok(None);
+        }
+        let db = self.db.clone();
+        let hello =
+            call("asking for the primary", async move { db.run_command(doc! { "hello": 1 }).await }).await;
+        // As the driver reads the names of the members: what it keeps of them is in lower case.
+        let me = hello?.get_str("me").ok().and_then(|me| ServerAddress::parse(me).ok());
+        Ok(me.map(|me| SelectionCriteria::Predicate(Arc::new(move |server| *server.address() == me))))
+    }
+
+    /// All documents of a cursor; for short ones.
+    pub(in crate::store) async fn documents(
+        &self,
+        doing: &str,
+        command: Document,
+        server: Option<SelectionCriteria>,
+    ) -> Result<Vec<Document>> {
+        let db = self.db.clone();
+        let options = RunCursorCommandOptions::builder().selection_criteria(server).build();
+        let run = async move {
+            db.run_cursor_command(command).with_options(options).await?.try_collect::<Vec<Document>>().await
+        };
+        call(doing, run).await
+    }
+
+    /// Opens a cursor in natural order. The server reads on until a batch is full, and where few of the
+    /// commits are wanted that takes as long as it takes. A server that is gone is noticed all the same: the
+    /// system asks on connections that are silent.
+    async fn raw_cursor(
+        &self,
+        command: Document,
+        server: Option<SelectionCriteria>,
+    ) -> Result<RawBatchCursor> {
+        let options = RunCursorCommandOptions::builder()
+            .batch_size(self.batch_commits)
+            .selection_criteria(server)
+            .build();
+        let db = self.db.clone();
+        let open = async move { db.run_cursor_command(command).with_options(options).batch().await };
+        let opened = call_within(LONG_CALL_SECONDS, "reading the event store", open).await;
+        opened.map_err(divided_in_vain)
+    }
+}
+
+/// The items that divide a sorted list into so many parts of about the same length.
+fn evenly<T: Clone>(sorted: &[T], parts: usize) -> Vec<T> {
+    // A part needs an item to begin behind.
+    let parts = parts.min(sorted.len());
+    (1..parts).filter_map(|part| sorted.get(sorted.len() * part / parts)).cloned().collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::evenly;
+
+    #[test]
+    fn parts_differ_by_one_item_at_most() {
+        let items: Vec<usize> = (0..175).collect();
+        let bounds = evenly(&items, 40);
+        assert_eq!(bounds.len(), 39);
+        let lengths: Vec<usize> = bounds.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(lengths.iter().all(|length| (4..=5).contains(length)), "{lengths:?}");
+        assert!(evenly(&items, 1).is_empty() && evenly::<usize>(&[], 5).is_empty());
+        assert_eq!(evenly(&[7, 8], 5), [8]);
+    }
+}

@@ -1,0 +1,311 @@
+//! The event store: how many commits, where to cut, the scan, the heads. Read-only.
+
+use std::future::Future;
+
+use bson::{Bson, Document, Timestamp, doc};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use mongodb::Database;
+use mongodb::options::RunCursorCommandOptions;
+use mongodb::raw_batch_cursor::RawBatchCursor;
+use statefold_projections::Layout;
+
+use crate::error::{Error, Result};
+use crate::pipeline::Governor;
+use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, NaturalScan, RawCommits};
+use crate::plan::{NaturalBy, StreamRange};
+use crate::store::connection::{
+    LONG_CALL_SECONDS, Store, call, call_within, number_of, offset_of, read_concern,
+};
+use crate::store::events::batch::Batch;
+
+/// Names in a batch of heads.
+const HEADS_PER_BATCH: i32 = 10_000;
+
+/// How long the server may look for the first commits in natural order.
+const FIRST_COMMITS_MS_MAX: i64 = 10_000;
+
+/// Batches of about this size are consumed while they are in the processor's cache.
+const BATCH_BYTES: u64 = 1_250_000;
+
+/// Direction of the offsets in the index on streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// `{stream: 1, offset: 1}`
+    Ascending,
+    /// `{stream: 1, offset: -1}`, as Squidex has it.
+    Descending,
+}
+
+/// The event store as one build sees it: everything acknowledged before `since` is there.
+#[derive(Clone)]
+pub(crate) struct EventStore {
+    pub(in crate::store) db: Database,
+    pub(in crate::store) layout: Layout,
+    direction: Direction,
+    since: Option<Timestamp>,
+    pub(in crate::store) batch_commits: u32,
+    /// How a scan in natural order is divided, if that is not left to the store.
+    pub(in crate::store) natural_by: Option<NaturalBy>,
+    /// Commits of a part of such a scan, about.
+    pub(in crate::store) part_commits: u64,
+    /// Asked before each batch of a scan.
+    pub(in crate::store) governor: Governor,
+    /// Whether there is only one server to read from.
+    pub(in crate::store) direct: bool,
+}
+
+impl Store {
+    /// Direction of the index the streams are read by.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is no such index.
+    pub(crate) async fn stream_index(&self) -> Result<Direction> {
+        let events = self.collection(&self.layout.collection);
+        let indexes: Vec<mongodb::IndexModel> = call("listing the event store's indexes", async move {
+            events.list_indexes().await?.try_collect().await
+        })
+        .await?;
+        let (stream, offset) = (&self.layout.stream, &self.layout.offset);
+        let direction = |keys: &Document| {
+            let mut keys = keys.iter();
+            let first = keys.next().filter(|(name, order)| *name == stream && number(order) == Some(1));
+            let second = first.and(keys.next()).filter(|(name, _)| *name == offset);
+            let second = second.filter(|_| keys.next().is_none());
+            match second.and_then(|(_, order)| number(order)) {
+                Some(1) => Some(Direction::Ascending),
+                Some(-1) => Some(Direction::Descending),
+                _ => None,
+            }
+        };
+        let usable = |index: &&mongodb::IndexModel| {
+            let options = index.options.as_ref();
+            options.is_none_or(|options| {
+                options.partial_filter_expression.is_none()
+                    && options.collation.is_none()
+                    && options.sparse != Some(true)
+                    && options.hidden != Some(true)
+            })
+        };
+        let found = indexes.iter().filter(usable).find_map(|index| direction(&index.keys));
+        found.ok_or_else(|| {
+            let collection = &self.layout.collection;
+            Error::Unsupported(format!(
+                "{collection} has no index on {{{stream}: 1, {offset}: -1}}, which every Squidex event store has; \
+                 create it first: db.{collection}.createIndex({{{stream}: 1, {offset}: -1}}, {{unique: true}})"
+            ))
+        })
+    }
+
+    /// The event store, seen from an operation time on.
+    pub(crate) fn events(
+        &self,
+        direction: Direction,
+        since: Option<Timestamp>,
+        batch_commits: u32,
+    ) -> EventStore {
+        EventStore {
+            db: self.db.clone(),
+            layout: self.layout.clone(),
+            direction,
+            since,
+            batch_commits,
+            natural_by: None,
+            part_commits: u64::MAX,
+            governor: Governor::free(),
+            direct: self.direct,
+        }
+    }
+}
+
+impl EventStore {
+    /// Divides scans in natural order this way, into parts of about so many commits.
+    pub(crate) fn natural_by(mut self, by: Option<NaturalBy>, part_commits: u64) -> Self {
+        self.natural_by = by;
+        self.part_commits = part_commits;
+        self
+    }
+
+    /// Reads on only while nobody pauses the run: scans do, single streams never wait.
+    pub(crate) fn paced(mut self, governor: &Governor) -> Self {
+        self.governor = governor.clone();
+        self
+    }
+
+    /// Makes batches of commits that have so many bytes on average smaller, if they would be large.
+    pub(crate) fn with_commits_of(mut self, bytes: u64) -> Self {
+        let fitting = u32::try_from(BATCH_BYTES / bytes.max(1)).unwrap_or(u32::MAX);
+        self.batch_commits = self.batch_commits.min(fitting.max(16));
+        self
+    }
+
+    pub(in crate::store) fn range(&self, range: &StreamRange) -> Document {
+        let mut bounds = doc! { "$gte": &range.first };
+        // Comparisons stay within strings by themselves, so that no end needs no bound.
+        if let Some(end) = &range.end {
+            bounds.insert("$lt", end);
+        }
+        doc! { &self.layout.stream: bounds }
+    }
+
+    pub(in crate::store) fn read_concern(&self) -> Document {
+        read_concern(self.since)
+    }
+
+    /// Order of a scan: the index in the direction that gives ascending offsets.
+    fn order(&self) -> Document {
+        let stream = if self.direction == Direction::Ascending { 1 } else { -1 };
+        doc! { &self.layout.stream: stream, &self.layout.offset: 1 }
+    }
+
+    fn index(&self) -> Document {
+        let offset = if self.direction == Direction::Ascending { 1 } else { -1 };
+        doc! { &self.layout.stream: 1, &self.layout.offset: offset }
+    }
+
+    /// Number of commits, from the server's statistics.
+    pub(crate) async fn estimated_count(&self) -> Result<u64> {
+        let events = self.db.collection::<Document>(&self.layout.collection);
+        call("counting the commits", async move { events.estimated_document_count().await }).await
+    }
+
+    /// Number of commits in a range.
+    pub(crate) async fn count(&self, range: &StreamRange) -> Result<u64> {
+        let command = doc! {
+            "count": &self.layout.collection, "query": self.range(range), "hint": self.index(),
+            "readConcern": self.read_concern(),
+        };
+        let db = self.db.clone();
+        let count = async move { db.run_command(command).await };
+        let reply = call_within(LONG_CALL_SECONDS, "counting the commits", count).await?;
+        let count = reply.get("n").and_then(number_of).unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn scan_command(&self, range: &StreamRange, limit: Option<u64>) -> Document {
+        let mut command = doc! {
+            "find": &self.layout.collection, "filter": self.range(range), "sort": self.order(),
+            "hint": self.index(), "batchSize": i64::from(self.batch_commits),
+            "readConcern": self.read_concern(),
+        };
+        if let Some(limit) = limit {
+            command.insert("limit", i64::try_from(limit).unwrap_or(i64::MAX));
+        }
+        command
+    }
+
+    /// The layout.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The first commits of a range in natural order; the server
+    /// [gives up](crate::store::connection::is_out_of_time) if it has to read for long before it has found them.
+    pub(crate) fn first_commits(
+        &self,
+        range: &StreamRange,
+        commits: u64,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        let mut command = self.natural_command(std::slice::from_ref(range), None);
+        command.insert("limit", i64::try_from(commits).unwrap_or(i64::MAX));
+        command.insert("maxTimeMS", FIRST_COMMITS_MS_MAX);
+        batches(self.open(command, self.batch_commits))
+    }
+
+    /// The first commits of a range, in the order of a [scan](EventSource::scan).
+    pub(crate) fn sample(
+        &self,
+        range: &StreamRange,
+        commits: u64,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        batches(self.open(self.scan_command(range, Some(commits)), self.batch_commits))
+    }
+
+    fn open(
+        &self,
+        command: Document,
+        batch: u32,
+    ) -> impl Future<Output = mongodb::error::Result<RawBatchCursor>> + Send + 'static {
+        let options = RunCursorCommandOptions::builder().batch_size(batch).build();
+        let db = self.db.clone();
+        async move { db.run_cursor_command(command).with_options(options).batch().await }
+    }
+}
+
+/// The batches of a cursor, each within the deadline of a call.
+fn batches(
+    open: impl Future<Output = mongodb::error::Result<RawBatchCursor>> + Send + 'static,
+) -> BoxStream<'static, Result<CommitBatch>> {
+    let doing = "reading the event store";
+    let opened = async move {
+        let cursor = call(doing, open).await?;
+        Ok::<_, Error>(futures::stream::try_unfold(cursor, move |mut cursor| async move {
+            let next = call(doing, async move { Ok((cursor.try_next().await?, cursor)) }).await?;
+            let (batch, cursor) = next;
+            Ok(batch.map(|batch| (Box::new(Batch::new(batch)) as CommitBatch, cursor)))
+        }))
+    };
+    futures::stream::once(opened).try_flatten().boxed()
+}
+
+impl EventSource for EventStore {
+    fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>> {
+        self.governor.pace(batches(self.open(self.scan_command(range, None), self.batch_commits)))
+    }
+
+    fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>> {
+        let paced = |mut scan: NaturalScan| {
+            scan.parts = scan.parts.into_iter().map(|part| self.governor.pace(part)).collect();
+            scan
+        };
+        async move { self.natural_scan(ranges).await.map(paced) }.boxed()
+    }
+
+    fn streams_since(
+        &self,
+        names: Vec<String>,
+        since: Option<Timestamp>,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        let mut command = self.scan_command(&StreamRange { first: String::new(), end: None }, None);
+        command.insert("filter", doc! { &self.layout.stream: { "$in": names } });
+        command.insert("readConcern", read_concern(self.since.max(since)));
+        batches(self.open(command, self.batch_commits))
+    }
+
+    fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
+        let last = if self.direction == Direction::Ascending { "$last" } else { "$first" };
+        let offset = format!("${}", self.layout.offset);
+        let pipeline = vec![
+            doc! { "$match": self.range(range) },
+            doc! { "$sort": self.index() },
+            doc! { "$group": { "_id": format!("${}", self.layout.stream), "o": { last: offset } } },
+        ];
+        let command = doc! {
+            "aggregate": &self.layout.collection, "pipeline": pipeline, "hint": self.index(),
+            "cursor": { "batchSize": HEADS_PER_BATCH }, "allowDiskUse": true,
+            "readConcern": self.read_concern(),
+        };
+        batches(self.open(command, HEADS_PER_BATCH.unsigned_abs())).map(|batch| head_batch(&*batch?)).boxed()
+    }
+}
+
+fn head_batch(batch: &dyn RawCommits) -> Result<HeadBatch> {
+    let mut heads = HeadBatch::new();
+    for entry in batch.documents()? {
+        let entry =
+            entry.map_err(|error| Error::Mismatch(format!("the server sent a broken batch: {error}")))?;
+        let Some(document) = entry.as_document() else { continue };
+        let stream = document.get_str("_id").unwrap_or_default().to_owned();
+        let offset = document.get("o").ok().flatten().and_then(|value| Bson::try_from(value).ok());
+        // The fold notes the same for a commit whose offset it can't read.
+        heads.push((stream, offset.as_ref().and_then(offset_of).unwrap_or(i64::MIN)));
+    }
+    Ok(heads)
+}
+
+fn number(order: &Bson) -> Option<i64> {
+    order.as_i64().or_else(|| order.as_i32().map(i64::from)).or_else(|| {
+        order.as_f64().filter(|order| order.abs() == 1.0).map(|order| if order > 0.0 { 1 } else { -1 })
+    })
+}

@@ -1,0 +1,69 @@
+//! A finished partition, as it is recorded.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fold::{Digest, FoldCounts};
+
+/// A partition: one document each from the beginning, so that taking a build over raises the token of
+/// all of them, and nobody with an older one can finish a partition any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Checkpoint {
+    #[serde(rename = "_id")]
+    pub(crate) id: String,
+    pub(crate) format: i32,
+    pub(crate) build: String,
+    pub(crate) partition: u32,
+    pub(crate) token: i64,
+    pub(crate) done: bool,
+    #[serde(default)]
+    pub(crate) counts: Counts,
+    #[serde(default)]
+    pub(crate) digest: String,
+    /// The recorded heads are in 2^bits documents, by the first bits of their hashes.
+    #[serde(default)]
+    pub(crate) head_bits: u32,
+    /// Grows with every change of what was folded: what was read of one is stale at the next.
+    #[serde(default)]
+    pub(crate) revision: i64,
+}
+
+impl Checkpoint {
+    /// Digest of the partition's snapshots; `None` if it can't be read.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.digest.parse().ok()
+    }
+}
+
+/// What a build folded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Counts {
+    /// Commits.
+    pub commits: i64,
+    /// Events.
+    pub events: i64,
+    /// Bytes of the commits.
+    pub bytes: i64,
+    /// Streams.
+    pub streams: i64,
+    /// Snapshots.
+    pub snapshots: i64,
+    /// Streams that could not be folded.
+    pub dead_letters: i64,
+}
+
+impl From<FoldCounts> for Counts {
+    fn from(counts: FoldCounts) -> Self {
+        // BSON has no unsigned numbers; none of these comes near the end of i64.
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        Self {
+            commits: signed(counts.commits),
+            events: signed(counts.events),
+            bytes: signed(counts.bytes),
+            streams: signed(counts.streams),
+            snapshots: signed(counts.snapshots),
+            dead_letters: signed(counts.dead_letters),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The documents of ours, as values: what is stored, and how it is named. Nothing here talks to the server.
+
+mod build;
+mod checkpoint;
+mod head_ids;
+mod pause;
+mod swap;
+
+pub(in crate::store) use build::{BUILDS, CHECKPOINTS, DEAD_LETTERS, HEADS};
+pub use build::{BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
+pub(crate) use checkpoint::Checkpoint;
+pub use checkpoint::Counts;
+pub(in crate::store) use head_ids::{bits_for, ids_of, refolded_id};
+pub(crate) use head_ids::{bucket_id, bucket_of};
+pub use pause::PauseRecord;
+pub(crate) use pause::user;
+pub use swap::SwapRecord;

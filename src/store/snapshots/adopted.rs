@@ -1,0 +1,77 @@
+//! Generations that an application built: recorded, never written.
+
+use bson::doc;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use statefold_projections::Spec;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::pipeline::ports::{PartitionRecord, SnapshotSink, Term};
+use crate::plan::{Partition, StreamRange};
+use crate::store::builds::BuildStore;
+use crate::store::connection::{Store, call};
+use crate::store::control::Mandate;
+use crate::store::records::{BUILDS, BuildRecord, TargetRecord};
+
+/// The records of a build, without its snapshots: they are what they are.
+pub(crate) struct RecordsOnly(pub(crate) BuildStore);
+
+impl SnapshotSink for RecordsOnly {
+    fn insert(&self, _: usize, _: &[&[u8]], _: bool) -> BoxFuture<'static, Result<Term>> {
+        futures::future::ready(Err(Error::Bug("an adopted generation is never written".into()))).boxed()
+    }
+
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
+        self.0.forget(partition.number).boxed()
+    }
+
+    fn finish<'a>(
+        &'a self,
+        partition: &'a Partition,
+        record: &'a PartitionRecord,
+        terms: &'a [Term],
+    ) -> BoxFuture<'a, Result<()>> {
+        self.0.finish(partition, record, terms)
+    }
+}
+
+impl BuildRecord {
+    /// The record of a generation that was found. It is retired until it is active: nobody resumes it.
+    pub(crate) fn adopted(
+        spec: &Spec,
+        generation: u32,
+        collections: &[String],
+        ranges: Vec<StreamRange>,
+        (fingerprint, token): (String, i64),
+    ) -> Self {
+        let targets = spec.targets().iter().zip(collections).map(|(target, collection)| TargetRecord {
+            target: target.collection().to_owned(),
+            staging: String::new(),
+            collection: collection.clone(),
+            dropping: None,
+        });
+        let new = Self::new(spec, generation, targets.collect(), ranges, (fingerprint, token));
+        Self { state: BuildState::Retired, adopted: true, ..new }
+    }
+}
+
+impl Store {
+    /// Removes the record of an adoption that was cut short, with all that belongs to it.
+    pub(crate) async fn forget_adopted(&self, id: &str, mandate: &Mandate) -> Result<()> {
+        let records = self.build_records(None).await?;
+        let Some(record) = records.into_iter().find(|record| record.id == id && record.adopted) else {
+            return Ok(());
+        };
+        mandate.check()?;
+        let build = self.build_store(record, "");
+        build.forget_all().await?;
+        let (builds, filter) = (
+            self.collection(BUILDS),
+            doc! { "_id": id, "Adopted": true, "Token": { "$lte": mandate.token } },
+        );
+        call("removing the record of an adoption", async move { builds.delete_one(filter).await })
+            .await
+            .map(|_| ())
+    }
+}

@@ -1,0 +1,338 @@
+//! Replaces what refolded streams left in the collections of a build: snapshots, heads, dead letters,
+//! digests and counts change together, in one transaction (one after the other where there are none).
+//!
+//! The checkpoints of the partitions are written in the same transaction, under their token and under
+//! the revisions that were read *before the streams were*: whoever was taken over from gets nothing in,
+//! and an older fold never comes after a newer one, also that of a process that slept in between.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, rawdoc};
+use mongodb::ClientSession;
+use mongodb::error::{Error as DriverError, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+
+use crate::error::{Error, Result};
+use crate::fold::Digest;
+use crate::lifecycle::stream_hash;
+use crate::pipeline::ports::{Refolded, Replaced};
+use crate::plan::Topology;
+use crate::store::builds::BuildStore;
+use crate::store::connection::{call, classify};
+use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, HEADS};
+use crate::store::snapshots::before::{BeforeRefold, Left};
+
+/// How often a transaction is tried that ran into another one.
+const TRIES: u32 = 5;
+/// Pause before the second try; each further one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The changes of one partition.
+#[derive(Default)]
+struct Change {
+    before: Digest,
+    after: Digest,
+    streams: i64,
+    letters: i64,
+}
+
+/// The commands of a replacement.
+struct Commands {
+    writes: Vec<RawDocumentBuf>,
+    checkpoints: RawDocumentBuf,
+    /// Says that partitions are done again that the checkpoints' command makes undone: without transactions.
+    done: Option<RawDocumentBuf>,
+    partitions: i32,
+}
+
+impl BuildStore {
+    /// Puts the results of refolded streams in the place of what was there.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if another process took the build over; what the server said.
+    pub(in crate::store) async fn replace_streams(
+        &self,
+        before: BeforeRefold,
+        refolded: Refolded,
+    ) -> Result<Replaced> {
+        let (checkpoints, left) = before.left().await?;
+        let commands = Replacing { build: self, checkpoints: &checkpoints, left, refolded }.commands()?;
+        self.mandate.check()?;
+        let build = self.clone();
+        // Spawned as a whole: a session must not be dropped within a transaction.
+        let run = async move { Ok(commands.run(&build).await) };
+        if call("replacing refolded streams", run).await?? {
+            return Ok(Replaced::Done);
+        }
+        let (now, _) = self.checkpoints_of(checkpoints.into_keys()).await?;
+        if now.values().all(|checkpoint| checkpoint.token == self.record.token && checkpoint.done) {
+            return Ok(Replaced::Stale);
+        }
+        Err(self.fenced("the checkpoints"))
+    }
+
+    /// Where the snapshots of a target are: in staging, published, or under the name of another generation.
+    pub(crate) fn collection_of(&self, target: usize) -> Option<&str> {
+        if let Some(swap) = self.record.swap.as_ref().and_then(|all| all.get(target)) {
+            return Some(if swap.done { &swap.into } else { &swap.from });
+        }
+        let found = self.record.targets.get(target)?;
+        Some(if self.record.state.is_resumable() { &found.staging } else { &found.collection })
+    }
+}
+
+impl Commands {
+    /// Whether everything was written; if not, nothing was.
+    async fn run(&self, build: &BuildStore) -> Result<bool> {
+        if build.store.facts.topology == Topology::Standalone {
+            return self.one_by_one(build).await;
+        }
+        let client = build.store.db.client().clone();
+        let failed = |error| classify("replacing refolded streams", error);
+        let mut session = client.start_session().await.map_err(failed)?;
+        build.store.note_session(&build.mandate, session.id()).await?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            session.start_transaction().await.map_err(failed)?;
+            let result = match self.in_transaction(build, &mut session).await {
+                Ok(true) => commit(&mut session).await.map_err(transaction_error).map(|()| true),
+                other => {
+                    let _ = session.abort_transaction().await;
+                    other
+                }
+            };
+            match result {
+                Err(Error::Server { transient: true, .. }) if tries < TRIES => {
+                    tokio::time::sleep(PAUSE * tries).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The checkpoints first: if they aren't what they were, nothing else needs to be sent.
+    async fn in_transaction(&self, build: &BuildStore, session: &mut ClientSession) -> Result<bool> {
+        for command in std::iter::once(&self.checkpoints).chain(&self.writes) {
+            let reply = build.store.db.run_raw_command(command.clone()).session(&mut *session).await;
+            let reply = reply.map_err(transaction_error)?;
+            if !self.accepted(command, &reply)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Without transactions the checkpoints come first as well: they keep out what is stale. Until the rest is
+    /// written as well the partitions of an unfinished build aren't done: cut short here, they are built anew.
+    async fn one_by_one(&self, build: &BuildStore) -> Result<bool> {
+        for command in std::iter::once(&self.checkpoints).chain(&self.writes).chain(&self.done) {
+            let reply = build.store.db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
+            if !self.accepted(command, &reply)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn accepted(&self, command: &RawDocumentBuf, reply: &Document) -> Result<bool> {
+        crate::store::connection::refused_writes("replacing refolded streams", reply)?;
+        let is_it = |one: &RawDocumentBuf| std::ptr::eq(command, one);
+        let counts = is_it(&self.checkpoints) || self.done.as_ref().is_some_and(is_it);
+        Ok(!counts || reply.get_i32("n").unwrap_or(0) == self.partitions)
+    }
+}
+
+/// What is turned into commands.
+struct Replacing<'a> {
+    build: &'a BuildStore,
+    checkpoints: &'a BTreeMap<u32, Checkpoint>,
+    left: Left,
+    refolded: Refolded,
+}
+
+impl Replacing<'_> {
+    fn commands(&self) -> Result<Commands> {
+        let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
+        let mut writes = Vec::new();
+        self.snapshots(&mut changes, &mut writes)?;
+        self.letters(&mut changes, &mut writes)?;
+        self.heads(&mut changes, &mut writes)?;
+        let partitions = i32::try_from(self.checkpoints.len()).unwrap_or(i32::MAX);
+        let checkpoints = self.checkpoints(&changes)?;
+        let done = self.is_undone_meanwhile().then(|| self.done()).transpose()?;
+        Ok(Commands { writes, checkpoints, done, partitions })
+    }
+
+    /// Whether what is cut short can be seen, and is built anew then. Of a generation that readers use nothing is.
+    fn is_undone_meanwhile(&self) -> bool {
+        let standalone = self.build.store.facts.topology == Topology::Standalone;
+        standalone && self.build.record.state.is_resumable()
+    }
+
+    fn streams(&self) -> impl Iterator<Item = (u32, &String)> {
+        let parts = self.refolded.parts.iter();
+        parts.flat_map(|part| part.streams.iter().map(move |stream| (part.partition, stream)))
+    }
+
+    fn snapshots(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+        let prefix = self.build.prefix.as_str();
+        let partitions: HashMap<&str, u32> = self
+            .streams()
+            .filter_map(|(partition, stream)| Some((stream.strip_prefix(prefix)?, partition)))
+            .collect();
+        for (target, stored) in self.left.snapshots.iter().enumerate() {
+            let Some(collection) = self.build.collection_of(target) else { continue };
+            let mut gone: Vec<&str> = Vec::new();
+            let mut kept = HashMap::new();
+            for document in self.refolded.snapshots(target) {
+                let document = RawDocument::from_bytes(document)
+                    .map_err(|error| Error::Bug(format!("a snapshot isn't BSON: {error}")))?;
+                kept.insert(document.get_str("_id").unwrap_or_default(), document);
+            }
+            for (id, document) in stored {
+                let Some(partition) = partitions.get(id.as_str()) else { continue };
+                changes.entry(*partition).or_default().before.add(target, document.as_bytes());
+                if !kept.contains_key(id.as_str()) {
+                    gone.push(id);
+                }
+            }
+            let mut updates = RawArrayBuf::new();
+            for (id, document) in &kept {
+                let Some(partition) = partitions.get(id) else {
+                    return Err(Error::Bug(format!("the snapshot {id} is of none of its streams")));
+                };
+                changes.entry(*partition).or_default().after.add(target, document.as_bytes());
+                if stored.get(*id).is_none_or(|stored| stored.as_bytes() != document.as_bytes()) {
+                    let document = (*document).to_owned();
+                    updates.push(rawdoc! { "q": { "_id": *id }, "u": document, "upsert": true });
+                }
+            }
+            if !gone.is_empty() {
+                let deletes = doc! { "q": { "_id": { "$in": gone } }, "limit": 0 };
+                writes.push(raw(&doc! { "delete": collection, "deletes": [deletes] })?);
+            }
+            if !updates.is_empty() {
+                writes.push(rawdoc! { "update": collection, "updates": updates });
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the dead letters.
+    fn letters(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+        let partitions: HashMap<&str, u32> =
+            self.streams().map(|(partition, stream)| (stream.as_str(), partition)).collect();
+        for stream in &self.left.dead {
+            if let Some(partition) = partitions.get(stream.as_str()) {
+                changes.entry(*partition).or_default().letters -= 1;
+            }
+        }
+        if !self.left.dead.is_empty() {
+            let ids: Vec<String> = self.left.dead.iter().map(|stream| self.build.letter_id(stream)).collect();
+            let deletes = doc! { "q": { "_id": { "$in": ids } }, "limit": 0 };
+            writes.push(raw(&doc! { "delete": DEAD_LETTERS, "deletes": [deletes] })?);
+        }
+        let mut letters: Vec<Document> = Vec::new();
+        for letter in self.refolded.dead_letters() {
+            let Some(partition) = partitions.get(letter.stream.as_str()) else { continue };
+            changes.entry(*partition).or_default().letters += 1;
+            letters.push(crate::store::builds::document(self.build, *partition, letter));
+        }
+        if !letters.is_empty() {
+            writes.push(raw(&doc! { "insert": DEAD_LETTERS, "documents": letters })?);
+        }
+        Ok(())
+    }
+
+    /// Notes the heads.
+    fn heads(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+        let heads = self.refolded.heads();
+        let mut updates = Vec::new();
+        for part in &self.refolded.parts {
+            let named = part.streams.iter().map(|stream| stream_hash(stream));
+            for hash in named.chain(part.gone.iter().copied()) {
+                let (before, after) = (self.left.heads.get(&hash).copied(), heads.get(&hash).copied());
+                if before == after {
+                    continue;
+                }
+                let change = changes.entry(part.partition).or_default();
+                change.streams += i64::from(after.is_some()) - i64::from(before.is_some());
+                updates.push(self.build.refolded_head(part.partition, hash, after));
+            }
+        }
+        if !updates.is_empty() {
+            writes.push(raw(&doc! { "update": HEADS, "updates": updates })?);
+        }
+        Ok(())
+    }
+
+    /// Moves digests and counts of the partitions, under their token and revision.
+    fn checkpoints(&self, changes: &BTreeMap<u32, Change>) -> Result<RawDocumentBuf> {
+        let token = self.build.record.token;
+        let mut updates = Vec::new();
+        for (partition, found) in self.checkpoints {
+            let change = changes.get(partition);
+            let (before, after) = change.map(|change| (change.before, change.after)).unwrap_or_default();
+            let digest = found
+                .digest()
+                .ok_or_else(|| Error::Mismatch(format!("the digest of {} is broken", found.id)))?;
+            let digest = digest.without(before).with(after);
+            let number = |count: u64| i64::try_from(count).unwrap_or(0);
+            let counts = Counts {
+                streams: found.counts.streams + change.map_or(0, |change| change.streams),
+                snapshots: found.counts.snapshots + number(after.documents()) - number(before.documents()),
+                dead_letters: found.counts.dead_letters + change.map_or(0, |change| change.letters),
+                ..found.counts
+            };
+            let counts = bson::serialize_to_document(&counts)
+                .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
+            let done = !self.is_undone_meanwhile();
+            let set =
+                doc! { "Digest": digest.to_string(), "Counts": counts, "RefoldedBy": token, "Done": done };
+            updates.push(doc! {
+                "q": { "_id": &found.id, "Token": token, "Done": true, "Revision": found.revision },
+                "u": { "$set": set, "$inc": { "Revision": 1_i64 } },
+            });
+        }
+        raw(&doc! { "update": CHECKPOINTS, "updates": updates })
+    }
+
+    /// Says that the partitions are done again.
+    fn done(&self) -> Result<RawDocumentBuf> {
+        let token = self.build.record.token;
+        let updates = self.checkpoints.values().map(|found| {
+            doc! {
+                "q": { "_id": &found.id, "Token": token, "Revision": found.revision + 1 },
+                "u": { "$set": { "Done": true } },
+            }
+        });
+        raw(&doc! { "update": CHECKPOINTS, "updates": updates.collect::<Vec<_>>() })
+    }
+}
+
+async fn commit(session: &mut ClientSession) -> mongodb::error::Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match session.commit_transaction().await {
+            Err(error) if tries < TRIES && error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {}
+            other => return other,
+        }
+    }
+}
+
+/// As [`classify`]; what says that the whole transaction may be tried again is transient.
+fn transaction_error(error: DriverError) -> Error {
+    let again = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
+    match classify("replacing refolded streams", error) {
+        Error::Server { doing, code, source, .. } if again => {
+            Error::Server { doing, code, transient: true, source }
+        }
+        other => other,
+    }
+}
+
+fn raw(document: &Document) -> Result<RawDocumentBuf> {
+    RawDocumentBuf::try_from(document).map_err(|error| Error::Bug(format!("a command isn't BSON: {error}")))
+}

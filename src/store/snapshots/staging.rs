@@ -1,0 +1,307 @@
+//! The staging collections of a build: made, filled, cleared, indexed, renamed, dropped.
+
+use backon::Retryable;
+use bson::{Document, doc};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use mongodb::options::RunCursorCommandOptions;
+use statefold_projections::{IndexDefinition, Spec};
+
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::pipeline::pauses;
+use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, SnapshotSink, Staging, Term};
+use crate::plan::{Partition, StreamRange, staging_name, staging_token};
+use crate::store::builds::{BuildStore, dead_letters};
+use crate::store::connection::{
+    LONG_CALL_SECONDS, call, call_within, classify, code, insertion, refused_writes,
+};
+use crate::store::snapshots::before::BeforeRefold;
+
+const NAMESPACE_EXISTS: i32 = 48;
+const NAMESPACE_NOT_FOUND: i32 = 26;
+/// An index is being built on the collection.
+const INDEX_BUILD: i32 = 12587;
+const IDS_PER_BATCH: u32 = 10_000;
+
+impl BuildStore {
+    /// Makes the staging collections.
+    pub(crate) async fn create_staging(&self) -> Result<()> {
+        for target in &self.record.targets {
+            let (db, name) = (self.store.db.clone(), target.staging.clone());
+            let create = async move {
+                match db.create_collection(name).await {
+                    Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => Ok(()),
+                    other => other,
+                }
+            };
+            call("creating a staging collection", create).await?;
+        }
+        Ok(())
+    }
+
+    /// Names the staging collections after our token, before they are made.
+    pub(crate) fn name_staging(&mut self) {
+        let token = self.record.token;
+        for target in &mut self.record.targets {
+            target.staging = staging_name(&target.collection, token);
+        }
+    }
+
+    /// Gives the build up: its collections and records go, its own record says so. Readers must not use it.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it is active, or was.
+    pub(crate) async fn abort(&mut self) -> Result<Vec<String>> {
+        let published = self.record.state == BuildState::Published;
+        if published {
+            self.unswap().await?;
+        }
+        // The state first: from then on nobody resumes what is about to go.
+        self.advance(BuildState::Aborted, |_| {}).await?;
+        let mut dropped = self.drop_staging().await?;
+        if published {
+            let uuids = self.store.uuids().await?;
+            for target in &self.record.targets {
+                let Some(uuid) = uuids.get(&target.collection) else { continue };
+                self.store.drop_listed(&target.collection, *uuid, &self.mandate).await?;
+                dropped.push(target.collection.clone());
+            }
+        }
+        self.forget_all().await?;
+        Ok(dropped)
+    }
+
+    /// Brings the staging collections of an adopted build under the name of our token, whichever
+    /// token they carry now, and drops what a process with an older token made anew.
+    ///
+    /// # Errors
+    /// [`Error::State`] if one of them is gone.
+    pub(crate) async fn adopt_staging(&mut self) -> Result<()> {
+        let names = self.store.collection_names().await?;
+        for at in 0..self.record.targets.len() {
+            let Some(target) = self.record.targets.get(at).cloned() else { continue };
+            let ours = staging_name(&target.collection, self.record.token);
+            let mut found: Vec<(i64, &String)> = names
+                .iter()
+                .filter_map(|name| Some((staging_token(&target.collection, name)?, name)))
+                .filter(|(token, _)| *token <= self.record.token)
+                .collect();
+            // The one the record names is the build's; a higher token is a take-over cut short. A lower
+            // one is what a process that was taken over from made anew.
+            found.sort_unstable();
+            let named = staging_token(&target.collection, &target.staging).unwrap_or(i64::MIN);
+            let newest = found.pop_if(|(token, _)| *token >= named);
+            match newest {
+                Some((_, name)) if *name == ours => {}
+                Some((_, name)) => self.rename(name, &ours).await?,
+                // Cut short while it was published: no pointer names it yet, so it goes back.
+                None if names.contains(&target.collection) => self.rename(&target.collection, &ours).await?,
+                None => {
+                    return Err(Error::State {
+                        build: self.record.id.clone(),
+                        expected: format!("its staging collection {}", target.staging),
+                        actual: "without it".to_owned(),
+                    });
+                }
+            }
+            for (_, stale) in found {
+                tracing::warn!(collection = %stale, "dropping a staging collection of an older token");
+                self.drop_collection(stale).await?;
+            }
+            if let Some(target) = self.record.targets.get_mut(at) {
+                target.staging = ours;
+            }
+        }
+        Ok(())
+    }
+
+    /// Renames a collection of this database; the new name must be free.
+    pub(in crate::store) async fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.mandate.check()?;
+        let admin = self.store.db.client().database("admin");
+        let database = self.store.database();
+        let command = doc! {
+            "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"),
+            "maxTimeMS": 30_000, "writeConcern": { "w": "majority" },
+        };
+        let doing = format!("renaming {from} to {to}");
+        let attempt = || {
+            let (admin, command) = (admin.clone(), command.clone());
+            call(&doing, async move { admin.run_command(command).await })
+        };
+        // An index build of a process that died goes on for a while.
+        let busy = |error: &Error| matches!(error, Error::Server { code: Some(INDEX_BUILD), .. });
+        let reply = attempt.retry(pauses()).when(busy).await?;
+        refused_writes(&doing, &reply)
+    }
+
+    async fn drop_collection(&self, name: &str) -> Result<()> {
+        self.mandate.check()?;
+        let collection = self.store.collection(name);
+        call("dropping a staging collection", async move { collection.drop().await }).await
+    }
+
+    /// Drops what late writes of this process made anew under its own token, after another one took
+    /// the build over and renamed the collection that was there.
+    pub(crate) async fn drop_leftovers(&self) -> Result<Vec<String>> {
+        let now = self.store.build_records(Some(&self.record.projection)).await?;
+        let now = now.into_iter().find(|record| record.id == self.record.id);
+        let Some(now) = now.filter(|now| now.token > self.record.token) else { return Ok(Vec::new()) };
+        let names = self.store.collection_names().await?;
+        let mut dropped = Vec::new();
+        for target in now.targets {
+            let ours = staging_name(&target.collection, self.record.token);
+            let moved = staging_token(&target.collection, &target.staging) > Some(self.record.token);
+            if (moved || !now.state.is_resumable()) && names.contains(&ours) {
+                let collection = self.store.collection(&ours);
+                call("dropping a late collection", async move { collection.drop().await }).await?;
+                dropped.push(ours);
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// Drops all staging collections of this build, whatever their token. Returns their names.
+    pub(crate) async fn drop_staging(&self) -> Result<Vec<String>> {
+        let names = self.store.collection_names().await?;
+        let is_staging = |name: &&String| {
+            self.record.targets.iter().any(|target| staging_token(&target.collection, name).is_some())
+        };
+        let dropped: Vec<String> = names.into_iter().filter(|name| is_staging(&name)).collect();
+        for name in &dropped {
+            self.drop_collection(name).await?;
+        }
+        Ok(dropped)
+    }
+
+    /// Builds the indexes of every target that aren't there yet.
+    pub(crate) async fn create_indexes(&self, spec: &Spec) -> Result<()> {
+        for (target, definition) in self.record.targets.iter().zip(spec.targets()) {
+            if definition.indexes().is_empty() {
+                continue;
+            }
+            let mut command = doc! {
+                "createIndexes": &target.staging,
+                "indexes": definition.indexes().iter().map(index_document).collect::<Vec<_>>(),
+                "writeConcern": { "w": "majority" },
+            };
+            if self.record.t0.is_some() {
+                // The default waits for every member, also one that is down.
+                command.insert("commitQuorum", "majority");
+            }
+            let db = self.store.db.clone();
+            let create = async move { db.run_command(command).await };
+            call_within(LONG_CALL_SECONDS, "building indexes", create).await?;
+        }
+        Ok(())
+    }
+
+    fn staging(&self, target: usize) -> Result<&str> {
+        let found = self.collection_of(target);
+        found.ok_or_else(|| Error::Bug(format!("{} has no target {target}", self.record.id)))
+    }
+
+    /// Ids of the snapshots whose streams are in a range: names of streams are a prefix and the id.
+    fn id_filter(&self, range: &StreamRange) -> Document {
+        let id = |name: &str| name.strip_prefix(&self.prefix).unwrap_or_default().to_owned();
+        let mut bounds = doc! { "$gte": id(&range.first) };
+        if let Some(end) = range.end.as_deref().filter(|end| end.starts_with(&self.prefix)) {
+            bounds.insert("$lt", id(end));
+        }
+        doc! { "_id": bounds }
+    }
+}
+
+fn index_document(index: &IndexDefinition) -> Document {
+    let keys: Document =
+        index.keys().iter().map(|(field, direction)| (field.clone(), direction.as_i32().into())).collect();
+    let mut document = doc! { "key": keys, "name": index.name() };
+    if index.is_unique() {
+        document.insert("unique", true);
+    }
+    document
+}
+
+impl SnapshotSink for BuildStore {
+    fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>> {
+        match self.mandate.check().and_then(|()| self.staging(target)) {
+            Ok(name) => insertion(&self.store.db, name, "writing snapshots", documents, again).boxed(),
+            Err(error) => futures::future::ready(Err(error)).boxed(),
+        }
+    }
+
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
+        async move {
+            self.forget(partition.number).await?;
+            for target in &self.record.targets {
+                let collection = self.store.collection(&target.staging);
+                let filter = self.id_filter(&partition.range);
+                let delete = async move { collection.delete_many(filter).await };
+                call_within(LONG_CALL_SECONDS, "clearing a partition", delete).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn finish<'a>(
+        &'a self,
+        partition: &'a Partition,
+        record: &'a PartitionRecord,
+        terms: &'a [Term],
+    ) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let mut terms = terms.to_vec();
+            terms.extend(self.write_heads(partition.number, &record.heads).await?);
+            dead_letters::write(self, partition.number, &record.dead_letters).await?;
+            self.write_checkpoint(partition.number, record, &terms).await
+        }
+        .boxed()
+    }
+}
+
+impl Staging for BuildStore {
+    type Before = BeforeRefold;
+
+    fn before<'a>(&'a self, parts: &'a [RefoldPart]) -> BoxFuture<'a, Result<BeforeRefold>> {
+        self.before_refold(parts).boxed()
+    }
+
+    fn replace(&self, before: BeforeRefold, refolded: Refolded) -> BoxFuture<'_, Result<Replaced>> {
+        self.replace_streams(before, refolded).boxed()
+    }
+
+    fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>> {
+        self.read_heads(partition.number).boxed()
+    }
+
+    fn ids(&self, target: usize, partition: &Partition) -> BoxStream<'static, Result<Vec<String>>> {
+        let doing = "reading the snapshots' ids";
+        let name = self.staging(target).unwrap_or_default().to_owned();
+        let command = doc! {
+            "find": name, "filter": self.id_filter(&partition.range), "projection": { "_id": 1 },
+            "hint": { "_id": 1 }, "batchSize": i64::from(IDS_PER_BATCH),
+        };
+        let options = RunCursorCommandOptions::builder().batch_size(IDS_PER_BATCH).build();
+        let db = self.store.db.clone();
+        let opened = async move {
+            let open = async move { db.run_cursor_command(command).with_options(options).await };
+            let cursor = call(doing, open).await?;
+            let ids = cursor.map_err(move |error| classify(doing, error)).try_chunks(IDS_PER_BATCH as usize);
+            Ok::<_, Error>(ids.map(|chunk| match chunk {
+                Ok(documents) => Ok(
+                    documents.iter().filter_map(|one| one.get_str("_id").ok().map(str::to_owned)).collect(),
+                ),
+                Err(error) => Err(error.1),
+            }))
+        };
+        futures::stream::once(opened).try_flatten().boxed()
+    }
+}
+
+/// Whether the server said that the collection isn't there.
+pub(in crate::store) fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Server { code: Some(NAMESPACE_NOT_FOUND), .. })
+}

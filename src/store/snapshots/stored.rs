@@ -1,0 +1,78 @@
+//! Collections of snapshots, to read them.
+
+use std::collections::HashMap;
+
+use bson::{RawDocumentBuf, doc};
+use futures::TryStreamExt;
+use mongodb::Collection;
+use statefold_projections::Layout;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within, number_of, read_concern};
+use crate::store::events::EventStore;
+
+impl Store {
+    /// A collection of snapshots, to be read in natural order as an event store is.
+    pub(crate) fn snapshots_as_source(&self, collection: &str, like: &EventStore) -> EventStore {
+        let mut source = like.clone();
+        source.layout = Layout {
+            collection: collection.to_owned(),
+            stream: "_id".to_owned(),
+            timestamp: None,
+            ..like.layout.clone()
+        };
+        source
+    }
+
+    /// Target and collection of the active generation of what a projection requires.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    pub(crate) async fn active_collections(
+        &self,
+        projection: &str,
+        required: &str,
+    ) -> Result<Vec<(String, String)>> {
+        let records = self.build_records(Some(required)).await?;
+        let active = records.into_iter().find(|record| record.state == BuildState::Active);
+        let active = active.ok_or_else(|| {
+            Error::Unsupported(format!(
+                "{projection} requires {required}, which has no active generation: rebuild {required} too"
+            ))
+        })?;
+        Ok(active.targets.into_iter().map(|target| (target.target, target.collection)).collect())
+    }
+
+    /// Number of documents whose `_id` isn't a text: no snapshot's is another.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) async fn count_foreign(&self, collection: &str) -> Result<u64> {
+        let command = doc! {
+            "count": collection, "query": { "_id": { "$not": { "$type": "string" } } },
+            "readConcern": read_concern(None),
+        };
+        let db = self.db.clone();
+        let count = async move { db.run_command(command).await };
+        let reply = call_within(LONG_CALL_SECONDS, "counting what are no snapshots", count).await?;
+        Ok(reply.get("n").and_then(number_of).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    }
+
+    /// The documents with these ids, by their ids.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) async fn snapshots_of(
+        &self,
+        collection: &str,
+        ids: &[&str],
+    ) -> Result<HashMap<String, RawDocumentBuf>> {
+        let collection: Collection<RawDocumentBuf> = self.db.collection(collection);
+        let filter = doc! { "_id": { "$in": ids } };
+        let find = async move { collection.find(filter).await?.try_collect::<Vec<_>>().await };
+        let found = call("reading snapshots", find).await?;
+        let by_id = |document: RawDocumentBuf| Some((document.get_str("_id").ok()?.to_owned(), document));
+        Ok(found.into_iter().filter_map(by_id).collect())
+    }
+}

@@ -1,0 +1,269 @@
+//! A generation under another one's name: what is there is copied aside on the server, then one
+//! `renameCollection` puts the new one in its place. Two renames would leave a gap that readers see.
+//!
+//! The rename names the UUID of what it drops, so that nothing else is ever dropped; and UUIDs tell later,
+//! after a crash, which of two collections has the name.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bson::{Bson, Document, Uuid, doc};
+use futures::TryStreamExt;
+
+use crate::error::{Class, Error, Result};
+use crate::lifecycle::{BuildState, aside_name};
+use crate::plan::staging_name;
+use crate::store::builds::BuildStore;
+use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within, refused_writes};
+use crate::store::control::{ActiveGeneration, Mandate};
+use crate::store::records::{BuildRecord, SwapRecord};
+
+/// Another collection has the name than the one that was to be dropped.
+const UUID_MISMATCH: i32 = 361;
+/// An index is being built on one of the collections.
+const INDEX_BUILD: i32 = 12587;
+/// The server gave up waiting.
+const TIME_LIMIT: i32 = 50;
+/// How long a rename behind the fence may wait: inserts into both collections queue behind it.
+const RENAME_MS_MAX: i64 = 500;
+/// Pause before a rename that something was in the way of is tried again, behind the fence.
+const RENAME_PAUSE: Duration = Duration::from_millis(20);
+
+/// Whether something was in the way that goes away by itself: an open transaction, an index build, an election.
+pub(crate) fn is_busy(error: &Error) -> bool {
+    let busy = matches!(error, Error::Server { code: Some(TIME_LIMIT | INDEX_BUILD), .. });
+    busy || error.class() == Class::Transient
+}
+
+impl Store {
+    /// Whether readers use a generation already because it has their collection's name.
+    pub(crate) async fn is_swapped(&self, record: &BuildRecord) -> Result<bool> {
+        let Some(swap) = &record.swap else { return Ok(false) };
+        let uuids = self.uuids().await?;
+        Ok(swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid)))
+    }
+
+    /// Whether a generation is complete, but was never active, and readers don't use it.
+    pub(crate) async fn is_unused(&self, record: &BuildRecord) -> Result<bool> {
+        if record.state != BuildState::Published || record.adopted {
+            return Ok(false);
+        }
+        let known = self.active(&record.projection).await?.is_some_and(|active| {
+            let number = record.generation;
+            active.active == number || active.previous.iter().any(|one| one.generation == number)
+        });
+        Ok(!known && !self.is_swapped(record).await?)
+    }
+
+    /// UUIDs of all collections, by name.
+    pub(crate) async fn uuids(&self) -> Result<HashMap<String, Uuid>> {
+        let db = self.db.clone();
+        let list = async move {
+            db.run_cursor_command(doc! { "listCollections": 1 }).await?.try_collect::<Vec<Document>>().await
+        };
+        let found = call("listing the collections", list).await?;
+        let uuid = |one: Document| {
+            let Some(Bson::Binary(binary)) = one.get_document("info").ok()?.get("uuid").cloned() else {
+                return None;
+            };
+            Some((one.get_str("name").ok()?.to_owned(), binary.to_uuid().ok()?))
+        };
+        Ok(found.into_iter().filter_map(uuid).collect())
+    }
+
+    /// Copies what the active generation has under its names, with its indexes, so that it can be rolled back
+    /// to. A copy that is there already is replaced.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) async fn copy_aside(&self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
+        for name in &active.collections {
+            // Before each: a process that was stopped meanwhile must not copy what has the name by then.
+            mandate.check()?;
+            let aside = aside_name(name, active.active);
+            tracing::info!(collection = %name, to = %aside, "copying what will be replaced");
+            let source = self.collection(name);
+            let pipeline = [doc! { "$out": &aside }];
+            let copy = async move { source.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
+            call_within(LONG_CALL_SECONDS, "copying a generation aside", copy).await?;
+            self.copy_indexes(name, &aside).await?;
+        }
+        Ok(())
+    }
+
+    async fn copy_indexes(&self, from: &str, to: &str) -> Result<()> {
+        let db = self.db.clone();
+        let command = doc! { "listIndexes": from };
+        let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
+        let found = call("listing indexes", list).await?;
+        let others = found.into_iter().filter(|index| index.get_str("name").ok() != Some("_id_"));
+        let indexes: Vec<Document> = others
+            .map(|mut index| {
+                // What the server adds by itself.
+                index.remove("ns");
+                index
+            })
+            .collect();
+        if indexes.is_empty() {
+            return Ok(());
+        }
+        let command = doc! { "createIndexes": to, "indexes": indexes, "writeConcern": { "w": "majority" } };
+        let db = self.db.clone();
+        let create = async move { db.run_command(command).await };
+        call_within(LONG_CALL_SECONDS, "copying indexes", create).await.map(|_| ())
+    }
+}
+
+impl BuildStore {
+    /// What it takes to give this build the names of the active generation, whose content is copied aside.
+    ///
+    /// # Errors
+    /// [`Error::State`] if one of the collections isn't there.
+    pub(crate) async fn swap(&self, active: &ActiveGeneration) -> Result<Vec<SwapRecord>> {
+        let uuids = self.store.uuids().await?;
+        let uuid = |name: &str| {
+            uuids.get(name).copied().ok_or_else(|| Error::State {
+                build: self.record.id.clone(),
+                expected: format!("the collection {name}"),
+                actual: "without it".to_owned(),
+            })
+        };
+        let mut swap = Vec::new();
+        for (target, into) in active.collections.iter().enumerate() {
+            let from = self.collection_of(target).unwrap_or_default().to_owned();
+            swap.push(SwapRecord {
+                uuid: uuid(&from)?,
+                former_uuid: uuid(into)?,
+                aside: aside_name(into, active.active),
+                into: into.clone(),
+                from,
+                done: false,
+            });
+        }
+        Ok(swap)
+    }
+
+    /// Gives the collections their new names, those that haven't got them yet, until then. Once the first one has
+    /// its name, what is in the way of the others is waited for.
+    ///
+    /// # Errors
+    /// [`Error::State`] if another collection has the name by now; [busy](is_busy) if something is in the way; what
+    /// the server said.
+    pub(crate) async fn rename_into(&mut self, until: Instant) -> Result<()> {
+        let number = self.record.swap.as_ref().map_or(0, Vec::len);
+        for at in 0..number {
+            let next = |record: &BuildRecord| {
+                let swap = record.swap.as_ref().and_then(|all| all.get(at));
+                swap.filter(|swap| !swap.done).cloned()
+            };
+            while let Some(swap) = next(&self.record) {
+                let left = until.saturating_duration_since(Instant::now());
+                let renamed = self.rename_one(&swap, left).await;
+                if renamed.is_err() {
+                    // It may be done all the same, if only the answer was lost.
+                    self.look_where().await?;
+                }
+                let any = self.record.swap.iter().flatten().any(|swap| swap.done);
+                match renamed {
+                    Ok(()) => {
+                        if let Some(swap) = self.record.swap.as_mut().and_then(|all| all.get_mut(at)) {
+                            swap.done = true;
+                        }
+                    }
+                    Err(error) if any && is_busy(&error) && Instant::now() < until => {
+                        tokio::time::sleep(RENAME_PAUSE).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn rename_one(&self, swap: &SwapRecord, within: Duration) -> Result<()> {
+        self.mandate.check()?;
+        let database = self.store.database();
+        let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).clamp(1, RENAME_MS_MAX);
+        let command = doc! {
+            "renameCollection": format!("{database}.{}", swap.from), "to": format!("{database}.{}", swap.into),
+            "dropTarget": swap.former_uuid, "maxTimeMS": within, "writeConcern": { "w": "majority" },
+        };
+        let admin = self.store.db.client().database("admin");
+        let doing = format!("renaming {} to {}", swap.from, swap.into);
+        match call(&doing, async move { admin.run_command(command).await }).await {
+            Ok(reply) => refused_writes(&doing, &reply),
+            Err(Error::Server { code: Some(UUID_MISMATCH), .. }) => Err(Error::State {
+                build: self.record.id.clone(),
+                expected: format!("the collection {} to be the one that was copied aside", swap.into),
+                actual: "another one has that name".to_owned(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes which collections have their new names.
+    async fn look_where(&mut self) -> Result<()> {
+        let uuids = self.store.uuids().await?;
+        for swap in self.record.swap.iter_mut().flatten() {
+            swap.done = uuids.get(&swap.into) == Some(&swap.uuid);
+        }
+        Ok(())
+    }
+
+    /// Brings collections that were about to take other names back under their own, and forgets that they were.
+    /// False if they are gone.
+    ///
+    /// # Errors
+    /// [`Error::State`] if another collection has such a name.
+    pub(crate) async fn unswap(&mut self) -> Result<bool> {
+        let uuids = self.store.uuids().await?;
+        let swaps = self.record.swap.clone().unwrap_or_default();
+        if swaps.is_empty() {
+            return Ok(self.record.targets.iter().all(|target| uuids.contains_key(&target.collection)));
+        }
+        let mut all = true;
+        for (swap, target) in swaps.iter().zip(&self.record.targets) {
+            match uuids.iter().find(|(_, uuid)| **uuid == swap.uuid) {
+                Some((now, _)) if *now == target.collection => {}
+                Some((now, _)) => self.rename(now, &target.collection).await?,
+                None => all = false,
+            }
+        }
+        self.note_swap(None).await?;
+        Ok(all)
+    }
+
+    /// After a take-over: finds out which collections have their new names already, and brings the others
+    /// under the name of our token, so that nobody who was taken over from can rename them.
+    ///
+    /// # Errors
+    /// [`Error::State`] if one of them is gone.
+    pub(crate) async fn adopt_swap(&mut self) -> Result<()> {
+        let uuids = self.store.uuids().await?;
+        let token = self.record.token;
+        let mut swap = self.record.swap.clone().unwrap_or_default();
+        for (one, target) in swap.iter_mut().zip(self.record.targets.clone()) {
+            one.done = uuids.get(&one.into) == Some(&one.uuid);
+            if one.done {
+                continue;
+            }
+            let is_staged = crate::plan::staging_token(&target.collection, &one.from).is_some();
+            let ours = if is_staged { staging_name(&target.collection, token) } else { one.from.clone() };
+            let now = uuids.iter().find(|(_, uuid)| **uuid == one.uuid).map(|(name, _)| name.clone());
+            match now {
+                Some(now) if now == ours => {}
+                Some(now) => self.rename(&now, &ours).await?,
+                None => {
+                    return Err(Error::State {
+                        build: self.record.id.clone(),
+                        expected: format!("its collection {}", one.from),
+                        actual: "without it".to_owned(),
+                    });
+                }
+            }
+            one.from = ours;
+        }
+        self.record.swap = Some(swap);
+        Ok(())
+    }
+}

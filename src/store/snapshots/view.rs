@@ -1,0 +1,70 @@
+//! Views that name the active generation, for readers that know one name.
+
+use bson::{Document, doc};
+use futures::TryStreamExt;
+
+use crate::error::{Error, Result};
+use crate::store::connection::{Store, call};
+use crate::store::control::Mandate;
+
+/// What has a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// Nothing.
+    Nothing,
+    /// A view of this collection, as it is.
+    View(String),
+    /// A collection, or a view that does more, or of something else.
+    Other,
+}
+
+impl Store {
+    /// What has this name; views of what isn't ours are somebody else's.
+    pub(crate) async fn named(&self, name: &str) -> Result<Named> {
+        match self.shown(name).await? {
+            Named::View(of) if !self.names_of_ours().await?.contains(&of) => Ok(Named::Other),
+            named => Ok(named),
+        }
+    }
+
+    /// What has this name, with any view as it is.
+    pub(in crate::store) async fn shown(&self, name: &str) -> Result<Named> {
+        let (db, filter) = (self.db.clone(), doc! { "name": name });
+        let command = doc! { "listCollections": 1, "filter": filter };
+        let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
+        let found = call("looking at a view", list).await?;
+        let Some(found) = found.first() else { return Ok(Named::Nothing) };
+        let options = found.get_document("options").ok();
+        let of = options.and_then(|options| options.get_str("viewOn").ok());
+        let plain = options.and_then(|options| options.get_array("pipeline").ok()).is_none_or(Vec::is_empty);
+        Ok(match of {
+            Some(of) if plain => Named::View(of.to_owned()),
+            _ => Named::Other,
+        })
+    }
+
+    /// Makes a view name this collection; readers see the one or the other, never neither.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if a collection has the name, or a view that isn't ours.
+    pub(crate) async fn point_view(&self, name: &str, collection: &str, mandate: &Mandate) -> Result<()> {
+        mandate.check()?;
+        let command = match self.named(name).await? {
+            Named::View(of) if of == collection => return Ok(()),
+            Named::View(_) => doc! { "collMod": name, "viewOn": collection, "pipeline": [] },
+            Named::Nothing => doc! { "create": name, "viewOn": collection, "pipeline": [] },
+            Named::Other => return Err(taken(name)),
+        };
+        let mut command: Document = command;
+        command.insert("writeConcern", doc! { "w": "majority" });
+        self.command("switching a view", command).await.map(|_| ())
+    }
+}
+
+/// The name of a view is a collection's, or another view's.
+pub(crate) fn taken(name: &str) -> Error {
+    Error::Unsupported(format!(
+        "{name} is a collection, or a view that statefold didn't make, so no view of statefold can have this name: drop \
+         such a view, or use --mode pointer, or --mode rename for an application that reads this name"
+    ))
+}
