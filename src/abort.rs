@@ -37,9 +37,9 @@ pub async fn abort(
     for projection in &selected {
         let name = projection.spec().name();
         let prefix = projection.spec().stream_filter().first().to_owned();
-        let records = store.build_records(Some(name)).await?;
+        let records = store.builds().records(Some(name)).await?;
         for record in records {
-            if record.state.is_resumable() || store.is_unused(&record).await? {
+            if record.state.is_resumable() || store.snapshots().is_unused(&record).await? {
                 unfinished.push((record, prefix.clone()));
             }
         }
@@ -64,10 +64,10 @@ pub async fn abort(
         let mut ended = Vec::new();
         for (record, prefix) in unfinished {
             // Another one may have been faster to make it active.
-            if !record.state.is_resumable() && !store.is_unused(&record).await? {
+            if !record.state.is_resumable() && !store.snapshots().is_unused(&record).await? {
                 continue;
             }
-            let mut build = store.adopt_build(record.clone(), &prefix, &leadership.mandate).await?;
+            let mut build = store.builds().adopt(record.clone(), &prefix, &leadership.mandate).await?;
             let staging = build.abort().await?;
             ended.push(describe(&record, staging));
         }

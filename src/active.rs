@@ -126,7 +126,7 @@ impl Follower {
 
     /// Follows the pointer until it is told to stop.
     async fn until_it_fails(&self, failures: &mut u32) -> Result<()> {
-        let changes = self.store.pointer_changes().await?;
+        let changes = self.store.control().pointer_changes().await?;
         let polling = changes.is_none();
         self.reading.send_if_modified(|reading| std::mem::replace(&mut reading.polling, polling) != polling);
         // What happened before they were opened.
@@ -158,7 +158,7 @@ impl Follower {
 
     /// Asks for the pointer and shows what it comes to.
     async fn look(&self) -> Result<()> {
-        let pointer = self.store.pointer(&self.projection).await?;
+        let pointer = self.store.control().pointer(&self.projection).await?;
         let before = self.reading.borrow().clone();
         let now = read(&before, pointer.as_ref(), self.version);
         let unreadable = now.unreadable.filter(|_| now.unreadable != before.unreadable);

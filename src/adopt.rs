@@ -134,14 +134,14 @@ impl Work<'_> {
     }
 
     async fn refuse_second(&self) -> Result<()> {
-        if let Some(active) = self.store.active(self.name()).await? {
+        if let Some(active) = self.store.control().active(self.name()).await? {
             let (name, number) = (self.name(), active.active);
             return Err(Error::Unsupported(format!(
                 "{name} has an active generation already ({number}, {}): a second one can't be adopted",
                 active.collections.join(", ")
             )));
         }
-        let records = self.store.build_records(Some(self.name())).await?;
+        let records = self.store.builds().records(Some(self.name())).await?;
         let taken = records.iter().find(|one| one.generation == self.generation && !one.adopted);
         match taken {
             Some(taken) => Err(Error::State {
@@ -193,7 +193,7 @@ impl Work<'_> {
         let tuning = self.settings.tuning();
         let workers = Arc::new(Workers::new(tuning.threads)?);
         let now = self.store.operation_time().await?;
-        let events = self.store.events(self.direction, now, tuning.batch_commits);
+        let events = self.store.events().source(self.direction, now, tuning.batch_commits);
         let many = events.estimated_count().await? > FEW_COMMITS;
         let projections = std::slice::from_ref(&self.projection);
         let survey = Survey::of(&events, projections, tuning, many.then_some(&*workers)).await?;
@@ -214,9 +214,9 @@ impl Work<'_> {
             ranges.iter().map(|partition| partition.range.clone()).collect(),
             (crate::lifecycle::fingerprint(spec, layout), leadership.mandate.token),
         );
-        self.store.forget_adopted(&record.id, &leadership.mandate).await?;
+        self.store.snapshots().forget_adopted(&record.id, &leadership.mandate).await?;
         let build =
-            self.store.create_build(record, spec.stream_filter().first(), &leadership.mandate).await?;
+            self.store.builds().create(record, spec.stream_filter().first(), &leadership.mandate).await?;
         let records: Arc<dyn SnapshotSink> = Arc::new(RecordsOnly(build.clone()));
         let compared = self.compared(&looked, Some(records), Some(build.partitions())).await;
         let id = build.record.id.clone();
@@ -228,11 +228,11 @@ impl Work<'_> {
                 report
             }
             Ok(report) => {
-                self.store.forget_adopted(&id, &leadership.mandate).await?;
+                self.store.snapshots().forget_adopted(&id, &leadership.mandate).await?;
                 return Ok(report);
             }
             Err(error) => {
-                if let Err(second) = self.store.forget_adopted(&id, &leadership.mandate).await {
+                if let Err(second) = self.store.snapshots().forget_adopted(&id, &leadership.mandate).await {
                     tracing::debug!(error = %second.with_sources(), "the next run removes what is recorded");
                 }
                 return Err(error);
@@ -246,8 +246,8 @@ impl Work<'_> {
         build.advance(BuildState::Published, |_| {}).await?;
         // Whoever built it reads it by its name.
         let flip = Flip { record: build.record.clone(), mode: CutOverMode::Rename };
-        let now = self.store.flip_time().await?;
-        self.store.flip(&[flip], &leadership.mandate, now).await?;
+        let now = self.store.control().flip_time().await?;
+        self.store.control().flip(&[flip], &leadership.mandate, now).await?;
         build.advance(BuildState::Active, |_| {}).await
     }
 }

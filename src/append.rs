@@ -137,7 +137,7 @@ impl EventWriter {
         let store = Store::connect(settings, registry.layout()).await?;
         let read_only = settings.is_read_only();
         if !read_only {
-            store.prepare_append().await?;
+            store.events().prepare_append().await?;
         }
         Ok(Self { store, read_only, patience: PATIENCE })
     }
@@ -155,7 +155,7 @@ impl EventWriter {
     /// # Errors
     /// What the server said.
     pub async fn head(&self, stream: &str) -> Result<Option<i64>> {
-        self.store.stream_head(stream).await
+        self.store.events().stream_head(stream).await
     }
 
     /// Appends these events, as one commit, if the stream stands where it is expected. Acknowledged by a
@@ -185,7 +185,7 @@ impl EventWriter {
             }
             // Another writer was faster.
             if !waiting.pause(Duration::ZERO).await {
-                let actual = self.store.stream_head(stream).await?.unwrap_or(NO_EVENT);
+                let actual = self.store.events().stream_head(stream).await?.unwrap_or(NO_EVENT);
                 return Err(Error::Conflict { stream: stream.to_owned(), expected: head, actual });
             }
         }
@@ -193,7 +193,7 @@ impl EventWriter {
 
     async fn head_for(&self, stream: &str, waiting: &mut Waiting) -> Result<i64> {
         loop {
-            match self.store.stream_head(stream).await {
+            match self.store.events().stream_head(stream).await {
                 Ok(head) => return Ok(head.unwrap_or(NO_EVENT)),
                 Err(error) => waiting.after(error).await?,
             }
@@ -211,10 +211,10 @@ impl EventWriter {
     ) -> Result<bool> {
         let mut doubted = false;
         loop {
-            match self.store.insert_commit(commit.clone()).await {
+            match self.store.events().insert_commit(commit.clone()).await {
                 Ok(Inserted::Done) => return Ok(true),
                 // The answer of an earlier try may have been lost.
-                Ok(Inserted::Taken) => match self.store.commit_behind(stream, head).await {
+                Ok(Inserted::Taken) => match self.store.events().commit_behind(stream, head).await {
                     Ok(found) => return Ok(found == Some(Bson::from(id))),
                     Err(error) => waiting.after(error).await?,
                 },

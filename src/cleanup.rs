@@ -98,8 +98,8 @@ struct Seen {
 
 impl Sweep<'_> {
     async fn look(&self) -> Result<Seen> {
-        let listed = self.store.listing().await?;
-        let known = self.store.known(&listed).await?;
+        let listed = self.store.admin().listing().await?;
+        let known = self.store.admin().known(&listed).await?;
         let mut report = CleanupReport::new(self.store.database());
         for one in &listed {
             let Some(uuid) = one.uuid else { continue };
@@ -113,7 +113,7 @@ impl Sweep<'_> {
                 _ => CleanupKind::Foreign,
             };
             let build = owner.filter(|_| kind == CleanupKind::Generation).map(|owner| owner.id.clone());
-            let size = report.note_size(self.store.size_of(&one.name).await);
+            let size = report.note_size(self.store.admin().size_of(&one.name).await);
             report.items.push(CleanupItem {
                 build,
                 collection: Some(one.name.clone()),
@@ -142,7 +142,7 @@ impl Sweep<'_> {
 
     /// Checkpoints, heads and dead letters of builds that are over or gone.
     async fn look_at_records(&self, known: &Known, report: &mut CleanupReport) -> Result<()> {
-        for (build, size) in self.store.recorded_of_builds().await? {
+        for (build, size) in self.store.admin().recorded_of_builds().await? {
             let record = known.builds.iter().find(|one| one.id == build);
             let of = |projection: &&Registered| match record {
                 Some(record) => record.projection == projection.spec().name(),
@@ -198,15 +198,15 @@ impl Sweep<'_> {
             let Some(name) = &item.collection else { continue };
             let uuid = listed.iter().find(|one| one.name == *name).and_then(|one| one.uuid);
             let Some(uuid) = uuid else { continue };
-            item.done(self.store.drop_listed(name, uuid, mandate).await?);
+            item.done(self.store.admin().drop_listed(name, uuid, mandate).await?);
         }
         // Last of a generation: while they are there, a rerun finds it.
         for build in &generations {
-            self.store.forget_build(build, mandate).await?;
+            self.store.admin().forget_build(build, mandate).await?;
         }
         for item in report.items.iter_mut().filter(|item| item.eligible && item.collection.is_none()) {
             let Some(build) = &item.build else { continue };
-            self.store.forget_build(build, mandate).await?;
+            self.store.admin().forget_build(build, mandate).await?;
             item.done(Dropped::Done);
         }
         Ok(report)
@@ -215,18 +215,18 @@ impl Sweep<'_> {
     /// From here on nobody reads a generation or rolls back to it, and its record knows which collections
     /// are to go.
     async fn end_generation(&self, id: &str, listed: &[Listed], mandate: &Mandate) -> Result<()> {
-        let records = self.store.build_records(None).await?;
+        let records = self.store.builds().records(None).await?;
         let Some(record) = records.into_iter().find(|record| record.id == id) else { return Ok(()) };
         if record.state == BuildState::Dropped {
             return Ok(());
         }
         // The prefix plays no part in this.
-        let mut build = self.store.adopt_build(record, "", mandate).await?;
+        let mut build = self.store.builds().adopt(record, "", mandate).await?;
         if build.record.state == BuildState::Active {
             build.advance(BuildState::Retired, |_| {}).await?;
         }
         let (projection, generation) = (build.record.projection.clone(), build.record.generation);
-        self.store.forget_previous(&projection, generation, mandate).await?;
+        self.store.admin().forget_previous(&projection, generation, mandate).await?;
         let dropping = |record: &mut crate::store::BuildRecord| {
             for target in &mut record.targets {
                 let found = listed.iter().find(|one| one.name == target.collection);

@@ -57,10 +57,10 @@ pub async fn dead_letters(
     limit: i64,
 ) -> Result<Vec<StoredDeadLetter>> {
     let store = Store::connect(settings, registry.layout()).await?;
-    let Some(name) = projection else { return store.dead_letters(None, limit).await };
+    let Some(name) = projection else { return store.builds().failed_streams(None, limit).await };
     let name = registry.get(name)?.spec().name().to_owned();
-    match store.build_records(Some(&name)).await?.first() {
-        Some(newest) => store.dead_letters(Some(&newest.id), limit).await,
+    match store.builds().records(Some(&name)).await?.first() {
+        Some(newest) => store.builds().failed_streams(Some(&newest.id), limit).await,
         None => Ok(Vec::new()),
     }
 }
@@ -76,8 +76,8 @@ pub async fn dead_letter(
 ) -> Result<Vec<DeadLetterDetails>> {
     let store = Store::connect(settings, registry.layout()).await?;
     let mut details = Vec::new();
-    for letter in store.dead_letters_of(stream).await? {
-        let commit = store.commit_with(stream, letter.offset).await?;
+    for letter in store.builds().failed_streams_of(stream).await? {
+        let commit = store.builds().commit_with(stream, letter.offset).await?;
         details.push(DeadLetterDetails { letter, commit });
     }
     Ok(details)

@@ -125,7 +125,7 @@ async fn without_own_writers(store: &Store, selected: Vec<Registered>) -> Result
     let mut left = Vec::new();
     for projection in selected {
         let name = projection.spec().name();
-        if store.active(name).await?.is_some_and(|active| active.mode == CutOverMode::Rename) {
+        if store.control().active(name).await?.is_some_and(|active| active.mode == CutOverMode::Rename) {
             tracing::info!(projection = name, "left out: its application writes it under a name of its own");
         } else {
             left.push(projection);
@@ -205,7 +205,7 @@ impl Follower {
         report: &mut FollowReport,
     ) -> Result<()> {
         self.until_there_is_something().await?;
-        let (beside, lease) = (self.store.of_follower(), self.settings.lease());
+        let (beside, lease) = (self.store.follow_control(), self.settings.lease());
         let waiting = Waiting { lease, limit: None, progress: &self.progress };
         let patience = Patience::UntilDone;
         let claimant = Claimant { store: &beside, waiting, patience, cancel: &self.cancel };
@@ -233,7 +233,7 @@ impl Follower {
         let mut said: Option<Instant> = None;
         loop {
             for projection in &self.selected {
-                if let Some(active) = self.store.active(projection.spec().name()).await?
+                if let Some(active) = self.store.control().active(projection.spec().name()).await?
                     && of_active(&self.registry, projection, &active)?.is_some()
                 {
                     return Ok(());

@@ -81,7 +81,7 @@ impl Refolding {
                 "{id} is in the middle of a cut-over: finish that first"
             )));
         }
-        let build = self.store.work_on(record, spec.stream_filter().first(), &self.mandate);
+        let build = self.store.builds().open_for_writing(record, spec.stream_filter().first(), &self.mandate);
         Ok(Generation { projection: projection.clone(), build, recorder: recorder.clone() })
     }
 
@@ -98,7 +98,7 @@ impl Refolding {
         let now = self.store.operation_time().await?;
         let tuning = self.settings.tuning();
         let job = Arc::new(Job {
-            source: self.store.events(self.direction, now, tuning.batch_commits),
+            source: self.store.events().source(self.direction, now, tuning.batch_commits),
             staging: of.build.clone(),
             projection: of.projection.clone(),
             layout: Arc::new(self.store.layout.clone()),
@@ -134,7 +134,7 @@ impl Refolding {
 
     /// The record of a generation of a projection.
     pub(crate) async fn record(&self, projection: &str, generation: u32) -> Result<BuildRecord> {
-        let records = self.store.build_records(Some(projection)).await?;
+        let records = self.store.builds().records(Some(projection)).await?;
         let found = records.into_iter().find(|record| record.generation == generation);
         found.ok_or_else(|| heads_missing(projection, &format!("{projection}{generation}")))
     }

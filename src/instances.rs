@@ -40,7 +40,7 @@ impl Instance {
         if let Err(error) = (&mut self.beats).await {
             tracing::warn!(%error, "the heartbeats of this instance failed");
         }
-        self.store.remove_instance(&self.id).await
+        self.store.control().remove_instance(&self.id).await
     }
 }
 
@@ -66,8 +66,8 @@ pub async fn register_instance(settings: &Settings, registry: &Registry) -> Resu
         .collect();
     let gone = i64::try_from((every * MISSED_MAX).as_millis()).unwrap_or(i64::MAX);
     let read_only = settings.is_read_only();
-    store.prepare_instances().await?;
-    store.instance_beat(&id, &reads, read_only, gone).await?;
+    store.control().prepare_instances().await?;
+    store.control().instance_beat(&id, &reads, read_only, gone).await?;
     let stop = CancellationToken::new();
     let (beating, of, stopped) = (store.clone(), id.clone(), stop.clone());
     let beats = tokio::spawn(async move {
@@ -76,7 +76,7 @@ pub async fn register_instance(settings: &Settings, registry: &Registry) -> Resu
                 () = stopped.cancelled() => return,
                 () = tokio::time::sleep(every) => {}
             }
-            if let Err(error) = beating.instance_beat(&of, &reads, read_only, gone).await {
+            if let Err(error) = beating.control().instance_beat(&of, &reads, read_only, gone).await {
                 tracing::warn!(error = %error.with_sources(), "this instance's heartbeat could not be written");
             }
         }
@@ -89,5 +89,5 @@ pub async fn register_instance(settings: &Settings, registry: &Registry) -> Resu
 /// # Errors
 /// What the server said.
 pub async fn instances(settings: &Settings, registry: &Registry) -> Result<Vec<InstanceRow>> {
-    Store::connect(settings, registry.layout()).await?.instances().await
+    Store::connect(settings, registry.layout()).await?.control().instances().await
 }

@@ -31,8 +31,8 @@ pub struct LockReport {
 /// What the server said.
 pub async fn lock_state(settings: &Settings, registry: &Registry) -> Result<LockReport> {
     let store = Store::connect(settings, registry.layout()).await?;
-    let leader = store.lease().await?.map(|held| held.leader);
-    let lock = store.lock_state().await?;
+    let leader = store.control().lease().await?.map(|held| held.leader);
+    let lock = store.control().lock_state().await?;
     let held = lock.as_ref().filter(|lock| lock.locked);
     Ok(LockReport {
         leader,
@@ -52,7 +52,7 @@ pub async fn lock_state(settings: &Settings, registry: &Registry) -> Result<Lock
 /// # Errors
 /// What the server said.
 pub async fn release_lock(settings: &Settings, registry: &Registry, shown: &LockState) -> Result<bool> {
-    Store::connect(settings, registry.layout()).await?.force_release(shown).await
+    Store::connect(settings, registry.layout()).await?.control().force_release(shown).await
 }
 
 /// The generation of a projection that readers use; `None` if there is none yet.
@@ -65,5 +65,5 @@ pub async fn active_generation(
     projection: &str,
 ) -> Result<Option<ActiveGeneration>> {
     let projection = registry.get(projection)?.spec().name().to_owned();
-    Store::connect(settings, registry.layout()).await?.active(&projection).await
+    Store::connect(settings, registry.layout()).await?.control().active(&projection).await
 }

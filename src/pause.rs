@@ -37,7 +37,7 @@ pub async fn pause(
     let store = Store::connect(settings, registry.layout()).await?;
     let mut paused = Vec::new();
     for record in unfinished(&store, registry, projections).await? {
-        if store.pause_build(&record.id, reason).await? {
+        if store.builds().pause(&record.id, reason).await? {
             paused.push(record.id);
         }
     }
@@ -57,7 +57,7 @@ pub async fn resume(
     let store = Store::connect(settings, registry.layout()).await?;
     let mut resumed = Vec::new();
     for record in unfinished(&store, registry, projections).await? {
-        if record.pause.is_some() && store.resume_build(&record.id).await? {
+        if record.pause.is_some() && store.builds().resume(&record.id).await? {
             resumed.push(record);
         }
     }
@@ -67,14 +67,14 @@ pub async fn resume(
 async fn unfinished(store: &Store, registry: &Registry, projections: &[String]) -> Result<Vec<BuildRecord>> {
     let mut found = Vec::new();
     for projection in registry.select(projections)? {
-        let records = store.build_records(Some(projection.spec().name())).await?;
+        let records = store.builds().records(Some(projection.spec().name())).await?;
         found.extend(records.into_iter().filter(|record| record.state.is_resumable()));
     }
     Ok(found)
 }
 
 async fn described(store: &Store, records: impl Iterator<Item = BuildRecord>) -> Result<Vec<PausedBuild>> {
-    let leader = store.lease().await?.map(|held| held.leader);
+    let leader = store.control().lease().await?.map(|held| held.leader);
     let one = |record: BuildRecord| PausedBuild {
         at_work: leader.as_ref().filter(|leader| leader.token == record.token).map(|one| one.name()),
         state: record.state.to_string(),

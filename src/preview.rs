@@ -161,7 +161,7 @@ async fn plan_with(
     notes: Vec<String>,
 ) -> Result<PlanReport> {
     let direction = preflight(store, selected).await?;
-    let lock = store.lock_state().await?;
+    let lock = store.control().lock_state().await?;
     let mut report = PlanReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
@@ -180,7 +180,7 @@ async fn plan_with(
         return Ok(report);
     };
     let tuning = settings.tuning();
-    let events = store.events(direction, store.operation_time().await?, tuning.batch_commits);
+    let events = store.events().source(direction, store.operation_time().await?, tuning.batch_commits);
     let survey = Survey::of(&events, selected, tuning, Some(&Workers::new(tuning.threads)?)).await?;
     for (projection, estimate) in selected.iter().zip(&survey.estimates) {
         let partitions = survey.partitions(estimate, tuning);
@@ -202,7 +202,7 @@ pub(crate) async fn room_plan(
         let targets = projection.spec().targets();
         demand.and(estimate, targets.iter().map(|target| target.indexes().len()).sum())
     });
-    let (room, notes) = store.room().await;
+    let (room, notes) = store.admin().capacity().await;
     let plan = RoomPlan {
         disk_bytes: demand.disk_bytes,
         disk_free_bytes: room.disk_free_bytes,
@@ -227,7 +227,7 @@ async fn missing_rights(
 ) -> Vec<MissingRight> {
     let targets = selected.iter().flat_map(|projection| projection.spec().targets());
     let views: Vec<&str> = targets.map(|target| target.collection()).collect();
-    let privileges = match store.privileges().await {
+    let privileges = match store.admin().privileges().await {
         Ok(Some(privileges)) => privileges,
         Ok(None) => return Vec::new(),
         Err(error) => {
@@ -267,13 +267,13 @@ async fn plan_of(
     partitions: u32,
 ) -> Result<ProjectionPlan> {
     let spec = projection.spec();
-    let records = store.build_records(Some(spec.name())).await?;
+    let records = store.builds().records(Some(spec.name())).await?;
     let print = fingerprint(spec, &store.layout);
     let open = records.iter().find(|record| record.state.is_resumable());
     let resumable = match open {
         None => None,
         Some(record) => {
-            let build = store.build_store(record.clone(), spec.stream_filter().first());
+            let build = store.builds().open(record.clone(), spec.stream_filter().first());
             Some(Resumable {
                 build: record.id.clone(),
                 state: record.state.to_string(),
@@ -299,7 +299,7 @@ async fn plan_of(
             .iter()
             .flat_map(|target| target.indexes().iter().map(|index| index.name()))
             .collect(),
-        active_generation: store.active(spec.name()).await?.map(|active| active.active),
+        active_generation: store.control().active(spec.name()).await?.map(|active| active.active),
         partitions,
         estimate,
         resumable,

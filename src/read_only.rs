@@ -61,7 +61,7 @@ pub async fn read_only_on(
         (FenceKind::ReadOnly, Some(reason)) if reason != fence.reason => Err(read_only(fence)),
         _ => Ok(()),
     };
-    if let Some(fence) = store.fence().await?
+    if let Some(fence) = store.control().fence().await?
         && fence.kind == FenceKind::ReadOnly
     {
         already(fence)?;
@@ -71,7 +71,7 @@ pub async fn read_only_on(
     let leadership = lead(&store, settings).await?;
     let work = async {
         // Somebody else may have been faster.
-        match store.fence().await? {
+        match store.control().fence().await? {
             Some(fence) => already(fence).map(|()| false),
             None => {
                 let raise = Change::Raise(&leadership.mandate, reason.unwrap_or(NO_REASON));
@@ -93,11 +93,13 @@ pub async fn read_only_on(
 /// role `dbAdmin`; else what the server said.
 pub async fn read_only_off(settings: &Settings, registry: &Registry) -> Result<ReadOnlyReport> {
     let store = connect(settings, registry).await?;
-    let Some(fence) = store.fence().await? else { return report(settings, &store, false, None).await };
+    let Some(fence) = store.control().fence().await? else {
+        return report(settings, &store, false, None).await;
+    };
     // A rebuild at work looks at the fence again before it publishes, and folds what arrives behind it.
     let during_work = fence.kind == FenceKind::ReadOnly
         && store.facts.topology == Topology::ReplicaSet
-        && store.lease().await?.is_some();
+        && store.control().lease().await?.is_some();
     let changed = if during_work {
         patiently(&store, settings, Change::Lift).await?
     } else {
@@ -140,14 +142,14 @@ async fn report(
     changed: bool,
     lifted: Option<Fence>,
 ) -> Result<ReadOnlyReport> {
-    let fence = store.fence().await?;
+    let fence = store.control().fence().await?;
     Ok(ReadOnlyReport {
         database: store.database().to_owned(),
         can_write: fence.is_none(),
         fence,
         lifted,
         changed,
-        is_led: store.lease().await?.is_some(),
+        is_led: store.control().lease().await?.is_some(),
         by_setting: settings.is_read_only(),
     })
 }
@@ -166,12 +168,12 @@ async fn patiently(store: &Store, settings: &Settings, change: Change<'_>) -> Re
     loop {
         let tried = match change {
             Change::Raise(mandate, reason) => {
-                store.raise_read_only(mandate, reason).await.map(|fenced| match fenced {
+                store.control().raise_read_only(mandate, reason).await.map(|fenced| match fenced {
                     Fenced::Standing(..) => Ok(true),
                     Fenced::Busy(why) => Err(why),
                 })
             }
-            Change::Lift => store.lift_read_only().await,
+            Change::Lift => store.control().lift_read_only().await,
         };
         let reason = match tried.map_err(not_permitted)? {
             Ok(changed) => return Ok(changed),

@@ -221,7 +221,7 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
     let mut complete = Vec::new();
     for projection in selected {
         let name = projection.spec().name();
-        let records = store.build_records(Some(name)).await?;
+        let records = store.builds().records(Some(name)).await?;
         let is_complete = |record: &&BuildRecord| {
             let state = record.state;
             matches!(state, BuildState::Verified | BuildState::Published) && !record.adopted
@@ -281,7 +281,7 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
             )));
         }
     }
-    store.stream_index().await.map(Some)
+    store.events().stream_index().await.map(Some)
 }
 
 /// A panic is an error, so that lease and lock are not left behind.
@@ -373,7 +373,7 @@ impl Run {
     /// Looks at the event store before anything is decided.
     async fn survey(&self, selected: &[Registered]) -> Result<Survey> {
         let tuning = self.settings.tuning();
-        let events = self.store.events(self.direction, None, tuning.batch_commits);
+        let events = self.store.events().source(self.direction, None, tuning.batch_commits);
         let many = events.estimated_count().await? > FEW_COMMITS;
         Survey::of(&events, selected, tuning, many.then_some(&*self.workers)).await
     }

@@ -88,13 +88,13 @@ async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<
     let mut found = Vec::new();
     for registered in registry.projections() {
         let name = registered.spec().name();
-        let active = store.active(name).await?.map(|active| active.active);
-        for record in store.build_records(Some(name)).await? {
+        let active = store.control().active(name).await?.map(|active| active.active);
+        for record in store.builds().records(Some(name)).await? {
             let in_use = active == Some(record.generation) || record.state == BuildState::Published;
             if !in_use && !record.state.is_resumable() {
                 continue;
             }
-            let letters = store.dead_letters(Some(&record.id), 0).await?;
+            let letters = store.builds().failed_streams(Some(&record.id), 0).await?;
             let mut streams: BTreeSet<String> = letters.into_iter().map(|letter| letter.stream).collect();
             unknown.retain(|name| !streams.contains(*name));
             if !names.is_empty() && !projections.contains(name) {
@@ -159,7 +159,7 @@ impl Refolding {
         if done.len() == partitions.len() {
             self.note_sums(&mut generation).await?;
         }
-        let left: Vec<StoredDeadLetter> = self.store.dead_letters(Some(&build), 0).await?;
+        let left: Vec<StoredDeadLetter> = self.store.builds().failed_streams(Some(&build), 0).await?;
         let dead: HashSet<&String> = left.iter().map(|letter| &letter.stream).collect();
         let healed = tried.into_iter().filter(|stream| !dead.contains(stream));
         report.healed.extend(healed.map(|stream| Healed { build: build.clone(), stream }));

@@ -155,9 +155,9 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     let store = Store::connect(settings, registry.layout()).await?;
     let collections = store.collection_names().await?;
     let has_event_store = collections.contains(&store.layout.collection);
-    let lock = store.lock_state().await?.filter(|lock| lock.locked);
-    let fence = store.fence().await?;
-    let beside = store.of_follower();
+    let lock = store.control().lock_state().await?.filter(|lock| lock.locked);
+    let fence = store.control().fence().await?;
+    let beside = store.follow_control();
     let mut report = StatusReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
@@ -165,14 +165,14 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
         databases_with_events: Vec::new(),
         can_write: fence.is_none(),
         fence,
-        leader: store.lease().await?.map(|held| held.leader),
-        follower: beside.lease().await?.map(|held| held.leader),
-        instances: store.instances().await?,
+        leader: store.control().lease().await?.map(|held| held.leader),
+        follower: beside.control().lease().await?.map(|held| held.leader),
+        instances: store.control().instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
         projections: Vec::new(),
         next_steps: Vec::new(),
     };
-    let positions = beside.positions().await?;
+    let positions = beside.control().positions().await?;
     for projection in registry.projections() {
         let mut one = status_of(&store, projection, &collections, has_event_store).await?;
         if let Some(build) = &mut one.building {
@@ -198,8 +198,8 @@ async fn status_of(
     has_event_store: bool,
 ) -> Result<ProjectionStatus> {
     let spec = projection.spec();
-    let active = store.active(spec.name()).await?;
-    let records = store.build_records(Some(spec.name())).await?;
+    let active = store.control().active(spec.name()).await?;
+    let records = store.builds().records(Some(spec.name())).await?;
     let state = match &active {
         _ if !has_event_store => Standing::NoEventStore,
         None => Standing::Behind,
@@ -249,8 +249,8 @@ async fn lag_of(
     positions: &Positions,
 ) -> Result<Option<Lag>> {
     let name = projection.spec().name();
-    let Some(active) = store.active(name).await? else { return Ok(None) };
-    let records = store.build_records(Some(name)).await?;
+    let Some(active) = store.control().active(name).await? else { return Ok(None) };
+    let records = store.builds().records(Some(name)).await?;
     let Some(record) = records.iter().find(|record| record.generation == generation) else { return Ok(None) };
     lag::lag(store, projection, &active, record, positions).await
 }
@@ -270,7 +270,7 @@ fn dead_letters(record: &BuildRecord) -> u64 {
 
 async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus> {
     // The prefix plays no part in reading checkpoints.
-    let checkpoints = store.build_store(record.clone(), "").checkpoints().await?;
+    let checkpoints = store.builds().open(record.clone(), "").checkpoints().await?;
     let letters: i64 = checkpoints.iter().map(|checkpoint| checkpoint.counts.dead_letters).sum();
     Ok(BuildingStatus {
         build: record.id.clone(),

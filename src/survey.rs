@@ -76,7 +76,8 @@ impl Survey {
         (tuning, governor): (&Tuning, &Governor),
     ) -> EventStore {
         store
-            .events(direction, since, tuning.batch_commits)
+            .events()
+            .source(direction, since, tuning.batch_commits)
             .natural_by(tuning.natural_by, tuning.part_commits)
             .paced(governor)
             .with_commits_of(self.store.bytes / self.store.commits.max(1))

@@ -176,7 +176,7 @@ async fn run(
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
     let projections: Vec<Registered> = chosen.iter().map(|one| one.projection.clone()).collect();
     let tuning = settings.tuning();
-    let events = store.events(direction, store.operation_time().await?, tuning.batch_commits);
+    let events = store.events().source(direction, store.operation_time().await?, tuning.batch_commits);
     let many = events.estimated_count().await? > FEW_COMMITS;
     let survey = Survey::of(&events, &projections, tuning, many.then_some(&*workers)).await?;
     let mut subjects = Vec::new();
@@ -257,7 +257,7 @@ async fn choose(
     let mut chosen = Vec::new();
     for projection in selected {
         let name = projection.spec().name();
-        match store.active(name).await? {
+        match store.control().active(name).await? {
             Some(active) => {
                 let built_with = of_active(registry, &projection, &active)?;
                 let projection = built_with.ok_or_else(|| unknown_version(&projection, &active))?;
@@ -340,7 +340,7 @@ pub(crate) async fn others(
     }
     let (mut lookup, mut budget) = (SnapshotLookup::default(), settings.tuning().lookup_bytes_max);
     for required in spec.required() {
-        for (target, collection) in store.active_collections(spec.name(), required).await? {
+        for (target, collection) in store.snapshots().active_collections(spec.name(), required).await? {
             lookup.load(store, &target, &collection, &mut budget).await?;
         }
     }

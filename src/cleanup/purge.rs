@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::leader::lead;
 use crate::lifecycle::{Droppable, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
-use crate::store::{Listed, Mandate, Store};
+use crate::store::{Admin, Listed, Mandate, Store};
 
 /// How to purge.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,7 +42,7 @@ pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> 
     let result = remove(&store, registry.projections(), request.force, &leadership.mandate).await;
     let mut report = leadership.end(result).await?;
     // Only now: the lease itself is in it.
-    if !store.purge_control(token).await? {
+    if !store.admin().purge_control(token).await? {
         report.notes.push("another statefold began meanwhile: the control document stays".to_owned());
     } else if let Some(control) = report.items.iter_mut().find(|item| item.kind == CleanupKind::Control) {
         control.done(crate::store::Dropped::Done);
@@ -58,16 +58,16 @@ fn refuse(report: &CleanupReport, force: bool) -> Result<()> {
 }
 
 async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport> {
-    let listed = store.listing().await?;
-    let known = store.known(&listed).await?;
+    let listed = store.admin().listing().await?;
+    let known = store.admin().known(&listed).await?;
     let mut report = CleanupReport::new(store.database());
-    if let Some(fence) = store.fence().await? {
+    if let Some(fence) = store.control().fence().await? {
         report.refusals.push(format!("the event store is fenced: {fence}"));
     }
     for instance in &known.instances {
         report.refusals.push(format!("{} runs", instance.name));
     }
-    for leader in store.others_leading().await? {
+    for leader in store.admin().others_leading().await? {
         report.refusals.push(format!("another statefold is at work: {leader}"));
     }
     for one in &listed {
@@ -77,7 +77,7 @@ async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport
         }
         let size = match kind {
             CleanupKind::View => None,
-            _ => report.note_size(store.size_of(&one.name).await),
+            _ => report.note_size(store.admin().size_of(&one.name).await),
         };
         let build = known.owner(&one.name).filter(|_| kind == CleanupKind::Generation);
         report.items.push(CleanupItem {
@@ -86,7 +86,7 @@ async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport
             ..CleanupItem::new(kind, &projection, size, &verdict)
         });
     }
-    if let Some(name) = store.has_control().await? {
+    if let Some(name) = store.admin().has_control().await? {
         let verdict = Droppable::Yes("lease, pointers and signature of the lock".to_owned());
         let item = CleanupItem::new(CleanupKind::Control, "", None, &verdict);
         report.items.push(CleanupItem { collection: Some(name), ..item });
@@ -109,7 +109,7 @@ fn judge(
         return Some((CleanupKind::View, pointer.projection.clone(), verdict));
     }
     let uuid = one.uuid?.to_string();
-    if one.name.starts_with(Store::RECORDS) {
+    if one.name.starts_with(Admin::RECORDS) {
         let verdict = Droppable::Yes("records of statefold".to_owned());
         return Some((CleanupKind::Records, String::new(), verdict));
     }
@@ -137,18 +137,18 @@ async fn remove(
 ) -> Result<CleanupReport> {
     let mut report = look(store, projections).await?;
     refuse(&report, force)?;
-    store.lift_fence().await?;
-    if let Err(reason) = store.lift_read_only().await? {
+    store.control().lift_fence().await?;
+    if let Err(reason) = store.control().lift_read_only().await? {
         return Err(Error::FenceBusy { reason, waited_ms: 0 });
     }
-    store.forget_pointers(mandate).await?;
-    let listed = store.listing().await?;
+    store.admin().forget_pointers(mandate).await?;
+    let listed = store.admin().listing().await?;
     // What tells which collections are ours goes last.
     let last = |item: &&mut CleanupItem| {
         (
             item.kind != CleanupKind::View,
             item.kind == CleanupKind::Records,
-            item.collection.as_deref() == Some(Store::BUILD_RECORDS),
+            item.collection.as_deref() == Some(Admin::BUILD_RECORDS),
         )
     };
     let mut going: Vec<&mut CleanupItem> =
@@ -158,8 +158,8 @@ async fn remove(
         let found = listed.iter().find(|one| Some(&one.name) == item.collection.as_ref());
         let Some(found) = found else { continue };
         match (found.uuid, &found.shows) {
-            (Some(uuid), _) => item.done(store.drop_listed(&found.name, uuid, mandate).await?),
-            (None, Some(shows)) => item.done(store.drop_view(&found.name, shows, mandate).await?),
+            (Some(uuid), _) => item.done(store.admin().drop_listed(&found.name, uuid, mandate).await?),
+            (None, Some(shows)) => item.done(store.admin().drop_view(&found.name, shows, mandate).await?),
             (None, None) => {}
         }
     }

@@ -108,7 +108,7 @@ impl<'a> Rounds<'a> {
 
     /// Follows until it is cancelled, or until no generation is left that this program can fold.
     pub(super) async fn run(mut self) -> Result<()> {
-        let positions = self.beside.positions().await?;
+        let positions = self.beside.control().positions().await?;
         self.look().await?;
         let now = self.with.store.operation_time().await?;
         let feed = now.map(|now| {
@@ -122,7 +122,7 @@ impl<'a> Rounds<'a> {
                     since = since.min(position);
                 }
             }
-            self.with.store.feed(since, self.slots.iter_mut().map(Slot::announce).collect())
+            self.with.store.events().feed(since, self.slots.iter_mut().map(Slot::announce).collect())
         });
         if let Some(feed) = &feed {
             feed.begin();
@@ -262,7 +262,7 @@ impl<'a> Rounds<'a> {
     /// Number of the generation that this slot is for, and the projection in its version.
     async fn wanted(&self, slot: &Slot) -> Result<Option<(u32, Registered)>> {
         let name = slot.projection.spec().name();
-        let Some(active) = self.with.store.active(name).await? else { return Ok(None) };
+        let Some(active) = self.with.store.control().active(name).await? else { return Ok(None) };
         if !slot.before {
             let projection = of_active(self.registry, &slot.projection, &active)?;
             return Ok(projection.map(|projection| (active.active, projection)));
@@ -275,8 +275,8 @@ impl<'a> Rounds<'a> {
     /// Whether somebody who leads now has taken a generation over. The active one is left alone only if it is
     /// to be replaced, not by whoever has just made it active.
     async fn is_taken(&self, projection: &Registered, record: &BuildRecord) -> Result<bool> {
-        let held = self.with.store.lease().await?.map(|held| held.beat.token);
-        let active = self.with.store.active(projection.spec().name()).await?;
+        let held = self.with.store.control().lease().await?.map(|held| held.beat.token);
+        let active = self.with.store.control().active(projection.spec().name()).await?;
         let made_active =
             active.is_some_and(|active| active.active == record.generation && active.token == record.token);
         Ok(held == Some(record.token) && !made_active)
@@ -305,7 +305,7 @@ impl<'a> Rounds<'a> {
             }
         }
         if self.saved.as_ref().is_none_or(|(_, saved)| *saved != positions) {
-            self.beside.save_positions(&positions, &self.with.mandate).await?;
+            self.beside.control().save_positions(&positions, &self.with.mandate).await?;
         }
         self.saved = Some((Instant::now(), positions));
         Ok(())

@@ -205,7 +205,7 @@ impl Claimant<'_> {
     /// A leader that died in its cut-over leaves the event store fenced: whoever leads next lifts it.
     async fn without_orphans(&self, claimed: Claimed) -> Result<Claimed> {
         let Claimed::Led(mut leadership) = claimed else { return Ok(claimed) };
-        match self.store.end_orphaned_sessions(leadership.mandate.token).await {
+        match self.store.control().end_orphaned_sessions(leadership.mandate.token).await {
             Ok(0) => {}
             Ok(sessions) => tracing::warn!(sessions, "ended the sessions of a leader that is gone"),
             // Then its transactions are in the way until the server gives them up.
@@ -217,13 +217,13 @@ impl Claimant<'_> {
             return Ok(Claimed::Led(leadership));
         }
         let lift = || async {
-            match self.store.fence().await? {
+            match self.store.control().fence().await? {
                 Some(fence) if fence.kind == FenceKind::CutOver => {
                     tracing::warn!(
                         raised = fence.owner,
                         "lifting the fence of a cut-over that was cut short"
                     );
-                    self.store.lift_fence().await.map(|lifted| lifted.is_some())
+                    self.store.control().lift_fence().await.map(|lifted| lifted.is_some())
                 }
                 _ => Ok(false),
             }
@@ -292,7 +292,7 @@ impl<'a> Attempt<'a> {
         if !waiting.retried("looking what is to do", needed).await? {
             return Ok(Look::NotNeeded);
         }
-        let held = waiting.retried("looking at the lease", || store.lease()).await?;
+        let held = waiting.retried("looking at the lease", || store.control().lease()).await?;
         let claim = self.challenger.observe(self.clock.elapsed(), held.as_ref().map(|held| held.beat));
         let Some(held) = held else { return Ok(Look::Take(None)) };
         if self.owner.as_ref().is_some_and(|owner| owner.name() == held.leader.owner) {
@@ -315,7 +315,7 @@ impl<'a> Attempt<'a> {
         }
         self.sent.get_or_insert_with(Instant::now);
         let (store, beat) = (self.claimant.store, over.as_ref().map(|held| held.beat));
-        let take = || store.take_lease(owner, beat);
+        let take = || store.control().take_lease(owner, beat);
         match self.claimant.waiting.retried("taking the lease", take).await? {
             Taken::Ours(token) => {
                 if over.is_some() {

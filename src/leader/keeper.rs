@@ -62,7 +62,7 @@ pub(super) async fn keep(
 
 async fn renew(shared: &Shared, doing: &Doing, left: Duration) -> Result<bool, Error> {
     let token = shared.mandate.token;
-    let renewal = shared.store.renew_lease(&shared.owner, token, doing, left.as_secs().max(1));
+    let renewal = shared.store.control().renew_lease(&shared.owner, token, doing, left.as_secs().max(1));
     // The write itself goes on if the time is over: it renews a lease that nobody uses.
     tokio::time::timeout(left, renewal).await.unwrap_or_else(|_| {
         Err(Error::Deadline { doing: "renewing the lease".into(), seconds: left.as_secs() })

@@ -90,7 +90,7 @@ impl Leadership {
         let mut said: Option<Instant> = None;
         loop {
             self.mandate.check()?;
-            let attempt = || self.shared.store.try_lock(self.mandate.token);
+            let attempt = || self.shared.store.control().try_lock(self.mandate.token);
             match waiting.retried("taking the lock", attempt).await? {
                 LockTaken::Ours(lock) => {
                     let former = self.keep_lock(Some(Arc::clone(&lock)));
@@ -99,7 +99,7 @@ impl Leadership {
                     return Ok(lock);
                 }
                 LockTaken::Theirs(holder) => {
-                    let document = self.shared.store.lock_name();
+                    let document = self.shared.store.control().lock_name();
                     let waited = began.elapsed();
                     if waiting.limit.is_some_and(|limit| waited >= limit) {
                         return Err(Error::LockHeld { document, holder });
@@ -147,7 +147,7 @@ impl Leadership {
         if let Some(Err(error)) = OptionFuture::from(keeper).await {
             tracing::warn!(%error, "the keeper of the lease failed");
         }
-        match self.shared.store.release_lease(&self.shared.owner, token).await {
+        match self.shared.store.control().release_lease(&self.shared.owner, token).await {
             Ok(true) => tracing::debug!(token, "the lease is released"),
             Ok(false) if lost.is_none() => {
                 tracing::warn!(token, "the lease was no longer ours in the end");

@@ -12,7 +12,7 @@ async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionStat
     let mut states = Vec::new();
     for projection in registry.projections() {
         let spec = projection.spec();
-        let active = store.active(spec.name()).await?;
+        let active = store.control().active(spec.name()).await?;
         let previous = active.iter().flat_map(|active| &active.previous);
         let readable = previous
             .filter(|one| one.projection_version == spec.version() && exists(&one.collections))
@@ -31,7 +31,7 @@ async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionStat
 /// The steps of the application's version that are still to go, if the registry owns it.
 async fn steps_left<'a>(store: &Store, registry: &'a Registry) -> Result<(i32, &'a [VersionStep])> {
     let Some(last) = registry.version_path().last() else { return Ok((0, &[])) };
-    let now = store.application_version().await?;
+    let now = store.control().application_version().await?;
     if now > last.version {
         let what = "the application's version document".to_owned();
         return Err(Error::Newer { what, found: now.unsigned_abs(), known: last.version.unsigned_abs() });
@@ -51,7 +51,7 @@ pub(super) async fn judge(store: &Store, registry: &Registry) -> Result<StartVer
     }
     // A lock with our signature is held by a leader, who will be done with it, or left behind by a dead one: then it
     // keeps servers of the application from starting.
-    let lock = store.lock_state().await?.filter(|lock| lock.locked);
+    let lock = store.control().lock_state().await?.filter(|lock| lock.locked);
     let ours = lock.is_some_and(|lock| lock.document.contains_key("LockedBy"));
     Ok(if ours { StartVerdict::Behind(Vec::new()) } else { verdict })
 }
@@ -72,7 +72,7 @@ pub(super) async fn judge_locked(store: &Store, registry: &Registry) -> Result<S
     if !behind.is_empty() {
         return Ok(StartVerdict::Behind(behind));
     }
-    let orphaned = store.fence().await?.is_some_and(|fence| fence.kind == FenceKind::CutOver);
+    let orphaned = store.control().fence().await?.is_some_and(|fence| fence.kind == FenceKind::CutOver);
     // Nothing is to be built, but somebody has to lead.
     Ok(if left || orphaned { StartVerdict::Behind(Vec::new()) } else { verdict })
 }
@@ -83,12 +83,13 @@ async fn cut_short(store: &Store, registry: &Registry) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for projection in registry.projections() {
         let name = projection.spec().name();
-        let records = store.build_records(Some(name)).await?;
+        let records = store.builds().records(Some(name)).await?;
         let open = |record: &&BuildRecord| record.state == BuildState::Published;
         let Some(record) = records.iter().find(open) else { continue };
-        let pointed = store.active(name).await?.is_some_and(|active| active.active == record.generation);
+        let pointed =
+            store.control().active(name).await?.is_some_and(|active| active.active == record.generation);
         // What readers don't use yet is no start's business.
-        if pointed || store.is_swapped(record).await? {
+        if pointed || store.snapshots().is_swapped(record).await? {
             names.push(name.to_owned());
         }
     }

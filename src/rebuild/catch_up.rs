@@ -33,7 +33,7 @@ impl Run {
             return Ok(None);
         }
         let filters = selected.iter().map(|one| one.spec().stream_filter().clone()).collect();
-        Ok(Some(self.store.feed(since, filters)))
+        Ok(Some(self.store.events().feed(since, filters)))
     }
 
     /// Refolds what is dirty until only little is.
@@ -110,7 +110,7 @@ impl Run {
         }
         // Read anew, with everything acknowledged until now.
         let now = self.store.operation_time().await?;
-        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
+        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
         build.job_mut()?.source = source;
         let partitions = build.job.staging.partitions();
         let mut refolded = 0;
@@ -159,7 +159,7 @@ impl Run {
         build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
         let partitions = build.job.staging.partitions();
         let now = self.store.operation_time().await?;
-        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
+        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
         build.job_mut()?.source = source;
         let expected = build.digest.documents();
         let difference = pipeline::check(&build.job, &partitions, expected).await?;

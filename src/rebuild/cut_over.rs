@@ -119,7 +119,7 @@ impl Run {
         if self.has_events && self.is_read_only().await? {
             (cut_over.fenced, cut_over.read_only) = (true, true);
         } else if self.has_events {
-            match self.store.raise_fence(&self.mandate, CUT_OVER).await {
+            match self.store.control().raise_fence(&self.mandate, CUT_OVER).await {
                 Ok(Fenced::Standing(time, asked)) => {
                     (cut_over.fenced, began) = (true, asked);
                     fence = time.zip(marker);
@@ -171,12 +171,12 @@ impl Run {
     /// Whether the event store is in read-only mode. Without a marker the feed is then read up to a time that is
     /// asked for after this.
     async fn is_read_only(&self) -> Result<bool> {
-        Ok(self.store.fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
+        Ok(self.store.control().fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
     }
 
     /// Lifts the fence, through an election if need be: nobody else may be there to do it.
     async fn lift(&self) -> Result<Option<Instant>> {
-        let attempt = || self.store.lift_fence();
+        let attempt = || self.store.control().lift_fence();
         let transient = |error: &Error| error.class() == Class::Transient;
         attempt.retry(pauses()).when(transient).await
     }

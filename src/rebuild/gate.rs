@@ -66,7 +66,7 @@ impl Run {
     }
 
     async fn older_instances(&self, builds: &[Build]) -> Result<Vec<String>> {
-        let instances = self.store.instances().await?;
+        let instances = self.store.control().instances().await?;
         let mut names = Vec::new();
         let breaks = |build: &&Build| build.mode.breaks_older_releases() && !build.is_used();
         for build in builds.iter().filter(breaks) {

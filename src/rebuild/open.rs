@@ -98,7 +98,7 @@ impl Run {
     /// The unfinished build to go on with. One that can't be resumed, or shouldn't, is aborted.
     async fn resumable(&self, projection: &Registered) -> Result<Option<BuildRecord>> {
         let spec = projection.spec();
-        let records = self.store.build_records(Some(spec.name())).await?;
+        let records = self.store.builds().records(Some(spec.name())).await?;
         let print = fingerprint(spec, &self.store.layout);
         for record in records {
             if !record.state.is_resumable() {
@@ -115,7 +115,7 @@ impl Run {
             };
             tracing::warn!(build = %record.id, reason, "giving up the unfinished build");
             let prefix = spec.stream_filter().first();
-            let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
+            let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
             build.abort().await?;
         }
         Ok(None)
@@ -129,7 +129,7 @@ impl Run {
         t0: Option<bson::Timestamp>,
     ) -> Result<BuildStore> {
         let prefix = projection.spec().stream_filter().first();
-        let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
+        let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
         if build.record.state == BuildState::Planned {
             // It may have ended before its collections were made; nothing is in those it made.
             build.drop_staging().await?;
@@ -155,7 +155,7 @@ impl Run {
         let range = StreamRange::of(spec.stream_filter());
         let cuts = survey.store.cuts(&range, survey.partitions(estimate, self.settings.tuning()));
         let ranges = divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
-        let records = self.store.build_records(Some(spec.name())).await?;
+        let records = self.store.builds().records(Some(spec.name())).await?;
         let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
         let generation = next_generation(spec, &self.store.collection_names().await?, &recorded);
         let names =
@@ -164,7 +164,8 @@ impl Run {
         let print = fingerprint(spec, &self.store.layout);
         let record = BuildRecord::new(spec, generation, targets, ranges, (print, self.mandate.token));
         let record = BuildRecord { t0, ..record };
-        let mut build = self.store.create_build(record, spec.stream_filter().first(), &self.mandate).await?;
+        let mut build =
+            self.store.builds().create(record, spec.stream_filter().first(), &self.mandate).await?;
         build.create_staging().await?;
         build.advance(BuildState::Building, |_| {}).await?;
         Ok(build)
@@ -224,7 +225,7 @@ impl Run {
                     .iter()
                     .map(|target| (target.target.clone(), build.readable_collection(target).to_owned()))
                     .collect(),
-                None => self.store.active_collections(spec.name(), required).await?,
+                None => self.store.snapshots().active_collections(spec.name(), required).await?,
             };
             for (target, collection) in collections {
                 lookup.load(&self.store, &target, &collection, &mut budget).await?;

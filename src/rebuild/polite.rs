@@ -34,7 +34,7 @@ impl Run {
     pub(super) async fn refuse_shortage(&self, selected: &[Registered], survey: &Survey) -> Result<()> {
         let mut building = Vec::new();
         for (projection, estimate) in selected.iter().zip(&survey.estimates) {
-            let records = self.store.build_records(Some(projection.spec().name())).await?;
+            let records = self.store.builds().records(Some(projection.spec().name())).await?;
             let is_begun = |record: &BuildRecord| {
                 record.state == BuildState::Published || (!self.request.fresh && record.state.is_resumable())
             };

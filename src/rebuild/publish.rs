@@ -21,7 +21,7 @@ impl Run {
     pub(super) async fn choose_modes(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds {
             let spec = build.job.projection.spec().clone();
-            let active = self.store.active(spec.name()).await?;
+            let active = self.store.control().active(spec.name()).await?;
             let usual = active.as_ref().map(|active| active.mode).unwrap_or_default();
             build.mode = self.request.mode.unwrap_or(usual);
             if build.record().swap.is_some() {
@@ -31,14 +31,14 @@ impl Run {
                 (CutOverMode::Pointer, _) => {}
                 (CutOverMode::View, _) => {
                     for target in spec.targets() {
-                        if self.store.named(target.collection()).await? == Named::Other {
+                        if self.store.snapshots().named(target.collection()).await? == Named::Other {
                             return Err(taken(target.collection()));
                         }
                     }
                 }
                 (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
                 (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
-                    self.store.check_replaceable(&active.collections).await?;
+                    self.store.snapshots().check_replaceable(&active.collections).await?;
                 }
                 (CutOverMode::Rename, _) => {
                     return Err(nameless(&spec));
@@ -50,7 +50,7 @@ impl Run {
 
     /// Refuses a rebuild early that couldn't be cut over to.
     pub(super) async fn refuse_nameless(&self, projection: &Registered) -> Result<()> {
-        let active = self.store.active(projection.spec().name()).await?;
+        let active = self.store.control().active(projection.spec().name()).await?;
         let rename = self.request.mode == Some(CutOverMode::Rename);
         if rename && active.is_none() && !self.request.postpone {
             Err(nameless(projection.spec()))
@@ -67,19 +67,19 @@ impl Run {
                 continue;
             }
             let name = build.record().projection.clone();
-            let active = self.store.active(&name).await?;
+            let active = self.store.control().active(&name).await?;
             let active = active.ok_or_else(|| Error::Bug("nothing to rename over".into()))?;
             let prefix = build.job.projection.spec().stream_filter().first().to_owned();
-            let records = self.store.build_records(Some(&name)).await?;
+            let records = self.store.builds().records(Some(&name)).await?;
             if let Some(former) = records.into_iter().find(|record| record.generation == active.active) {
-                self.store.adopt_build(former, &prefix, &self.mandate).await?;
+                self.store.builds().adopt(former, &prefix, &self.mandate).await?;
             }
             // Before the copy: what has the name then is what may be dropped.
             build.swap = Some(build.job.staging.swap(&active).await?);
-            self.store.clear_asides(&active, &self.mandate).await?;
-            self.store.copy_aside(&active, &self.mandate).await?;
+            self.store.snapshots().clear_asides(&active, &self.mandate).await?;
+            self.store.snapshots().copy_aside(&active, &self.mandate).await?;
             for (from, to) in active.collections.iter().zip(build.where_it_is()) {
-                self.store.carry_indexes(from, &to, &self.mandate).await?;
+                self.store.snapshots().carry_indexes(from, &to, &self.mandate).await?;
             }
         }
         Ok(())
@@ -117,7 +117,7 @@ impl Run {
         }
         let flips: Vec<Flip> =
             builds.iter().map(|build| Flip { record: build.record().clone(), mode: build.mode }).collect();
-        self.store.flip(&flips, &self.mandate, self.store.flip_time().await?).await?;
+        self.store.control().flip(&flips, &self.mandate, self.store.control().flip_time().await?).await?;
         for build in builds.iter() {
             self.switch_views(build).await?;
         }
@@ -131,7 +131,7 @@ impl Run {
         }
         for (at, target) in build.job.projection.spec().targets().iter().enumerate() {
             let collection = build.job.staging.collection_of(at).unwrap_or_default();
-            self.store.point_view(target.collection(), collection, &self.mandate).await?;
+            self.store.snapshots().point_view(target.collection(), collection, &self.mandate).await?;
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Run {
     /// Writes into the records what the pointer says.
     pub(super) async fn settle(&self, build: &mut Build) -> Result<()> {
         let name = build.record().projection.clone();
-        let Some(active) = self.store.active(&name).await? else {
+        let Some(active) = self.store.control().active(&name).await? else {
             return Err(Error::Bug(format!("the pointer of {name} is gone")));
         };
         // What is staged may be all there is.
@@ -181,12 +181,12 @@ impl Run {
         build.staging()?.advance(BuildState::Active, settled).await?;
         let prefix = build.job.projection.spec().stream_filter().first().to_owned();
         let own = build.record().id.clone();
-        let former = self.store.build_records(Some(&name)).await?;
+        let former = self.store.builds().records(Some(&name)).await?;
         let is_former = |record: &BuildRecord| record.state == BuildState::Active && record.id != own;
         for record in former.into_iter().filter(is_former) {
             let known = active.previous.iter().find(|one| one.generation == record.generation);
             let collections = known.map(|one| one.collections.clone()).unwrap_or_default();
-            let mut former = self.store.adopt_build(record, &prefix, &self.mandate).await?;
+            let mut former = self.store.builds().adopt(record, &prefix, &self.mandate).await?;
             let retired = |record: &mut BuildRecord| record.name_collections(&collections);
             former.advance(BuildState::Retired, retired).await?;
         }
@@ -203,7 +203,7 @@ impl Run {
         let since = self.store.operation_time().await?;
         let recorder = Recorder::new(projection.spec().name(), &self.progress);
         let prefix = projection.spec().stream_filter().first();
-        let mut staging = self.store.adopt_build(record, prefix, &self.mandate).await?;
+        let mut staging = self.store.builds().adopt(record, prefix, &self.mandate).await?;
         if staging.record.swap.is_some() {
             staging.adopt_swap().await?;
             let swap = staging.record.swap.clone();
@@ -213,7 +213,7 @@ impl Run {
         let digest =
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
         let timings = staging.record.timings;
-        let source = self.store.events(self.direction, since, self.settings.tuning().batch_commits);
+        let source = self.store.events().source(self.direction, since, self.settings.tuning().batch_commits);
         // One that others may have written has no digest.
         let strict = staging.record.digest.is_some();
         let job = self.job(projection, source, staging, &recorder);

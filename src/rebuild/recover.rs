@@ -27,16 +27,16 @@ impl Run {
     pub(super) async fn finished_before(&self, projection: &Registered, position: usize) -> Result<Finished> {
         let spec = projection.spec();
         let Some(record) = self.cut_short(spec.name()).await? else { return Ok(Finished::No) };
-        let active = self.store.active(spec.name()).await?;
+        let active = self.store.control().active(spec.name()).await?;
         let is_pointed = active.as_ref().is_some_and(|active| active.active == record.generation);
         let was_active =
             |active: &ActiveGeneration| active.previous.iter().any(|one| one.generation == record.generation);
         if record.adopted && !is_pointed && !active.as_ref().is_some_and(was_active) {
             tracing::warn!(build = %record.id, "an adoption that was cut short is forgotten");
-            self.store.forget_adopted(&record.id, &self.mandate).await?;
+            self.store.snapshots().forget_adopted(&record.id, &self.mandate).await?;
             return Ok(Finished::No);
         }
-        let is_used = self.store.is_swapped(&record).await?;
+        let is_used = self.store.snapshots().is_swapped(&record).await?;
         // One that is rolled back to may be of an older version.
         let version = record.projection_version;
         let Some(known) = self.registry.of_version(spec.name(), version) else {
@@ -83,14 +83,14 @@ impl Run {
 
     /// The published generation of a projection, if there is one.
     async fn cut_short(&self, name: &str) -> Result<Option<BuildRecord>> {
-        let records = self.store.build_records(Some(name)).await?;
+        let records = self.store.builds().records(Some(name)).await?;
         Ok(records.into_iter().find(|record| record.state == BuildState::Published))
     }
 
     /// The record, with its collections under their own names; `None` if they are gone.
     async fn unswapped(&self, record: BuildRecord, projection: &Registered) -> Result<Option<BuildRecord>> {
         let prefix = projection.spec().stream_filter().first();
-        let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
+        let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
         Ok(build.unswap().await?.then_some(build.record))
     }
 
@@ -102,7 +102,7 @@ impl Run {
 
     async fn retire(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
         let prefix = projection.spec().stream_filter().first();
-        let mut build = self.store.adopt_build(record, prefix, &self.mandate).await?;
+        let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
         // Where nothing is left, nothing has to be renamed.
         build.unswap().await?;
         build.advance(BuildState::Retired, |record| record.swap = None).await
@@ -111,7 +111,7 @@ impl Run {
     /// Writes into views and records what the pointer says, after a run that was cut short behind the flip.
     async fn settle_late(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
         let mut build = self.open_published(record, projection, 0).await?;
-        if let Some(active) = self.store.active(&build.record().projection).await? {
+        if let Some(active) = self.store.control().active(&build.record().projection).await? {
             build.mode = active.mode;
         }
         self.switch_views(&build).await?;
@@ -122,7 +122,8 @@ impl Run {
     pub(super) async fn settle_all(&self, selected: &[Registered]) -> Result<()> {
         for projection in selected {
             let name = projection.spec().name();
-            let (Some(record), Some(active)) = (self.cut_short(name).await?, self.store.active(name).await?)
+            let (Some(record), Some(active)) =
+                (self.cut_short(name).await?, self.store.control().active(name).await?)
             else {
                 continue;
             };
@@ -139,11 +140,13 @@ impl Run {
     pub(super) async fn stay(&self, build: &Build) -> Result<()> {
         let projection = build.job.projection.clone();
         let Some(record) = self.cut_short(projection.spec().name()).await? else { return Ok(()) };
-        let active = self.store.active(projection.spec().name()).await?;
+        let active = self.store.control().active(projection.spec().name()).await?;
         if active.is_some_and(|active| active.active == record.generation) {
             return self.settle_late(record, &projection).await;
         }
-        if record.generation != build.record().generation || self.store.is_swapped(&record).await? {
+        if record.generation != build.record().generation
+            || self.store.snapshots().is_swapped(&record).await?
+        {
             return Ok(());
         }
         self.retire(record, &projection).await

@@ -47,13 +47,13 @@ pub(super) async fn formers(
 
 async fn former(store: &Store, registry: &Registry, projection: &Registered) -> Result<Former> {
     let name = projection.spec().name();
-    let active = store.active(name).await?;
+    let active = store.control().active(name).await?;
     let Some(previous) = active.as_ref().and_then(|active| active.previous.first()) else {
         return Err(Error::Unsupported(format!("{name} has no generation to go back to")));
     };
     let number = previous.generation;
     let pointed = active.as_ref().map(|active| active.active);
-    let records = store.build_records(Some(name)).await?;
+    let records = store.builds().records(Some(name)).await?;
     let record = records.iter().find(|record| record.generation == number).cloned();
     let existing = store.collection_names().await?;
     let (Some(record), true) = (record, previous.collections.iter().all(|one| existing.contains(one))) else {

@@ -157,7 +157,7 @@ impl Run {
     /// An older program must not replace what a newer one built.
     pub(super) async fn refuse_downgrade(&self, projection: &Registered) -> Result<()> {
         let (name, known) = (projection.spec().name(), projection.spec().version());
-        match self.store.active(name).await? {
+        match self.store.control().active(name).await? {
             Some(active) if active.projection_version > known => {
                 let what = format!("the active generation of {name}");
                 Err(Error::Newer { what, found: active.projection_version, known })
@@ -169,7 +169,7 @@ impl Run {
     /// Too many dead letters: the build is kept, but not published.
     pub(super) async fn refuse(&self, build: &Build) -> Result<Error> {
         let record = build.record();
-        let letters = self.store.dead_letters(Some(&record.id), EXAMPLES_MAX).await?;
+        let letters = self.store.builds().failed_streams(Some(&record.id), EXAMPLES_MAX).await?;
         let example = |letter: &crate::store::StoredDeadLetter| {
             let event = if letter.event_type.is_empty() {
                 String::new()

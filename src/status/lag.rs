@@ -62,7 +62,7 @@ pub(super) async fn lag(
     let position = positions.get(&record.id).copied();
     let since = position.map_or(active.since, |position| position.max(active.since));
     let filter = projection.spec().stream_filter();
-    let build = store.build_store(record.clone(), filter.first());
+    let build = store.builds().open(record.clone(), filter.first());
     let Some(unfolded) = build.unfolded(filter, since).await? else { return Ok(None) };
     let clock = || u32::try_from(bson::DateTime::now().timestamp_millis() / 1000).unwrap_or(u32::MAX);
     let now = store.operation_time().await?.map_or_else(clock, |now| now.time);

@@ -123,7 +123,7 @@ impl Comparison<'_> {
     /// Folds streams as they are now.
     async fn given(&self, subject: &Subject, names: &[String]) -> Result<Given> {
         let now = self.store.operation_time().await?;
-        let source = self.store.events(self.direction, now, self.settings.tuning().batch_commits);
+        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
         let silent = tokio::sync::watch::channel(crate::observe::Progress::default()).0;
         let recorder = Recorder::new(subject.projection.spec().name(), &silent);
         let job = self.job(subject, source, (), &recorder);
@@ -146,7 +146,7 @@ impl Comparison<'_> {
         let ids: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix(filter.first())).collect();
         let mut found = Vec::new();
         for (target, collection) in subject.collections.iter().enumerate() {
-            let stored = self.store.snapshots_of(collection, &ids).await?;
+            let stored = self.store.snapshots().of(collection, &ids).await?;
             let expected = given.documents.get(target);
             for id in &ids {
                 let stream = filter.stream_of(id);

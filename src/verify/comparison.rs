@@ -142,12 +142,12 @@ impl Comparison<'_> {
             let sources: Vec<EventStore> = subject
                 .collections
                 .iter()
-                .map(|name| self.store.snapshots_as_source(name, &source))
+                .map(|name| self.store.snapshots().as_source(name, &source))
                 .collect();
             let (suspects, dead_letters) = job.staging.suspects(&sources, &self.reader()).await?;
             let mut foreign = 0;
             for name in &subject.collections {
-                foreign += self.store.count_foreign(name).await?;
+                foreign += self.store.snapshots().count_foreign(name).await?;
             }
             outcomes.push(Outcome {
                 counts: done.counts,
@@ -164,10 +164,11 @@ impl Comparison<'_> {
 
     async fn stored(&self, subject: &Subject) -> Result<(Vec<Stored>, Digest)> {
         let (mut all, mut sum) = (Vec::new(), Digest::default());
-        let source = self.store.events(self.direction, self.store.operation_time().await?, self.batch());
+        let source =
+            self.store.events().source(self.direction, self.store.operation_time().await?, self.batch());
         for (target, name) in subject.collections.iter().enumerate() {
             let expected = self.store.estimated_count(name).await?;
-            let collection = self.store.snapshots_as_source(name, &source);
+            let collection = self.store.snapshots().as_source(name, &source);
             let streams = (subject.projection.spec().stream_filter(), self.share);
             let (stored, digest) =
                 read_stored(&collection, target, streams, expected, &self.reader()).await?;

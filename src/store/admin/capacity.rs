@@ -4,18 +4,18 @@ use bson::{Bson, Document, doc};
 
 use crate::error::{Error, Result};
 use crate::plan::{Oplog, Room, Topology};
-use crate::store::connection::{Store, call, number_of};
+use crate::store::connection::{Admin, call, number_of};
 
-impl Store {
+impl Admin<'_> {
     /// What there is, and what couldn't be found out, in words.
-    pub(crate) async fn room(&self) -> (Room, Vec<String>) {
+    pub(crate) async fn capacity(self) -> (Room, Vec<String>) {
         let (mut room, mut notes) = (Room::default(), Vec::new());
         match self.disk_free().await {
             Ok(Some(free)) => room.disk_free_bytes = Some(free),
             Ok(None) => notes.push("free space on disk isn't known: the server doesn't tell it".to_owned()),
             Err(error) => notes.push(format!("free space on disk isn't known: {}", reason(&error))),
         }
-        if self.facts.topology == Topology::ReplicaSet {
+        if self.store.facts.topology == Topology::ReplicaSet {
             match self.oplog().await {
                 Ok(oplog) => room.oplog = oplog,
                 Err(error) => notes.push(format!("the size of the oplog isn't known: {}", reason(&error))),
@@ -24,14 +24,14 @@ impl Store {
         (room, notes)
     }
 
-    async fn disk_free(&self) -> Result<Option<u64>> {
-        let stats = self.command("asking for the free space on disk", doc! { "dbStats": 1 }).await?;
+    async fn disk_free(self) -> Result<Option<u64>> {
+        let stats = self.store.command("asking for the free space on disk", doc! { "dbStats": 1 }).await?;
         let (total, used) = (size(&stats, "fsTotalSize"), size(&stats, "fsUsedSize"));
         Ok(total.zip(used).map(|(total, used)| total.saturating_sub(used)))
     }
 
-    async fn oplog(&self) -> Result<Option<Oplog>> {
-        let local = self.db.client().database("local");
+    async fn oplog(self) -> Result<Option<Oplog>> {
+        let local = self.store.db.client().database("local");
         let doing = "asking for the size of the oplog";
         let stats = {
             let local = local.clone();

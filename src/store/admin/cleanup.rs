@@ -9,7 +9,7 @@ use crate::lifecycle::{
     CutOverMode, Known, KnownBuild, KnownGeneration, KnownInstance, KnownPointer, KnownTarget,
 };
 use crate::plan::{is_our_name, staging_token};
-use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within, number_of, readable};
+use crate::store::connection::{Admin, LONG_CALL_SECONDS, call, call_within, number_of, readable};
 use crate::store::control::{ActiveGeneration, Mandate, describe};
 use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, DEAD_LETTERS, HEADS};
 use crate::store::snapshots::{Named, is_missing};
@@ -45,10 +45,10 @@ pub(crate) enum Dropped {
     Another,
 }
 
-impl Store {
+impl Admin<'_> {
     /// All collections and views, by name.
-    pub(crate) async fn listing(&self) -> Result<Vec<Listed>> {
-        let db = self.db.clone();
+    pub(crate) async fn listing(self) -> Result<Vec<Listed>> {
+        let db = self.store.db.clone();
         let list = async move {
             let cursor = db.run_cursor_command(doc! { "listCollections": 1 }).await?;
             cursor.try_collect::<Vec<Document>>().await
@@ -69,8 +69,9 @@ impl Store {
     }
 
     /// Documents and bytes of a collection.
-    pub(crate) async fn size_of(&self, name: &str) -> Result<Size> {
-        let reply = self.command("asking for the size of a collection", doc! { "collStats": name }).await?;
+    pub(crate) async fn size_of(self, name: &str) -> Result<Size> {
+        let reply =
+            self.store.command("asking for the size of a collection", doc! { "collStats": name }).await?;
         // A count that outgrows 32 bits comes as a double from some servers.
         let number = |name: &str| {
             let value = reply.get(name)?;
@@ -83,15 +84,15 @@ impl Store {
     }
 
     /// Everything that decides what may go.
-    pub(crate) async fn known(&self, listed: &[Listed]) -> Result<Known> {
-        let control = self.control().await?.unwrap_or_default();
+    pub(crate) async fn known(self, listed: &[Listed]) -> Result<Known> {
+        let control = self.store.control().document().await?.unwrap_or_default();
         let mut pointers = Vec::new();
         for (projection, pointer) in control.get_document("Generations").ok().into_iter().flatten() {
             let Some(pointer) = pointer.as_document() else { continue };
             pointers.push(known_pointer(projection, readable(pointer.clone(), "the pointer")?));
         }
-        let builds = self.build_records(None).await?;
-        let instances = self.instances().await?;
+        let builds = self.store.builds().records(None).await?;
+        let instances = self.store.control().instances().await?;
         Ok(Known {
             builds: builds.iter().map(known_build).collect(),
             pointers,
@@ -109,10 +110,10 @@ impl Store {
     }
 
     /// Builds that have checkpoints, heads or dead letters, with their number and size.
-    pub(crate) async fn recorded_of_builds(&self) -> Result<Vec<(String, Size)>> {
+    pub(crate) async fn recorded_of_builds(self) -> Result<Vec<(String, Size)>> {
         let mut sizes = std::collections::BTreeMap::<String, Size>::new();
         for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
-            let collection = self.collection(name);
+            let collection = self.store.collection(name);
             let group = doc! { "$group": {
                 "_id": "$Build", "Documents": { "$sum": 1_i64 }, "Bytes": { "$sum": { "$bsonSize": "$$ROOT" } },
             } };
@@ -135,14 +136,14 @@ impl Store {
     /// # Errors
     /// [`Error::Fenced`] if the token isn't the newest.
     pub(crate) async fn forget_previous(
-        &self,
+        self,
         projection: &str,
         generation: u32,
         mandate: &Mandate,
     ) -> Result<()> {
         mandate.check()?;
-        let control = self.collection(&self.names.collection);
-        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": mandate.token };
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
         let pull =
             doc! { "$pull": { format!("Generations.{projection}.Previous"): { "Generation": generation } } };
         let pulled = async move { control.update_one(filter, pull).await };
@@ -153,15 +154,15 @@ impl Store {
     }
 
     /// Drops a collection if it still is the one that was listed.
-    pub(crate) async fn drop_listed(&self, name: &str, uuid: Uuid, mandate: &Mandate) -> Result<Dropped> {
+    pub(crate) async fn drop_listed(self, name: &str, uuid: Uuid, mandate: &Mandate) -> Result<Dropped> {
         mandate.check()?;
         let mut command = doc! { "drop": name, "writeConcern": { "w": "majority" } };
-        if self.facts.drops_by_uuid() {
+        if self.store.facts.drops_by_uuid() {
             command.insert("collectionUUID", uuid);
         } else if let other @ (Dropped::Gone | Dropped::Another) = self.still_there(name, uuid).await? {
             return Ok(other);
         }
-        match self.command("dropping a collection", command).await {
+        match self.store.command("dropping a collection", command).await {
             Ok(_) => Ok(Dropped::Done),
             Err(error) if is_missing(&error) => Ok(Dropped::Gone),
             Err(Error::Server { code: Some(ANOTHER_UUID), .. }) => {
@@ -176,19 +177,19 @@ impl Store {
     }
 
     /// Drops a view if it still shows this collection.
-    pub(crate) async fn drop_view(&self, name: &str, shows: &str, mandate: &Mandate) -> Result<Dropped> {
+    pub(crate) async fn drop_view(self, name: &str, shows: &str, mandate: &Mandate) -> Result<Dropped> {
         mandate.check()?;
-        match self.shown(name).await? {
+        match self.store.snapshots().shown(name).await? {
             Named::View(of) if of == shows => {}
             Named::Nothing => return Ok(Dropped::Gone),
             _ => return Ok(Dropped::Another),
         }
         let command = doc! { "drop": name, "writeConcern": { "w": "majority" } };
-        self.command("dropping a view", command).await.map(|_| Dropped::Done)
+        self.store.command("dropping a view", command).await.map(|_| Dropped::Done)
     }
 
     /// [`Dropped::Done`] if it is still there.
-    async fn still_there(&self, name: &str, uuid: Uuid) -> Result<Dropped> {
+    async fn still_there(self, name: &str, uuid: Uuid) -> Result<Dropped> {
         let found = self.listing().await?.into_iter().find(|one| one.name == name);
         Ok(found.map_or(
             Dropped::Gone,
@@ -197,10 +198,10 @@ impl Store {
     }
 
     /// Removes checkpoints, heads and dead letters of a build, whether or not it still has a record.
-    pub(crate) async fn forget_build(&self, build: &str, mandate: &Mandate) -> Result<()> {
+    pub(crate) async fn forget_build(self, build: &str, mandate: &Mandate) -> Result<()> {
         for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
             mandate.check()?;
-            let (collection, filter) = (self.collection(name), doc! { "Build": build });
+            let (collection, filter) = (self.store.collection(name), doc! { "Build": build });
             let delete = async move { collection.delete_many(filter).await };
             call_within(LONG_CALL_SECONDS, "clearing the build's records", delete).await?;
         }
@@ -251,21 +252,21 @@ fn known_build(build: &BuildRecord) -> KnownBuild {
     }
 }
 
-impl Store {
+impl Admin<'_> {
     /// What the names of all collections of records begin with.
     pub(crate) const RECORDS: &'static str = "Statefold_";
     /// The collection of the build records.
     pub(crate) const BUILD_RECORDS: &'static str = BUILDS;
 
     /// Name of the collection of the control document, if there is one.
-    pub(crate) async fn has_control(&self) -> Result<Option<String>> {
-        Ok(self.control().await?.map(|_| self.names.collection.clone()))
+    pub(crate) async fn has_control(self) -> Result<Option<String>> {
+        Ok(self.store.control().document().await?.map(|_| self.store.names.collection.clone()))
     }
 
     /// Those who hold a lease of ours beside the one in the control document, in words.
-    pub(crate) async fn others_leading(&self) -> Result<Vec<String>> {
-        let control = self.collection(&self.names.collection);
-        let mut held = doc! { "_id": others(&self.names.control_id) };
+    pub(crate) async fn others_leading(self) -> Result<Vec<String>> {
+        let control = self.store.collection(&self.store.names.collection);
+        let mut held = doc! { "_id": others(&self.store.names.control_id) };
         held.insert("Lease", doc! { "$exists": true });
         let find = async move { control.find(held).await?.try_collect::<Vec<Document>>().await };
         let found = call("looking for other leases", find).await?;
@@ -280,10 +281,10 @@ impl Store {
     }
 
     /// Removes all pointers.
-    pub(crate) async fn forget_pointers(&self, mandate: &Mandate) -> Result<()> {
+    pub(crate) async fn forget_pointers(self, mandate: &Mandate) -> Result<()> {
         mandate.check()?;
-        let control = self.collection(&self.names.collection);
-        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": mandate.token };
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
         let unset = async move { control.update_one(filter, doc! { "$unset": { "Generations": "" } }).await };
         match call("removing the pointers", unset).await?.matched_count {
             1 => Ok(()),
@@ -294,10 +295,10 @@ impl Store {
     /// Removes the control document and others of ours beside it, if nobody has taken the lease since this
     /// token was given back, our signature, a version document that says nothing, and the collection if
     /// nothing is left in it. Returns whether the control document was removed.
-    pub(crate) async fn purge_control(&self, token: i64) -> Result<bool> {
-        let name = self.names.collection.clone();
-        let control = self.collection(&name);
-        let id = self.names.control_id.clone();
+    pub(crate) async fn purge_control(self, token: i64) -> Result<bool> {
+        let name = self.store.names.collection.clone();
+        let control = self.store.collection(&name);
+        let id = self.store.names.control_id.clone();
         let ours = doc! { "_id": &id, "LeaseToken": token, "Lease": { "$exists": false } };
         let delete = {
             let control = control.clone();
@@ -306,7 +307,7 @@ impl Store {
         if call("removing the control document", delete).await?.deleted_count == 0 {
             return Ok(false);
         }
-        let version = self.names.version_id.clone();
+        let version = self.store.names.version_id.clone();
         let rest = async move {
             control.delete_many(doc! { "_id": others(&id) }).await?;
             let signature = doc! { "$unset": { "LockedBy": "" } };

@@ -4,12 +4,12 @@ use bson::{Bson, Document, doc};
 
 use crate::error::Result;
 use crate::plan::{Privilege, Resource};
-use crate::store::connection::{Store, call};
+use crate::store::connection::{Admin, call};
 
-impl Store {
+impl Admin<'_> {
     /// The privileges of this user; `None` where nobody has to log in, and may do everything.
-    pub(crate) async fn privileges(&self) -> Result<Option<Vec<Privilege>>> {
-        let admin = self.db.client().database("admin");
+    pub(crate) async fn privileges(self) -> Result<Option<Vec<Privilege>>> {
+        let admin = self.store.db.client().database("admin");
         let ask = doc! { "connectionStatus": 1, "showPrivileges": true };
         let reply = call("asking for privileges", async move { admin.run_command(ask).await }).await?;
         let auth = reply.get_document("authInfo").cloned().unwrap_or_default();

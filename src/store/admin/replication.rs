@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{Hold, Member, Replication, ReplicationLag};
 use crate::pipeline::Holds;
 use crate::plan::Topology;
-use crate::store::connection::{Store, call, number_of};
+use crate::store::connection::{Admin, Store, call, number_of};
 use crate::store::records::PauseRecord;
 
 /// What may hold the run with this token.
@@ -31,14 +31,14 @@ impl RunHolds {
     }
 
     async fn behind(&self, max: Duration) -> Result<Option<String>> {
-        let lag = match self.store.replication_lag().await {
+        let lag = match self.store.admin().replication_lag().await {
             Err(Error::Permission { .. }) => {
                 if !self.said.swap(true, Ordering::Relaxed) {
                     tracing::info!(
                         "this user may not run replSetGetStatus: of the secondaries only the majority is waited for"
                     );
                 }
-                self.store.majority_lag().await?
+                self.store.admin().majority_lag().await?
             }
             other => other?,
         };
@@ -49,7 +49,7 @@ impl RunHolds {
 impl Holds for RunHolds {
     fn look(&self) -> BoxFuture<'_, Result<Hold>> {
         async move {
-            let pauses = self.store.pauses_of(self.token).await?;
+            let pauses = self.store.builds().pauses_of(self.token).await?;
             let behind = match self.max_lag {
                 Some(max) => self.behind(max).await.unwrap_or_else(|error| {
                     tracing::debug!(error = %error.with_sources(), "the lag of secondaries can't be read");
@@ -63,16 +63,16 @@ impl Holds for RunHolds {
     }
 }
 
-impl Store {
-    async fn admin(&self, doing: &str, command: Document) -> Result<Document> {
-        let admin = self.db.client().database("admin");
+impl Admin<'_> {
+    async fn on_admin(self, doing: &str, command: Document) -> Result<Document> {
+        let admin = self.store.db.client().database("admin");
         call(doing, async move { admin.run_command(command).await }).await
     }
 
     /// How far the worst secondary is behind; `None` if there is none.
-    async fn replication_lag(&self) -> Result<Option<ReplicationLag>> {
+    async fn replication_lag(self) -> Result<Option<ReplicationLag>> {
         let doing = "asking for the state of the replica set";
-        let status = self.admin(doing, doc! { "replSetGetStatus": 1 }).await?;
+        let status = self.on_admin(doing, doc! { "replSetGetStatus": 1 }).await?;
         let aside = self.aside().await;
         let all = status.get_array("members").map(Vec::as_slice).unwrap_or_default();
         let all: Vec<&Document> = all.iter().filter_map(Bson::as_document).collect();
@@ -97,13 +97,13 @@ impl Store {
 
     /// Members that are hidden or told to stay behind; where the configuration can't be read, all that
     /// can't become primary.
-    async fn aside(&self) -> Vec<String> {
+    async fn aside(self) -> Vec<String> {
         let doing = "asking for the members of the replica set";
         let is_on = |one: &Document, name: &str| {
             one.get_bool(name).unwrap_or(false) || one.get(name).and_then(number_of).is_some_and(|n| n > 0)
         };
         let name = |one: &Document| one.get_str("host").ok().map(str::to_owned);
-        if let Ok(reply) = self.admin(doing, doc! { "replSetGetConfig": 1 }).await
+        if let Ok(reply) = self.on_admin(doing, doc! { "replSetGetConfig": 1 }).await
             && let Ok(members) = reply.get_document("config").and_then(|config| config.get_array("members"))
         {
             let members = members.iter().filter_map(Bson::as_document);
@@ -112,14 +112,14 @@ impl Store {
             });
             return aside.filter_map(name).collect();
         }
-        let hello = self.admin(doing, doc! { "hello": 1 }).await.unwrap_or_default();
+        let hello = self.on_admin(doing, doc! { "hello": 1 }).await.unwrap_or_default();
         let passive = hello.get_array("passives").map(Vec::as_slice).unwrap_or_default();
         passive.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
     }
 
     /// How far the majority is behind the primary, which everybody may ask.
-    async fn majority_lag(&self) -> Result<Option<ReplicationLag>> {
-        let hello = self.admin("asking for the last write", doc! { "hello": 1 }).await?;
+    async fn majority_lag(self) -> Result<Option<ReplicationLag>> {
+        let hello = self.on_admin("asking for the last write", doc! { "hello": 1 }).await?;
         let last = hello.get_document("lastWrite").ok();
         let time = |name: &str| last?.get_datetime(name).ok().map(|time| time.timestamp_millis());
         let (Some(written), Some(majority)) = (time("lastWriteDate"), time("majorityWriteDate")) else {

@@ -5,10 +5,11 @@ use futures::TryStreamExt;
 use mongodb::Collection;
 
 use crate::error::{Error, Result};
+use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
 use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
-use crate::store::connection::{FORMAT, Store, call, readable, refused_writes, term};
+use crate::store::connection::{Builds, FORMAT, Store, call, readable, refused_writes, term};
 use crate::store::control::Mandate;
 use crate::store::records::{
     BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, HEADS, SwapRecord, bits_for, ids_of,
@@ -26,18 +27,18 @@ pub(crate) struct BuildStore {
     pub(in crate::store) mandate: Mandate,
 }
 
-impl Store {
-    fn builds(&self) -> Collection<BuildRecord> {
-        self.db.collection(BUILDS)
+impl Builds<'_> {
+    fn recorded(self) -> Collection<BuildRecord> {
+        self.store.db.collection(BUILDS)
     }
 
     /// All build records of a projection (or of all), newest generation first.
     ///
     /// # Errors
     /// [`Error::Newer`] if one of them was written by a newer statefold.
-    pub(crate) async fn build_records(&self, projection: Option<&str>) -> Result<Vec<BuildRecord>> {
+    pub(crate) async fn records(self, projection: Option<&str>) -> Result<Vec<BuildRecord>> {
         let filter = projection.map_or_else(Document::new, |name| doc! { "Projection": name });
-        let builds: Collection<Document> = self.db.collection(BUILDS);
+        let builds: Collection<Document> = self.store.db.collection(BUILDS);
         let find = async move {
             builds
                 .find(filter)
@@ -51,30 +52,35 @@ impl Store {
     }
 
     /// Records a new build.
-    pub(crate) async fn create_build(
-        &self,
+    pub(crate) async fn create(
+        self,
         record: BuildRecord,
         prefix: &str,
         mandate: &Mandate,
     ) -> Result<BuildStore> {
         mandate.check()?;
-        let builds = self.builds();
+        let builds = self.recorded();
         let copy = record.clone();
         call("recording the build", async move { builds.insert_one(copy).await }).await?;
-        let build = BuildStore { mandate: mandate.clone(), ..self.build_store(record, prefix) };
+        let build = BuildStore { mandate: mandate.clone(), ..self.open(record, prefix) };
         build.make_checkpoints().await?;
         Ok(build)
     }
 
     /// A build as it is recorded, to read it.
-    pub(crate) fn build_store(&self, record: BuildRecord, prefix: &str) -> BuildStore {
-        BuildStore { store: self.clone(), prefix: prefix.to_owned(), record, mandate: Mandate::none() }
+    pub(crate) fn open(self, record: BuildRecord, prefix: &str) -> BuildStore {
+        BuildStore { store: self.store.clone(), prefix: prefix.to_owned(), record, mandate: Mandate::none() }
+    }
+
+    /// A build to write into, under the token that its record has.
+    pub(crate) fn open_for_writing(self, record: BuildRecord, prefix: &str, mandate: &Mandate) -> BuildStore {
+        BuildStore { mandate: mandate.clone(), ..self.open(record, prefix) }
     }
 
     /// Takes over the records of a build for a newer token: first the build, then its checkpoints, so
     /// that whoever held the older token can't finish a partition any more.
-    pub(crate) async fn adopt_build(
-        &self,
+    pub(crate) async fn adopt(
+        self,
         mut record: BuildRecord,
         prefix: &str,
         mandate: &Mandate,
@@ -82,10 +88,10 @@ impl Store {
         let token = mandate.token;
         let former = record.token;
         record.token = token;
-        let adopted = BuildStore { mandate: mandate.clone(), ..self.build_store(record, prefix) };
+        let adopted = BuildStore { mandate: mandate.clone(), ..self.open(record, prefix) };
         let filter = doc! { "_id": &adopted.record.id, "Token": former };
         adopted.update(filter, doc! { "$set": { "Token": token, "UpdatedAt": DateTime::now() } }).await?;
-        let checkpoints = self.collection(CHECKPOINTS);
+        let checkpoints = self.store.collection(CHECKPOINTS);
         let filter = doc! { "Build": &adopted.record.id, "Token": { "$lt": token } };
         call("taking over the checkpoints", async move {
             checkpoints.update_many(filter, doc! { "$set": { "Token": token } }).await
@@ -99,14 +105,14 @@ impl Store {
 impl BuildStore {
     async fn update(&self, filter: Document, change: Document) -> Result<()> {
         self.mandate.check()?;
-        let builds = self.store.builds();
+        let builds = self.store.builds().recorded();
         let result =
             call("updating the build record", async move { builds.update_one(filter, change).await }).await?;
         if result.matched_count == 1 {
             return Ok(());
         }
         // Either the token or the state is another one: say which.
-        let now = self.store.build_records(Some(&self.record.projection)).await?;
+        let now = self.store.builds().records(Some(&self.record.projection)).await?;
         let now = now.into_iter().find(|record| record.id == self.record.id);
         match now {
             Some(now) if now.token == self.record.token => Err(Error::State {
@@ -225,6 +231,18 @@ impl BuildStore {
         let command = doc! { "update": CHECKPOINTS, "updates": missing, "writeConcern": { "w": "majority" } };
         let reply = self.store.command("making the checkpoints", command).await?;
         refused_writes("making the checkpoints", &reply)
+    }
+
+    /// Counts and digest of all partitions, as they are now.
+    pub(crate) async fn sums(&self) -> Result<(FoldCounts, Digest)> {
+        let (mut counts, mut digest) = (FoldCounts::default(), Digest::default());
+        for checkpoint in self.checkpoints().await? {
+            counts.add(checkpoint.counts.into());
+            digest.merge(checkpoint.digest().ok_or_else(|| {
+                Error::Mismatch(format!("the digest of checkpoint {} is broken", checkpoint.id))
+            })?);
+        }
+        Ok((counts, digest))
     }
 
     /// The finished partitions.

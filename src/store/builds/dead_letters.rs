@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::fold::DeadLetter;
 use crate::store::builds::build::BuildStore;
-use crate::store::connection::{FORMAT, Store, call, readable, written_late};
+use crate::store::connection::{Builds, FORMAT, call, readable, written_late};
 use crate::store::records::DEAD_LETTERS;
 
 /// A stream that could not be folded, as stored.
@@ -69,10 +69,10 @@ impl BuildStore {
     }
 }
 
-impl Store {
+impl Builds<'_> {
     /// Dead letters, in the order of their streams: of one build or of all, at most so many.
-    pub(crate) async fn dead_letters(
-        &self,
+    pub(crate) async fn failed_streams(
+        self,
         build: Option<&str>,
         limit: i64,
     ) -> Result<Vec<StoredDeadLetter>> {
@@ -81,12 +81,12 @@ impl Store {
     }
 
     /// The dead letters of one stream, of all builds.
-    pub(crate) async fn dead_letters_of(&self, stream: &str) -> Result<Vec<StoredDeadLetter>> {
+    pub(crate) async fn failed_streams_of(self, stream: &str) -> Result<Vec<StoredDeadLetter>> {
         self.find_letters(doc! { "Stream": stream }, 0).await
     }
 
-    async fn find_letters(&self, filter: Document, limit: i64) -> Result<Vec<StoredDeadLetter>> {
-        let letters = self.collection(DEAD_LETTERS);
+    async fn find_letters(self, filter: Document, limit: i64) -> Result<Vec<StoredDeadLetter>> {
+        let letters = self.store.collection(DEAD_LETTERS);
         let find = async move {
             letters.find(filter).sort(doc! { "_id": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
         };
@@ -95,12 +95,13 @@ impl Store {
     }
 
     /// The commit of a stream that holds the event with this number, as relaxed extended JSON.
-    pub(crate) async fn commit_with(&self, stream: &str, number: i64) -> Result<Option<serde_json::Value>> {
-        let events = self.collection(&self.layout.collection);
+    pub(crate) async fn commit_with(self, stream: &str, number: i64) -> Result<Option<serde_json::Value>> {
+        let events = self.store.collection(&self.store.layout.collection);
         // Offsets only grow, so the last commit that begins at or before the event holds it.
-        let begins = number - self.layout.first_number(0);
-        let filter = doc! { &self.layout.stream: stream, &self.layout.offset: { "$lte": begins } };
-        let sort = doc! { &self.layout.offset: -1 };
+        let begins = number - self.store.layout.first_number(0);
+        let filter =
+            doc! { &self.store.layout.stream: stream, &self.store.layout.offset: { "$lte": begins } };
+        let sort = doc! { &self.store.layout.offset: -1 };
         let find = async move { events.find_one(filter).sort(sort).await };
         let found = call("reading the event", find).await?;
         Ok(found.map(|document| bson::Bson::Document(document).into_relaxed_extjson()))

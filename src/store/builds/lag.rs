@@ -47,7 +47,7 @@ impl BuildStore {
     /// a timestamp or without an index on it, or heads that aren't recorded.
     pub(crate) async fn unfolded(&self, filter: &StreamFilter, since: Timestamp) -> Result<Option<Unfolded>> {
         let checkpoints = self.checkpoints().await?;
-        let events = self.store.events(Direction::Descending, None, 0);
+        let events = self.store.events().source(Direction::Descending, None, 0);
         let Some(field) = events.timestamp_index().await? else { return Ok(None) };
         if checkpoints.is_empty() || checkpoints.len() != self.record.ranges.len() {
             return Ok(None);

@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 
 use crate::error::Result;
 use crate::lifecycle::BuildState;
-use crate::store::connection::{Store, call};
+use crate::store::connection::{Builds, call};
 use crate::store::control::Holder;
 use crate::store::records::{BUILDS, PauseRecord, user};
 
@@ -17,9 +17,9 @@ fn unfinished() -> Document {
     doc! { "$in": all.map(BuildState::name).collect::<Vec<_>>() }
 }
 
-impl Store {
+impl Builds<'_> {
     /// Pauses an unfinished build. Returns whether it still was one; a pause that is there stays.
-    pub(crate) async fn pause_build(&self, id: &str, reason: Option<&str>) -> Result<bool> {
+    pub(crate) async fn pause(self, id: &str, reason: Option<&str>) -> Result<bool> {
         let me = Holder::me().document();
         let set = doc! { "$set": { "Pause": { "$ifNull": ["$Pause", {
             "By": { "$literal": user() }, "Host": { "$literal": me.get("Host").cloned() },
@@ -29,19 +29,19 @@ impl Store {
     }
 
     /// Ends the pause of a build. Returns whether there was an unfinished one.
-    pub(crate) async fn resume_build(&self, id: &str) -> Result<bool> {
+    pub(crate) async fn resume(self, id: &str) -> Result<bool> {
         self.update_unfinished("resuming the build", id, vec![doc! { "$unset": "Pause" }]).await
     }
 
-    async fn update_unfinished(&self, doing: &str, id: &str, change: Vec<Document>) -> Result<bool> {
-        let (builds, filter) = (self.collection(BUILDS), doc! { "_id": id, "State": unfinished() });
+    async fn update_unfinished(self, doing: &str, id: &str, change: Vec<Document>) -> Result<bool> {
+        let (builds, filter) = (self.store.collection(BUILDS), doc! { "_id": id, "State": unfinished() });
         let update = async move { builds.update_one(filter, change).await };
         Ok(call(doing, update).await?.matched_count == 1)
     }
 
     /// The pauses of the builds that are worked on with this token.
-    pub(in crate::store) async fn pauses_of(&self, token: i64) -> Result<Vec<PauseRecord>> {
-        let builds = self.db.collection::<Document>(BUILDS);
+    pub(in crate::store) async fn pauses_of(self, token: i64) -> Result<Vec<PauseRecord>> {
+        let builds = self.store.db.collection::<Document>(BUILDS);
         let filter = doc! { "Token": token, "State": unfinished(), "Pause": { "$exists": true } };
         let find = async move {
             let only = doc! { "Pause": 1 };

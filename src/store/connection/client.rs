@@ -92,6 +92,15 @@ impl Store {
         }
     }
 
+    /// The same store, whose lease is that of `follow`: it stands beside the one of whoever leads, and
+    /// its holder never touches a fence.
+    pub(crate) fn follow_control(&self) -> Self {
+        let mut store = self.clone();
+        store.names.control_id.push_str(".Follow");
+        store.leads = false;
+        store
+    }
+
     pub(in crate::store) fn collection(&self, name: &str) -> Collection<Document> {
         self.db.collection(name)
     }

@@ -4,6 +4,7 @@ mod call;
 mod client;
 mod documents;
 mod error;
+mod faces;
 mod facts;
 mod insert;
 
@@ -14,4 +15,5 @@ pub(in crate::store) use documents::{
 };
 pub(crate) use error::is_out_of_time;
 pub(in crate::store) use error::{classify, classify_code, code, divided_in_vain, written_late};
+pub(crate) use faces::{Admin, Builds, Control, Events, Snapshots};
 pub(in crate::store) use insert::{insertion, term};

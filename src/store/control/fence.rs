@@ -12,7 +12,7 @@ use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Store, call};
+use crate::store::connection::{Control, call};
 use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
 use crate::store::control::holder::Holder;
 use crate::store::control::mandate::Mandate;
@@ -37,13 +37,13 @@ pub(crate) enum Fenced {
     Busy(String),
 }
 
-impl Store {
+impl Control<'_> {
     /// Raises the fence of a cut-over. Every insert that began before has ended when this returns.
     ///
     /// # Errors
     /// [`Error::Permission`] without the right to change the collection's options (`collMod`);
     /// [`Error::Fenced`] if the token isn't the newest.
-    pub(crate) async fn raise_fence(&self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
+    pub(crate) async fn raise_fence(self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
         self.raise(mandate, FenceKind::CutOver, reason).await
     }
 
@@ -51,16 +51,16 @@ impl Store {
     ///
     /// # Errors
     /// As there.
-    pub(crate) async fn raise_read_only(&self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
+    pub(crate) async fn raise_read_only(self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
         self.raise(mandate, FenceKind::ReadOnly, reason).await
     }
 
-    async fn raise(&self, mandate: &Mandate, kind: FenceKind, reason: &str) -> Result<Fenced> {
+    async fn raise(self, mandate: &Mandate, kind: FenceKind, reason: &str) -> Result<Fenced> {
         mandate.check()?;
         let former = self.validation().await?;
         if is_fence(&former) {
             return Err(Error::State {
-                build: format!("the event store {}", self.layout.collection),
+                build: format!("the event store {}", self.store.layout.collection),
                 expected: "not to be fenced".into(),
                 actual: "fenced already".into(),
             });
@@ -70,8 +70,8 @@ impl Store {
         record.extend(Holder::me().document());
         record.insert("Since", DateTime::now());
         // Durable before anything is changed.
-        let control = self.collection(&self.names.collection);
-        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": mandate.token };
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
         let note = doc! { "$set": { "Fence": record.clone() } };
         let noted = async move { control.update_one(filter, note).await };
         if call("noting the fence", noted).await?.matched_count == 0 {
@@ -102,7 +102,7 @@ impl Store {
     ///
     /// # Errors
     /// What the server said; it may stand then.
-    pub(crate) async fn lift_fence(&self) -> Result<Option<Instant>> {
+    pub(crate) async fn lift_fence(self) -> Result<Option<Instant>> {
         self.lift(FenceKind::CutOver).await
     }
 
@@ -111,14 +111,14 @@ impl Store {
     ///
     /// # Errors
     /// What the server said; it may stand then.
-    pub(crate) async fn lift_read_only(&self) -> Result<std::result::Result<bool, String>> {
+    pub(crate) async fn lift_read_only(self) -> Result<std::result::Result<bool, String>> {
         match self.lift(FenceKind::ReadOnly).await {
             Ok(lifted) => Ok(Ok(lifted.is_some())),
             Err(error) => busy(&error).map(|reason| Err(reason.to_owned())).ok_or(error),
         }
     }
 
-    async fn lift(&self, kind: FenceKind) -> Result<Option<Instant>> {
+    async fn lift(self, kind: FenceKind) -> Result<Option<Instant>> {
         let options = self.validation().await?;
         let found = fence_of(&options);
         if found.as_ref().is_some_and(|fence| fence.kind != kind) {
@@ -135,28 +135,28 @@ impl Store {
             self.change_options(restored, LIFT_WAIT).await?;
             lifted = Some(Instant::now());
         }
-        let control = self.collection(&self.names.collection);
-        let filter = doc! { "_id": &self.names.control_id };
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id };
         let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
         call("noting that the fence is lifted", forget).await?;
         Ok(lifted)
     }
 
     /// The fence that stands, if it is one of ours.
-    pub(crate) async fn fence(&self) -> Result<Option<Fence>> {
+    pub(crate) async fn fence(self) -> Result<Option<Fence>> {
         Ok(fence_of(&self.validation().await?))
     }
 
-    async fn forget_fence(&self, token: i64) -> Result<()> {
-        let control = self.collection(&self.names.collection);
-        let filter = doc! { "_id": &self.names.control_id, "Fence.Token": token };
+    async fn forget_fence(self, token: i64) -> Result<()> {
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id, "Fence.Token": token };
         let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
         call("noting that there is no fence", forget).await.map(|_| ())
     }
 
     /// The validation options of the event store, as far as they are set.
-    async fn validation(&self) -> Result<Document> {
-        let (db, name) = (self.db.clone(), self.layout.collection.clone());
+    async fn validation(self) -> Result<Document> {
+        let (db, name) = (self.store.db.clone(), self.store.layout.collection.clone());
         let list = async move {
             let filter = doc! { "name": name };
             let command = doc! { "listCollections": 1, "filter": filter };
@@ -169,12 +169,12 @@ impl Store {
         Ok(options.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
-    async fn change_options(&self, options: Document, wait: Duration) -> Result<Option<Timestamp>> {
-        let mut command = doc! { "collMod": &self.layout.collection };
+    async fn change_options(self, options: Document, wait: Duration) -> Result<Option<Timestamp>> {
+        let mut command = doc! { "collMod": &self.store.layout.collection };
         command.extend(options);
         command.insert("maxTimeMS", i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
         command.insert("writeConcern", doc! { "w": "majority" });
-        let reply = self.command("changing the event store's options", command).await?;
+        let reply = self.store.command("changing the event store's options", command).await?;
         Ok(reply.get_timestamp("operationTime").ok())
     }
 }

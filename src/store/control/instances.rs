@@ -9,27 +9,27 @@ use futures::TryStreamExt;
 
 use crate::error::Result;
 use crate::observe::InstanceRow;
-use crate::store::connection::{FORMAT, Store, call, check_format, number_of};
+use crate::store::connection::{Control, FORMAT, call, check_format, number_of};
 use crate::store::control::holder::{Holder, describe_time};
 
 /// Collection of the running servers.
 const INSTANCES: &str = "Statefold_Instances";
 
-impl Store {
+impl Control<'_> {
     /// Makes the TTL index.
-    pub(crate) async fn prepare_instances(&self) -> Result<()> {
+    pub(crate) async fn prepare_instances(self) -> Result<()> {
         let create = doc! {
             "createIndexes": INSTANCES,
             "indexes": [{ "key": { "GoneAt": 1 }, "name": "Gone", "expireAfterSeconds": 0 }],
             "writeConcern": { "w": "majority" },
         };
-        self.command("preparing the list of instances", create).await.map(|_| ())
+        self.store.command("preparing the list of instances", create).await.map(|_| ())
     }
 
     /// Writes the heartbeat of an instance: it is gone if the next one isn't there in so many
     /// milliseconds, by the server's clock.
     pub(crate) async fn instance_beat(
-        &self,
+        self,
         id: &str,
         projections: &[(String, u32)],
         read_only: bool,
@@ -48,22 +48,22 @@ impl Store {
         for (name, value) in Holder::me().document() {
             set.insert(name, doc! { "$literal": value });
         }
-        let (instances, id) = (self.collection(INSTANCES), id.to_owned());
+        let (instances, id) = (self.store.collection(INSTANCES), id.to_owned());
         let update = vec![doc! { "$set": set }];
         let beat = async move { instances.update_one(doc! { "_id": id }, update).upsert(true).await };
         call("writing the heartbeat of this instance", beat).await.map(|_| ())
     }
 
     /// Removes an instance.
-    pub(crate) async fn remove_instance(&self, id: &str) -> Result<()> {
-        let (instances, id) = (self.collection(INSTANCES), id.to_owned());
+    pub(crate) async fn remove_instance(self, id: &str) -> Result<()> {
+        let (instances, id) = (self.store.collection(INSTANCES), id.to_owned());
         let remove = async move { instances.delete_one(doc! { "_id": id }).await };
         call("removing this instance", remove).await.map(|_| ())
     }
 
     /// The servers that run, by host and process.
-    pub(crate) async fn instances(&self) -> Result<Vec<InstanceRow>> {
-        let instances = self.collection(INSTANCES);
+    pub(crate) async fn instances(self) -> Result<Vec<InstanceRow>> {
+        let instances = self.store.collection(INSTANCES);
         let pipeline = [
             doc! { "$match": { "$expr": { "$gt": ["$GoneAt", "$$NOW"] } } },
             doc! { "$set": { "Now": "$$NOW" } },

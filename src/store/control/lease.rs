@@ -15,7 +15,7 @@ use mongodb::options::{ReadPreference, ReturnDocument, SelectionCriteria};
 use crate::error::{Error, Result};
 use crate::lifecycle::Beat;
 use crate::observe::{Doing, Leader};
-use crate::store::connection::{FORMAT, Store, call, call_within, check_format, number_of};
+use crate::store::connection::{Control, FORMAT, call, call_within, check_format, number_of};
 use crate::store::control::holder::{Holder, describe_time};
 
 /// Names of the attempts of this process that may hold something.
@@ -122,12 +122,12 @@ pub(crate) enum Taken {
     Theirs,
 }
 
-impl Store {
+impl Control<'_> {
     /// The control document, with the server's time in `Now`; from the primary, whatever the URI says.
-    pub(in crate::store) async fn control(&self) -> Result<Option<Document>> {
-        let control = self.collection(&self.names.collection);
+    pub(in crate::store) async fn document(self) -> Result<Option<Document>> {
+        let control = self.store.collection(&self.store.names.collection);
         let pipeline =
-            [doc! { "$match": { "_id": &self.names.control_id } }, doc! { "$set": { "Now": "$$NOW" } }];
+            [doc! { "$match": { "_id": &self.store.names.control_id } }, doc! { "$set": { "Now": "$$NOW" } }];
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         let find =
             async move { control.aggregate(pipeline).selection_criteria(primary).await?.try_next().await };
@@ -140,13 +140,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Newer`] if a newer statefold wrote the control document.
-    pub(crate) async fn lease(&self) -> Result<Option<Held>> {
-        let control = self.control().await?;
-        Ok(control.as_ref().and_then(|control| Held::read(control, self.deployment.as_deref())))
+    pub(crate) async fn lease(self) -> Result<Option<Held>> {
+        let control = self.document().await?;
+        Ok(control.as_ref().and_then(|control| Held::read(control, self.store.deployment.as_deref())))
     }
 
     /// Takes the lease if nobody holds it, or if it still is at this beat.
-    pub(crate) async fn take_lease(&self, owner: &Owner, over: Option<Beat>) -> Result<Taken> {
+    pub(crate) async fn take_lease(self, owner: &Owner, over: Option<Beat>) -> Result<Taken> {
         let mut free = vec![Bson::from(doc! { "$eq": [{ "$type": "$Lease" }, "missing"] })];
         if let Some(Beat { token, beat }) = over {
             free.push(
@@ -158,7 +158,7 @@ impl Store {
             lease.insert(name, doc! { "$literal": value });
         }
         lease.insert("Version", env!("CARGO_PKG_VERSION"));
-        if let Some(deployment) = &self.deployment {
+        if let Some(deployment) = &self.store.deployment {
             lease.insert("Deployment", doc! { "$literal": deployment });
         }
         lease.extend(doc! { "Since": "$$NOW", "At": "$$NOW", "Beat": 0_i64 });
@@ -172,7 +172,8 @@ impl Store {
             } },
             doc! { "$unset": "_take" },
         ];
-        let (control, id) = (self.collection(&self.names.collection), self.names.control_id.clone());
+        let (control, id) =
+            (self.store.collection(&self.store.names.collection), self.store.names.control_id.clone());
         let take = async move {
             control
                 .find_one_and_update(doc! { "_id": id }, update)
@@ -190,19 +191,19 @@ impl Store {
         })
     }
 
-    fn held_by(&self, owner: &Owner, token: i64) -> Document {
-        doc! { "_id": &self.names.control_id, "Lease.Owner": owner.name(), "LeaseToken": token }
+    fn held_by(self, owner: &Owner, token: i64) -> Document {
+        doc! { "_id": &self.store.names.control_id, "Lease.Owner": owner.name(), "LeaseToken": token }
     }
 
     /// Renews the lease within so many seconds. Returns whether it still was ours.
     pub(crate) async fn renew_lease(
-        &self,
+        self,
         owner: &Owner,
         token: i64,
         doing: &Doing,
         seconds: u64,
     ) -> Result<bool> {
-        let control = self.collection(&self.names.collection);
+        let control = self.store.collection(&self.store.names.collection);
         let filter = self.held_by(owner, token);
         let update = doc! {
             "$inc": { "Lease.Beat": 1_i64 }, "$currentDate": { "Lease.At": true },
@@ -213,8 +214,8 @@ impl Store {
     }
 
     /// Gives the lease back. Returns whether it still was ours.
-    pub(crate) async fn release_lease(&self, owner: &Owner, token: i64) -> Result<bool> {
-        let control = self.collection(&self.names.collection);
+    pub(crate) async fn release_lease(self, owner: &Owner, token: i64) -> Result<bool> {
+        let control = self.store.collection(&self.store.names.collection);
         let filter = self.held_by(owner, token);
         let release = async move {
             control.update_one(filter, doc! { "$unset": { "Lease": "", "Sessions": "" } }).await

@@ -11,7 +11,7 @@ use bson::{Document, doc};
 use mongodb::options::ReturnDocument;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Store, call, number_of};
+use crate::store::connection::{Control, Store, call, number_of};
 use crate::store::control::holder::{Holder, describe, signature};
 use crate::store::control::lease::Owner;
 
@@ -48,15 +48,15 @@ pub(crate) struct Lock {
     held: AtomicBool,
 }
 
-impl Store {
+impl Control<'_> {
     /// Collection and id of the version document, as shown.
-    pub(crate) fn lock_name(&self) -> String {
-        format!("{}/{{_id: \"{}\"}}", self.names.collection, self.names.version_id)
+    pub(crate) fn lock_name(self) -> String {
+        format!("{}/{{_id: \"{}\"}}", self.store.names.collection, self.store.names.version_id)
     }
 
     /// Takes the lock for the holder of the lease, and over from a run of ours that lost the lease or
     /// certainly ended.
-    pub(crate) async fn try_lock(&self, token: i64) -> Result<LockTaken> {
+    pub(crate) async fn try_lock(self, token: i64) -> Result<LockTaken> {
         let owner = Owner::new();
         let found = self.lock_if(owner.name(), token, doc! { "$ne": ["$IsLocked", true] }).await?;
         let Some(holder) = holder_unless(&found, owner.name()) else { return Ok(self.locked(owner)) };
@@ -82,15 +82,15 @@ impl Store {
         Ok(LockTaken::Theirs(self.describe(holder.as_ref())))
     }
 
-    fn locked(&self, owner: Owner) -> LockTaken {
-        LockTaken::Ours(Arc::new(Lock { store: self.clone(), owner, held: AtomicBool::new(true) }))
+    fn locked(self, owner: Owner) -> LockTaken {
+        LockTaken::Ours(Arc::new(Lock { store: self.store.clone(), owner, held: AtomicBool::new(true) }))
     }
 
     /// Who signed, in words; a signature of another deployment is named as such.
-    fn describe(&self, signature: Option<&Document>) -> String {
+    fn describe(self, signature: Option<&Document>) -> String {
         let mut text = describe(signature);
         let theirs = signature.and_then(|one| one.get_str("Deployment").ok());
-        if let (Some(theirs), Some(mine)) = (theirs, self.deployment.as_deref())
+        if let (Some(theirs), Some(mine)) = (theirs, self.store.deployment.as_deref())
             && theirs != mine
         {
             text.push_str(&format!(
@@ -101,9 +101,9 @@ impl Store {
     }
 
     /// One conditional step; returns the document after it.
-    async fn lock_if(&self, owner: &str, token: i64, free: Document) -> Result<Document> {
+    async fn lock_if(self, owner: &str, token: i64, free: Document) -> Result<Document> {
         let mut signature = signature(owner, token);
-        if let Some(deployment) = &self.deployment {
+        if let Some(deployment) = &self.store.deployment {
             signature.insert("Deployment", deployment);
         }
         let update = vec![
@@ -115,7 +115,8 @@ impl Store {
             } },
             doc! { "$unset": "_take" },
         ];
-        let (migration, id) = (self.collection(&self.names.collection), self.names.version_id.clone());
+        let (migration, id) =
+            (self.store.collection(&self.store.names.collection), self.store.names.version_id.clone());
         let lock = async move {
             migration
                 .find_one_and_update(doc! { "_id": id }, update)
@@ -127,8 +128,9 @@ impl Store {
     }
 
     /// What the version document says; `None` if there is none.
-    pub(crate) async fn lock_state(&self) -> Result<Option<LockState>> {
-        let (migration, id) = (self.collection(&self.names.collection), self.names.version_id.clone());
+    pub(crate) async fn lock_state(self) -> Result<Option<LockState>> {
+        let (migration, id) =
+            (self.store.collection(&self.store.names.collection), self.store.names.version_id.clone());
         let find = async move { migration.find_one(doc! { "_id": id }).await };
         let found = call("reading the lock", find).await?;
         Ok(found.map(|document| {
@@ -141,9 +143,9 @@ impl Store {
 
     /// Opens the lock, whoever holds it, if the document is still the one that was shown, and records
     /// in the control document what was opened, by whom and when. Returns whether it was.
-    pub(crate) async fn force_release(&self, shown: &LockState) -> Result<bool> {
-        let migration = self.collection(&self.names.collection);
-        let mut filter = doc! { "_id": &self.names.version_id, "IsLocked": true };
+    pub(crate) async fn force_release(self, shown: &LockState) -> Result<bool> {
+        let migration = self.store.collection(&self.store.names.collection);
+        let mut filter = doc! { "_id": &self.store.names.version_id, "IsLocked": true };
         match shown.document.get("LockedBy") {
             Some(signature) => filter.insert("LockedBy", signature.clone()),
             None => filter.insert("LockedBy", doc! { "$exists": false }),
@@ -156,7 +158,8 @@ impl Store {
             for (name, value) in Holder::me().document() {
                 record.insert(name, doc! { "$literal": value });
             }
-            let (control, id) = (self.collection(&self.names.collection), self.names.control_id.clone());
+            let (control, id) =
+                (self.store.collection(&self.store.names.collection), self.store.names.control_id.clone());
             // The time is the server's: a pipeline knows it.
             record.insert("At", "$$NOW");
             let note = vec![doc! { "$set": { "ForcedRelease": record } }];
@@ -167,7 +170,7 @@ impl Store {
     }
 
     /// The application's version, 0 if there is none.
-    pub(crate) async fn application_version(&self) -> Result<i32> {
+    pub(crate) async fn application_version(self) -> Result<i32> {
         let state = self.lock_state().await?;
         let version = state.as_ref().and_then(|state| state.document.get("Version")).and_then(number_of);
         Ok(version.and_then(|version| i32::try_from(version).ok()).unwrap_or(0))
@@ -217,7 +220,7 @@ impl Lock {
             return Ok(());
         }
         let holder = format!("by somebody else, or its version is no longer {from}");
-        Err(Error::LockHeld { document: self.store.lock_name(), holder })
+        Err(Error::LockHeld { document: self.store.control().lock_name(), holder })
     }
 
     /// Opens the lock, if it is still ours; once.

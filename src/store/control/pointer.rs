@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::CutOverMode;
-use crate::store::connection::{Store, call, readable};
+use crate::store::connection::{Control, call, readable};
 use crate::store::control::mandate::Mandate;
 use crate::store::records::BuildRecord;
 
@@ -70,29 +70,29 @@ pub(crate) struct Flip {
     pub(crate) mode: CutOverMode,
 }
 
-impl Store {
+impl Control<'_> {
     /// The active generation of a projection, if there is one.
-    pub(crate) async fn active(&self, projection: &str) -> Result<Option<ActiveGeneration>> {
-        match self.control().await? {
+    pub(crate) async fn active(self, projection: &str) -> Result<Option<ActiveGeneration>> {
+        match self.document().await? {
             Some(control) => active_in(&control, projection),
             None => Ok(None),
         }
     }
 
     /// Operation time of a flip; on a standalone server the time of this machine.
-    pub(crate) async fn flip_time(&self) -> Result<Timestamp> {
+    pub(crate) async fn flip_time(self) -> Result<Timestamp> {
         let clock = || {
             let seconds = bson::DateTime::now().timestamp_millis() / 1000;
             Timestamp { time: u32::try_from(seconds).unwrap_or(u32::MAX), increment: 0 }
         };
-        Ok(self.operation_time().await?.unwrap_or_else(clock))
+        Ok(self.store.operation_time().await?.unwrap_or_else(clock))
     }
 
     /// Sets the pointers of these builds in one update, if the token is still the newest.
     ///
     /// # Errors
     /// [`Error::Fenced`] if it isn't; no pointer has moved then.
-    pub(crate) async fn flip(&self, flips: &[Flip], mandate: &Mandate, now: Timestamp) -> Result<()> {
+    pub(crate) async fn flip(self, flips: &[Flip], mandate: &Mandate, now: Timestamp) -> Result<()> {
         let token = mandate.token;
         let mut set = Document::new();
         for Flip { record: build, mode } in flips {
@@ -125,8 +125,8 @@ impl Store {
                 .map_err(|error| Error::Bug(format!("the pointer can't be encoded: {error}")))?;
             set.insert(format!("Generations.{}", build.projection), active);
         }
-        let control = self.collection(&self.names.collection);
-        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": token };
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": token };
         mandate.check()?;
         let flip = async move { control.update_one(filter, doc! { "$set": set }).await };
         match call("setting the pointer", flip).await?.matched_count {

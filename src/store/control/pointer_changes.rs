@@ -9,7 +9,7 @@ use mongodb::options::{AggregateOptions, ReadConcern};
 
 use crate::error::{Error, Result};
 use crate::plan::Topology;
-use crate::store::connection::{Store, call, check_format, classify};
+use crate::store::connection::{Control, call, check_format, classify};
 use crate::store::control::pointer::{ActiveGeneration, active_in};
 
 /// How long the server waits for a change before it says that there is none.
@@ -20,11 +20,11 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Changes of the control document, as they come.
 pub(crate) struct PointerChanges(ChangeStream<Document>);
 
-impl Store {
+impl Control<'_> {
     /// The pointer of a projection, as a majority has it: an election doesn't take it back.
-    pub(crate) async fn pointer(&self, projection: &str) -> Result<Option<ActiveGeneration>> {
-        let control = self.collection(&self.names.collection);
-        let pipeline = [doc! { "$match": { "_id": &self.names.control_id } }];
+    pub(crate) async fn pointer(self, projection: &str) -> Result<Option<ActiveGeneration>> {
+        let control = self.store.collection(&self.store.names.collection);
+        let pipeline = [doc! { "$match": { "_id": &self.store.names.control_id } }];
         let options = AggregateOptions::builder().read_concern(ReadConcern::majority()).build();
         let find = async move { control.aggregate(pipeline).with_options(options).await?.try_next().await };
         let Some(control) = call("reading the pointer", find).await? else { return Ok(None) };
@@ -33,13 +33,13 @@ impl Store {
     }
 
     /// Opens the changes of the pointers, from now on. `None`: not on this server, or not for this user.
-    pub(crate) async fn pointer_changes(&self) -> Result<Option<PointerChanges>> {
-        if self.facts.topology == Topology::Standalone {
+    pub(crate) async fn pointer_changes(self) -> Result<Option<PointerChanges>> {
+        if self.store.facts.topology == Topology::Standalone {
             return Ok(None);
         }
-        let control = self.collection(&self.names.collection);
+        let control = self.store.collection(&self.store.names.collection);
         let pipeline = [
-            doc! { "$match": { "documentKey._id": &self.names.control_id } },
+            doc! { "$match": { "documentKey._id": &self.store.names.control_id } },
             doc! { "$project": { "operationType": 1, "updateDescription": 1 } },
         ];
         let open = async move {

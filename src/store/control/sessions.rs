@@ -6,21 +6,21 @@
 use bson::{Document, doc};
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Store, call};
+use crate::store::connection::{Control, call};
 use crate::store::control::mandate::Mandate;
 
-impl Store {
+impl Control<'_> {
     /// Notes a session, before its first transaction.
     ///
     /// # Errors
     /// [`Error::Fenced`] if another process holds the lease by now.
-    pub(in crate::store) async fn note_session(&self, mandate: &Mandate, session: &Document) -> Result<()> {
+    pub(in crate::store) async fn note_session(self, mandate: &Mandate, session: &Document) -> Result<()> {
         let Ok(key) = bson::serialize_to_vec(session) else { return Ok(()) };
         if mandate.noted.ids().contains(&key) {
             return Ok(());
         }
-        let control = self.collection(&self.names.collection);
-        let id = mandate.noted.control_id.as_ref().unwrap_or(&self.names.control_id);
+        let control = self.store.collection(&self.store.names.collection);
+        let id = mandate.noted.control_id.as_ref().unwrap_or(&self.store.names.control_id);
         let filter = doc! { "_id": id, "LeaseToken": mandate.token };
         let add = doc! { "$addToSet": { "Sessions": session.clone() } };
         let noted = async move { control.update_one(filter, add).await };
@@ -32,14 +32,16 @@ impl Store {
     }
 
     /// Ends the sessions of those that held this lease before. Returns how many there were.
-    pub(crate) async fn end_orphaned_sessions(&self, token: i64) -> Result<usize> {
-        let control = self.control().await?.unwrap_or_default();
+    pub(crate) async fn end_orphaned_sessions(self, token: i64) -> Result<usize> {
+        let control = self.document().await?.unwrap_or_default();
         let Ok(sessions) = control.get_array("Sessions") else { return Ok(0) };
         if !sessions.is_empty() {
-            self.command("ending the sessions of a former leader", doc! { "killSessions": sessions }).await?;
+            self.store
+                .command("ending the sessions of a former leader", doc! { "killSessions": sessions })
+                .await?;
         }
-        let documents = self.collection(&self.names.collection);
-        let filter = doc! { "_id": &self.names.control_id, "LeaseToken": token };
+        let documents = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": token };
         let forget = async move { documents.update_one(filter, doc! { "$unset": { "Sessions": "" } }).await };
         call("forgetting the sessions of a former leader", forget).await?;
         Ok(sessions.len())

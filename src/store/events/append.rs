@@ -7,7 +7,7 @@ use mongodb::error::{Error as DriverError, ErrorKind, WriteError, WriteFailure};
 use mongodb::options::IndexOptions;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Store, call, classify, number_of};
+use crate::store::connection::{Events, call, classify, number_of};
 use crate::store::control::Fence;
 
 const DOING: &str = "appending to the event store";
@@ -28,15 +28,15 @@ pub(crate) enum Inserted {
     Refused { error: Error, surely: bool },
 }
 
-impl Store {
+impl Events<'_> {
     /// Makes sure that no two commits of a stream can have the same offset.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if an event store is there that doesn't.
-    pub(crate) async fn prepare_append(&self) -> Result<()> {
-        let events = self.collection(&self.layout.collection);
-        let (stream, offset) = (self.layout.stream.clone(), self.layout.offset.clone());
-        if !self.collection_names().await?.contains(&self.layout.collection) {
+    pub(crate) async fn prepare_append(self) -> Result<()> {
+        let events = self.store.collection(&self.store.layout.collection);
+        let (stream, offset) = (self.store.layout.stream.clone(), self.store.layout.offset.clone());
+        if !self.store.collection_names().await?.contains(&self.store.layout.collection) {
             let unique = IndexOptions::builder().unique(true).build();
             let index = IndexModel::builder().keys(doc! { &stream: 1, &offset: -1 }).options(unique).build();
             return call("making the event store", async move { events.create_index(index).await })
@@ -55,7 +55,7 @@ impl Store {
         if indexes.iter().any(is_unique) {
             return Ok(());
         }
-        let collection = &self.layout.collection;
+        let collection = &self.store.layout.collection;
         Err(Error::Unsupported(format!(
             "{collection} has no unique index on {{{stream}: 1, {offset}: -1}}: two writers could give the same \
              number to different events"
@@ -63,9 +63,9 @@ impl Store {
     }
 
     /// Number of a stream's last event.
-    pub(crate) async fn stream_head(&self, stream: &str) -> Result<Option<i64>> {
-        let layout = &self.layout;
-        let events = self.collection(&layout.collection);
+    pub(crate) async fn stream_head(self, stream: &str) -> Result<Option<i64>> {
+        let layout = &self.store.layout;
+        let events = self.store.collection(&layout.collection);
         let pipeline = [
             doc! { "$match": { &layout.stream: stream } },
             doc! { "$sort": { &layout.offset: -1 } },
@@ -82,10 +82,9 @@ impl Store {
     }
 
     /// Id of the commit that comes behind this event of a stream.
-    pub(crate) async fn commit_behind(&self, stream: &str, head: i64) -> Result<Option<Bson>> {
-        let events = self.collection(&self.layout.collection);
-        let filter =
-            doc! { &self.layout.stream: stream, &self.layout.offset: self.layout.offset_behind(head) };
+    pub(crate) async fn commit_behind(self, stream: &str, head: i64) -> Result<Option<Bson>> {
+        let events = self.store.collection(&self.store.layout.collection);
+        let filter = doc! { &self.store.layout.stream: stream, &self.store.layout.offset: self.store.layout.offset_behind(head) };
         let find = async move { events.find_one(filter).projection(doc! { "_id": 1 }).await };
         let found = call("looking for the commit", find).await?;
         Ok(found.and_then(|mut commit| commit.remove("_id")))
@@ -95,8 +94,8 @@ impl Store {
     ///
     /// # Errors
     /// What the server said, but for what [`Inserted`] tells.
-    pub(crate) async fn insert_commit(&self, commit: Document) -> Result<Inserted> {
-        let events = self.collection(&self.layout.collection);
+    pub(crate) async fn insert_commit(self, commit: Document) -> Result<Inserted> {
+        let events = self.store.collection(&self.store.layout.collection);
         let insert = async move { Ok(events.insert_one(commit).await.map(|_| ())) };
         let Err(error) = call(DOING, insert).await? else { return Ok(Inserted::Done) };
         match write_error(&error) {
@@ -107,7 +106,7 @@ impl Store {
                     None => Inserted::Refused { error: classify(DOING, error), surely: true },
                 }),
                 // Before 5.0 the server doesn't say what refused it.
-                None => Ok(match self.fence().await? {
+                None => Ok(match self.store.control().fence().await? {
                     Some(fence) => Inserted::Fenced(fence),
                     None => Inserted::Refused { error: classify(DOING, error), surely: false },
                 }),

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::Dirty;
-use crate::store::connection::{Store, call, classify, code};
+use crate::store::connection::{Events, Store, call, classify, code};
 use crate::store::control::raises_cut_over;
 use crate::store::events::feed::Feed;
 
@@ -48,25 +48,25 @@ pub(in crate::store) struct State {
     pub(in crate::store) failed: Option<Error>,
 }
 
-impl Store {
+impl Events<'_> {
     /// Follows the event store from a time on, for the streams of these filters, once it is told to
     /// [begin](Feed::begin).
-    pub(crate) fn feed(&self, since: Timestamp, filters: Vec<StreamFilter>) -> Feed {
+    pub(crate) fn feed(self, since: Timestamp, filters: Vec<StreamFilter>) -> Feed {
         let dirty = filters.iter().map(|_| Dirty::new(DIRTY_BYTES)).collect();
         let state = Mutex::new(State { dirty, position: since, fenced: 0, ended: false, failed: None });
-        let shared = Arc::new(Shared { store: self.clone(), filters, state, changed: Notify::new() });
+        let shared = Arc::new(Shared { store: self.store.clone(), filters, state, changed: Notify::new() });
         let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
         let task = tokio::spawn(Arc::clone(&shared).run(since, begin.clone(), stop.clone()));
         Feed { shared, begin, stop, task }
     }
 
-    async fn open_changes(&self, start: Start) -> Result<ChangeStream<Document>> {
-        let events = self.collection(&self.layout.collection);
-        let stream = format!("fullDocument.{}", self.layout.stream);
+    async fn open_changes(self, start: Start) -> Result<ChangeStream<Document>> {
+        let events = self.store.collection(&self.store.layout.collection);
+        let stream = format!("fullDocument.{}", self.store.layout.stream);
         let shown =
             doc! { "operationType": 1, "clusterTime": 1, stream: 1, "operationDescription.validator": 1 };
         let pipeline = [doc! { "$project": shown }];
-        let expanded = self.facts.has_expanded_events().then_some(true);
+        let expanded = self.store.facts.has_expanded_events().then_some(true);
         let open = async move {
             let watch = events.watch().pipeline(pipeline).max_await_time(AWAIT);
             let watch = match expanded {
@@ -108,7 +108,7 @@ impl Shared {
         tracing::warn!("the server's history doesn't reach back far enough: comparing all heads instead");
         let now = self.store.operation_time().await?;
         let now = now.ok_or_else(|| Error::Unsupported("this server has no change streams".into()))?;
-        let changes = self.store.open_changes(Start::At(now)).await?;
+        let changes = self.store.events().open_changes(Start::At(now)).await?;
         self.state(|state| {
             state.dirty.iter_mut().for_each(Dirty::mark_all);
             state.position = state.position.max(now);
@@ -122,7 +122,7 @@ impl Shared {
             () = begin.cancelled() => {}
             () = stop.cancelled() => return,
         }
-        let opened = match self.store.open_changes(Start::At(since)).await {
+        let opened = match self.store.events().open_changes(Start::At(since)).await {
             Err(error) if is_history_lost(&error) => self.begin_anew().await,
             other => other,
         };
@@ -169,7 +169,7 @@ impl Shared {
         while !stop.is_cancelled() {
             tokio::time::sleep(REOPEN).await;
             let opened = match &at {
-                Some(token) if !lost => self.store.open_changes(Start::After(token.clone())).await,
+                Some(token) if !lost => self.store.events().open_changes(Start::After(token.clone())).await,
                 _ => self.begin_anew().await,
             };
             match opened {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::fixture::{FIXTURE_FORMAT, FixtureSpec, Generator, Run};
-use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within};
+use crate::store::connection::{Events, LONG_CALL_SECONDS, Store, call, call_within};
 
 /// Collection of the marker that tells a fixture from a real event store.
 const MARKER: &str = "Statefold_Fixture";
@@ -54,7 +54,7 @@ pub async fn write_fixture(
     cancel: CancellationToken,
 ) -> Result<FixtureReport> {
     let store = Store::connect(settings, &statefold_projections::Layout::default()).await?;
-    let marker = store.fixture_marker().await?;
+    let marker = store.events().fixture_marker().await?;
     let events = store.collection(&store.layout.collection);
     let full =
         call("looking into the event store", async move { events.find_one(doc! {}).await }).await?.is_some();
@@ -84,14 +84,14 @@ pub async fn write_fixture(
             (spec, Vec::new(), None)
         }
     };
-    store.create_event_indexes().await?;
+    store.events().create_indexes().await?;
     // The marker first: what is written without it could never be added to.
-    store.write_marker(&spec, &before, more).await?;
+    store.events().write_marker(&spec, &before, more).await?;
     let generator = match more {
         Some(more) => Generator::resume(spec, &before, more),
         None => Generator::new(spec),
     };
-    let commits = store.write_commits(generator, written, cancel).await?;
+    let commits = store.events().write_commits(generator, written, cancel).await?;
     let earlier: u64 =
         if more.is_some() { spec.commits + before.iter().map(|run| run.commits).sum::<u64>() } else { 0 };
     Ok(FixtureReport { commits, commits_total: earlier + commits, seed: spec.seed })
@@ -101,8 +101,8 @@ fn invalid(error: crate::fixture::FixtureError) -> Error {
     Error::Config(vec![error.to_string()])
 }
 
-impl Store {
-    async fn create_event_indexes(&self) -> Result<()> {
+impl Events<'_> {
+    async fn create_indexes(self) -> Result<()> {
         let index = |keys: Document, unique: bool| {
             let options = mongodb::options::IndexOptions::builder().unique(unique.then_some(true)).build();
             IndexModel::builder().keys(keys).options(options).build()
@@ -112,14 +112,14 @@ impl Store {
             index(doc! { "EventStream": 1, "Timestamp": 1 }, false),
             index(doc! { "Timestamp": -1, "EventStream": 1 }, false),
         ];
-        let events = self.collection(&self.layout.collection);
+        let events = self.store.collection(&self.store.layout.collection);
         let create = async move { events.create_indexes(indexes).await };
         call_within(LONG_CALL_SECONDS, "creating the event store's indexes", create).await?;
         Ok(())
     }
 
-    async fn fixture_marker(&self) -> Result<Option<(FixtureSpec, Vec<Run>)>> {
-        let markers = self.collection(MARKER);
+    async fn fixture_marker(self) -> Result<Option<(FixtureSpec, Vec<Run>)>> {
+        let markers = self.store.collection(MARKER);
         let find = async move { markers.find_one(doc! { "_id": MARKER_ID }).await };
         let Some(marker) = call("reading the fixture's marker", find).await? else { return Ok(None) };
         let broken =
@@ -142,13 +142,13 @@ impl Store {
         if !marker.get_bool("Complete").unwrap_or(false) {
             return Err(Error::Unsupported(format!(
                 "the fixture in {} was cut short while it was written: drop the database and make it again",
-                self.database()
+                self.store.database()
             )));
         }
         Ok(Some((FixtureSpec { commits: first.commits, streams: first.streams, seed }, appended)))
     }
 
-    async fn write_marker(&self, spec: &FixtureSpec, appended: &[Run], more: Option<Run>) -> Result<()> {
+    async fn write_marker(self, spec: &FixtureSpec, appended: &[Run], more: Option<Run>) -> Result<()> {
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let runs = std::iter::once(spec.run()).chain(appended.iter().copied()).chain(more);
         let runs: Vec<Document> =
@@ -157,14 +157,14 @@ impl Store {
             "Format": FIXTURE_FORMAT, "Seed": spec.seed.cast_signed(), "Runs": runs, "Complete": false,
             "At": DateTime::now(),
         };
-        let markers = self.collection(MARKER);
+        let markers = self.store.collection(MARKER);
         let write = async move { markers.replace_one(doc! { "_id": MARKER_ID }, marker).upsert(true).await };
         call("writing the fixture's marker", write).await?;
         Ok(())
     }
 
     async fn write_commits(
-        &self,
+        self,
         generator: Generator,
         written: watch::Sender<u64>,
         cancel: CancellationToken,
@@ -184,7 +184,11 @@ impl Store {
         let receiver = std::sync::Arc::new(tokio::sync::Mutex::new(receiver));
         let writers: Vec<_> = (0..WRITERS)
             .map(|_| {
-                tokio::spawn(insert_all(self.clone(), std::sync::Arc::clone(&receiver), written.clone()))
+                tokio::spawn(insert_all(
+                    self.store.clone(),
+                    std::sync::Arc::clone(&receiver),
+                    written.clone(),
+                ))
             })
             .collect();
         drop(receiver);
@@ -201,7 +205,7 @@ impl Store {
         if cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        let markers = self.collection(MARKER);
+        let markers = self.store.collection(MARKER);
         // Acknowledged by a majority, as all writes of this client are: with it everything before is.
         let complete = doc! { "$set": { "Complete": true } };
         let mark = async move { markers.update_one(doc! { "_id": MARKER_ID }, complete).await };

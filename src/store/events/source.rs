@@ -16,7 +16,7 @@ use crate::pipeline::Governor;
 use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, NaturalScan, RawCommits};
 use crate::plan::{NaturalBy, StreamRange};
 use crate::store::connection::{
-    LONG_CALL_SECONDS, Store, call, call_within, number_of, offset_of, read_concern,
+    Events, LONG_CALL_SECONDS, call, call_within, number_of, offset_of, read_concern,
 };
 use crate::store::events::batch::Batch;
 
@@ -56,18 +56,18 @@ pub(crate) struct EventStore {
     pub(in crate::store) direct: bool,
 }
 
-impl Store {
+impl Events<'_> {
     /// Direction of the index the streams are read by.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there is no such index.
-    pub(crate) async fn stream_index(&self) -> Result<Direction> {
-        let events = self.collection(&self.layout.collection);
+    pub(crate) async fn stream_index(self) -> Result<Direction> {
+        let events = self.store.collection(&self.store.layout.collection);
         let indexes: Vec<mongodb::IndexModel> = call("listing the event store's indexes", async move {
             events.list_indexes().await?.try_collect().await
         })
         .await?;
-        let (stream, offset) = (&self.layout.stream, &self.layout.offset);
+        let (stream, offset) = (&self.store.layout.stream, &self.store.layout.offset);
         let direction = |keys: &Document| {
             let mut keys = keys.iter();
             let first = keys.next().filter(|(name, order)| *name == stream && number(order) == Some(1));
@@ -90,7 +90,7 @@ impl Store {
         };
         let found = indexes.iter().filter(usable).find_map(|index| direction(&index.keys));
         found.ok_or_else(|| {
-            let collection = &self.layout.collection;
+            let collection = &self.store.layout.collection;
             Error::Unsupported(format!(
                 "{collection} has no index on {{{stream}: 1, {offset}: -1}}, which every Squidex event store has; \
                  create it first: db.{collection}.createIndex({{{stream}: 1, {offset}: -1}}, {{unique: true}})"
@@ -99,22 +99,22 @@ impl Store {
     }
 
     /// The event store, seen from an operation time on.
-    pub(crate) fn events(
-        &self,
+    pub(crate) fn source(
+        self,
         direction: Direction,
         since: Option<Timestamp>,
         batch_commits: u32,
     ) -> EventStore {
         EventStore {
-            db: self.db.clone(),
-            layout: self.layout.clone(),
+            db: self.store.db.clone(),
+            layout: self.store.layout.clone(),
             direction,
             since,
             batch_commits,
             natural_by: None,
             part_commits: u64::MAX,
             governor: Governor::free(),
-            direct: self.direct,
+            direct: self.store.direct,
         }
     }
 }

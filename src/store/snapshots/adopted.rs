@@ -10,7 +10,7 @@ use crate::lifecycle::BuildState;
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink, Term};
 use crate::plan::{Partition, StreamRange};
 use crate::store::builds::BuildStore;
-use crate::store::connection::{Store, call};
+use crate::store::connection::{Snapshots, call};
 use crate::store::control::Mandate;
 use crate::store::records::{BUILDS, BuildRecord, TargetRecord};
 
@@ -56,18 +56,18 @@ impl BuildRecord {
     }
 }
 
-impl Store {
+impl Snapshots<'_> {
     /// Removes the record of an adoption that was cut short, with all that belongs to it.
-    pub(crate) async fn forget_adopted(&self, id: &str, mandate: &Mandate) -> Result<()> {
-        let records = self.build_records(None).await?;
+    pub(crate) async fn forget_adopted(self, id: &str, mandate: &Mandate) -> Result<()> {
+        let records = self.store.builds().records(None).await?;
         let Some(record) = records.into_iter().find(|record| record.id == id && record.adopted) else {
             return Ok(());
         };
         mandate.check()?;
-        let build = self.build_store(record, "");
+        let build = self.store.builds().open(record, "");
         build.forget_all().await?;
         let (builds, filter) = (
-            self.collection(BUILDS),
+            self.store.collection(BUILDS),
             doc! { "_id": id, "Adopted": true, "Token": { "$lte": mandate.token } },
         );
         call("removing the record of an adoption", async move { builds.delete_one(filter).await })

@@ -90,7 +90,7 @@ impl Commands {
         let client = build.store.db.client().clone();
         let failed = |error| classify("replacing refolded streams", error);
         let mut session = client.start_session().await.map_err(failed)?;
-        build.store.note_session(&build.mandate, session.id()).await?;
+        build.store.control().note_session(&build.mandate, session.id()).await?;
         let mut tries = 0;
         loop {
             tries += 1;

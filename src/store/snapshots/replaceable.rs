@@ -11,20 +11,20 @@ use futures::TryStreamExt;
 use crate::error::{Error, Result};
 use crate::lifecycle::aside_name;
 use crate::plan::Topology;
-use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within};
+use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within};
 use crate::store::control::{ActiveGeneration, Mandate, active_in};
 
-impl Store {
+impl Snapshots<'_> {
     /// Refuses to take these names if what has them isn't a plain collection, before anything is changed.
     ///
     /// # Errors
     /// [`Error::Unsupported`] says what it is and what to do.
-    pub(crate) async fn check_replaceable(&self, names: &[String]) -> Result<()> {
-        if !self.facts.drops_by_uuid() {
+    pub(crate) async fn check_replaceable(self, names: &[String]) -> Result<()> {
+        if !self.store.facts.drops_by_uuid() {
             return Err(Error::Unsupported(format!(
                 "MongoDB {} may drop another collection than the one that is meant to give way (6.0 and newer name it \
                  by its UUID): use --mode pointer or --mode view",
-                self.facts.version
+                self.store.facts.version
             )));
         }
         for name in names {
@@ -40,7 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if no record or pointer of ours names it.
-    pub(crate) async fn clear_asides(&self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
+    pub(crate) async fn clear_asides(self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
         for name in &active.collections {
             let aside = aside_name(name, active.active);
             if self.listed(&aside).await?.is_none() {
@@ -58,7 +58,7 @@ impl Store {
             }
             mandate.check()?;
             tracing::info!(collection = %aside, "dropping an old copy that has other indexes");
-            let collection = self.collection(&aside);
+            let collection = self.store.collection(&aside);
             call("dropping an old copy", async move { collection.drop().await }).await?;
         }
         Ok(())
@@ -69,7 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) async fn carry_indexes(&self, from: &str, to: &str, mandate: &Mandate) -> Result<()> {
+    pub(crate) async fn carry_indexes(self, from: &str, to: &str, mandate: &Mandate) -> Result<()> {
         let missing = beyond(self.indexes(from).await?, &self.indexes(to).await?);
         if missing.is_empty() {
             return Ok(());
@@ -78,12 +78,12 @@ impl Store {
         tracing::info!(%from, %to, ?names, "creating the application's indexes too");
         let mut command =
             doc! { "createIndexes": to, "indexes": missing, "writeConcern": { "w": "majority" } };
-        if self.facts.topology != Topology::Standalone {
+        if self.store.facts.topology != Topology::Standalone {
             // The default waits for every member, also one that is down.
             command.insert("commitQuorum", "majority");
         }
         mandate.check()?;
-        let db = self.db.clone();
+        let db = self.store.db.clone();
         let create = async move { db.run_command(command).await };
         call_within(LONG_CALL_SECONDS, &format!("creating the indexes of {from} on {to}"), create)
             .await
@@ -91,15 +91,15 @@ impl Store {
     }
 
     /// Names of all collections that pointers and records of ours name.
-    pub(in crate::store) async fn names_of_ours(&self) -> Result<HashSet<String>> {
+    pub(in crate::store) async fn names_of_ours(self) -> Result<HashSet<String>> {
         let mut names = HashSet::new();
-        let control = self.control().await?.unwrap_or_default();
+        let control = self.store.control().document().await?.unwrap_or_default();
         for projection in control.get_document("Generations").into_iter().flat_map(Document::keys) {
             let Some(active) = active_in(&control, projection)? else { continue };
             names.extend(active.collections);
             names.extend(active.previous.into_iter().flat_map(|former| former.collections));
         }
-        for record in self.build_records(None).await? {
+        for record in self.store.builds().records(None).await? {
             names.extend(record.targets.into_iter().flat_map(|target| [target.collection, target.staging]));
             names.extend(
                 record.swap.into_iter().flatten().flat_map(|swap| [swap.from, swap.into, swap.aside]),
@@ -110,16 +110,16 @@ impl Store {
     }
 
     /// What the server lists under a name.
-    async fn listed(&self, name: &str) -> Result<Option<Document>> {
-        let (db, filter) = (self.db.clone(), doc! { "name": name });
+    async fn listed(self, name: &str) -> Result<Option<Document>> {
+        let (db, filter) = (self.store.db.clone(), doc! { "name": name });
         let command = doc! { "listCollections": 1, "filter": filter };
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
         Ok(call("looking at a collection", list).await?.pop())
     }
 
     /// The indexes of a collection but that of its ids, without what the server adds by itself.
-    async fn indexes(&self, name: &str) -> Result<Vec<Document>> {
-        let (db, command) = (self.db.clone(), doc! { "listIndexes": name });
+    async fn indexes(self, name: &str) -> Result<Vec<Document>> {
+        let (db, command) = (self.store.db.clone(), doc! { "listIndexes": name });
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
         let found = call("listing indexes", list).await?;
         let others = found.into_iter().filter(|index| index.get_str("name").ok() != Some("_id_"));

@@ -62,10 +62,10 @@ impl BuildStore {
         self.advance(BuildState::Aborted, |_| {}).await?;
         let mut dropped = self.drop_staging().await?;
         if published {
-            let uuids = self.store.uuids().await?;
+            let uuids = self.store.snapshots().uuids().await?;
             for target in &self.record.targets {
                 let Some(uuid) = uuids.get(&target.collection) else { continue };
-                self.store.drop_listed(&target.collection, *uuid, &self.mandate).await?;
+                self.store.admin().drop_listed(&target.collection, *uuid, &self.mandate).await?;
                 dropped.push(target.collection.clone());
             }
         }
@@ -146,7 +146,7 @@ impl BuildStore {
     /// Drops what late writes of this process made anew under its own token, after another one took
     /// the build over and renamed the collection that was there.
     pub(crate) async fn drop_leftovers(&self) -> Result<Vec<String>> {
-        let now = self.store.build_records(Some(&self.record.projection)).await?;
+        let now = self.store.builds().records(Some(&self.record.projection)).await?;
         let now = now.into_iter().find(|record| record.id == self.record.id);
         let Some(now) = now.filter(|now| now.token > self.record.token) else { return Ok(Vec::new()) };
         let names = self.store.collection_names().await?;

@@ -9,12 +9,12 @@ use statefold_projections::Layout;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
-use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within, number_of, read_concern};
+use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within, number_of, read_concern};
 use crate::store::events::EventStore;
 
-impl Store {
+impl Snapshots<'_> {
     /// A collection of snapshots, to be read in natural order as an event store is.
-    pub(crate) fn snapshots_as_source(&self, collection: &str, like: &EventStore) -> EventStore {
+    pub(crate) fn as_source(self, collection: &str, like: &EventStore) -> EventStore {
         let mut source = like.clone();
         source.layout = Layout {
             collection: collection.to_owned(),
@@ -30,11 +30,11 @@ impl Store {
     /// # Errors
     /// [`Error::Unsupported`] if there is none.
     pub(crate) async fn active_collections(
-        &self,
+        self,
         projection: &str,
         required: &str,
     ) -> Result<Vec<(String, String)>> {
-        let records = self.build_records(Some(required)).await?;
+        let records = self.store.builds().records(Some(required)).await?;
         let active = records.into_iter().find(|record| record.state == BuildState::Active);
         let active = active.ok_or_else(|| {
             Error::Unsupported(format!(
@@ -48,12 +48,12 @@ impl Store {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) async fn count_foreign(&self, collection: &str) -> Result<u64> {
+    pub(crate) async fn count_foreign(self, collection: &str) -> Result<u64> {
         let command = doc! {
             "count": collection, "query": { "_id": { "$not": { "$type": "string" } } },
             "readConcern": read_concern(None),
         };
-        let db = self.db.clone();
+        let db = self.store.db.clone();
         let count = async move { db.run_command(command).await };
         let reply = call_within(LONG_CALL_SECONDS, "counting what are no snapshots", count).await?;
         Ok(reply.get("n").and_then(number_of).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
@@ -63,12 +63,8 @@ impl Store {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) async fn snapshots_of(
-        &self,
-        collection: &str,
-        ids: &[&str],
-    ) -> Result<HashMap<String, RawDocumentBuf>> {
-        let collection: Collection<RawDocumentBuf> = self.db.collection(collection);
+    pub(crate) async fn of(self, collection: &str, ids: &[&str]) -> Result<HashMap<String, RawDocumentBuf>> {
+        let collection: Collection<RawDocumentBuf> = self.store.db.collection(collection);
         let filter = doc! { "_id": { "$in": ids } };
         let find = async move { collection.find(filter).await?.try_collect::<Vec<_>>().await };
         let found = call("reading snapshots", find).await?;

@@ -14,7 +14,7 @@ use crate::error::{Class, Error, Result};
 use crate::lifecycle::{BuildState, aside_name};
 use crate::plan::staging_name;
 use crate::store::builds::BuildStore;
-use crate::store::connection::{LONG_CALL_SECONDS, Store, call, call_within, refused_writes};
+use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within, refused_writes};
 use crate::store::control::{ActiveGeneration, Mandate};
 use crate::store::records::{BuildRecord, SwapRecord};
 
@@ -35,20 +35,20 @@ pub(crate) fn is_busy(error: &Error) -> bool {
     busy || error.class() == Class::Transient
 }
 
-impl Store {
+impl Snapshots<'_> {
     /// Whether readers use a generation already because it has their collection's name.
-    pub(crate) async fn is_swapped(&self, record: &BuildRecord) -> Result<bool> {
+    pub(crate) async fn is_swapped(self, record: &BuildRecord) -> Result<bool> {
         let Some(swap) = &record.swap else { return Ok(false) };
         let uuids = self.uuids().await?;
         Ok(swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid)))
     }
 
     /// Whether a generation is complete, but was never active, and readers don't use it.
-    pub(crate) async fn is_unused(&self, record: &BuildRecord) -> Result<bool> {
+    pub(crate) async fn is_unused(self, record: &BuildRecord) -> Result<bool> {
         if record.state != BuildState::Published || record.adopted {
             return Ok(false);
         }
-        let known = self.active(&record.projection).await?.is_some_and(|active| {
+        let known = self.store.control().active(&record.projection).await?.is_some_and(|active| {
             let number = record.generation;
             active.active == number || active.previous.iter().any(|one| one.generation == number)
         });
@@ -56,8 +56,8 @@ impl Store {
     }
 
     /// UUIDs of all collections, by name.
-    pub(crate) async fn uuids(&self) -> Result<HashMap<String, Uuid>> {
-        let db = self.db.clone();
+    pub(crate) async fn uuids(self) -> Result<HashMap<String, Uuid>> {
+        let db = self.store.db.clone();
         let list = async move {
             db.run_cursor_command(doc! { "listCollections": 1 }).await?.try_collect::<Vec<Document>>().await
         };
@@ -76,13 +76,13 @@ impl Store {
     ///
     /// # Errors
     /// What the server said.
-    pub(crate) async fn copy_aside(&self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
+    pub(crate) async fn copy_aside(self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
         for name in &active.collections {
             // Before each: a process that was stopped meanwhile must not copy what has the name by then.
             mandate.check()?;
             let aside = aside_name(name, active.active);
             tracing::info!(collection = %name, to = %aside, "copying what will be replaced");
-            let source = self.collection(name);
+            let source = self.store.collection(name);
             let pipeline = [doc! { "$out": &aside }];
             let copy = async move { source.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
             call_within(LONG_CALL_SECONDS, "copying a generation aside", copy).await?;
@@ -91,8 +91,8 @@ impl Store {
         Ok(())
     }
 
-    async fn copy_indexes(&self, from: &str, to: &str) -> Result<()> {
-        let db = self.db.clone();
+    async fn copy_indexes(self, from: &str, to: &str) -> Result<()> {
+        let db = self.store.db.clone();
         let command = doc! { "listIndexes": from };
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
         let found = call("listing indexes", list).await?;
@@ -108,7 +108,7 @@ impl Store {
             return Ok(());
         }
         let command = doc! { "createIndexes": to, "indexes": indexes, "writeConcern": { "w": "majority" } };
-        let db = self.db.clone();
+        let db = self.store.db.clone();
         let create = async move { db.run_command(command).await };
         call_within(LONG_CALL_SECONDS, "copying indexes", create).await.map(|_| ())
     }
@@ -120,7 +120,7 @@ impl BuildStore {
     /// # Errors
     /// [`Error::State`] if one of the collections isn't there.
     pub(crate) async fn swap(&self, active: &ActiveGeneration) -> Result<Vec<SwapRecord>> {
-        let uuids = self.store.uuids().await?;
+        let uuids = self.store.snapshots().uuids().await?;
         let uuid = |name: &str| {
             uuids.get(name).copied().ok_or_else(|| Error::State {
                 build: self.record.id.clone(),
@@ -203,7 +203,7 @@ impl BuildStore {
 
     /// Notes which collections have their new names.
     async fn look_where(&mut self) -> Result<()> {
-        let uuids = self.store.uuids().await?;
+        let uuids = self.store.snapshots().uuids().await?;
         for swap in self.record.swap.iter_mut().flatten() {
             swap.done = uuids.get(&swap.into) == Some(&swap.uuid);
         }
@@ -216,7 +216,7 @@ impl BuildStore {
     /// # Errors
     /// [`Error::State`] if another collection has such a name.
     pub(crate) async fn unswap(&mut self) -> Result<bool> {
-        let uuids = self.store.uuids().await?;
+        let uuids = self.store.snapshots().uuids().await?;
         let swaps = self.record.swap.clone().unwrap_or_default();
         if swaps.is_empty() {
             return Ok(self.record.targets.iter().all(|target| uuids.contains_key(&target.collection)));
@@ -239,7 +239,7 @@ impl BuildStore {
     /// # Errors
     /// [`Error::State`] if one of them is gone.
     pub(crate) async fn adopt_swap(&mut self) -> Result<()> {
-        let uuids = self.store.uuids().await?;
+        let uuids = self.store.snapshots().uuids().await?;
         let token = self.record.token;
         let mut swap = self.record.swap.clone().unwrap_or_default();
         for (one, target) in swap.iter_mut().zip(self.record.targets.clone()) {

@@ -4,7 +4,7 @@ use bson::{Document, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Store, call};
+use crate::store::connection::{Snapshots, call};
 use crate::store::control::Mandate;
 
 /// What has a name.
@@ -18,9 +18,9 @@ pub(crate) enum Named {
     Other,
 }
 
-impl Store {
+impl Snapshots<'_> {
     /// What has this name; views of what isn't ours are somebody else's.
-    pub(crate) async fn named(&self, name: &str) -> Result<Named> {
+    pub(crate) async fn named(self, name: &str) -> Result<Named> {
         match self.shown(name).await? {
             Named::View(of) if !self.names_of_ours().await?.contains(&of) => Ok(Named::Other),
             named => Ok(named),
@@ -28,8 +28,8 @@ impl Store {
     }
 
     /// What has this name, with any view as it is.
-    pub(in crate::store) async fn shown(&self, name: &str) -> Result<Named> {
-        let (db, filter) = (self.db.clone(), doc! { "name": name });
+    pub(in crate::store) async fn shown(self, name: &str) -> Result<Named> {
+        let (db, filter) = (self.store.db.clone(), doc! { "name": name });
         let command = doc! { "listCollections": 1, "filter": filter };
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
         let found = call("looking at a view", list).await?;
@@ -47,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a collection has the name, or a view that isn't ours.
-    pub(crate) async fn point_view(&self, name: &str, collection: &str, mandate: &Mandate) -> Result<()> {
+    pub(crate) async fn point_view(self, name: &str, collection: &str, mandate: &Mandate) -> Result<()> {
         mandate.check()?;
         let command = match self.named(name).await? {
             Named::View(of) if of == collection => return Ok(()),
@@ -57,7 +57,7 @@ impl Store {
         };
         let mut command: Document = command;
         command.insert("writeConcern", doc! { "w": "majority" });
-        self.command("switching a view", command).await.map(|_| ())
+        self.store.command("switching a view", command).await.map(|_| ())
     }
 }
 
