@@ -12,7 +12,8 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
 use crate::observe::Recorder;
-use crate::pipeline::{Differing, Governor, Job, Workers, differing, refold};
+use crate::pipeline::refold;
+use crate::pipeline::{Differing, Governor, Job, Workers, differing};
 use crate::store::{ActiveGeneration, BuildRecord, BuildStore, Direction, Mandate, Store};
 use crate::verify::others;
 

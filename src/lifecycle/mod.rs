@@ -3,7 +3,6 @@
 //!
 //! Nothing here waits or talks to a server; `store` makes each move conditional on the token.
 
-mod cleanup;
 mod dirty;
 mod fingerprint;
 mod heads;
@@ -11,13 +10,11 @@ mod hold;
 mod lease;
 mod limit;
 mod mode;
+mod retention;
 mod share;
 mod start;
 mod state;
 
-pub use cleanup::{
-    Droppable, KeepRules, Known, KnownBuild, KnownGeneration, KnownInstance, KnownPointer, KnownTarget,
-};
 pub use dirty::Dirty;
 pub use fingerprint::fingerprint;
 pub use heads::{Heads, HeadsDifference, stream_hash};
@@ -25,6 +22,9 @@ pub use hold::{Hold, Latencies, Member, Replication, ReplicationLag};
 pub use lease::{Beat, Challenger, Claim, Tenure, jittered};
 pub use limit::ErrorLimit;
 pub use mode::{CutOverMode, aside_name};
+pub use retention::{
+    Droppable, KeepRules, Known, KnownBuild, KnownGeneration, KnownInstance, KnownPointer, KnownTarget,
+};
 pub use share::{Share, Verify};
 pub use start::{Behind, ProjectionState, StartVerdict, judge_start};
 pub use state::BuildState;

@@ -4,26 +4,24 @@
 //! `plan` or `lifecycle` can decide. Invariant: every channel is bounded, and after the first error
 //! nothing more is written.
 
-mod build;
-mod check;
 mod compare;
 mod governor;
+mod job;
 mod memory;
-mod natural;
-mod partition;
 pub mod ports;
-mod refold;
-mod scan;
-mod spill;
+mod read;
+mod retry;
 mod workers;
 mod write;
 
-pub(crate) use build::{Input, Job, PartitionsDone, pauses, run};
-pub(crate) use check::{check, check_partition};
 pub(crate) use compare::{Comparing, Reader, Suspects, read_stored};
+pub(crate) use compare::{check, check_partition};
 pub(crate) use governor::{Governor, Holds};
+pub(crate) use job::{Input, Job, PartitionsDone};
 pub(crate) use memory::Memory;
-pub(crate) use natural::{InMemory, Pass, Wanted};
-pub(crate) use refold::{Differing, differing, fold_streams, orphans, refold};
-pub(crate) use spill::SpillFile;
+pub(crate) use read::SpillFile;
+pub(crate) use read::{InMemory, Pass, Wanted};
+pub(crate) use retry::pauses;
 pub(crate) use workers::Workers;
+pub(crate) use write::run;
+pub(crate) use write::{Differing, differing, fold_streams, orphans, refold};

@@ -4,7 +4,7 @@ use bson::{Bson, Document, Timestamp, doc};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::store::connection::classify_code;
+use crate::store::connection::error::classify_code;
 
 /// Format of all documents of ours.
 pub(in crate::store) const FORMAT: i32 = 1;

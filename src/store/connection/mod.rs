@@ -14,6 +14,6 @@ pub(in crate::store) use documents::{
     FORMAT, check_format, number_of, offset_of, read_concern, readable, refused_writes,
 };
 pub(crate) use error::is_out_of_time;
-pub(in crate::store) use error::{classify, classify_code, code, divided_in_vain, written_late};
+pub(in crate::store) use error::{classify, code, divided_in_vain, written_late};
 pub(crate) use faces::{Admin, Builds, Control, Events, Snapshots};
 pub(in crate::store) use insert::{insertion, term};

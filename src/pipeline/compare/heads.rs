@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{Heads, HeadsDifference};
-use crate::pipeline::build::BuildJob;
+use crate::pipeline::job::BuildJob;
 use crate::pipeline::ports::{EventSource, Staging};
 use crate::plan::Partition;
 

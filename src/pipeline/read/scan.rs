@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
-use crate::pipeline::build::pauses;
 use crate::pipeline::ports::{CommitBatch, EventSource};
+use crate::pipeline::retry::pauses;
 use crate::plan::{NaturalBy, StreamRange};
 
 /// What takes the batches of a scan.
-pub(super) trait BatchSink: Send + Sync + 'static {
+pub(in crate::pipeline) trait BatchSink: Send + Sync + 'static {
     /// Takes a batch; returning late slows the readers down. `reader` tells them apart.
     fn take(&self, reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>>;
 
@@ -37,7 +37,7 @@ type Parts = Arc<Mutex<VecDeque<BoxStream<'static, Result<CommitBatch>>>>>;
 ///
 /// # Errors
 /// The first that trying again doesn't cure, of the readers or of the sink.
-pub(super) async fn read<S: EventSource, K: BatchSink>(
+pub(in crate::pipeline) async fn read<S: EventSource, K: BatchSink>(
     source: &S,
     ranges: &[StreamRange],
     readers: usize,

@@ -17,8 +17,7 @@ use crate::error::{Error, Result};
 use crate::fold::{Compared, Digest, Documents, Stored};
 use crate::lifecycle::{Share, stream_hash};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink, Term};
-use crate::pipeline::scan;
-use crate::pipeline::scan::BatchSink;
+use crate::pipeline::read::{BatchSink, read};
 use crate::pipeline::workers::Workers;
 use crate::plan::{Partition, StreamRange};
 
@@ -219,7 +218,7 @@ async fn each_document<S: EventSource, T: Send + 'static>(
     let state: Arc<(Mutex<T>, Take<T>)> = Arc::new((Mutex::new(fresh()), Box::new(take)));
     let each = Each { workers: Arc::clone(with.workers), fresh: Box::new(fresh), state: Arc::clone(&state) };
     let everything = [StreamRange { first: String::new(), end: None }];
-    scan::read(collection, &everything, with.readers, &Arc::new(each), with.cancel).await?;
+    read(collection, &everything, with.readers, &Arc::new(each), with.cancel).await?;
     let state = Arc::into_inner(state).ok_or_else(|| Error::Bug("a reader is still at work".into()))?;
     Ok(state.0.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 use crate::fold::{FoldCounts, Router, encode_frame};
 use crate::pipeline::ports::RawCommits;
-use crate::pipeline::spill::Spilled;
+use crate::pipeline::read::spill::spilled::Spilled;
 
 /// The buffers of one reader.
 pub(super) struct Buffers {
@@ -108,8 +108,8 @@ mod tests {
     use crate::fold::Route;
     use crate::fold::decode_frame;
     use crate::fold::documents;
-    use crate::pipeline::spill::file::SpillFile;
-    use crate::pipeline::spill::lock;
+    use crate::pipeline::read::spill::file::SpillFile;
+    use crate::pipeline::read::spill::file::lock;
 
     const RANGES: usize = 26;
 

@@ -4,12 +4,12 @@
 //! it however this process ends.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::pipeline::spill::lock;
 
 /// What has to stay free on the disk.
 const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
@@ -129,4 +129,8 @@ fn is_in_memory(file: &File) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn is_in_memory(_: &File) -> bool {
     false
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

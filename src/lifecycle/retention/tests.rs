@@ -1,6 +1,6 @@
 //! Each reason to keep something, and each to let it go.
 
-use crate::lifecycle::cleanup::*;
+use crate::lifecycle::retention::*;
 
 const HOUR: i64 = 3_600_000;
 

@@ -9,10 +9,10 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Error, Result};
 use crate::fold::{Arrived, Documents, FoldCounts, Folded, StreamFold};
-use crate::pipeline::build::{BuildJob, Input};
+use crate::pipeline::job::{BuildJob, Input};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink};
-use crate::pipeline::spill::{HashSlice, SpillFold};
-use crate::pipeline::write::write;
+use crate::pipeline::read::{HashSlice, SpillFold};
+use crate::pipeline::write::batches::write;
 use crate::plan::Partition;
 
 /// Batches waiting between two stages: one being worked on, one ready.
@@ -23,7 +23,7 @@ const TAKEN_BYTES: usize = 2 * 1024 * 1024;
 const STREAMS_AGAIN: usize = 100;
 
 /// Builds a partition from nothing and makes it durable. `again`: it isn't the first try.
-pub(super) async fn build<S: EventSource, W: SnapshotSink>(
+pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
     partition: &Partition,
     input: &Input,
@@ -181,7 +181,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
     }
 }
 
-pub(super) fn fold_batch(
+pub(in crate::pipeline) fn fold_batch(
     mut fold: StreamFold,
     batch: Option<&dyn RawCommits>,
 ) -> (StreamFold, Result<Folded>) {

@@ -17,8 +17,8 @@ use crate::lifecycle::Share;
 use crate::observe::Recorder;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::ports::{CommitBatch, EventSource, RawCommits};
-use crate::pipeline::scan;
-use crate::pipeline::scan::BatchSink;
+use crate::pipeline::read::scan;
+use crate::pipeline::read::scan::BatchSink;
 use crate::pipeline::workers::Workers;
 use crate::plan::{NaturalBy, StreamRange};
 
@@ -37,7 +37,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn route(&self) -> Route {
+    pub(in crate::pipeline) fn route(&self) -> Route {
         let ranges = self.ranges.iter().map(|range| (range.first.clone(), range.end.clone())).collect();
         Route::new(self.projection.spec().stream_filter().clone(), ranges, self.all).only(self.share)
     }
@@ -91,15 +91,15 @@ struct Shards {
 
 impl<S: EventSource> Pass<'_, S> {
     /// The ranges of all projections, for the server to choose the commits by.
-    pub(super) fn ranges(&self) -> Vec<StreamRange> {
+    pub(in crate::pipeline) fn ranges(&self) -> Vec<StreamRange> {
         self.wanted.iter().flat_map(|one| one.ranges.clone()).collect()
     }
 
-    pub(super) fn recorders(&self) -> Vec<Recorder> {
+    pub(in crate::pipeline) fn recorders(&self) -> Vec<Recorder> {
         self.wanted.iter().map(|one| one.recorder.clone()).collect()
     }
 
-    pub(super) fn router(&self) -> Router {
+    pub(in crate::pipeline) fn router(&self) -> Router {
         Router::new(self.wanted.iter().map(|one| one.route()).collect(), Arc::clone(&self.layout))
     }
 

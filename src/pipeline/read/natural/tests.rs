@@ -13,8 +13,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::fold::Digest;
 use crate::observe::Progress;
-use crate::pipeline::natural::*;
 use crate::pipeline::ports::{HeadBatch, NaturalScan};
+use crate::pipeline::read::natural::*;
 
 /// Joins the event types of a stream.
 struct Names(Spec);

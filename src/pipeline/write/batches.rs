@@ -7,14 +7,14 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
 use crate::fold::Folded;
-use crate::pipeline::build::Job;
+use crate::pipeline::job::Job;
 use crate::pipeline::ports::{EventSource, SnapshotSink, Term};
 
 /// What a document takes in a command besides its own bytes: its type and its number.
 const PLACE_BYTES: usize = 8;
 
 /// Writes what arrives, and returns the terms it was taken in, each once.
-pub(super) async fn write<S: EventSource, W: SnapshotSink>(
+pub(in crate::pipeline) async fn write<S: EventSource, W: SnapshotSink>(
     job: Arc<Job<S, W>>,
     mut folded: mpsc::Receiver<Folded>,
     again: bool,

@@ -9,10 +9,10 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Result};
 use crate::fold::{Folded, StreamFold};
 use crate::lifecycle::stream_hash;
-use crate::pipeline::build::{BuildJob, Job};
-use crate::pipeline::check::check_partition;
-use crate::pipeline::partition::fold_batch;
+use crate::pipeline::compare::check_partition;
+use crate::pipeline::job::{BuildJob, Job};
 use crate::pipeline::ports::{Before, EventSource, RefoldPart, Refolded, Replaced, Staging};
+use crate::pipeline::write::partition::fold_batch;
 use crate::plan::Partition;
 
 /// Streams that are replaced together.

@@ -1,0 +1,9 @@
+//! Writes what was folded: partition by partition, in batches, and refolded streams in transactions.
+
+mod batches;
+mod partition;
+mod partitions;
+mod refold;
+
+pub(crate) use partitions::run;
+pub(crate) use refold::{Differing, differing, fold_streams, orphans, refold};
