@@ -157,7 +157,7 @@ pub enum Error {
         /// Why it failed last.
         reason: String,
     },
-    /// The event store is read-only, by [`crate::read_only::read_only_on`].
+    /// The event store is read-only, by [`crate::operator::read_only_on`].
     #[error("the event store is read-only: {reason}, since {since} by {owner}")]
     ReadOnly {
         /// The reason that was given.

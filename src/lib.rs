@@ -28,67 +28,54 @@
 //! a recorder nor a subscriber. Features: `cli` (the command line, [`cli::main`]), `http` (metrics
 //! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
 
-mod abort;
-mod active;
-mod adopt;
-mod append;
-mod cleanup;
-#[cfg(feature = "cli")]
+mod application;
 pub mod cli;
 pub mod config;
-mod dead_letters;
+mod engine;
 pub mod error;
 pub mod fixture;
 pub mod fold;
-mod follow;
-mod generation;
 #[cfg(feature = "http")]
 pub mod http;
-mod instances;
-mod leader;
 pub mod lifecycle;
-mod lock;
-mod migrate;
 pub mod observe;
-mod pause;
+#[cfg(feature = "cli")]
+mod operator;
 pub mod pipeline;
 pub mod plan;
-mod preview;
-mod read_only;
-mod reading;
-mod rebuild;
-mod retry;
-mod running;
-mod status;
 pub mod store;
-mod survey;
-mod verify;
 
 pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
-pub use abort::{Aborted, abort};
-pub use active::{ActiveHandle, Reading, follow_active};
-pub use adopt::{Adopt, AdoptReport, adopt};
-pub use append::{Appended, EventWriter, Expected, NewEvent, Payload};
-pub use cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
+pub use application::active_generation;
+pub use application::{ActiveHandle, Reading, follow_active};
+pub use application::{Appended, EventWriter, Expected, NewEvent, Payload};
+pub use application::{Hook, Migrate, Outcome, migrate};
+pub use application::{Instance, instances, register_instance};
 pub use config::{CleanupSettings, LeaseSettings, Politeness, Settings, Tuning};
-pub use dead_letters::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
+pub use engine::capacity::RoomPlan;
+pub use engine::pass::PassReport;
+pub use engine::run::{Built, CutOver, Rebuild, RebuildReport};
+pub use engine::running::Running;
+pub use engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
+pub use engine::verify::{Difference, Kind, Verified};
 pub use error::{Class, Error, Result};
 pub use fold::FieldDifference;
-pub use follow::{Follow, FollowReport, Followed, follow};
-pub use instances::{Instance, instances, register_instance};
 pub use lifecycle::{Behind, CutOverMode, Share, Verify};
-pub use lock::{LockReport, active_generation, lock_state, release_lock};
-pub use migrate::{Hook, Migrate, Outcome, migrate};
 pub use observe::{Doing, InstanceRow, Leader, Phase, Progress};
-pub use pause::{PausedBuild, pause, resume};
+pub use operator::{Aborted, abort};
+pub use operator::{Adopt, AdoptReport, adopt};
+pub use operator::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
+pub use operator::{Cleanup, Purge, cleanup, purge};
+pub use operator::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
+pub use operator::{Follow, FollowReport, Followed, follow};
+pub use operator::{Healed, LeftOut, RetryReport, retry_dead_letters};
+pub use operator::{LockReport, lock_state, release_lock};
+pub use operator::{MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use operator::{PausedBuild, pause, resume};
+pub use operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+pub use operator::{Verification, VerifyReport, verify};
+pub use operator::{cutover, rebuild, rollback};
 pub use plan::{NaturalBy, Strategy};
-pub use preview::{MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, RoomPlan, preview};
-pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
-pub use rebuild::{Built, CutOver, PassReport, Rebuild, RebuildReport, cutover, rebuild, rollback};
-pub use retry::{Healed, LeftOut, RetryReport, retry_dead_letters};
-pub use running::Running;
-pub use status::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
 pub use store::{ActiveGeneration, Fence, FenceKind};
-pub use verify::{Difference, Kind, Verification, Verified, VerifyReport, verify};

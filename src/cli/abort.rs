@@ -3,11 +3,11 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::abort::{Aborted, abort};
 use crate::cli::args::Connection;
 use crate::cli::exit::Failed;
 use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
+use crate::operator::{Aborted, abort};
 
 #[derive(Debug, Args)]
 pub(super) struct AbortArgs {

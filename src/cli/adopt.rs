@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use statefold_projections::Registry;
 
-use crate::adopt::{Adopt, AdoptReport, adopt};
 use crate::cli::args::AdoptArgs;
 use crate::cli::exit::{EXIT_MISMATCH, Failed};
 use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::verify::verdict;
 use crate::cli::watch;
+use crate::operator::{Adopt, AdoptReport, adopt};
 
 pub(super) async fn run(args: &AdoptArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let mut verb = format!("adopt {}", args.projection);

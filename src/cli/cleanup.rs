@@ -4,12 +4,13 @@ use bytesize::ByteSize;
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cleanup::{Cleanup, CleanupItem, CleanupKind, CleanupReport, Purge, cleanup, purge};
 use crate::cli::args::Connection;
 use crate::cli::exit::Failed;
 use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::table::{number, or_dash, table};
+use crate::engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
+use crate::operator::{Cleanup, Purge, cleanup, purge};
 
 /// What clean-up keeps.
 #[derive(Debug, Clone, Default, Args)]

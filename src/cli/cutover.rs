@@ -11,10 +11,10 @@ use crate::cli::rebuild::built_text;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::{plan, watch};
 use crate::config::Settings;
+use crate::engine::run::Rebuild;
+use crate::engine::running::Running;
 use crate::lifecycle::CutOverMode;
-use crate::rebuild::{Rebuild, cutover, rollback};
-use crate::running::Running;
-use crate::status::{StatusReport, status};
+use crate::operator::{StatusReport, cutover, rollback, status};
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]

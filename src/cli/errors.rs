@@ -9,8 +9,7 @@ use crate::cli::exit::Failed;
 use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::table::table;
-use crate::dead_letters::{DeadLetterRow, dead_letter, dead_letters};
-use crate::retry::{RetryReport, retry_dead_letters};
+use crate::operator::{DeadLetterRow, RetryReport, dead_letter, dead_letters, retry_dead_letters};
 
 pub(super) async fn run(args: ErrorsArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     match args.verb {

@@ -12,7 +12,7 @@ use crate::cli::settings::{Command, Raw, settings, time};
 use crate::cli::table::{number, table};
 use crate::cli::watch;
 use crate::error::Error;
-use crate::follow::{Follow, FollowReport, follow};
+use crate::operator::{Follow, FollowReport, follow};
 
 #[derive(Debug, Args)]
 pub(super) struct FollowArgs {

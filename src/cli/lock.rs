@@ -8,7 +8,7 @@ use crate::cli::exit::Failed;
 use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::error::Error;
-use crate::lock::{LockReport, lock_state, release_lock};
+use crate::operator::{LockReport, lock_state, release_lock};
 
 #[derive(Debug, Args)]
 pub(super) struct LockArgs {

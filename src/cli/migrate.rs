@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use statefold_projections::Registry;
 
+use crate::application::{Migrate, Outcome, migrate};
 use crate::cli::args::MigrateArgs;
 use crate::cli::exit::Failed;
 use crate::cli::output::Output;
 use crate::cli::rebuild::built_text;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::watch;
-use crate::migrate::{Migrate, Outcome, migrate};
 
 pub(super) async fn run(args: &MigrateArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let command =

@@ -7,7 +7,7 @@ use crate::cli::args::Connection;
 use crate::cli::exit::Failed;
 use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
-use crate::pause::{PausedBuild, pause, resume};
+use crate::operator::{PausedBuild, pause, resume};
 
 #[derive(Debug, Args)]
 pub(super) struct PauseArgs {

@@ -9,8 +9,9 @@ use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::table::{number, or_dash, seconds, table};
 use crate::config::Settings;
+use crate::engine::capacity::RoomPlan;
+use crate::operator::{PlanReport, preview};
 use crate::plan::Strategy;
-use crate::preview::{PlanReport, RoomPlan, preview};
 
 pub(super) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let command = Command::new("plan", &args.connection);

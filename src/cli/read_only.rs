@@ -8,7 +8,7 @@ use crate::cli::exit::Failed;
 use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::status::fenced;
-use crate::read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+use crate::operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 
 #[derive(Debug, Args)]
 pub(super) struct ReadOnlyArgs {

@@ -12,7 +12,9 @@ use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::table::{number, seconds, table};
 use crate::cli::{plan, watch};
 use crate::config::Politeness;
-use crate::rebuild::{PassReport, Rebuild, RebuildReport, rebuild};
+use crate::engine::pass::PassReport;
+use crate::engine::run::{Rebuild, RebuildReport};
+use crate::operator::rebuild;
 
 pub(super) async fn run(args: &RebuildArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let command = typed(args, false);

@@ -9,7 +9,7 @@ use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::table::{number, or_dash, table};
 use crate::cli::{EXIT_PENDING, plan};
-use crate::status::{StatusReport, status};
+use crate::operator::{StatusReport, status};
 use crate::store::{Fence, FenceKind};
 
 #[derive(Debug, Args)]

@@ -10,7 +10,8 @@ use crate::cli::output::Output;
 use crate::cli::settings::{Command, Raw, settings};
 use crate::cli::table::{number, seconds, table};
 use crate::cli::{plan, watch};
-use crate::verify::{Difference, Kind, Verification, Verified, VerifyReport, verify};
+use crate::engine::verify::{Difference, Kind, Verified};
+use crate::operator::{Verification, VerifyReport, verify};
 
 pub(super) async fn run(args: &VerifyArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let mut verb = vec!["verify".to_owned()];

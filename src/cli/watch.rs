@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 use crate::cli::output::Output;
 use crate::cli::{metrics, progress, signals};
+use crate::engine::running::Running;
 use crate::error::Result;
 use crate::observe::Progress;
-use crate::running::Running;
 
 /// Begins the work, shows it until it ends, and stops it at a signal.
 ///

@@ -8,10 +8,6 @@ mod spilled;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use buffers::Buffers;
-use futures::FutureExt;
-use futures::future::BoxFuture;
-
 use crate::error::{Error, Result};
 use crate::fold::Router;
 use crate::observe::Recorder;
@@ -19,8 +15,11 @@ use crate::pipeline::ports::{CommitBatch, EventSource};
 use crate::pipeline::read::natural::Pass;
 use crate::pipeline::read::scan;
 use crate::pipeline::read::scan::BatchSink;
-use crate::pipeline::read::spill::file::lock;
 use crate::pipeline::workers::Workers;
+use buffers::Buffers;
+use file::lock;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 pub(crate) use file::SpillFile;
 pub(crate) use spilled::Spilled;

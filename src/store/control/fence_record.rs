@@ -3,6 +3,7 @@
 //! The record is the validator: `{$expr: {$and: [false, {$literal: {Statefold: …, Reason, …}}]}}`. So it goes
 //! wherever the collection's options go, and comes back with each refused insert.
 
+use crate::error::Error;
 use std::fmt;
 
 use bson::{Bson, Document};
@@ -33,7 +34,7 @@ pub struct Fence {
 pub enum FenceKind {
     /// A cut-over: it stands for milliseconds, and one that is left behind is lifted by whoever leads next.
     CutOver,
-    /// Read-only mode: it stands until [`crate::read_only::read_only_off`].
+    /// Read-only mode: it stands until [`crate::operator::read_only_off`].
     ReadOnly,
 }
 
@@ -109,6 +110,14 @@ pub(in crate::store) fn raises_cut_over(change: &Document) -> bool {
     let described = change.get_document("operationDescription").ok();
     let validator = described.and_then(|what| what.get_document("validator").ok());
     validator.and_then(record_in).is_some_and(|record| Fence::read(record).kind == FenceKind::CutOver)
+}
+
+impl Fence {
+    /// The error of whoever wants to write while it stands.
+    pub(crate) fn into_error(self) -> Error {
+        let since = self.since.unwrap_or_else(|| "an unknown time".into());
+        Error::ReadOnly { reason: self.reason, owner: self.owner, since }
+    }
 }
 
 #[cfg(test)]

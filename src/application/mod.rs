@@ -1,0 +1,11 @@
+//! What an application links: migration at its start, the readers' handle, the writers' append, its registration.
+
+mod instances;
+mod migrate;
+mod reader;
+mod writer;
+
+pub use instances::{Instance, instances, register_instance};
+pub use migrate::{Hook, Migrate, Outcome, migrate};
+pub use reader::{ActiveHandle, Reading, active_generation, follow_active};
+pub use writer::{Appended, EventWriter, Expected, NewEvent, Payload};

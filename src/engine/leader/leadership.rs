@@ -1,0 +1,174 @@
+//! Leading: the lease is claimed, kept by renewals on a task of its own, and given back.
+//!
+//! Whoever leads writes under a [`Mandate`], which each write checks. When the lease is lost (another
+//! token, or no renewal in time by this machine's own monotonic clock) the mandate ends and
+//! everything at work is cancelled.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::OptionFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::leader::keeper::keep;
+use crate::engine::leader::shared::Shared;
+use crate::engine::leader::waiting::{SAY_EVERY, Waiting};
+use crate::error::{Error, Result};
+use crate::lifecycle::Tenure;
+use crate::observe::Recorder;
+use crate::store::{Lock, LockTaken, Mandate, Owner, Store};
+
+/// The held lease. It has to be [ended](Leadership::end).
+pub(crate) struct Leadership {
+    /// What every write is made under.
+    pub(crate) mandate: Mandate,
+    /// Cancelled when the caller cancels, and when the lease is lost.
+    pub(crate) cancel: CancellationToken,
+    /// Whether a fence that was left behind was lifted first.
+    pub(crate) lifted_fence: bool,
+    shared: Arc<Shared>,
+    keeper: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    stop: CancellationToken,
+}
+
+/// A lease as it was taken.
+pub(super) struct TakenLease {
+    pub(super) owner: Owner,
+    /// The fencing token.
+    pub(super) token: i64,
+    /// When the write that took it was sent: the tenure counts from then.
+    pub(super) sent: Instant,
+}
+
+impl Leadership {
+    /// Begins to keep a lease that was taken by a write sent then.
+    pub(super) fn begin(
+        store: &Store,
+        waiting: &Waiting<'_>,
+        cancel: &CancellationToken,
+        taken: TakenLease,
+    ) -> Self {
+        let TakenLease { owner, token, sent } = taken;
+        let lease = waiting.lease;
+        let mandate = Mandate::under(store, token, sent + lease.ttl);
+        let cancel = cancel.child_token();
+        let shared = Arc::new(Shared {
+            store: store.clone(),
+            owner,
+            mandate: mandate.clone(),
+            cancel: cancel.clone(),
+            lost: OnceLock::new(),
+            lock: Mutex::default(),
+            progress: waiting.progress.subscribe(),
+        });
+        let stop = CancellationToken::new();
+        Recorder::leading(Some(token));
+        let tenure = Tenure::new(lease.ttl, Duration::ZERO);
+        let keeper = keep(Arc::clone(&shared), stop.clone(), tenure, sent, lease.renew_every());
+        Self {
+            mandate,
+            cancel,
+            lifted_fence: false,
+            shared,
+            keeper: Mutex::new(Some(tokio::spawn(keeper))),
+            stop,
+        }
+    }
+
+    /// Why the lease was lost, if it was.
+    pub(crate) fn lost(&self) -> Option<Error> {
+        let reason = self.shared.lost.get()?.clone();
+        Some(Error::LeaseLost { token: self.mandate.token, reason })
+    }
+
+    /// Takes the lock of the version document, and waits for it while somebody else has it.
+    ///
+    /// # Errors
+    /// [`Error::LockHeld`] after the limit, [`Error::Interrupted`], [`Error::LeaseLost`], what the
+    /// server said.
+    pub(crate) async fn lock(&self, waiting: &Waiting<'_>) -> Result<Arc<Lock>> {
+        let began = Instant::now();
+        let mut said: Option<Instant> = None;
+        loop {
+            self.mandate.check()?;
+            let attempt = || self.shared.store.control().try_lock(self.mandate.token);
+            match waiting.retried("taking the lock", attempt).await? {
+                LockTaken::Ours(lock) => {
+                    let former = self.keep_lock(Some(Arc::clone(&lock)));
+                    debug_assert!(former.is_none(), "the lock is taken once");
+                    waiting.over();
+                    return Ok(lock);
+                }
+                LockTaken::Theirs(holder) => {
+                    let document = self.shared.store.control().lock_name();
+                    let waited = began.elapsed();
+                    if waiting.limit.is_some_and(|limit| waited >= limit) {
+                        return Err(Error::LockHeld { document, holder });
+                    }
+                    let line = format!(
+                        "the lock {document}, held {holder}; waiting for {} s. If its holder is certainly dead: \
+                         statefold lock release --force",
+                        waited.as_secs()
+                    );
+                    if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                        said = Some(Instant::now());
+                        tracing::info!("waiting for {line}");
+                    }
+                    waiting.for_lock(&line);
+                }
+            }
+            if !waiting.pause(&self.cancel, began).await {
+                return Err(self.lost().unwrap_or(Error::Interrupted));
+            }
+        }
+    }
+
+    fn keep_lock(&self, lock: Option<Arc<Lock>>) -> Option<Arc<Lock>> {
+        std::mem::replace(&mut *self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner), lock)
+    }
+
+    /// Gives the lock back before the lease.
+    pub(crate) async fn unlock(&self) {
+        if let Some(lock) = self.keep_lock(None)
+            && let Err(error) = lock.release().await
+        {
+            // What was done is done, and the next leader takes the lock over.
+            tracing::warn!(error = %error.with_sources(), "the lock could not be released");
+        }
+    }
+
+    /// Gives lock and lease back, and returns the result; if the lease was lost, that is the result.
+    /// Nobody may be at work any more.
+    pub(crate) async fn end<T>(&self, result: Result<T>) -> Result<T> {
+        self.unlock().await;
+        self.stop.cancel();
+        let (mut lost, token) = (self.lost(), self.mandate.token);
+        self.mandate.end();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = OptionFuture::from(keeper).await {
+            tracing::warn!(%error, "the keeper of the lease failed");
+        }
+        match self.shared.store.control().release_lease(&self.shared.owner, token).await {
+            Ok(true) => tracing::debug!(token, "the lease is released"),
+            Ok(false) if lost.is_none() => {
+                tracing::warn!(token, "the lease was no longer ours in the end");
+                // The work may notice it before a renewal does.
+                if matches!(result, Err(Error::Fenced { .. })) {
+                    let reason = "another process took it over".to_owned();
+                    lost = Some(Error::LeaseLost { token, reason });
+                }
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(error = %error.with_sources(), "the lease could not be released; it runs out");
+            }
+        }
+        Recorder::leading(None);
+        match (result, lost) {
+            (Err(Error::Interrupted | Error::Fenced { .. } | Error::LeaseLost { .. }), Some(lost)) => {
+                Err(lost)
+            }
+            (result, _) => result,
+        }
+    }
+}

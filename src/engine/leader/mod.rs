@@ -1,0 +1,11 @@
+//! Leading: the lease is claimed, kept by renewals on a task of its own, and given back.
+
+mod claim;
+mod keeper;
+mod leadership;
+mod shared;
+mod waiting;
+
+pub(crate) use claim::{Claimant, Claimed, lead};
+pub(crate) use leadership::Leadership;
+pub(crate) use waiting::{Patience, Waiting};

@@ -1,0 +1,116 @@
+//! How long somebody waits for a lease or a lock, and what is shown meanwhile.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::config::LeaseSettings;
+use crate::error::{Class, Error, Result};
+use crate::lifecycle::jittered;
+use crate::observe::{Leader, Progress, Recorder};
+
+/// Pause after the first failed try; each further one is longer by as much.
+pub(super) const BACKOFF: Duration = Duration::from_millis(200);
+
+/// How often one call of a claim is tried before the next look.
+pub(super) const TRIES: u32 = 3;
+
+/// Pause between two log lines about the same wait.
+pub(super) const SAY_EVERY: Duration = Duration::from_secs(30);
+
+/// Waiting for somebody else, in steps that can be cancelled, with an end.
+pub(crate) struct Waiting<'a> {
+    pub(crate) lease: &'a LeaseSettings,
+    /// How long to wait at most.
+    pub(crate) limit: Option<Duration>,
+    /// Where it is shown.
+    pub(crate) progress: &'a watch::Sender<Progress>,
+}
+
+impl Waiting<'_> {
+    /// Waits for the time between two looks, or until the limit. `false` if it was cancelled.
+    pub(crate) async fn pause(&self, cancel: &CancellationToken, began: Instant) -> bool {
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        let look = LOOKS.fetch_add(1, Ordering::Relaxed);
+        let chance = xxh3_64(format!("{}/{look}", std::process::id()).as_bytes());
+        let mut pause = jittered(self.lease.poll, chance);
+        if let Some(limit) = self.limit {
+            pause = pause.min(limit.saturating_sub(began.elapsed()));
+        }
+        tokio::select! {
+            () = cancel.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    /// A few tries, with growing pauses after what may go away by itself.
+    pub(crate) async fn retried<T, F: Future<Output = Result<T>> + Send>(
+        &self,
+        doing: &str,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match attempt().await {
+                Err(error) if error.class() == Class::Transient && tries < TRIES => {
+                    tracing::warn!(error = %error.with_sources(), "{doing}: trying again");
+                    tokio::time::sleep((BACKOFF * tries).min(self.lease.poll)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// As [`Self::retried`], and again and again: the database is waited for until the limit.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; what doesn't go away by itself, or not before the limit.
+    pub(crate) async fn outlasting<T, F: Future<Output = Result<T>> + Send>(
+        &self,
+        doing: &str,
+        cancel: &CancellationToken,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T> {
+        let began = Instant::now();
+        loop {
+            match self.retried(doing, &mut attempt).await {
+                Err(error) if error.class() == Class::Transient && !self.is_over(began) => {
+                    tracing::warn!(error = %error.with_sources(), "{doing} is not possible now; trying again");
+                }
+                other => return other,
+            }
+            if !self.pause(cancel, began).await {
+                return Err(Error::Interrupted);
+            }
+        }
+    }
+
+    pub(super) fn is_over(&self, began: Instant) -> bool {
+        self.limit.is_some_and(|limit| began.elapsed() >= limit)
+    }
+
+    pub(super) fn for_leader(&self, leader: &Leader) {
+        Recorder::waiting(self.progress, Some(leader), &format!("{} to finish", leader.line()));
+    }
+
+    pub(crate) fn for_lock(&self, line: &str) {
+        Recorder::waiting(self.progress, None, line);
+    }
+
+    pub(crate) fn over(&self) {
+        Recorder::waiting_over(self.progress);
+    }
+}
+
+/// Whether to wait for a leader that is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Until it is done.
+    UntilDone,
+    /// Only until it shows that it is alive.
+    UntilAlive,
+}

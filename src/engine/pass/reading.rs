@@ -1,0 +1,156 @@
+//! A pass over the event store: what a choice of strategy means, for whoever wants the results.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use statefold_projections::Layout;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::engine::pass::report::PassReport;
+use crate::error::{Error, Result};
+use crate::observe::{Phase, Progress, Recorder};
+use crate::pipeline::{InMemory, Input, Memory, Pass, SpillFile, Wanted, Workers};
+use crate::plan::{Choice, Estimate, Strategy};
+use crate::store::EventStore;
+
+/// Share of the budget that buffers may take which are not spilled yet.
+const SPILL_BUFFERS: usize = 8;
+/// Compressed size of commits, as a divisor: what LZ4 makes of documents with JSON, or better.
+const COMPRESSION: u64 = 2;
+
+/// What reads.
+pub(crate) struct Reading<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) layout: &'a Layout,
+    pub(crate) workers: &'a Arc<Workers>,
+    pub(crate) progress: &'a watch::Sender<Progress>,
+    pub(crate) cancel: &'a CancellationToken,
+    /// What is being done.
+    pub(crate) phase: Phase,
+    /// When it began.
+    pub(crate) began: Instant,
+}
+
+/// One projection of a pass.
+pub(crate) struct Part {
+    /// The projection and its streams.
+    pub(crate) wanted: Wanted,
+    /// Numbers of its partitions, in the order of the ranges.
+    pub(crate) numbers: Vec<u32>,
+    /// What to expect of them.
+    pub(crate) estimate: Estimate,
+}
+
+/// What was read.
+pub(crate) struct Read {
+    /// One for each projection; none in stream order, where each reads for itself.
+    pub(crate) inputs: Option<Vec<Input>>,
+    /// What memory is used while they are taken in.
+    memory: Option<Arc<Memory>>,
+}
+
+impl Read {
+    /// Nothing is read ahead.
+    pub(crate) fn in_stream_order() -> Self {
+        Self { inputs: None, memory: None }
+    }
+
+    /// Notes what was used, once everything is taken in.
+    pub(crate) fn note(&self, report: &mut PassReport) {
+        if let Some(memory) = &self.memory {
+            report.memory_bytes = memory.peak() as u64;
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// Reads, and folds or spills, everything that is wanted; what needs more memory than it was
+    /// estimated to is read again, with spill.
+    ///
+    /// # Errors
+    /// What reading gives; [`Error::MemoryBudget`] if only natural order is allowed and outgrows it.
+    pub(crate) async fn read(
+        &self,
+        choice: &Choice,
+        source: &EventStore,
+        parts: Vec<Part>,
+        report: &mut PassReport,
+    ) -> Result<Read> {
+        match choice.strategy {
+            Strategy::Stream => Ok(Read::in_stream_order()),
+            Strategy::Natural => self.natural(choice, source, parts, report).await,
+            Strategy::Spill => self.spill(source, parts, report).await,
+        }
+    }
+
+    fn pass<'b>(&self, source: &'b EventStore, parts: &'b [Part]) -> Pass<'b, EventStore> {
+        let tuning = self.settings.tuning();
+        let commits = parts.iter().map(|part| part.estimate.commits).sum();
+        let names: Vec<&str> = parts.iter().map(|part| part.wanted.projection.spec().name()).collect();
+        Recorder::new(&names.join(", "), self.progress).begin(self.phase, commits);
+        Pass {
+            source,
+            layout: Arc::new(self.layout.clone()),
+            wanted: parts.iter().map(|part| &part.wanted).collect(),
+            workers: Arc::clone(self.workers),
+            readers: tuning.readers,
+            shards: tuning.threads,
+            cancel: self.cancel.child_token(),
+        }
+    }
+
+    /// Folds in memory; if that doesn't suffice, begins anew with a spill file.
+    async fn natural(
+        &self,
+        choice: &Choice,
+        source: &EventStore,
+        parts: Vec<Part>,
+        report: &mut PassReport,
+    ) -> Result<Read> {
+        let tuning = self.settings.tuning();
+        let memory = Arc::new(Memory::new(tuning.threads, tuning.memory_bytes));
+        let folded = self.pass(source, &parts).in_memory(&memory).await?;
+        report.memory_bytes = memory.peak() as u64;
+        match folded {
+            InMemory::Done(arrived, by) => {
+                report.read_seconds = self.began.elapsed().as_secs_f64();
+                report.divided_by = Some(by.to_string());
+                let inputs = Some(arrived.into_iter().map(Input::Arrived).collect());
+                Ok(Read { inputs, memory: None })
+            }
+            InMemory::Outgrown if tuning.strategy == Some(Strategy::Natural) => {
+                Err(Error::MemoryBudget { budget: tuning.memory_bytes >> 20 })
+            }
+            InMemory::Outgrown => {
+                let reason = "the states need more memory than was estimated";
+                tracing::warn!(planned = %choice.strategy, reason, "reading again, with spill");
+                report.strategy = Strategy::Spill;
+                report.reason = format!("{}, but they needed more", report.reason);
+                self.spill(source, parts, report).await
+            }
+        }
+    }
+
+    /// Spills what is to be folded a range at a time.
+    async fn spill(&self, source: &EventStore, parts: Vec<Part>, report: &mut PassReport) -> Result<Read> {
+        let tuning = self.settings.tuning();
+        let bytes: u64 = parts.iter().map(|part| part.estimate.commit_bytes).sum();
+        let file = SpillFile::create(self.settings.spill_folder(), bytes / COMPRESSION)?;
+        let spilled = self.pass(source, &parts).spill(file, tuning.memory_bytes / SPILL_BUFFERS).await?;
+        report.read_seconds = self.began.elapsed().as_secs_f64();
+        report.spilled_bytes = spilled.bytes();
+        report.divided_by = Some(spilled.by().to_string());
+        let ranges = parts.iter().map(|part| part.wanted.ranges.len()).max().unwrap_or(0);
+        let memory = Arc::new(Memory::new(ranges, tuning.memory_bytes));
+        let inputs = parts.into_iter().enumerate().map(|(projection, part)| Input::Spilled {
+            spilled: Arc::clone(&spilled),
+            projection,
+            partitions: part.numbers,
+            memory: Arc::clone(&memory),
+            bytes_max: tuning.memory_bytes / tuning.readers.max(1),
+        });
+        Ok(Read { inputs: Some(inputs.collect()), memory: Some(memory) })
+    }
+}

@@ -1,0 +1,93 @@
+//! Looks at what has to be right before anything is read or written.
+
+use statefold_projections::{Registered, Registry};
+
+use crate::config::Settings;
+use crate::engine::pass::Survey;
+use crate::error::{Error, Result};
+use crate::plan::{Estimate, Partition, StreamRange, divide, sharded_siblings};
+use crate::store::{ActiveGeneration, Direction, Store};
+
+/// Looks at what has to be right before anything is written. `None`: there is no event store.
+pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<Option<Direction>> {
+    let collections = store.collection_names().await?;
+    if !collections.contains(&store.layout.collection) {
+        return Ok(None);
+    }
+    for projection in selected {
+        let shards = sharded_siblings(projection.spec(), &collections);
+        if let Some(shard) = shards.first() {
+            return Err(Error::Unsupported(format!(
+                "{shard} shows that this application divides the snapshots of {} into shards \
+                 (assetShardCount or contentShardCount of Squidex), which statefold can't build",
+                projection.spec().name()
+            )));
+        }
+    }
+    store.events().stream_index().await.map(Some)
+}
+
+/// One projection and its existing collections.
+pub(crate) async fn named_collections(
+    store: &Store,
+    selected: Vec<Registered>,
+    collections: &[String],
+) -> Result<Chosen> {
+    let [projection] = <[Registered; 1]>::try_from(selected).map_err(|all| {
+        Error::Config(vec![format!(
+            "--collection needs the one projection it belongs to; registered are {}",
+            all.iter().map(|one| one.spec().name()).collect::<Vec<_>>().join(", ")
+        )])
+    })?;
+    let spec = projection.spec();
+    if spec.targets().len() != collections.len() {
+        let targets: Vec<&str> = spec.targets().iter().map(|target| target.collection()).collect();
+        return Err(Error::Config(vec![format!(
+            "{} has {} collection(s) ({}): give --collection for each, in this order",
+            spec.name(),
+            targets.len(),
+            targets.join(", ")
+        )]));
+    }
+    let existing = store.collection_names().await?;
+    if let Some(missing) = collections.iter().find(|name| !existing.contains(name)) {
+        return Err(Error::Unsupported(format!("{} has no collection {missing}", store.database())));
+    }
+    Ok(Chosen { projection, generation: None, collections: collections.to_vec() })
+}
+
+/// What to verify of one projection.
+pub(crate) struct Chosen {
+    pub(crate) projection: Registered,
+    pub(crate) generation: Option<u32>,
+    pub(crate) collections: Vec<String>,
+}
+
+/// The partitions to fold a projection in.
+pub(crate) fn partitions(
+    projection: &Registered,
+    survey: &Survey,
+    estimate: &Estimate,
+    settings: &Settings,
+) -> Vec<Partition> {
+    let range = StreamRange::of(projection.spec().stream_filter());
+    divide(&range, &survey.store.cuts(&range, survey.partitions(estimate, settings.tuning())))
+}
+
+/// The projection, in the version that the active generation was built with; `None` for an older one that
+/// this program doesn't have.
+///
+/// # Errors
+/// [`Error::Newer`] if it was built with a newer version.
+pub(crate) fn of_active(
+    registry: &Registry,
+    projection: &Registered,
+    active: &ActiveGeneration,
+) -> Result<Option<Registered>> {
+    let (name, known) = (projection.spec().name(), projection.spec().version());
+    if active.projection_version > known {
+        let what = format!("the active generation of {name}");
+        return Err(Error::Newer { what, found: active.projection_version, known });
+    }
+    Ok(registry.of_version(name, active.projection_version).cloned())
+}

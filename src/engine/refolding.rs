@@ -1,0 +1,148 @@
+//! A generation that is there already, whose streams are folded anew: by `follow` and by `errors retry`.
+//!
+//! It is worked on under the token that its record has, without taking it over: whoever takes it over
+//! (a cut-over, a roll back) keeps everything out that is written from then on.
+
+use std::sync::Arc;
+
+use statefold_projections::Registered;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::engine::required::others;
+use crate::error::{Error, Result};
+use crate::lifecycle::fingerprint;
+use crate::observe::Recorder;
+use crate::pipeline::{Differing, Governor, Job, Workers, differing, refold};
+use crate::store::{BuildRecord, BuildStore, Direction, Mandate, Store};
+
+/// What refolding works with.
+pub(crate) struct Refolding {
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    pub(crate) direction: Direction,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) mandate: Mandate,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// One generation.
+pub(crate) struct Generation {
+    pub(crate) projection: Registered,
+    pub(crate) build: BuildStore,
+    pub(crate) recorder: Recorder,
+}
+
+impl Refolding {
+    /// A generation whose heads are recorded.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if they aren't, or if it was built with another definition of the projection.
+    pub(crate) async fn generation(
+        &self,
+        projection: &Registered,
+        record: BuildRecord,
+        recorder: &Recorder,
+    ) -> Result<Generation> {
+        let generation = self.unfinished(projection, record, recorder)?;
+        let record = &generation.build.record;
+        let done = generation.build.checkpoints().await?.len();
+        if done == 0 || done != record.ranges.len() {
+            return Err(heads_missing(&record.projection, &record.id));
+        }
+        Ok(generation)
+    }
+
+    /// A generation of which perhaps only some partitions are done.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if it was built with another definition of the projection.
+    pub(crate) fn unfinished(
+        &self,
+        projection: &Registered,
+        record: BuildRecord,
+        recorder: &Recorder,
+    ) -> Result<Generation> {
+        let spec = projection.spec();
+        let (name, id) = (spec.name(), &record.id);
+        if record.fingerprint != fingerprint(spec, &self.store.layout) {
+            return Err(Error::Unsupported(format!(
+                "{id} was built with another version or definition of {name} than this program has: use that program, \
+                 or build a new generation: statefold rebuild {name} --yes"
+            )));
+        }
+        if record.adopted {
+            return Err(Error::Unsupported(format!(
+                "{id} is the application's own, which writes its snapshots itself: statefold writes only what it built"
+            )));
+        }
+        if record.swap.is_some() {
+            return Err(Error::Unsupported(format!(
+                "{id} is in the middle of a cut-over: finish that first"
+            )));
+        }
+        let build = self.store.builds().open_for_writing(record, spec.stream_filter().first(), &self.mandate);
+        Ok(Generation { projection: projection.clone(), build, recorder: recorder.clone() })
+    }
+
+    /// Folds streams anew, as a whole; with `compare` also all whose heads aren't the recorded ones.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if another process took the generation over; [`Error::Interrupted`]; what the
+    /// server said. What was not replaced stays what it was.
+    pub(crate) async fn refold(&self, of: &Generation, streams: Vec<String>, compare: bool) -> Result<u64> {
+        if streams.is_empty() && !compare {
+            return Ok(0);
+        }
+        let now = self.store.operation_time().await?;
+        let tuning = self.settings.tuning();
+        let job = Arc::new(Job {
+            source: self.store.events().source(self.direction, now, tuning.batch_commits),
+            staging: of.build.clone(),
+            projection: of.projection.clone(),
+            layout: Arc::new(self.store.layout.clone()),
+            others: others(&self.store, &of.projection, &self.settings).await?,
+            workers: Arc::clone(&self.workers),
+            progress: of.recorder.clone(),
+            cancel: self.cancel.child_token(),
+            governor: Governor::free(),
+            batch_docs: tuning.batch_docs,
+            batch_bytes: tuning.batch_bytes,
+            readers: tuning.readers,
+        });
+        let (partitions, mut refolded) = (of.build.partitions(), 0);
+        if compare {
+            for partition in &partitions {
+                if self.cancel.is_cancelled() {
+                    return Err(Error::Interrupted);
+                }
+                let found = differing(&job, partition).await?;
+                refolded += refold(&job, std::slice::from_ref(partition), found).await?;
+            }
+        }
+        refolded += refold(&job, &partitions, Differing { streams, ..Differing::default() }).await?;
+        of.recorder.refolded(refolded);
+        Ok(refolded)
+    }
+
+    /// Writes digest and counts into the generation's record, as the partitions have them now.
+    pub(crate) async fn note_sums(&self, of: &mut Generation) -> Result<()> {
+        let (counts, digest) = of.build.sums().await?;
+        of.build.note_sums(counts.into(), Some(digest.to_string())).await
+    }
+
+    /// The record of a generation of a projection.
+    pub(crate) async fn record(&self, projection: &str, generation: u32) -> Result<BuildRecord> {
+        let records = self.store.builds().records(Some(projection)).await?;
+        let found = records.into_iter().find(|record| record.generation == generation);
+        found.ok_or_else(|| heads_missing(projection, &format!("{projection}{generation}")))
+    }
+}
+
+fn heads_missing(name: &str, id: &str) -> Error {
+    Error::Unsupported(format!(
+        "statefold didn't build {id}: how far its streams are folded is not recorded. Build a generation of its own: \
+         statefold rebuild {name} --yes"
+    ))
+}

@@ -1,0 +1,185 @@
+//! Catching up: streams that were touched since they were folded are refolded, each as a whole.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bson::Timestamp;
+use statefold_projections::Registered;
+
+use crate::engine::run::build::Build;
+use crate::engine::run::context::Run;
+use crate::error::{Error, Result};
+use crate::lifecycle::stream_hash;
+use crate::observe::Phase;
+use crate::pipeline;
+use crate::pipeline::{differing, orphans, refold};
+use crate::store::{Feed, Marker};
+
+/// Rounds of catching up before what is left is for the cut-over.
+const ROUNDS_MAX: u32 = 50;
+/// With so few dirty streams the cut-over may begin, unless a further round leaves fewer.
+const FEW_STREAMS: u64 = 500;
+/// So few are as good as none.
+const HANDFUL: u64 = 5;
+/// How long the feed may take to show what is there already.
+const FEED_WAIT: Duration = Duration::from_secs(60);
+
+impl Run {
+    /// The feed of the event store, from before anything is read; `None` where there are no change
+    /// streams, or no event store yet.
+    pub(super) async fn follow(&self, selected: &[Registered]) -> Result<Option<Feed>> {
+        let Some(since) = self.store.operation_time().await? else { return Ok(None) };
+        if !self.has_events {
+            return Ok(None);
+        }
+        let filters = selected.iter().map(|one| one.spec().stream_filter().clone()).collect();
+        Ok(Some(self.store.events().feed(since, filters)))
+    }
+
+    /// Refolds what is dirty until only little is.
+    pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
+        let mut before = u64::MAX;
+        for _ in 0..ROUNDS_MAX {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let refolded = self.catch_up_once(build, feed, None).await?;
+            if refolded <= HANDFUL || (refolded <= FEW_STREAMS && refolded >= before) {
+                break;
+            }
+            before = refolded;
+        }
+        self.sum_up(build).await
+    }
+
+    /// Refolds everything that was dirty before this began, or when the fence was raised. Returns the
+    /// number of streams.
+    pub(super) async fn catch_up_once(
+        &self,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        fence: Option<(Timestamp, Marker)>,
+    ) -> Result<u64> {
+        let (now, marker) = match fence {
+            Some((time, marker)) => (Some(time), Some(marker)),
+            None => (self.store.operation_time().await?, None),
+        };
+        let (dirty, compare) = match (feed, now) {
+            (Some(feed), Some(now)) => {
+                feed.reached(now, marker, FEED_WAIT).await?;
+                let behind = feed.behind(build.position);
+                build.recorder.lag(behind.streams, behind.seconds);
+                feed.take(build.position)?
+            }
+            _ => (Vec::new(), true),
+        };
+        let compare = compare || std::mem::take(&mut build.compare);
+        let done = self.refold_all(build, dirty, compare).await;
+        if done.is_err() {
+            // What was taken from the feed is not folded: only a comparison finds it again.
+            build.compare = true;
+        }
+        build.recorder.lag(0, 0);
+        done
+    }
+
+    /// Refolds what came past the fence until the pointer had moved, and nothing later: from then on the application
+    /// may write the snapshots itself, and what it wrote must not be replaced by what was read before. Returns the
+    /// number of streams.
+    pub(super) async fn drain(&self, build: &mut Build, feed: &Feed, flipped: Timestamp) -> Result<u64> {
+        feed.reached(flipped, None, FEED_WAIT).await?;
+        let (dirty, compare) = feed.take_until(build.position, flipped)?;
+        self.refold_some(build, dirty, compare, true).await
+    }
+
+    async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, compare: bool) -> Result<u64> {
+        self.refold_some(build, dirty, compare, false).await
+    }
+
+    /// Refolds what is dirty, and after a comparison what differs; or of that `only_gone` streams that don't exist
+    /// any more.
+    async fn refold_some(
+        &self,
+        build: &mut Build,
+        dirty: Vec<String>,
+        compare: bool,
+        only_gone: bool,
+    ) -> Result<u64> {
+        if dirty.is_empty() && !compare {
+            return Ok(0);
+        }
+        // Read anew, with everything acknowledged until now.
+        let now = self.store.operation_time().await?;
+        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
+        build.job_mut()?.source = source;
+        let partitions = build.job.staging.partitions();
+        let mut refolded = 0;
+        if compare && self.has_events {
+            // All that is dirty differs.
+            for partition in &partitions {
+                if self.cancel.is_cancelled() {
+                    return Err(Error::Interrupted);
+                }
+                let mut found = differing(&build.job, partition).await?;
+                if build.record().adopted {
+                    found.streams.extend(orphans(&build.job, partition).await?);
+                    found.streams.sort_unstable();
+                    found.streams.dedup();
+                }
+                if only_gone {
+                    let gone: HashSet<u64> = found.gone.iter().copied().collect();
+                    found.streams.retain(|stream| gone.contains(&stream_hash(stream)));
+                }
+                refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
+            }
+        }
+        let what = pipeline::Differing { streams: dirty, ..pipeline::Differing::default() };
+        refolded += refold(&build.job, &partitions, what).await?;
+        if refolded > 0 {
+            build.refolded += refolded;
+            tracing::info!(build = %build.record().id, streams = refolded, "caught up");
+        }
+        Ok(refolded)
+    }
+
+    /// Takes digest and counts anew from the partitions: refolding moves them.
+    pub(super) async fn sum_up(&self, build: &mut Build) -> Result<()> {
+        // What others wrote isn't in the partitions' digests.
+        if build.refolded == 0 || !build.strict {
+            return Ok(());
+        }
+        (build.counts, build.digest) = build.job.staging.sums().await?;
+        Ok(())
+    }
+
+    /// Compares everything with the event store, both ways. What differs and was not announced by the
+    /// feed is refolded too, and said.
+    pub(super) async fn check(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
+        let began = std::time::Instant::now();
+        build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
+        let partitions = build.job.staging.partitions();
+        let now = self.store.operation_time().await?;
+        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
+        build.job_mut()?.source = source;
+        let expected = build.digest.documents();
+        let difference = pipeline::check(&build.job, &partitions, expected).await?;
+        if !difference.is_none() {
+            let announced = match (feed, self.store.operation_time().await?) {
+                (Some(feed), Some(now)) => {
+                    feed.reached(now, None, FEED_WAIT).await?;
+                    feed.has_all(build.position, &difference.changed)
+                }
+                _ => true,
+            };
+            if !announced {
+                tracing::warn!(
+                    build = %build.record().id, streams = ?difference.examples,
+                    "the comparison found changes that the change stream didn't show; refolding them"
+                );
+            }
+            build.compare = true;
+        }
+        build.timings.check_ms = super::build::milliseconds(began);
+        Ok(())
+    }
+}

@@ -1,0 +1,127 @@
+//! From folded to published: each build is completed, all are verified in one pass, then cut over to.
+
+use crate::engine::pass::Survey;
+use crate::engine::run::build::Build;
+use crate::engine::run::context::Run;
+use crate::engine::run::publish::built;
+use crate::engine::run::report::{Built, CutOver};
+use crate::error::{Class, Error, Result};
+use crate::lifecycle::BuildState;
+use crate::observe::Phase;
+use crate::store::Feed;
+
+impl Run {
+    /// Completes and verifies all builds, then publishes all of them, or none.
+    pub(super) async fn finish_together(
+        &self,
+        mut builds: Vec<Build>,
+        feed: Option<&Feed>,
+        survey: &Survey,
+    ) -> Result<(Vec<Built>, Vec<CutOver>)> {
+        let mut refused = Vec::new();
+        for build in &mut builds {
+            refused.extend(self.finish(build, feed).await?);
+        }
+        if refused.is_empty() {
+            refused.extend(self.verify(&mut builds, feed, survey).await?.into_iter().flatten());
+        }
+        // The largest number is the one that lets all of them pass.
+        let worst = refused.into_iter().max_by_key(|error| match error {
+            Error::DeadLetters { dead_letters, .. } => *dead_letters,
+            _ => 0,
+        });
+        match worst {
+            Some(error) => Err(error),
+            None if self.request.postpone => Ok((builds.iter().map(built).collect(), Vec::new())),
+            None => self.cut_over(&mut builds, feed).await.map(|(built, cut_over)| (built, vec![cut_over])),
+        }
+    }
+
+    /// Completes and verifies all builds, then publishes one after the other. One that fails keeps back
+    /// only those that require it.
+    pub(super) async fn finish_each(
+        &self,
+        builds: Vec<Build>,
+        feed: Option<&Feed>,
+        survey: &Survey,
+    ) -> Result<(Vec<Built>, Vec<CutOver>)> {
+        let mut failed: Vec<(String, Error)> = Vec::new();
+        let mut finished = Vec::new();
+        for mut build in builds {
+            match self.finish(&mut build, feed).await {
+                Ok(None) => finished.push(build),
+                Ok(Some(error)) => failed.push((build.record().projection.clone(), error)),
+                Err(error) if error.class() == Class::Data => {
+                    failed.push((build.record().projection.clone(), error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let refused = self.verify(&mut finished, feed, survey).await?;
+        let (mut published, mut cut_overs, mut kept_back) = (Vec::new(), Vec::new(), Vec::new());
+        for (mut build, refused) in finished.into_iter().zip(refused) {
+            let name = build.record().projection.clone();
+            let spec = build.job.projection.spec().clone();
+            let is_missing = |one: &String| {
+                let mut names = failed.iter().map(|(name, _)| name).chain(&kept_back);
+                names.any(|name: &String| name.eq_ignore_ascii_case(one))
+            };
+            if spec.required().iter().any(is_missing) {
+                tracing::warn!(projection = name, "kept back: what it requires could not be published");
+                kept_back.push(name);
+                continue;
+            }
+            let result = match refused {
+                Some(error) => Err(error),
+                None => self.cut_over(std::slice::from_mut(&mut build), feed).await,
+            };
+            match result {
+                Ok((built, cut_over)) => {
+                    published.extend(built);
+                    cut_overs.push(cut_over);
+                }
+                Err(error) if error.class() == Class::Data => failed.push((name, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        failed.into_iter().next().map_or(Ok((published, cut_overs)), |(_, error)| Err(error))
+    }
+
+    /// Completes one build. `Some` says that it has too many dead letters.
+    async fn finish(&self, build: &mut Build, feed: Option<&Feed>) -> Result<Option<Error>> {
+        if let Err(error) = self.complete(build, feed).await {
+            self.record_failure(build, &error).await;
+            self.drop_leftovers(build, &error).await;
+            return Err(error);
+        }
+        let counts = build.counts;
+        if !self.settings.tuning().max_errors.is_exceeded(counts.dead_letters, counts.streams) {
+            return Ok(None);
+        }
+        let error = self.refuse(build).await?;
+        self.record_failure(build, &error).await;
+        Ok(Some(error))
+    }
+
+    /// Indexes, catches up and compares heads; what is left is to verify.
+    async fn complete(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
+        if build.record().state == BuildState::Indexing {
+            build.recorder.enter(Phase::Indexing, 0);
+            self.index(build).await?;
+        }
+        if build.record().state == BuildState::CatchingUp {
+            self.governor.step().await?;
+            build.recorder.enter(Phase::CatchingUp, 0);
+            self.catch_up(build, feed).await?;
+            self.check(build, feed).await?;
+        }
+        if build.record().state == BuildState::Published && !build.is_used() {
+            build.recorder.enter(Phase::CatchingUp, 0);
+            self.catch_up(build, feed).await?;
+            if build.strict {
+                (build.counts, build.digest) = build.job.staging.sums().await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! The build proper: all projections are folded in one pass over the event store, then written one
+//! after the other; or, in stream order, each on its own.
+
+use std::time::Instant;
+
+use statefold_projections::Registered;
+
+use crate::engine::pass::{Part, PassReport, Reading, Survey};
+use crate::engine::run::build::Build;
+use crate::engine::run::context::Run;
+use crate::error::{Error, Result};
+use crate::lifecycle::{BuildState, Share};
+use crate::observe::Phase;
+use crate::pipeline::{Input, Wanted};
+use crate::plan::{Choice, Estimate};
+use crate::store::{EventStore, PlanRecord};
+
+impl Run {
+    /// Reads, folds and writes what is to do in these builds. Those that are written when a later one
+    /// fails are complete.
+    pub(super) async fn fold(
+        &self,
+        builds: &mut [Build],
+        survey: &Survey,
+        selected: &[Registered],
+    ) -> Result<Option<PassReport>> {
+        // One that was paused before it was begun again waits from the first batch on.
+        self.governor.look().await;
+        let todo: Vec<usize> = (0..builds.len())
+            .filter(|at| builds.get(*at).is_some_and(|build| build.record().state == BuildState::Building))
+            .collect();
+        let began = Instant::now();
+        let estimates: Vec<Estimate> = todo
+            .iter()
+            .filter_map(|at| {
+                let build = builds.get(*at)?;
+                let name = build.job.projection.spec().name();
+                let position = selected.iter().position(|one| one.spec().name() == name)?;
+                Some(survey.estimates.get(position)?.share(build.todo.len(), build.record().ranges.len()))
+            })
+            .collect();
+        let choice = survey.choose(&estimates, self.settings.tuning());
+        let mut report = PassReport::planned(&choice, &estimates);
+        for (at, estimate) in todo.iter().zip(&estimates) {
+            if let Some(build) = builds.get_mut(*at) {
+                let plan = PlanRecord::new(&choice, estimate);
+                build.staging()?.advance(BuildState::Building, |record| record.plan = Some(plan)).await?;
+            }
+        }
+        let work = Work { run: self, builds, todo, estimates, began };
+        if !work.is_any() {
+            return work.write(None).await.map(|()| None);
+        }
+        tracing::info!(strategy = %choice.strategy, reason = %choice.reason, "reading the event store");
+        work.all(&choice, &mut report).await?;
+        report.seconds = began.elapsed().as_secs_f64();
+        Ok(Some(report))
+    }
+}
+
+/// The builds of one pass.
+struct Work<'a> {
+    run: &'a Run,
+    builds: &'a mut [Build],
+    todo: Vec<usize>,
+    estimates: Vec<Estimate>,
+    began: Instant,
+}
+
+impl Work<'_> {
+    fn is_any(&self) -> bool {
+        self.todo.iter().any(|at| self.builds.get(*at).is_some_and(|build| !build.todo.is_empty()))
+    }
+
+    /// What the pass has to fold.
+    fn parts(&self) -> Vec<Part> {
+        let part = |(at, estimate): (&usize, &Estimate)| {
+            let build = self.builds.get(*at)?;
+            let wanted = Wanted {
+                projection: build.job.projection.clone(),
+                recorder: build.recorder.clone(),
+                ranges: build.todo.iter().map(|partition| partition.range.clone()).collect(),
+                all: build.todo.len() == build.record().ranges.len(),
+                share: Share::ALL,
+            };
+            let numbers = build.todo.iter().map(|partition| partition.number).collect();
+            Some(Part { wanted, numbers, estimate: *estimate })
+        };
+        self.todo.iter().zip(&self.estimates).filter_map(part).collect()
+    }
+
+    /// The event store as the build that was planned last sees it: with all the others see.
+    fn source(&self) -> Result<EventStore> {
+        let last =
+            self.todo.iter().filter_map(|at| self.builds.get(*at)).max_by_key(|build| build.record().t0);
+        last.map(|build| build.job.source.clone()).ok_or_else(|| Error::Bug("nothing is to do".into()))
+    }
+
+    /// Reads, folds and writes.
+    async fn all(self, choice: &Choice, report: &mut PassReport) -> Result<()> {
+        let run = self.run;
+        let reading = Reading {
+            settings: &run.settings,
+            layout: &run.store.layout,
+            workers: &run.workers,
+            progress: &run.progress,
+            cancel: &run.cancel,
+            phase: Phase::Building,
+            began: self.began,
+        };
+        let mut read = reading.read(choice, &self.source()?, self.parts(), report).await?;
+        let written = self.write(read.inputs.take()).await;
+        read.note(report);
+        written
+    }
+
+    /// Writes one projection after the other; without inputs each is read in stream order.
+    async fn write(self, inputs: Option<Vec<Input>>) -> Result<()> {
+        let mut inputs = inputs.map(Vec::into_iter);
+        for at in self.todo {
+            let input = inputs.as_mut().and_then(Iterator::next);
+            let Some((build, before)) = self.builds.get_mut(..=at).and_then(<[Build]>::split_last_mut) else {
+                continue;
+            };
+            let others = self.run.others(&build.job.projection, before).await?;
+            build.job_mut()?.others = others;
+            if input.is_none() {
+                let commits = self.run.commits_of(&build.job.source, &build.todo).await?;
+                build.recorder.begin(Phase::Building, commits);
+            }
+            build.recorder.partitions(build.todo.len());
+            let input = input.unwrap_or(Input::Streams);
+            self.run.fold_partitions(build, &input, self.began).await?;
+            self.run.workers.discard(input);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Making way for the live system: what holds a run, and what it doesn't begin.
+
+use std::sync::Arc;
+
+use statefold_projections::Registered;
+use tokio::sync::watch;
+
+use crate::config::Settings;
+use crate::engine::capacity::room_plan;
+use crate::engine::leader::Leadership;
+use crate::engine::pass::Survey;
+use crate::engine::run::context::{LockFor, Run};
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::observe::Progress;
+use crate::pipeline::Governor;
+use crate::store::{BuildRecord, RunHolds, Store};
+
+/// What holds the run of this leader.
+pub(crate) fn govern(
+    store: &Store,
+    settings: &Settings,
+    leadership: &Leadership,
+    progress: &watch::Sender<Progress>,
+) -> Governor {
+    let politeness = settings.politeness();
+    let holds = Arc::new(RunHolds::new(store, leadership.mandate.token, politeness.max_lag));
+    Governor::new(holds, politeness.throttle, progress.clone(), leadership.cancel.clone())
+}
+
+impl Run {
+    /// Refuses to begin what may not fit, by hand; a server that starts is only warned. What is begun goes
+    /// on.
+    pub(super) async fn refuse_shortage(&self, selected: &[Registered], survey: &Survey) -> Result<()> {
+        let mut building = Vec::new();
+        for (projection, estimate) in selected.iter().zip(&survey.estimates) {
+            let records = self.store.builds().records(Some(projection.spec().name())).await?;
+            let is_begun = |record: &BuildRecord| {
+                record.state == BuildState::Published || (!self.request.fresh && record.state.is_resumable())
+            };
+            if !records.iter().any(is_begun) {
+                building.push((projection, estimate));
+            }
+        }
+        if building.is_empty() {
+            return Ok(());
+        }
+        let (room, notes) = room_plan(&self.store, &building).await;
+        for note in notes {
+            tracing::debug!(note);
+        }
+        let refused = self.lock == LockFor::CutOver && !self.settings.politeness().ignore_margin;
+        if refused && !room.shortages.is_empty() {
+            return Err(Error::Refused { reasons: room.shortages, unless: "--ignore-margin" });
+        }
+        for shortage in &room.shortages {
+            tracing::warn!(shortage, "the build may not fit");
+        }
+        Ok(())
+    }
+}

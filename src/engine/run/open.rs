@@ -1,0 +1,236 @@
+//! Where a build comes from: resumed, or planned anew.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use statefold_projections::{Lookup, NoLookup, Registered};
+
+use crate::engine::pass::Survey;
+use crate::engine::run::build::Build;
+use crate::engine::run::context::Run;
+use crate::error::{Error, Result};
+use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
+use crate::observe::{Phase, Recorder};
+use crate::pipeline::{Job, PartitionsDone, check_partition};
+use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
+use crate::store::{BuildRecord, BuildStore, EventStore, SnapshotLookup, TargetRecord, Timings};
+
+/// A finished partition is kept if at most one stream in so many differs; those are refolded.
+const REFOLDED_SHARE: u64 = 4;
+
+impl Run {
+    /// The build to work on, with the partitions that are still to do.
+    pub(super) async fn open(
+        &self,
+        projection: &Registered,
+        survey: &Survey,
+        position: usize,
+    ) -> Result<Build> {
+        let spec = projection.spec();
+        let recorder = Recorder::new(spec.name(), &self.progress);
+        recorder.begin(Phase::Planning, 0);
+        // Before the first read: everything acknowledged until now will be seen.
+        let since = self.store.operation_time().await?;
+        let source =
+            survey.source(&self.store, self.direction, since, (self.settings.tuning(), &self.governor));
+        let (staging, resumed) = match self.resumable(projection).await? {
+            Some(record) => (self.resume(record, projection, since).await?, true),
+            None => {
+                let estimate = survey.estimates.get(position).copied().unwrap_or_default();
+                (self.plan(projection, since, survey, &estimate).await?, false)
+            }
+        };
+        let job = self.job(projection, source, staging, &recorder);
+        let partitions = job.staging.partitions();
+        let (done, todo, compare) = if resumed {
+            self.still_good(&job, partitions).await?
+        } else {
+            (PartitionsDone::default(), partitions, false)
+        };
+        if resumed {
+            let kept = job.staging.partitions().len() - todo.len();
+            let id = &job.staging.record.id;
+            tracing::info!(build = %id, kept, redo = todo.len(), "resuming the build");
+        }
+        Ok(Build {
+            recorder,
+            position,
+            mode: CutOverMode::default(),
+            strict: true,
+            swap: None,
+            todo,
+            resumed,
+            compare: compare || since.is_none(),
+            refolded: 0,
+            counts: done.counts,
+            digest: done.digest,
+            job,
+            timings: Timings::default(),
+        })
+    }
+
+    /// What the pipeline works with.
+    pub(super) fn job(
+        &self,
+        projection: &Registered,
+        source: EventStore,
+        staging: BuildStore,
+        progress: &Recorder,
+    ) -> Arc<Job<EventStore, BuildStore>> {
+        let tuning = self.settings.tuning();
+        Arc::new(Job {
+            source,
+            staging,
+            projection: projection.clone(),
+            layout: Arc::new(self.store.layout.clone()),
+            // Known only once what it requires is built.
+            others: Arc::new(NoLookup),
+            workers: Arc::clone(&self.workers),
+            progress: progress.clone(),
+            cancel: self.cancel.child_token(),
+            governor: self.governor.clone(),
+            batch_docs: tuning.batch_docs,
+            batch_bytes: tuning.batch_bytes,
+            readers: tuning.readers,
+        })
+    }
+
+    /// The unfinished build to go on with. One that can't be resumed, or shouldn't, is aborted.
+    async fn resumable(&self, projection: &Registered) -> Result<Option<BuildRecord>> {
+        let spec = projection.spec();
+        let records = self.store.builds().records(Some(spec.name())).await?;
+        let print = fingerprint(spec, &self.store.layout);
+        for record in records {
+            if !record.state.is_resumable() {
+                continue;
+            }
+            let other = record.fingerprint != print;
+            if !self.request.fresh && !other {
+                return Ok(Some(record));
+            }
+            let reason = if other {
+                "it was begun with another version or definition"
+            } else {
+                "a fresh one was asked for"
+            };
+            tracing::warn!(build = %record.id, reason, "giving up the unfinished build");
+            let prefix = spec.stream_filter().first();
+            let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
+            build.abort().await?;
+        }
+        Ok(None)
+    }
+
+    /// Takes over an unfinished build: its token, its checkpoints, its staging collections.
+    async fn resume(
+        &self,
+        record: BuildRecord,
+        projection: &Registered,
+        t0: Option<bson::Timestamp>,
+    ) -> Result<BuildStore> {
+        let prefix = projection.spec().stream_filter().first();
+        let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
+        if build.record.state == BuildState::Planned {
+            // It may have ended before its collections were made; nothing is in those it made.
+            build.drop_staging().await?;
+            build.name_staging();
+            build.create_staging().await?;
+        } else {
+            build.adopt_staging().await?;
+        }
+        // The time the scans of this run wait for, not a later one: nothing may fall between them.
+        build.advance(BuildState::Building, |record| record.t0 = t0).await?;
+        Ok(build)
+    }
+
+    /// Plans a new build and makes its staging collections.
+    async fn plan(
+        &self,
+        projection: &Registered,
+        t0: Option<bson::Timestamp>,
+        survey: &Survey,
+        estimate: &Estimate,
+    ) -> Result<BuildStore> {
+        let spec = projection.spec();
+        let range = StreamRange::of(spec.stream_filter());
+        let cuts = survey.store.cuts(&range, survey.partitions(estimate, self.settings.tuning()));
+        let ranges = divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
+        let records = self.store.builds().records(Some(spec.name())).await?;
+        let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
+        let generation = next_generation(spec, &self.store.collection_names().await?, &recorded);
+        let names =
+            spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.mandate.token));
+        let targets = names.map(TargetRecord::from).collect();
+        let print = fingerprint(spec, &self.store.layout);
+        let record = BuildRecord::new(spec, generation, targets, ranges, (print, self.mandate.token));
+        let record = BuildRecord { t0, ..record };
+        let mut build =
+            self.store.builds().create(record, spec.stream_filter().first(), &self.mandate).await?;
+        build.create_staging().await?;
+        build.advance(BuildState::Building, |_| {}).await?;
+        Ok(build)
+    }
+
+    /// Divides the partitions of a resumed build: those that are done and still agree with the event
+    /// store for the most part are kept, the others are to do. Whether some of the kept streams differ.
+    async fn still_good(
+        &self,
+        job: &Arc<Job<EventStore, BuildStore>>,
+        partitions: Vec<Partition>,
+    ) -> Result<(PartitionsDone, Vec<Partition>, bool)> {
+        let (mut done, mut compare) = (PartitionsDone::default(), false);
+        let mut good = HashSet::new();
+        for checkpoint in job.staging.checkpoints().await? {
+            let partition = partitions.iter().find(|partition| partition.number == checkpoint.partition);
+            let (Some(partition), Some(digest)) = (partition, checkpoint.digest()) else { continue };
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let difference = check_partition(job, partition).await?;
+            let differing = difference.moved + difference.new_streams + difference.gone;
+            let streams = u64::try_from(checkpoint.counts.streams).unwrap_or(0);
+            if differing.saturating_mul(REFOLDED_SHARE) <= streams {
+                done.add(checkpoint.counts.into(), digest);
+                good.insert(partition.number);
+                compare |= differing > 0;
+            }
+        }
+        let todo = partitions.into_iter().filter(|partition| !good.contains(&partition.number)).collect();
+        Ok((done, todo, compare))
+    }
+
+    /// Number of commits of these partitions.
+    pub(super) async fn commits_of(&self, source: &EventStore, partitions: &[Partition]) -> Result<u64> {
+        let mut commits = 0;
+        for partition in partitions {
+            commits += source.count(&partition.range).await?;
+        }
+        Ok(commits)
+    }
+
+    /// Finished snapshots of what the projection requires: built in this run, else the active ones.
+    pub(super) async fn others(&self, projection: &Registered, before: &[Build]) -> Result<Arc<dyn Lookup>> {
+        let spec = projection.spec();
+        if spec.required().is_empty() {
+            return Ok(Arc::new(NoLookup));
+        }
+        let mut lookup = SnapshotLookup::default();
+        let mut budget = self.settings.tuning().lookup_bytes_max;
+        for required in spec.required() {
+            let built = before.iter().find(|build| build.record().projection.eq_ignore_ascii_case(required));
+            let collections: Vec<(String, String)> = match built {
+                Some(build) => build
+                    .record()
+                    .targets
+                    .iter()
+                    .map(|target| (target.target.clone(), build.readable_collection(target).to_owned()))
+                    .collect(),
+                None => self.store.snapshots().active_collections(spec.name(), required).await?,
+            };
+            for (target, collection) in collections {
+                lookup.load(&self.store, &target, &collection, &mut budget).await?;
+            }
+        }
+        Ok(Arc::new(lookup))
+    }
+}

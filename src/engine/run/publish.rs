@@ -1,0 +1,278 @@
+//! The last steps: final names, then the pointers of all projections in one update.
+
+use std::time::Instant;
+
+use statefold_projections::{Registered, Spec};
+
+use crate::engine::run::build::Build;
+use crate::engine::run::context::Run;
+use crate::engine::run::report::Built;
+use crate::error::{Error, Result};
+use crate::fold::FoldCounts;
+use crate::lifecycle::{BuildState, CutOverMode};
+use crate::observe::{Phase, Recorder};
+use crate::store::{BuildRecord, Flip, Named, taken};
+
+impl Run {
+    /// Decides how readers will find each build.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if that way isn't open.
+    pub(super) async fn choose_modes(&self, builds: &mut [Build]) -> Result<()> {
+        for build in builds {
+            let spec = build.job.projection.spec().clone();
+            let active = self.store.control().active(spec.name()).await?;
+            let usual = active.as_ref().map(|active| active.mode).unwrap_or_default();
+            build.mode = self.request.mode.unwrap_or(usual);
+            if build.record().swap.is_some() {
+                build.mode = CutOverMode::Rename;
+            }
+            match (build.mode, active) {
+                (CutOverMode::Pointer, _) => {}
+                (CutOverMode::View, _) => {
+                    for target in spec.targets() {
+                        if self.store.snapshots().named(target.collection()).await? == Named::Other {
+                            return Err(taken(target.collection()));
+                        }
+                    }
+                }
+                (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
+                (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
+                    self.store.snapshots().check_replaceable(&active.collections).await?;
+                }
+                (CutOverMode::Rename, _) => {
+                    return Err(nameless(&spec));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a rebuild early that couldn't be cut over to.
+    pub(super) async fn refuse_nameless(&self, projection: &Registered) -> Result<()> {
+        let active = self.store.control().active(projection.spec().name()).await?;
+        let rename = self.request.mode == Some(CutOverMode::Rename);
+        if rename && active.is_none() && !self.request.postpone {
+            Err(nameless(projection.spec()))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Copies what will be replaced, so that it can be gone back to. From before the copy nobody else changes what is
+    /// recorded of it: what the copy lacks is then what its heads say.
+    pub(super) async fn put_aside(&self, builds: &mut [Build]) -> Result<()> {
+        for build in builds {
+            if build.mode != CutOverMode::Rename || build.record().swap.is_some() {
+                continue;
+            }
+            let name = build.record().projection.clone();
+            let active = self.store.control().active(&name).await?;
+            let active = active.ok_or_else(|| Error::Bug("nothing to rename over".into()))?;
+            let prefix = build.job.projection.spec().stream_filter().first().to_owned();
+            let records = self.store.builds().records(Some(&name)).await?;
+            if let Some(former) = records.into_iter().find(|record| record.generation == active.active) {
+                self.store.builds().adopt(former, &prefix, &self.mandate).await?;
+            }
+            // Before the copy: what has the name then is what may be dropped.
+            build.swap = Some(build.job.staging.swap(&active).await?);
+            self.store.snapshots().clear_asides(&active, &self.mandate).await?;
+            self.store.snapshots().copy_aside(&active, &self.mandate).await?;
+            for (from, to) in active.collections.iter().zip(build.where_it_is()) {
+                self.store.snapshots().carry_indexes(from, &to, &self.mandate).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the builds their own final names, and notes those they will take: what can be done while events still
+    /// come. Readers use none of them yet.
+    pub(super) async fn give_names(&self, builds: &mut [Build]) -> Result<()> {
+        for build in builds.iter_mut() {
+            let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
+            let swap = build.record().swap.clone().or_else(|| build.swap.clone());
+            if build.record().state == BuildState::Published {
+                if swap.is_some() && build.record().swap.is_none() {
+                    build.staging()?.note_swap(swap).await?;
+                }
+                continue;
+            }
+            if build.mode != CutOverMode::Rename && build.record().state == BuildState::Verified {
+                build.job.staging.publish_collections().await?;
+            }
+            let published = |record: &mut BuildRecord| {
+                record.counts = counts.into();
+                record.digest = digest;
+                record.swap = swap;
+            };
+            build.staging()?.advance(BuildState::Published, published).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the builds the names they take from others, until then, and moves the pointers.
+    pub(super) async fn publish(&self, builds: &mut [Build], until: Instant) -> Result<()> {
+        for build in builds.iter_mut() {
+            build.staging()?.rename_into(until).await?;
+        }
+        let flips: Vec<Flip> =
+            builds.iter().map(|build| Flip { record: build.record().clone(), mode: build.mode }).collect();
+        self.store.control().flip(&flips, &self.mandate, self.store.control().flip_time().await?).await?;
+        for build in builds.iter() {
+            self.switch_views(build).await?;
+        }
+        Ok(())
+    }
+
+    /// Views follow the pointer.
+    pub(super) async fn switch_views(&self, build: &Build) -> Result<()> {
+        if build.mode != CutOverMode::View {
+            return Ok(());
+        }
+        for (at, target) in build.job.projection.spec().targets().iter().enumerate() {
+            let collection = build.job.staging.collection_of(at).unwrap_or_default();
+            self.store.snapshots().point_view(target.collection(), collection, &self.mandate).await?;
+        }
+        Ok(())
+    }
+
+    /// The records after the flip: the new builds are active, the former ones retired.
+    pub(super) async fn retire_former(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
+        let mut projections = Vec::new();
+        for build in builds {
+            self.settle(build).await?;
+            build.recorder.enter(Phase::Done, 0);
+            projections.push(built(build));
+        }
+        Ok(projections)
+    }
+
+    /// Writes into the records what the pointer says.
+    pub(super) async fn settle(&self, build: &mut Build) -> Result<()> {
+        let name = build.record().projection.clone();
+        let Some(active) = self.store.control().active(&name).await? else {
+            return Err(Error::Bug(format!("the pointer of {name} is gone")));
+        };
+        // What is staged may be all there is.
+        let names = self.store.collection_names().await?;
+        if let Some(missing) = active.collections.iter().find(|name| !names.contains(name)) {
+            return Err(Error::State {
+                build: build.record().id.clone(),
+                expected: format!("its collection {missing}"),
+                actual: "without it".into(),
+            });
+        }
+        // Late writes of a process that was taken over from may have made one anew.
+        if let Err(error) = build.job.staging.drop_staging().await {
+            tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
+        }
+        // Refolding behind the fence moved them. What others may have written has no digest.
+        if build.strict {
+            (build.counts, build.digest) = build.job.staging.sums().await?;
+        }
+        let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
+        let settled = |record: &mut BuildRecord| {
+            (record.counts, record.digest) = (counts.into(), digest);
+            // What took a name is a copy of ours.
+            record.adopted &= record.swap.is_none();
+            record.swap = None;
+            record.name_collections(&active.collections);
+        };
+        build.staging()?.advance(BuildState::Active, settled).await?;
+        let prefix = build.job.projection.spec().stream_filter().first().to_owned();
+        let own = build.record().id.clone();
+        let former = self.store.builds().records(Some(&name)).await?;
+        let is_former = |record: &BuildRecord| record.state == BuildState::Active && record.id != own;
+        for record in former.into_iter().filter(is_former) {
+            let known = active.previous.iter().find(|one| one.generation == record.generation);
+            let collections = known.map(|one| one.collections.clone()).unwrap_or_default();
+            let mut former = self.store.builds().adopt(record, &prefix, &self.mandate).await?;
+            let retired = |record: &mut BuildRecord| record.name_collections(&collections);
+            former.advance(BuildState::Retired, retired).await?;
+        }
+        Ok(())
+    }
+
+    /// A build that already has its final names.
+    pub(super) async fn open_published(
+        &self,
+        record: BuildRecord,
+        projection: &Registered,
+        position: usize,
+    ) -> Result<Build> {
+        let since = self.store.operation_time().await?;
+        let recorder = Recorder::new(projection.spec().name(), &self.progress);
+        let prefix = projection.spec().stream_filter().first();
+        let mut staging = self.store.builds().adopt(record, prefix, &self.mandate).await?;
+        if staging.record.swap.is_some() {
+            staging.adopt_swap().await?;
+            let swap = staging.record.swap.clone();
+            staging.note_swap(swap).await?;
+        }
+        let counts = FoldCounts::from(staging.record.counts);
+        let digest =
+            staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
+        let timings = staging.record.timings;
+        let source = self.store.events().source(self.direction, since, self.settings.tuning().batch_commits);
+        // One that others may have written has no digest.
+        let strict = staging.record.digest.is_some();
+        let job = self.job(projection, source, staging, &recorder);
+        let todo = Vec::new();
+        let (resumed, compare, refolded, mode) = (true, true, 0, CutOverMode::default());
+        Ok(Build {
+            job,
+            recorder,
+            position,
+            mode,
+            strict,
+            swap: None,
+            todo,
+            resumed,
+            compare,
+            refolded,
+            counts,
+            digest,
+            timings,
+        })
+    }
+}
+
+/// There is no name to take.
+fn nameless(spec: &Spec) -> Error {
+    let collections: Vec<String> = spec.targets().iter().map(|one| one.generation(2)).collect();
+    Error::Unsupported(format!(
+        "{0} has no active generation whose name could be taken: say which collection the application reads, as \
+         `statefold adopt {0} --collection {1} --yes`",
+        spec.name(),
+        collections.join(" --collection ")
+    ))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds shown in seconds")]
+fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1000.0
+}
+
+/// What is said of a build in the end.
+pub(super) fn built(build: &Build) -> Built {
+    let record = build.record();
+    Built {
+        projection: record.projection.clone(),
+        generation: record.generation,
+        collections: build.where_it_is(),
+        projection_version: record.projection_version,
+        commits: build.counts.commits,
+        events: build.counts.events,
+        streams: build.counts.streams,
+        snapshots: build.counts.snapshots,
+        dead_letters: build.counts.dead_letters,
+        streams_refolded: build.refolded,
+        digest: build.digest.to_string(),
+        partitions_resumed: record.ranges.len() - build.todo.len(),
+        partitions: record.ranges.len(),
+        build_seconds: seconds(build.timings.build_ms),
+        index_seconds: seconds(build.timings.index_ms),
+        check_seconds: seconds(build.timings.check_ms),
+        verify_seconds: seconds(build.timings.verify_ms),
+    }
+}

@@ -1,0 +1,201 @@
+//! Before the cut-over: what was built is compared with what the event store gives, independently.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::pass::Survey;
+use crate::engine::run::build::{Build, milliseconds};
+use crate::engine::run::context::Run;
+use crate::engine::verify::{Comparison, Judged, Kind, Outcome, Subject, Verified};
+use crate::error::{Error, Result};
+use crate::lifecycle::{BuildState, Share, Verify, stream_hash};
+use crate::observe::Phase;
+use crate::pipeline::ports::Staging;
+use crate::store::{BuildRecord, Feed};
+
+/// How often streams that differ are caught up and looked at again.
+const ROUNDS: u32 = 4;
+/// Differences named in an error.
+const EXAMPLES_MAX: usize = 5;
+
+impl Run {
+    /// Verifies all builds that are caught up, in one pass over the event store. For each the error that
+    /// keeps it from being published, if there is one.
+    pub(super) async fn verify(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        survey: &Survey,
+    ) -> Result<Vec<Option<Error>>> {
+        self.governor.step().await?;
+        let share = match self.settings.tuning().verify {
+            Verify::Streams(share) if self.has_events => share,
+            _ => return self.verified_by_heads(builds).await,
+        };
+        let began = Instant::now();
+        let comparison = self.comparison(share);
+        let due: Vec<usize> =
+            (0..).zip(builds.iter()).filter(|(_, build)| is_due(build)).map(|(at, _)| at).collect();
+        let subjects: Vec<Subject> =
+            due.iter().filter_map(|at| builds.get(*at)).map(|build| subject(build, survey)).collect();
+        let outcomes =
+            if subjects.is_empty() { Vec::new() } else { comparison.run(&subjects, survey).await? };
+        let mut refused: Vec<Option<Error>> = builds.iter().map(|_| None).collect();
+        for ((at, subject), outcome) in due.into_iter().zip(&subjects).zip(outcomes) {
+            let Some(build) = builds.get_mut(at) else { continue };
+            build.recorder.enter(Phase::Verifying, 0);
+            let result = self.judge(&comparison, build, feed, subject, &outcome).await;
+            build.timings.verify_ms = milliseconds(began);
+            match result {
+                Ok(None) if build.record().state == BuildState::Published => {}
+                Ok(None) => self.advance_verified(build).await?,
+                Ok(Some(error)) => {
+                    self.record_failure(build, &error).await;
+                    if let Some(place) = refused.get_mut(at) {
+                        *place = Some(error);
+                    }
+                }
+                Err(error) => {
+                    self.record_failure(build, &error).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// What compares a share of the streams.
+    pub(super) fn comparison(&self, share: Share) -> Comparison<'_> {
+        Comparison {
+            store: &self.store,
+            settings: &self.settings,
+            direction: self.direction,
+            workers: &self.workers,
+            progress: &self.progress,
+            cancel: &self.cancel,
+            governor: self.governor.clone(),
+            share,
+        }
+    }
+
+    /// Nothing but the heads was to be compared, and that is done.
+    async fn verified_by_heads(&self, builds: &mut [Build]) -> Result<Vec<Option<Error>>> {
+        for build in builds.iter_mut().filter(|build| build.record().state == BuildState::CatchingUp) {
+            self.advance_verified(build).await?;
+        }
+        Ok(builds.iter().map(|_| None).collect())
+    }
+
+    async fn advance_verified(&self, build: &mut Build) -> Result<()> {
+        let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
+        let verified = |record: &mut BuildRecord| {
+            record.timings = timings;
+            record.counts = counts.into();
+            record.digest = Some(digest);
+        };
+        build.staging()?.advance(BuildState::Verified, verified).await
+    }
+
+    /// Why a build differs from the event store, if it does.
+    pub(super) async fn judge(
+        &self,
+        comparison: &Comparison<'_>,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        subject: &Subject,
+        outcome: &Outcome,
+    ) -> Result<Option<Error>> {
+        let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
+        if outcome.suspects.is_empty() && outcome.foreign == 0 {
+            let whole = comparison.share.is_all() && build.strict;
+            let (expected, found, noted) = (outcome.expected, outcome.found, build.digest);
+            return Ok((whole && (found != noted || expected != noted)).then(|| {
+                Error::Mismatch(format!(
+                    "{}: the digest of what was written is {noted}, of what is stored {found}, of what the events \
+                     give {expected}",
+                    build.record().id
+                ))
+            }));
+        }
+        // They differ by their hash: folded too early or too late, most likely.
+        let mut judged = Judged::default();
+        for _ in 0..ROUNDS {
+            if names.is_empty() {
+                break;
+            }
+            self.catch_up(build, feed).await?;
+            build.recorder.enter(Phase::Verifying, 0);
+            let recorded = self.recorded_of(build, &names).await?;
+            judged = comparison.look_again(subject, &names, build.strict, Some(&recorded)).await?;
+            if judged.left > 0 || judged.moving.is_empty() && !judged.differences.is_empty() {
+                break;
+            }
+            names = judged.streams();
+        }
+        let verified = Verified::of(subject, comparison.share, outcome, judged);
+        Ok((!verified.is_equal()).then(|| mismatch(&build.record().id, &verified)))
+    }
+
+    /// The recorded heads of these streams, which are sorted.
+    async fn recorded_of(&self, build: &Build, names: &[String]) -> Result<HashMap<u64, i64>> {
+        let wanted: HashSet<u64> = names.iter().map(|name| stream_hash(name)).collect();
+        let mut recorded = HashMap::new();
+        for partition in build.job.staging.partitions() {
+            let range = &partition.range;
+            let first = names.partition_point(|name| *name < range.first);
+            let holds = |name: &String| range.end.as_ref().is_none_or(|end| name < end);
+            if names.get(first).is_some_and(holds) {
+                let heads = build.job.staging.recorded_heads(&partition).await?;
+                recorded.extend(heads.into_iter().filter(|(hash, _)| wanted.contains(hash)));
+            }
+        }
+        Ok(recorded)
+    }
+}
+
+/// Whether a build is to be verified now: a new one, or one whose cut-over was cut short before readers used it.
+fn is_due(build: &Build) -> bool {
+    let state = build.record().state;
+    state == BuildState::CatchingUp || state == BuildState::Published && !build.is_used()
+}
+
+/// A build as what is to be compared.
+pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
+    Subject {
+        projection: build.job.projection.clone(),
+        collections: build.where_it_is(),
+        others: Arc::clone(&build.job.others),
+        partitions: build.job.staging.partitions(),
+        estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),
+        records: None,
+    }
+}
+
+/// The differences as an error to read.
+pub(super) fn mismatch(what: &str, verified: &Verified) -> Error {
+    let Verified { missing, extra, differing, suspected, .. } = verified;
+    let mut text = format!(
+        "{what} differs from the event store: {missing} snapshots are missing, {extra} too many, {differing} differ"
+    );
+    if *suspected > 0 {
+        text.push_str(&format!(", and {suspected} more seem to"));
+    }
+    if verified.foreign > 0 {
+        text.push_str(&format!("; {} documents have an _id that is no text", verified.foreign));
+    }
+    for one in verified.differences.iter().take(EXAMPLES_MAX) {
+        let how = match one.kind {
+            Kind::Missing => "is missing",
+            Kind::Extra => "is one too many",
+            Kind::Differing => "differs",
+        };
+        text.push_str(&format!("\n  {} {how}", one.id));
+        for field in &one.fields {
+            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+            let (expected, found) = (shown(&field.expected), shown(&field.found));
+            text.push_str(&format!("\n    {}: {found} instead of {expected}", field.path));
+        }
+    }
+    Error::Mismatch(text)
+}

@@ -1,0 +1,63 @@
+//! Work on a task of its own: awaited, watched, cancelled.
+
+use std::future::IntoFuture;
+use std::pin::Pin;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::engine::run::RebuildReport;
+use crate::error::{Error, Result};
+use crate::observe::{Progress, names};
+
+/// A rebuild or migration at work on its own task. Await it for the result; dropping it cancels it, and
+/// what was built so far is kept for the next one.
+#[must_use = "what is dropped is cancelled"]
+pub struct Running<T = RebuildReport> {
+    progress: watch::Receiver<Progress>,
+    cancel: CancellationToken,
+    task: JoinHandle<Result<T>>,
+    guard: DropGuard,
+}
+
+impl<T: Send + 'static> Running<T> {
+    /// Begins work that shows its progress and can be cancelled.
+    pub(crate) fn begin<F>(work: impl FnOnce(watch::Sender<Progress>, CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        names::describe();
+        let (sender, progress) = watch::channel(Progress::default());
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(work(sender, cancel.clone()));
+        Self { progress, guard: cancel.clone().drop_guard(), cancel, task }
+    }
+
+    /// How far it is; changes with every batch.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Cancel this to stop it; it then ends with [`Error::Interrupted`].
+    #[must_use]
+    pub fn cancellation(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+}
+
+impl<T: Send + 'static> IntoFuture for Running<T> {
+    type Output = Result<T>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { task, guard, .. } = self;
+            let result = task.await.map_err(|error| Error::Bug(error.to_string()));
+            // It has ended: nothing is left to cancel.
+            let _ = guard.disarm();
+            result?
+        })
+    }
+}

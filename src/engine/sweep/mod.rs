@@ -1,0 +1,202 @@
+//! Clean-up: what may go, and in which order it goes.
+
+mod report;
+
+use std::collections::BTreeSet;
+
+use statefold_projections::{Registered, Registry};
+
+use crate::config::{CleanupSettings, Settings};
+use crate::error::{Error, Result};
+use crate::lifecycle::{BuildState, KeepRules, Known};
+use crate::plan::{is_of_target, staging_parts, without_aside};
+use crate::store::{Dropped, Listed, Mandate, Store};
+
+/// Drops what has been eligible for the configured time, if there is one, at the end of a run that holds
+/// the lease. A failure is said, not more: the run has done what it was for.
+pub(crate) async fn automatic(store: &Store, settings: &Settings, registry: &Registry, mandate: &Mandate) {
+    if settings.cleanup().after.is_none() {
+        return;
+    }
+    let selected = registry.projections();
+    let sweep = Sweep { store, selected, rules: rules(settings.cleanup()) };
+    match sweep.drop_eligible(mandate).await {
+        Ok(report) => {
+            let dropped: Vec<&str> = report.dropped().collect();
+            if !dropped.is_empty() {
+                tracing::info!(?dropped, "cleaned up what was no longer needed");
+            }
+        }
+        Err(error) => tracing::warn!(error = %error.with_sources(), "the clean-up failed"),
+    }
+}
+
+pub(crate) fn rules(settings: &CleanupSettings) -> KeepRules {
+    let milliseconds = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    KeepRules {
+        previous: settings.keep,
+        keep_for_ms: settings.keep_for.map(milliseconds),
+        older_than_ms: settings.after.map(milliseconds),
+        named: Vec::new(),
+    }
+}
+
+/// One look at the database, or one go at it.
+pub(crate) struct Sweep<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) selected: &'a [Registered],
+    pub(crate) rules: KeepRules,
+}
+
+impl Sweep<'_> {
+    pub(crate) async fn look(&self) -> Result<Seen> {
+        let listed = self.store.admin().listing().await?;
+        let known = self.store.admin().known(&listed).await?;
+        let mut report = CleanupReport::new(self.store.database());
+        for one in &listed {
+            let Some(uuid) = one.uuid else { continue };
+            let Some(projection) = self.projection_of(&known, &one.name) else { continue };
+            let staging = staging_parts(&one.name);
+            let verdict = known.collection(&one.name, &uuid.to_string(), staging, &self.rules);
+            let owner = known.owner(&one.name).filter(|_| staging.is_none());
+            let kind = match owner {
+                _ if staging.is_some() => CleanupKind::Staging,
+                Some(owner) if owner.state != BuildState::Aborted => CleanupKind::Generation,
+                _ => CleanupKind::Foreign,
+            };
+            let build = owner.filter(|_| kind == CleanupKind::Generation).map(|owner| owner.id.clone());
+            let size = report.note_size(self.store.admin().size_of(&one.name).await);
+            report.items.push(CleanupItem {
+                build,
+                collection: Some(one.name.clone()),
+                ..CleanupItem::new(kind, projection, size, &verdict)
+            });
+        }
+        self.look_at_empty(&known, &listed, &mut report);
+        self.look_at_records(&known, &mut report).await?;
+        Ok(Seen { listed, report })
+    }
+
+    /// Former generations whose collections somebody else dropped: what is left is in records and pointer.
+    fn look_at_empty(&self, known: &Known, listed: &[Listed], report: &mut CleanupReport) {
+        for build in known.builds.iter().filter(|build| build.state == BuildState::Retired) {
+            let is_selected = self.selected.iter().any(|one| one.spec().name() == build.projection);
+            let is_listed = |name: &str| listed.iter().any(|one| one.name == name);
+            if is_selected && !build.collections().any(is_listed) {
+                let verdict = known.generation(build, &self.rules);
+                report.items.push(CleanupItem {
+                    build: Some(build.id.clone()),
+                    ..CleanupItem::new(CleanupKind::Generation, &build.projection, None, &verdict)
+                });
+            }
+        }
+    }
+
+    /// Checkpoints, heads and dead letters of builds that are over or gone.
+    async fn look_at_records(&self, known: &Known, report: &mut CleanupReport) -> Result<()> {
+        for (build, size) in self.store.admin().recorded_of_builds().await? {
+            let record = known.builds.iter().find(|one| one.id == build);
+            let of = |projection: &&Registered| match record {
+                Some(record) => record.projection == projection.spec().name(),
+                None => build.strip_prefix(projection.spec().name()).is_some_and(is_number),
+            };
+            let Some(projection) = self.selected.iter().find(of) else { continue };
+            if record.is_some_and(|record| !record.state.is_over()) {
+                continue;
+            }
+            let verdict = known.records(&build, &self.rules);
+            report.items.push(CleanupItem {
+                build: Some(build),
+                ..CleanupItem::new(CleanupKind::Records, projection.spec().name(), Some(size), &verdict)
+            });
+        }
+        Ok(())
+    }
+
+    /// The selected projection that a collection belongs to.
+    fn projection_of(&self, known: &Known, name: &str) -> Option<&str> {
+        let published = staging_parts(name).map_or(name, |(published, _)| published);
+        let owner = known.owner(published).map(|owner| owner.projection.as_str());
+        let of = |one: &&Registered| match owner {
+            Some(owner) => owner == one.spec().name(),
+            None => is_of_target(one.spec(), without_aside(published)),
+        };
+        self.selected.iter().find(of).map(|one| one.spec().name())
+    }
+
+    pub(crate) fn refuse_unknown(&self, seen: &Seen) -> Result<()> {
+        let is_seen =
+            |name: &&String| seen.report.items.iter().any(|item| item.collection.as_ref() == Some(name));
+        let unknown: Vec<String> = self
+            .rules
+            .named
+            .iter()
+            .filter(|name| !is_seen(name))
+            .map(|name| format!("--collection {name}: this database has no such collection of a projection"))
+            .collect();
+        if unknown.is_empty() { Ok(()) } else { Err(Error::Config(unknown)) }
+    }
+
+    /// Looks again, now that nobody else is at work, and drops what is eligible.
+    pub(crate) async fn drop_eligible(&self, mandate: &Mandate) -> Result<CleanupReport> {
+        let Seen { listed, mut report } = self.look().await?;
+        let eligible =
+            report.items.iter().filter(|item| item.eligible && item.kind == CleanupKind::Generation);
+        let generations: BTreeSet<String> = eligible.filter_map(|item| item.build.clone()).collect();
+        for build in &generations {
+            self.end_generation(build, &listed, mandate).await?;
+        }
+        for item in report.items.iter_mut().filter(|item| item.eligible) {
+            let Some(name) = &item.collection else { continue };
+            let uuid = listed.iter().find(|one| one.name == *name).and_then(|one| one.uuid);
+            let Some(uuid) = uuid else { continue };
+            item.done(self.store.admin().drop_listed(name, uuid, mandate).await?);
+        }
+        // Last of a generation: while they are there, a rerun finds it.
+        for build in &generations {
+            self.store.admin().forget_build(build, mandate).await?;
+        }
+        for item in report.items.iter_mut().filter(|item| item.eligible && item.collection.is_none()) {
+            let Some(build) = &item.build else { continue };
+            self.store.admin().forget_build(build, mandate).await?;
+            item.done(Dropped::Done);
+        }
+        Ok(report)
+    }
+
+    /// From here on nobody reads a generation or rolls back to it, and its record knows which collections
+    /// are to go.
+    async fn end_generation(&self, id: &str, listed: &[Listed], mandate: &Mandate) -> Result<()> {
+        let records = self.store.builds().records(None).await?;
+        let Some(record) = records.into_iter().find(|record| record.id == id) else { return Ok(()) };
+        if record.state == BuildState::Dropped {
+            return Ok(());
+        }
+        // The prefix plays no part in this.
+        let mut build = self.store.builds().adopt(record, "", mandate).await?;
+        if build.record.state == BuildState::Active {
+            build.advance(BuildState::Retired, |_| {}).await?;
+        }
+        let (projection, generation) = (build.record.projection.clone(), build.record.generation);
+        self.store.admin().forget_previous(&projection, generation, mandate).await?;
+        let dropping = |record: &mut crate::store::BuildRecord| {
+            for target in &mut record.targets {
+                let found = listed.iter().find(|one| one.name == target.collection);
+                target.dropping = found.and_then(|one| one.uuid);
+            }
+        };
+        build.advance(BuildState::Dropped, dropping).await
+    }
+}
+
+/// What a look found.
+pub(crate) struct Seen {
+    listed: Vec<Listed>,
+    pub(crate) report: CleanupReport,
+}
+
+pub(crate) fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+pub use report::{CleanupItem, CleanupKind, CleanupReport};

@@ -1,0 +1,236 @@
+//! Everything is folded once more from the event store, in one pass, and compared with what is stored.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use statefold_projections::{Lookup, Registered};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Settings, Tuning};
+use crate::engine::pass::{Part, PassReport, Reading, Survey};
+use crate::error::{Error, Result};
+use crate::fold::{Digest, FoldCounts, Stored};
+use crate::lifecycle::Share;
+use crate::observe::{Phase, Progress, Recorder};
+use crate::pipeline;
+use crate::pipeline::ports::SnapshotSink;
+use crate::pipeline::{Comparing, Governor, Input, Job, Reader, Suspects, Wanted, Workers, read_stored};
+use crate::plan::{Estimate, Partition, Strategy};
+use crate::store::{Direction, EventStore, Store};
+
+/// What a pass gets in any case, if the budget has it at all.
+const PASS_BYTES_MIN: usize = 8 << 20;
+
+/// What tables leave of a budget, in bytes.
+fn left_of(budget: usize, tables: usize) -> usize {
+    budget.saturating_sub(tables).max(budget.min(PASS_BYTES_MIN))
+}
+
+/// What is needed to compare.
+pub(crate) struct Comparison<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) settings: &'a Settings,
+    pub(crate) direction: Direction,
+    pub(crate) workers: &'a Arc<Workers>,
+    pub(crate) progress: &'a watch::Sender<Progress>,
+    pub(crate) cancel: &'a CancellationToken,
+    /// Asked before each batch is read.
+    pub(crate) governor: Governor,
+    /// How many of the streams.
+    pub(crate) share: Share,
+}
+
+/// Collections that should hold what a projection gives.
+pub(crate) struct Subject {
+    pub(crate) projection: Registered,
+    /// One for each target.
+    pub(crate) collections: Vec<String>,
+    /// Snapshots of what the projection requires.
+    pub(crate) others: Arc<dyn Lookup>,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) estimate: Estimate,
+    /// Also takes the records of finished partitions.
+    pub(crate) records: Option<Arc<dyn SnapshotSink>>,
+}
+
+/// What came out for one subject.
+pub(crate) struct Outcome {
+    /// What was folded.
+    pub(crate) counts: FoldCounts,
+    /// Digest of what the events give.
+    pub(crate) expected: Digest,
+    /// Digest of what is stored.
+    pub(crate) found: Digest,
+    /// Documents that are stored.
+    pub(crate) stored: u64,
+    /// Documents beside them whose `_id` isn't a text.
+    pub(crate) foreign: u64,
+    /// What may differ.
+    pub(crate) suspects: Suspects,
+    /// Hashes of the streams that could not be folded.
+    pub(crate) dead_letters: HashSet<u64>,
+}
+
+impl Comparison<'_> {
+    /// Compares all subjects in one pass over the event store.
+    ///
+    /// # Errors
+    /// What reading gives; [`Error::Interrupted`].
+    pub(crate) async fn run(&self, subjects: &[Subject], survey: &Survey) -> Result<Vec<Outcome>> {
+        let began = Instant::now();
+        let recorders: Vec<Recorder> =
+            subjects.iter().map(|one| Recorder::new(one.projection.spec().name(), self.progress)).collect();
+        for recorder in &recorders {
+            recorder.enter(Phase::Verifying, 0);
+        }
+        let mut stored = Vec::new();
+        for subject in subjects {
+            stored.push(self.stored(subject).await?);
+        }
+        // After the collections: what is in them was acknowledged before.
+        let source = {
+            let now = self.store.operation_time().await?;
+            survey.source(self.store, self.direction, now, (self.settings.tuning(), &self.governor))
+        };
+        let estimates: Vec<Estimate> = subjects.iter().map(|one| self.estimate(one)).collect();
+        let tables = stored.iter().flat_map(|(tables, _)| tables).map(Stored::bytes).sum();
+        let settings = self.settings_beside(tables)?;
+        let mut choice = survey.choose(&estimates, settings.tuning());
+        if !self.share.is_all() && choice.strategy == Strategy::Stream && settings.tuning().strategy.is_none()
+        {
+            // A share of the streams is chosen while everything is read.
+            choice.strategy = Strategy::Natural;
+        }
+        let parts =
+            subjects.iter().zip(&recorders).zip(&estimates).map(|((subject, recorder), estimate)| Part {
+                wanted: Wanted {
+                    projection: subject.projection.clone(),
+                    recorder: recorder.clone(),
+                    ranges: subject.partitions.iter().map(|partition| partition.range.clone()).collect(),
+                    all: true,
+                    share: self.share,
+                },
+                numbers: subject.partitions.iter().map(|partition| partition.number).collect(),
+                estimate: *estimate,
+            });
+        let reading = Reading {
+            settings: &settings,
+            layout: &self.store.layout,
+            workers: self.workers,
+            progress: self.progress,
+            cancel: self.cancel,
+            phase: Phase::Verifying,
+            began,
+        };
+        let mut report = PassReport::planned(&choice, &estimates);
+        let read = reading.read(&choice, &source, parts.collect(), &mut report).await?;
+        let mut inputs = read.inputs.map(Vec::into_iter);
+        let mut outcomes = Vec::new();
+        for ((subject, recorder), (stored, found)) in subjects.iter().zip(&recorders).zip(stored) {
+            let input = inputs.as_mut().and_then(Iterator::next).unwrap_or(Input::Streams);
+            let filter = subject.projection.spec().stream_filter().clone();
+            let comparing = Comparing::new(filter, self.share, stored, subject.records.clone());
+            let job = self.job(subject, source.clone(), comparing, recorder);
+            recorder.partitions(subject.partitions.len());
+            let done = pipeline::run(&job, subject.partitions.clone(), &input, true).await;
+            let done = if self.cancel.is_cancelled() { Err(Error::Interrupted) } else { done }?;
+            self.workers.discard(input);
+            let sources: Vec<EventStore> = subject
+                .collections
+                .iter()
+                .map(|name| self.store.snapshots().as_source(name, &source))
+                .collect();
+            let (suspects, dead_letters) = job.staging.suspects(&sources, &self.reader()).await?;
+            let mut foreign = 0;
+            for name in &subject.collections {
+                foreign += self.store.snapshots().count_foreign(name).await?;
+            }
+            outcomes.push(Outcome {
+                counts: done.counts,
+                expected: done.digest,
+                found,
+                stored: job.staging.stored(),
+                foreign,
+                suspects,
+                dead_letters,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    async fn stored(&self, subject: &Subject) -> Result<(Vec<Stored>, Digest)> {
+        let (mut all, mut sum) = (Vec::new(), Digest::default());
+        let source =
+            self.store.events().source(self.direction, self.store.operation_time().await?, self.batch());
+        for (target, name) in subject.collections.iter().enumerate() {
+            let expected = self.store.estimated_count(name).await?;
+            let collection = self.store.snapshots().as_source(name, &source);
+            let streams = (subject.projection.spec().stream_filter(), self.share);
+            let (stored, digest) =
+                read_stored(&collection, target, streams, expected, &self.reader()).await?;
+            all.push(stored);
+            sum.merge(digest);
+        }
+        Ok((all, sum))
+    }
+
+    /// Settings of a pass that shares the memory with tables of so many bytes.
+    fn settings_beside(&self, tables: usize) -> Result<Settings> {
+        let tuning = *self.settings.tuning();
+        let memory_bytes = left_of(tuning.memory_bytes, tables);
+        self.settings.clone().with_tuning(Tuning { memory_bytes, ..tuning })
+    }
+
+    fn batch(&self) -> u32 {
+        self.settings.tuning().batch_commits
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { readers: self.settings.tuning().readers, workers: self.workers, cancel: self.cancel }
+    }
+
+    /// Only the states of the share need memory.
+    fn estimate(&self, subject: &Subject) -> Estimate {
+        Estimate { state_bytes: self.share.of(subject.estimate.state_bytes), ..subject.estimate }
+    }
+
+    /// What folds the streams of a subject.
+    pub(crate) fn job<W>(
+        &self,
+        subject: &Subject,
+        source: EventStore,
+        staging: W,
+        progress: &Recorder,
+    ) -> Arc<Job<EventStore, W>> {
+        let tuning = self.settings.tuning();
+        Arc::new(Job {
+            source,
+            staging,
+            projection: subject.projection.clone(),
+            layout: Arc::new(self.store.layout.clone()),
+            others: Arc::clone(&subject.others),
+            workers: Arc::clone(self.workers),
+            progress: progress.clone(),
+            cancel: self.cancel.child_token(),
+            governor: Governor::free(),
+            batch_docs: tuning.batch_docs,
+            batch_bytes: tuning.batch_bytes,
+            readers: tuning.readers,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_gets_what_the_tables_leave_but_never_nothing() {
+        assert_eq!(left_of(64 << 20, 24 << 20), 40 << 20);
+        assert_eq!(left_of(64 << 20, 60 << 20), PASS_BYTES_MIN);
+        assert_eq!(left_of(64 << 20, 1 << 30), PASS_BYTES_MIN);
+        assert_eq!(left_of(2 << 20, 1 << 30), 2 << 20);
+    }
+}

@@ -1,0 +1,9 @@
+//! Compares collections with what the events give, and looks again at what differs.
+
+mod comparison;
+mod recheck;
+mod verdict;
+
+pub(crate) use comparison::{Comparison, Outcome, Subject};
+pub(crate) use verdict::Judged;
+pub use verdict::{Difference, Kind, Verified};

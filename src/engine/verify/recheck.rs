@@ -1,0 +1,149 @@
+//! Streams that may differ are looked at once more, one by one: each is folded from the event store as it is
+//! now, and compared with its documents as they are now.
+
+use std::collections::{HashMap, HashSet};
+
+use bson::{Document, RawDocument, RawDocumentBuf};
+
+use crate::engine::verify::comparison::{Comparison, Subject};
+use crate::engine::verify::verdict::{Difference, Judged, Kind};
+use crate::error::{Error, Result};
+use crate::fold::{FieldDifference, Folded, field_differences};
+use crate::lifecycle::stream_hash;
+use crate::observe::Recorder;
+use crate::pipeline::fold_streams;
+
+/// Streams that are looked at together.
+const TOGETHER: usize = 100;
+/// With so many streams that differ for certain it isn't worth to look at more.
+pub(crate) const DIFFERENCES_MAX: usize = 1000;
+
+/// What the events of some streams give.
+struct Given {
+    /// Documents by target and id.
+    documents: Vec<HashMap<String, RawDocumentBuf>>,
+    heads: HashMap<u64, i64>,
+    dead: HashSet<u64>,
+}
+
+impl Comparison<'_> {
+    /// Looks at streams once more. Unless `strict`, the order of fields doesn't count. Of a generation whose heads are
+    /// recorded only those streams are judged that were folded last where they are now: catching up sees to the others.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub(crate) async fn look_again(
+        &self,
+        subject: &Subject,
+        names: &[String],
+        strict: bool,
+        recorded: Option<&HashMap<u64, i64>>,
+    ) -> Result<Judged> {
+        let mut judged = Judged::default();
+        let mut groups = names.chunks(TOGETHER);
+        for group in groups.by_ref() {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let before = self.given(subject, group).await?;
+            let differ = self.compared(subject, group, &before, strict).await?;
+            if differ.is_empty() {
+                continue;
+            }
+            // Only what stood still meanwhile is judged.
+            let streams: HashSet<String> = differ.iter().map(|one| one.stream.clone()).collect();
+            let after = self.given(subject, &streams.into_iter().collect::<Vec<_>>()).await?;
+            for one in differ {
+                let hash = stream_hash(&one.stream);
+                let stood_still = before.heads.get(&hash) == after.heads.get(&hash);
+                let as_recorded = recorded.is_none_or(|heads| heads.get(&hash) == before.heads.get(&hash));
+                if stood_still && as_recorded {
+                    judged.differences.push(one);
+                } else if judged.moving.last() != Some(&one.stream) {
+                    judged.moving.push(one.stream);
+                }
+            }
+            if judged.differences.len() >= DIFFERENCES_MAX {
+                break;
+            }
+        }
+        judged.left = groups.map(|group| group.len() as u64).sum();
+        Ok(judged)
+    }
+
+    /// Folds streams as they are now.
+    async fn given(&self, subject: &Subject, names: &[String]) -> Result<Given> {
+        let now = self.store.operation_time().await?;
+        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
+        let silent = tokio::sync::watch::channel(crate::observe::Progress::default()).0;
+        let recorder = Recorder::new(subject.projection.spec().name(), &silent);
+        let job = self.job(subject, source, (), &recorder);
+        let folded = fold_streams(&job, names.to_vec(), None).await?;
+        let documents = (0..subject.collections.len()).map(|target| documents_of(&folded, target)).collect();
+        let heads = folded.iter().flat_map(|one| one.heads.iter().copied()).collect();
+        let dead =
+            folded.iter().flat_map(|one| &one.dead_letters).map(|one| stream_hash(&one.stream)).collect();
+        Ok(Given { documents, heads, dead })
+    }
+
+    async fn compared(
+        &self,
+        subject: &Subject,
+        names: &[String],
+        given: &Given,
+        strict: bool,
+    ) -> Result<Vec<Difference>> {
+        let filter = subject.projection.spec().stream_filter();
+        let ids: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix(filter.first())).collect();
+        let mut found = Vec::new();
+        for (target, collection) in subject.collections.iter().enumerate() {
+            let stored = self.store.snapshots().of(collection, &ids).await?;
+            let expected = given.documents.get(target);
+            for id in &ids {
+                let stream = filter.stream_of(id);
+                let hash = stream_hash(&stream);
+                if given.dead.contains(&hash) {
+                    // It can't be told what should be there.
+                    continue;
+                }
+                let (expected, stored) = (expected.and_then(|all| all.get(*id)), stored.get(*id));
+                let Some((kind, fields)) = difference(expected, stored, strict)? else { continue };
+                let collection = collection.clone();
+                found.push(Difference { stream, collection, id: (*id).to_owned(), kind, fields });
+            }
+        }
+        found.sort_by(|one, other| one.stream.cmp(&other.stream));
+        Ok(found)
+    }
+}
+
+fn documents_of(folded: &[Folded], target: usize) -> HashMap<String, RawDocumentBuf> {
+    let buffers = folded.iter().filter_map(|one| one.snapshots.targets().get(target));
+    let documents = buffers.flat_map(|buffer| buffer.documents());
+    let by_id = documents.filter_map(|bytes| {
+        let document = RawDocument::from_bytes(bytes).ok()?;
+        Some((document.get_str("_id").ok()?.to_owned(), document.to_owned()))
+    });
+    by_id.collect()
+}
+
+fn difference(
+    expected: Option<&RawDocumentBuf>,
+    stored: Option<&RawDocumentBuf>,
+    strict: bool,
+) -> Result<Option<(Kind, Vec<FieldDifference>)>> {
+    let read = |document: &RawDocumentBuf| {
+        Document::try_from(document)
+            .map_err(|error| Error::Mismatch(format!("a snapshot can't be read: {error}")))
+    };
+    Ok(match (expected, stored) {
+        (None, None) => None,
+        (Some(_), None) => Some((Kind::Missing, Vec::new())),
+        (None, Some(_)) => Some((Kind::Extra, Vec::new())),
+        (Some(expected), Some(stored)) if expected.as_bytes() == stored.as_bytes() => None,
+        (Some(expected), Some(stored)) => {
+            let fields = field_differences(&read(expected)?, &read(stored)?);
+            (strict || !fields.is_empty()).then_some((Kind::Differing, fields))
+        }
+    })
+}

@@ -1,0 +1,129 @@
+//! What a comparison found.
+
+use serde::Serialize;
+
+use crate::engine::verify::comparison::{Outcome, Subject};
+use crate::fold::FieldDifference;
+use crate::lifecycle::Share;
+
+/// Differences that are shown.
+const SHOWN: usize = 20;
+
+/// What was found about one projection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verified {
+    /// Name of the projection.
+    pub projection: String,
+    /// The active generation, if that was verified.
+    pub generation: Option<u32>,
+    /// The collections.
+    pub collections: Vec<String>,
+    /// How many of the streams were compared.
+    pub share: Share,
+    /// Streams folded.
+    pub streams: u64,
+    /// Events folded.
+    pub events: u64,
+    /// Snapshots in the collections.
+    pub snapshots: u64,
+    /// Streams that could not be folded: what should be stored of them is not known.
+    pub dead_letters: u64,
+    /// Snapshots that the events give, but that aren't stored.
+    pub missing: u64,
+    /// Snapshots that are stored, but that the events don't give.
+    pub extra: u64,
+    /// Snapshots that differ.
+    pub differing: u64,
+    /// Documents whose `_id` isn't a text: no stream gives them.
+    pub foreign: u64,
+    /// Streams that are suspected to differ, but weren't looked at once more because too many others do.
+    pub suspected: u64,
+    /// Streams that changed whenever they were looked at.
+    pub moving: u64,
+    /// The first differences.
+    pub differences: Vec<Difference>,
+    /// Digest of all snapshots; absent if only a share was compared, if some changed meanwhile, or if
+    /// documents are there that can't be compared.
+    pub digest: Option<String>,
+}
+
+impl Verified {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.missing + self.extra + self.differing + self.foreign + self.suspected == 0
+    }
+
+    pub(crate) fn of(subject: &Subject, share: Share, outcome: &Outcome, judged: Judged) -> Self {
+        let count = |kind| judged.differences.iter().filter(|one| one.kind == kind).count() as u64;
+        let suspects = outcome.suspects.streams.len() as u64 + outcome.suspects.more;
+        let undisturbed = share.is_all() && suspects == 0 && outcome.foreign == 0;
+        Self {
+            projection: subject.projection.spec().name().to_owned(),
+            generation: None,
+            collections: subject.collections.clone(),
+            share,
+            streams: outcome.counts.streams,
+            events: outcome.counts.events,
+            snapshots: outcome.stored,
+            dead_letters: outcome.dead_letters.len() as u64,
+            missing: count(Kind::Missing),
+            extra: count(Kind::Extra),
+            differing: count(Kind::Differing),
+            foreign: outcome.foreign,
+            suspected: judged.left + outcome.suspects.more,
+            moving: judged.moving.len() as u64,
+            digest: undisturbed.then(|| outcome.found.to_string()),
+            differences: judged.differences.into_iter().take(SHOWN).collect(),
+        }
+    }
+}
+
+/// A snapshot that differs from what its events give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its stream.
+    pub stream: String,
+    /// The collection.
+    pub collection: String,
+    /// Its `_id`.
+    pub id: String,
+    /// How it differs.
+    pub kind: Kind,
+    /// The first fields that differ; none if only their order does.
+    pub fields: Vec<FieldDifference>,
+}
+
+/// How a snapshot differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The events give one, but none is stored.
+    Missing,
+    /// One is stored that the events don't give.
+    Extra,
+    /// Another one is stored.
+    Differing,
+}
+
+/// What a closer look gave.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    /// What differs for certain.
+    pub(crate) differences: Vec<Difference>,
+    /// Streams that changed while they were looked at.
+    pub(crate) moving: Vec<String>,
+    /// Streams that weren't looked at any more.
+    pub(crate) left: u64,
+}
+
+impl Judged {
+    /// Names of the streams that are to be looked at again.
+    pub(crate) fn streams(&self) -> Vec<String> {
+        let differing = self.differences.iter().map(|one| one.stream.clone());
+        let mut names: Vec<String> = differing.chain(self.moving.iter().cloned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}

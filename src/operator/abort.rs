@@ -1,0 +1,78 @@
+//! Ends unfinished builds: their staging collections and records go.
+
+use serde::Serialize;
+use statefold_projections::Registry;
+
+use crate::config::Settings;
+use crate::engine::leader::lead;
+use crate::error::Result;
+use crate::lifecycle::BuildState;
+use crate::store::{Store, TargetRecord};
+
+/// An unfinished build that was, or would be, ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Aborted {
+    /// Id of the build: `Assets3`.
+    pub build: String,
+    /// The state it was in.
+    pub state: String,
+    /// Its staging collections.
+    pub staging: Vec<String>,
+}
+
+/// Ends the unfinished builds of these projections (all if no name is given). Without `really`
+/// nothing is changed and the result says what would be.
+///
+/// # Errors
+/// [`crate::error::Error::LeaseHeld`] if somebody is at work; else what the server said.
+pub async fn abort(
+    settings: &Settings,
+    registry: &Registry,
+    projections: &[String],
+    really: bool,
+) -> Result<Vec<Aborted>> {
+    let selected = registry.select(projections)?;
+    let store = Store::connect(settings, registry.layout()).await?;
+    let mut unfinished = Vec::new();
+    for projection in &selected {
+        let name = projection.spec().name();
+        let prefix = projection.spec().stream_filter().first().to_owned();
+        let records = store.builds().records(Some(name)).await?;
+        for record in records {
+            if record.state.is_resumable() || store.snapshots().is_unused(&record).await? {
+                unfinished.push((record, prefix.clone()));
+            }
+        }
+    }
+    let describe = |record: &crate::store::BuildRecord, staging: Vec<String>| Aborted {
+        build: record.id.clone(),
+        state: record.state.to_string(),
+        staging,
+    };
+    if !really || unfinished.is_empty() {
+        let names = |record: &crate::store::BuildRecord| {
+            let published = record.state == BuildState::Published;
+            let name = |target: &TargetRecord| {
+                if published { target.collection.clone() } else { target.staging.clone() }
+            };
+            record.targets.iter().map(name).collect()
+        };
+        return Ok(unfinished.iter().map(|(record, _)| describe(record, names(record))).collect());
+    }
+    let leadership = lead(&store, settings).await?;
+    let work = async {
+        let mut ended = Vec::new();
+        for (record, prefix) in unfinished {
+            // Another one may have been faster to make it active.
+            if !record.state.is_resumable() && !store.snapshots().is_unused(&record).await? {
+                continue;
+            }
+            let mut build = store.builds().adopt(record.clone(), &prefix, &leadership.mandate).await?;
+            let staging = build.abort().await?;
+            ended.push(describe(&record, staging));
+        }
+        Ok(ended)
+    };
+    let result = work.await;
+    leadership.end(result).await
+}

@@ -1,0 +1,51 @@
+//! Clean-up: old generations beyond the kept ones, staging collections and records that nobody owns.
+//!
+//! What may go is decided by [`crate::lifecycle::Known`]. A generation goes in this order, so that a rerun
+//! finishes what a crash left: out of the pointer's former ones, record to `dropped` with the UUIDs of its
+//! collections, the collections, the rest of its records.
+
+mod purge;
+
+use statefold_projections::Registry;
+
+use crate::config::Settings;
+use crate::engine::leader::lead;
+use crate::engine::sweep::{Sweep, rules};
+use crate::error::Result;
+use crate::store::Store;
+
+pub(super) use crate::engine::sweep::CleanupReport;
+pub use purge::{Purge, purge};
+
+/// What to clean up. How much is kept is a setting: [`Settings::with_cleanup`].
+#[derive(Debug, Clone, Default)]
+pub struct Cleanup {
+    /// Names of the projections, without case; all registered ones if empty.
+    pub projections: Vec<String>,
+    /// Collections that statefold didn't build and that go all the same, named in full.
+    pub collections: Vec<String>,
+    /// Whether to drop. Without it nothing is changed, and the report says what would be.
+    pub really: bool,
+}
+
+/// Lists what may go and what has to stay, each with its size and the reason, and drops what may go.
+///
+/// # Errors
+/// [`Error::LeaseHeld`] if somebody is at work; [`Error::Config`] for a named collection that is none of
+/// a projection; else what the server said. What was dropped stays dropped, a rerun finishes the rest.
+pub async fn cleanup(settings: &Settings, registry: &Registry, request: Cleanup) -> Result<CleanupReport> {
+    let selected = registry.select(&request.projections)?;
+    let store = Store::connect(settings, registry.layout()).await?;
+    let mut rules = rules(settings.cleanup());
+    rules.older_than_ms = None;
+    rules.named = request.collections;
+    let sweep = Sweep { store: &store, selected: &selected, rules };
+    let seen = sweep.look().await?;
+    sweep.refuse_unknown(&seen)?;
+    if !request.really || !seen.report.items.iter().any(|item| item.eligible) {
+        return Ok(seen.report);
+    }
+    let leadership = lead(&store, settings).await?;
+    let result = sweep.drop_eligible(&leadership.mandate).await;
+    leadership.end(result).await
+}

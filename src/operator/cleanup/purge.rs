@@ -1,0 +1,167 @@
+//! Everything of statefold goes, and the database is as it was found.
+//!
+//! In this order, so that a rerun finishes what a crash left: the pointers, the collections that we built,
+//! our records (those of builds last), then lease and control document.
+
+use statefold_projections::{Registered, Registry};
+
+use crate::config::Settings;
+use crate::engine::leader::lead;
+use crate::engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
+use crate::error::{Error, Result};
+use crate::lifecycle::{Droppable, Known};
+use crate::plan::{is_of_target, staging_parts, without_aside};
+use crate::store::{Admin, Listed, Mandate, Store};
+
+/// How to purge.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Purge {
+    /// Also while a fence stands (it is lifted), servers run, or a generation stands under the
+    /// application's own name (it stays).
+    pub force: bool,
+    /// Whether to do it. Without it nothing is changed, and the report says what would be.
+    pub really: bool,
+}
+
+/// Removes everything of statefold: the generations that it built, **the active ones too**, staging
+/// collections, records, pointers, lease, and the signature in the version document. What it didn't build
+/// stays, adopted generations too.
+///
+/// # Errors
+/// [`Error::Refused`] while a fence stands or servers run, unless forced; [`Error::LeaseHeld`] if
+/// somebody is at work; else what the server said. A rerun finishes the rest.
+pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> Result<CleanupReport> {
+    let store = Store::connect(settings, registry.layout()).await?;
+    let report = look(&store, registry.projections()).await?;
+    if !request.really || report.items.is_empty() {
+        return Ok(report);
+    }
+    refuse(&report, request.force)?;
+    let leadership = lead(&store, settings).await?;
+    let token = leadership.mandate.token;
+    let result = remove(&store, registry.projections(), request.force, &leadership.mandate).await;
+    let mut report = leadership.end(result).await?;
+    // Only now: the lease itself is in it.
+    if !store.admin().purge_control(token).await? {
+        report.notes.push("another statefold began meanwhile: the control document stays".to_owned());
+    } else if let Some(control) = report.items.iter_mut().find(|item| item.kind == CleanupKind::Control) {
+        control.done(crate::store::Dropped::Done);
+    }
+    Ok(report)
+}
+
+fn refuse(report: &CleanupReport, force: bool) -> Result<()> {
+    if report.refusals.is_empty() || force {
+        return Ok(());
+    }
+    Err(Error::Refused { reasons: report.refusals.clone(), unless: "--force" })
+}
+
+async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport> {
+    let listed = store.admin().listing().await?;
+    let known = store.admin().known(&listed).await?;
+    let mut report = CleanupReport::new(store.database());
+    if let Some(fence) = store.control().fence().await? {
+        report.refusals.push(format!("the event store is fenced: {fence}"));
+    }
+    for instance in &known.instances {
+        report.refusals.push(format!("{} runs", instance.name));
+    }
+    for leader in store.admin().others_leading().await? {
+        report.refusals.push(format!("another statefold is at work: {leader}"));
+    }
+    for one in &listed {
+        let Some((kind, projection, verdict)) = judge(&known, projections, one) else { continue };
+        if kind == CleanupKind::Generation && !verdict.is_yes() && !is_adopted(&known, &one.name) {
+            report.refusals.push(format!("{}: {}", one.name, verdict.reason()));
+        }
+        let size = match kind {
+            CleanupKind::View => None,
+            _ => report.note_size(store.admin().size_of(&one.name).await),
+        };
+        let build = known.owner(&one.name).filter(|_| kind == CleanupKind::Generation);
+        report.items.push(CleanupItem {
+            build: build.map(|build| build.id.clone()),
+            collection: Some(one.name.clone()),
+            ..CleanupItem::new(kind, &projection, size, &verdict)
+        });
+    }
+    if let Some(name) = store.admin().has_control().await? {
+        let verdict = Droppable::Yes("lease, pointers and signature of the lock".to_owned());
+        let item = CleanupItem::new(CleanupKind::Control, "", None, &verdict);
+        report.items.push(CleanupItem { collection: Some(name), ..item });
+    }
+    Ok(report)
+}
+
+fn is_adopted(known: &Known, name: &str) -> bool {
+    known.owner(name).is_some_and(|owner| owner.adopted)
+}
+
+/// What a collection is, and whether it goes; `None` if it has nothing to do with us.
+fn judge(
+    known: &Known,
+    projections: &[Registered],
+    one: &Listed,
+) -> Option<(CleanupKind, String, Droppable)> {
+    if let Some(pointer) = known.view_of_ours(&one.name) {
+        let verdict = Droppable::Yes(format!("ACTIVE: readers of {} use it", pointer.projection));
+        return Some((CleanupKind::View, pointer.projection.clone(), verdict));
+    }
+    let uuid = one.uuid?.to_string();
+    if one.name.starts_with(Admin::RECORDS) {
+        let verdict = Droppable::Yes("records of statefold".to_owned());
+        return Some((CleanupKind::Records, String::new(), verdict));
+    }
+    let staging = staging_parts(&one.name);
+    let published = staging.map_or(one.name.as_str(), |(published, _)| published);
+    let owner = known.owner(published);
+    let of_target =
+        projections.iter().find(|projection| is_of_target(projection.spec(), without_aside(published)));
+    let projection = owner.map(|owner| owner.projection.as_str());
+    let projection = projection.or_else(|| of_target.map(|projection| projection.spec().name()))?;
+    let verdict = known.purged(&one.name, &uuid, staging.is_some());
+    let kind = match owner {
+        _ if staging.is_some() => CleanupKind::Staging,
+        Some(owner) if !owner.state.is_over() || verdict.is_yes() => CleanupKind::Generation,
+        _ => CleanupKind::Foreign,
+    };
+    Some((kind, projection.to_owned(), verdict))
+}
+
+async fn remove(
+    store: &Store,
+    projections: &[Registered],
+    force: bool,
+    mandate: &Mandate,
+) -> Result<CleanupReport> {
+    let mut report = look(store, projections).await?;
+    refuse(&report, force)?;
+    store.control().lift_fence().await?;
+    if let Err(reason) = store.control().lift_read_only().await? {
+        return Err(Error::FenceBusy { reason, waited_ms: 0 });
+    }
+    store.admin().forget_pointers(mandate).await?;
+    let listed = store.admin().listing().await?;
+    // What tells which collections are ours goes last.
+    let last = |item: &&mut CleanupItem| {
+        (
+            item.kind != CleanupKind::View,
+            item.kind == CleanupKind::Records,
+            item.collection.as_deref() == Some(Admin::BUILD_RECORDS),
+        )
+    };
+    let mut going: Vec<&mut CleanupItem> =
+        report.items.iter_mut().filter(|item| item.eligible && item.kind != CleanupKind::Control).collect();
+    going.sort_by_key(last);
+    for item in going {
+        let found = listed.iter().find(|one| Some(&one.name) == item.collection.as_ref());
+        let Some(found) = found else { continue };
+        match (found.uuid, &found.shows) {
+            (Some(uuid), _) => item.done(store.admin().drop_listed(&found.name, uuid, mandate).await?),
+            (None, Some(shows)) => item.done(store.admin().drop_view(&found.name, shows, mandate).await?),
+            (None, None) => {}
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,170 @@
+//! Dead letters are folded once more: the event store was mended, or this program can read them now.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use statefold_projections::{Registered, Registry};
+use tokio::sync::watch;
+
+use crate::config::Settings;
+use crate::engine::leader::{Leadership, lead};
+use crate::engine::preflight::preflight;
+use crate::engine::refolding::Refolding;
+use crate::error::{Error, Result};
+use crate::lifecycle::BuildState;
+use crate::observe::{Progress, Recorder};
+use crate::operator::failed_streams::DeadLetterRow;
+use crate::pipeline::Workers;
+use crate::store::{BuildRecord, Store, StoredDeadLetter};
+
+/// What became of dead letters that were folded once more.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RetryReport {
+    /// Streams that are folded now.
+    pub healed: Vec<Healed>,
+    /// Streams that still can't be folded.
+    pub remaining: Vec<DeadLetterRow>,
+    /// Builds whose dead letters were not tried, each with the reason.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A stream that is folded now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Healed {
+    /// Build it belongs to.
+    pub build: String,
+    /// Name of the stream.
+    pub stream: String,
+}
+
+/// A build whose dead letters were not tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its id.
+    pub build: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Folds dead letters once more, into the generation they belong to: the active one, or an unfinished
+/// build. `names`: projections (without case) and streams; all dead letters if there is none. Snapshots,
+/// counts and digest of a generation change together.
+///
+/// # Errors
+/// [`Error::Config`] for a name that is neither a projection nor a dead letter, [`Error::LeaseHeld`] if
+/// somebody is at work, what the server said.
+pub async fn retry_dead_letters(
+    settings: &Settings,
+    registry: &Registry,
+    names: &[String],
+) -> Result<RetryReport> {
+    let store = Store::connect(settings, registry.layout()).await?;
+    let (found, unknown) = wanted(&store, registry, names).await?;
+    if !unknown.is_empty() {
+        let problem = |name: &String| format!("`{name}` is neither a projection nor a dead letter");
+        return Err(Error::Config(unknown.iter().map(problem).collect()));
+    }
+    if found.is_empty() {
+        return Ok(RetryReport::default());
+    }
+    let leadership = lead(&store, settings).await?;
+    let result = retried(&store, settings, registry, found, &leadership).await;
+    leadership.end(result).await
+}
+
+/// Dead letters of one generation that is in use or in the making.
+struct Letters {
+    projection: Registered,
+    record: BuildRecord,
+    streams: BTreeSet<String>,
+}
+
+/// The dead letters that are meant, and the names that mean none.
+async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<(Vec<Letters>, Vec<String>)> {
+    let projection = |name: &String| registry.get(name).ok().map(|one| one.spec().name().to_owned());
+    let projections: HashSet<String> = names.iter().filter_map(projection).collect();
+    let mut unknown: HashSet<&String> = names.iter().filter(|name| projection(name).is_none()).collect();
+    let mut found = Vec::new();
+    for registered in registry.projections() {
+        let name = registered.spec().name();
+        let active = store.control().active(name).await?.map(|active| active.active);
+        for record in store.builds().records(Some(name)).await? {
+            let in_use = active == Some(record.generation) || record.state == BuildState::Published;
+            if !in_use && !record.state.is_resumable() {
+                continue;
+            }
+            let letters = store.builds().failed_streams(Some(&record.id), 0).await?;
+            let mut streams: BTreeSet<String> = letters.into_iter().map(|letter| letter.stream).collect();
+            unknown.retain(|name| !streams.contains(*name));
+            if !names.is_empty() && !projections.contains(name) {
+                streams.retain(|stream| names.contains(stream));
+            }
+            let projection = registry.of_version(name, record.projection_version).unwrap_or(registered);
+            if !streams.is_empty() {
+                found.push(Letters { projection: projection.clone(), record, streams });
+            }
+        }
+    }
+    let unknown: BTreeSet<String> = unknown.into_iter().cloned().collect();
+    Ok((found, unknown.into_iter().collect()))
+}
+
+async fn retried(
+    store: &Store,
+    settings: &Settings,
+    registry: &Registry,
+    found: Vec<Letters>,
+    leadership: &Leadership,
+) -> Result<RetryReport> {
+    let mut report = RetryReport::default();
+    let Some(direction) = preflight(store, &registry.select::<&str>(&[])?).await? else { return Ok(report) };
+    let with = Refolding {
+        store: store.clone(),
+        settings: settings.clone(),
+        direction,
+        workers: Arc::new(Workers::new(settings.tuning().threads)?),
+        mandate: leadership.mandate.clone(),
+        cancel: leadership.cancel.clone(),
+    };
+    for letters in found {
+        with.retry(letters, &mut report).await?;
+    }
+    Ok(report)
+}
+
+impl Refolding {
+    async fn retry(&self, letters: Letters, report: &mut RetryReport) -> Result<()> {
+        let Letters { projection, record, streams } = letters;
+        let build = record.id.clone();
+        let recorder = Recorder::new(projection.spec().name(), &watch::Sender::new(Progress::default()));
+        let mut generation = match self.unfinished(&projection, record, &recorder) {
+            Ok(generation) => generation,
+            Err(Error::Unsupported(reason)) => {
+                report.left_out.push(LeftOut { build, reason });
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        // What isn't done is built anyway.
+        let done: HashSet<u32> =
+            generation.build.checkpoints().await?.iter().map(|checkpoint| checkpoint.partition).collect();
+        let partitions = generation.build.partitions();
+        let is_done = |stream: &String| {
+            let partition = partitions.iter().find(|partition| partition.range.holds(stream));
+            partition.is_some_and(|partition| done.contains(&partition.number))
+        };
+        let tried: Vec<String> = streams.iter().filter(|stream| is_done(stream)).cloned().collect();
+        self.refold(&generation, tried.clone(), false).await?;
+        if done.len() == partitions.len() {
+            self.note_sums(&mut generation).await?;
+        }
+        let left: Vec<StoredDeadLetter> = self.store.builds().failed_streams(Some(&build), 0).await?;
+        let dead: HashSet<&String> = left.iter().map(|letter| &letter.stream).collect();
+        let healed = tried.into_iter().filter(|stream| !dead.contains(stream));
+        report.healed.extend(healed.map(|stream| Healed { build: build.clone(), stream }));
+        let remaining = left.iter().filter(|letter| streams.contains(&letter.stream));
+        report.remaining.extend(remaining.map(DeadLetterRow::from));
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Keeps active generations current, for good: what changes in the event store is folded anew.
+//!
+//! One process at a time, by a lease of its own (`{control id}.Follow`) beside that of whoever leads; the
+//! others wait and take over. How far each generation is followed is durable, so that a follower goes on
+//! where the last one was; where the server's history doesn't reach back that far, and for a generation that
+//! wasn't followed before, all heads are compared.
+//!
+//! Why nothing older ever comes after something newer, and nothing is written where it must not be:
+//! - A refold reads the revisions of the partitions first, then the streams, with everything acknowledged
+//!   until then. It is written in one transaction with these revisions raised. Whatever another process
+//!   refolded in between has raised them too, and the transaction changes nothing. So what is written has
+//!   always seen at least what the former one has, however long a follower was stopped in between.
+//! - Which process may follow is settled by the lease, but rests on nothing of it: two followers cost work,
+//!   not correctness.
+//! - A generation is written under the token that its record has. A cut-over retires the former generation
+//!   by raising its token (before it copies it aside, if another one takes its name), and a roll back raises
+//!   that of the generation it brings back before it refolds it: from then on a follower's transactions match
+//!   nothing. It reads pointer and record anew, and leaves alone what somebody who leads has taken over,
+//!   unless that one has just made it active.
+//! - What was folded into the former generation after the pointer had moved is missing in the new one: all
+//!   heads are compared whenever the pointer has moved.
+//! - A position is saved after everything up to it was folded, never before.
+
+pub(super) mod progress;
+pub(super) mod request;
+mod rounds;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use progress::Shown;
+use rounds::Rounds;
+use statefold_projections::{Registered, Registry};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::engine::leader::{Claimant, Patience, Waiting};
+use crate::engine::preflight::{of_active, preflight};
+use crate::engine::refolding::Refolding;
+use crate::engine::running::Running;
+use crate::error::{Class, Error, Result};
+use crate::lifecycle::CutOverMode;
+use crate::observe::{Progress, Recorder};
+use crate::operator::follow::request::{Follow, FollowReport};
+use crate::pipeline::Workers;
+use crate::store::Store;
+
+/// Pause after a failure that may go away by itself.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two log lines about the same wait.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Begins to keep the active generations of projections current, until it is cancelled; then it ends with
+/// what it did. While another process follows, it waits, and takes over when that one is gone. While there
+/// is no active generation of this program's version, it waits for one.
+///
+/// # Errors
+/// Awaiting the result gives [`Error::Registry`] for unknown names, [`Error::Newer`] once a newer program's
+/// generation is active, [`Error::Unsupported`] if the heads of the active generation aren't recorded,
+/// [`Error::Mismatch`] if the event store is dropped or renamed, or what the server said, unless it may go
+/// away by itself.
+pub fn follow(settings: &Settings, registry: &Registry, request: Follow) -> Running<FollowReport> {
+    let (settings, registry) = (settings.clone(), registry.clone());
+    Running::begin(move |progress, cancel| run(settings, registry, request, progress, cancel))
+}
+
+/// Leaves out what an application reads, and so writes, under a name of its own: two writers would put older snapshots
+/// over newer ones. Whoever knows better names the projection.
+async fn without_own_writers(store: &Store, selected: Vec<Registered>) -> Result<Vec<Registered>> {
+    let mut left = Vec::new();
+    for projection in selected {
+        let name = projection.spec().name();
+        if store.control().active(name).await?.is_some_and(|active| active.mode == CutOverMode::Rename) {
+            tracing::info!(projection = name, "left out: its application writes it under a name of its own");
+        } else {
+            left.push(projection);
+        }
+    }
+    if left.is_empty() {
+        return Err(Error::Unsupported(
+            "all projections have a name of their application's, which writes them itself: to follow one all the same, \
+             name it"
+                .into(),
+        ));
+    }
+    Ok(left)
+}
+
+async fn run(
+    settings: Settings,
+    registry: Registry,
+    request: Follow,
+    progress: watch::Sender<Progress>,
+    cancel: CancellationToken,
+) -> Result<FollowReport> {
+    let mut selected = registry.select(&request.projections)?;
+    if selected.is_empty() {
+        return Err(Error::Config(vec!["no projection is registered".into()]));
+    }
+    let store = Store::connect(&settings, registry.layout()).await?;
+    let Some(direction) = preflight(&store, &selected).await? else {
+        return Err(Error::Unsupported(format!("{} has no event store to follow", store.database())));
+    };
+    if request.projections.is_empty() {
+        selected = without_own_writers(&store, selected).await?;
+    }
+    let workers = Arc::new(Workers::new(settings.tuning().threads)?);
+    let follower = Follower { store, settings, registry, selected, request, progress, cancel };
+    let mut report = FollowReport::default();
+    loop {
+        match follower.lead(direction, &workers, &mut report).await {
+            _ if follower.cancel.is_cancelled() => return Ok(report),
+            Ok(()) => {}
+            Err(error @ (Error::LeaseLost { .. } | Error::Fenced { .. } | Error::Interrupted)) => {
+                tracing::warn!(error = %error.with_sources(), "following was taken over; waiting");
+            }
+            Err(error) if error.class() == Class::Transient => {
+                tracing::warn!(error = %error.with_sources(), "following is interrupted; trying again");
+            }
+            Err(error) => return Err(error),
+        }
+        follower.pause(PAUSE).await;
+    }
+}
+
+/// Whoever wants to follow.
+struct Follower {
+    store: Store,
+    settings: Settings,
+    registry: Registry,
+    selected: Vec<Registered>,
+    request: Follow,
+    progress: watch::Sender<Progress>,
+    cancel: CancellationToken,
+}
+
+impl Follower {
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    /// Waits for something to follow and for the lease, and follows for as long as there is.
+    async fn lead(
+        &self,
+        direction: crate::store::Direction,
+        workers: &Arc<Workers>,
+        report: &mut FollowReport,
+    ) -> Result<()> {
+        self.until_there_is_something().await?;
+        let (beside, lease) = (self.store.follow_control(), self.settings.lease());
+        let waiting = Waiting { lease, limit: None, progress: &self.progress };
+        let patience = Patience::UntilDone;
+        let claimant = Claimant { store: &beside, waiting, patience, cancel: &self.cancel };
+        let leadership = claimant.claim_anyway().await?;
+        report.starts += 1;
+        let with = Refolding {
+            store: self.store.clone(),
+            settings: self.settings.clone(),
+            direction,
+            workers: Arc::clone(workers),
+            mandate: leadership.mandate.clone(),
+            cancel: leadership.cancel.clone(),
+        };
+        let shown = Shown::new(&self.selected, &self.progress);
+        let rounds =
+            Rounds::new(with, beside.clone(), &self.registry, &self.selected, &self.request, shown, report);
+        // A panic is an error, so that the lease isn't left behind.
+        let result = std::panic::AssertUnwindSafe(rounds.run()).catch_unwind().await;
+        let result = result.unwrap_or_else(|_| Err(Error::Bug("following panicked".into())));
+        leadership.end(result).await
+    }
+
+    /// Waits until a generation is active that this program can fold.
+    async fn until_there_is_something(&self) -> Result<()> {
+        let mut said: Option<Instant> = None;
+        loop {
+            for projection in &self.selected {
+                if let Some(active) = self.store.control().active(projection.spec().name()).await?
+                    && of_active(&self.registry, projection, &active)?.is_some()
+                {
+                    return Ok(());
+                }
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let what = "an active generation of this program's version: see `statefold status`";
+            if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                said = Some(Instant::now());
+                tracing::info!("waiting for {what}");
+            }
+            Recorder::waiting(&self.progress, None, what);
+            self.pause(self.settings.lease().poll).await;
+        }
+    }
+}

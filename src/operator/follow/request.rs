@@ -1,0 +1,59 @@
+//! What to follow, and what came of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What to follow.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    /// Names of the projections, without case; if empty, all registered ones, but for those that an application reads
+    /// under a name of its own (mode `rename`).
+    pub projections: Vec<String>,
+    /// Keep the generation that was active before current as well, so that rolling back takes as long as
+    /// the flip.
+    pub keep_warm: bool,
+    /// How often heads are compared where there are no change streams (standalone server).
+    pub compare_every: Duration,
+}
+
+impl Default for Follow {
+    fn default() -> Self {
+        Self { projections: Vec::new(), keep_warm: false, compare_every: Duration::from_secs(10) }
+    }
+}
+
+/// What was done until it was stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FollowReport {
+    /// The generations that were kept current.
+    pub followed: Vec<Followed>,
+    /// How often following was taken up: again after a failure, or a lease that was lost.
+    pub starts: u32,
+}
+
+impl FollowReport {
+    pub(super) fn add(&mut self, projection: &str, generation: u32, streams: u64) {
+        let found =
+            self.followed.iter_mut().find(|one| one.projection == projection && one.generation == generation);
+        match found {
+            Some(one) => one.streams_refolded += streams,
+            None => self.followed.push(Followed {
+                projection: projection.to_owned(),
+                generation,
+                streams_refolded: streams,
+            }),
+        }
+    }
+}
+
+/// A generation that was kept current.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Followed {
+    /// Name of the projection.
+    pub projection: String,
+    /// Number of the generation.
+    pub generation: u32,
+    /// Streams that were folded anew.
+    pub streams_refolded: u64,
+}

@@ -1,0 +1,29 @@
+//! What an operator asks for: one file a verb of the command line, each callable from a program too.
+
+mod abort;
+mod adopt;
+mod cleanup;
+mod failed_streams;
+mod follow;
+mod lock;
+mod pause;
+mod plan;
+mod read_only;
+mod rebuild;
+mod status;
+mod verify;
+
+pub use abort::{Aborted, abort};
+pub use adopt::{Adopt, AdoptReport, adopt};
+pub use cleanup::{Cleanup, Purge, cleanup, purge};
+pub use failed_streams::retry::{Healed, LeftOut, RetryReport, retry_dead_letters};
+pub use failed_streams::{DeadLetterDetails, DeadLetterRow, dead_letter, dead_letters};
+pub use follow::follow;
+pub use follow::request::{Follow, FollowReport, Followed};
+pub use lock::{LockReport, lock_state, release_lock};
+pub use pause::{PausedBuild, pause, resume};
+pub use plan::{MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+pub use rebuild::{cutover, rebuild, rollback};
+pub use status::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
+pub use verify::{Verification, VerifyReport, verify};

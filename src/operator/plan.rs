@@ -1,0 +1,265 @@
+//! What a rebuild would do: counts, partitions, time. Reads a sample; changes nothing.
+
+use serde::Serialize;
+use statefold_projections::{Registered, Registry};
+
+use crate::config::{Settings, Tuning};
+use crate::engine::capacity::{RoomPlan, room_plan};
+use crate::engine::pass::Survey;
+use crate::engine::preflight::preflight;
+use crate::error::{Error, Result};
+use crate::lifecycle::fingerprint;
+use crate::pipeline::Workers;
+use crate::plan::{Choice, Estimate, Need, Strategy, missing, needs, next_generation};
+use crate::store::Store;
+
+/// What a rebuild would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanReport {
+    /// Name of the database.
+    pub database: String,
+    /// Version of the server.
+    pub server_version: String,
+    /// Whether there is an event store.
+    pub has_event_store: bool,
+    /// If not: the databases that have one, as far as they can be listed.
+    pub databases_with_events: Vec<String>,
+    /// What is weaker on this deployment, if anything.
+    pub weakness: Option<String>,
+    /// Who holds the lock, if anybody does.
+    pub lock_held: Option<String>,
+    /// Rights that this user lacks, as far as they can be read.
+    pub missing_rights: Vec<MissingRight>,
+    /// What couldn't be found out, and what follows from that.
+    pub notes: Vec<String>,
+    /// How the event store would be read, for all of them together; absent if there is none.
+    pub pass: Option<PassPlan>,
+    /// Whether disk and oplog suffice.
+    pub room: Option<RoomPlan>,
+    /// What would be built.
+    pub projections: Vec<ProjectionPlan>,
+}
+
+/// A right that a step needs and this user lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MissingRight {
+    /// The step, in words.
+    pub step: String,
+    /// The action, as the server names it.
+    pub action: String,
+    /// What with: `Squidex.Events2`, `the database Squidex`, `the cluster`.
+    pub resource: String,
+    /// What happens without it; absent if the step fails then.
+    pub without: Option<String>,
+}
+
+/// How the event store would be read. Sizes are in bytes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PassPlan {
+    /// In which order.
+    pub strategy: Strategy,
+    /// Why.
+    pub reason: String,
+    /// Commits in the event store, of all streams.
+    pub store_commits: u64,
+    /// Their size, uncompressed.
+    pub store_bytes: u64,
+    /// Cache of the server, if it tells.
+    pub cache_bytes: Option<u64>,
+    /// Memory that all states together would need.
+    pub state_bytes: u64,
+    /// Memory that they may take.
+    pub memory_bytes: u64,
+    /// Cursors read and partitions written at the same time.
+    pub readers: usize,
+    /// Time to read, fold and write, in seconds.
+    pub seconds: f64,
+}
+
+/// What would be built of one projection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProjectionPlan {
+    /// Name of the projection.
+    pub projection: String,
+    /// Version of the projection.
+    pub projection_version: u32,
+    /// Number of the generation.
+    pub generation: u32,
+    /// Its collections.
+    pub collections: Vec<String>,
+    /// Names of the indexes, `_id` left out.
+    pub indexes: Vec<String>,
+    /// The active generation, if there is one.
+    pub active_generation: Option<u32>,
+    /// Partitions they are divided into.
+    pub partitions: u32,
+    /// What to expect, from a timed sample.
+    pub estimate: Estimate,
+    /// An unfinished build that would be resumed.
+    pub resumable: Option<Resumable>,
+}
+
+/// An unfinished build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resumable {
+    /// Its id.
+    pub build: String,
+    /// The state it is in.
+    pub state: String,
+    /// Its finished partitions.
+    pub partitions_done: usize,
+    /// All its partitions.
+    pub partitions: usize,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+    /// Whether it was begun with what this program has; if not, a rebuild begins anew.
+    pub same_definition: bool,
+}
+
+/// Finds out what a rebuild of these projections (all if no name is given) would do.
+///
+/// # Errors
+/// As [`rebuild`](crate::engine::run()), where something would keep it from beginning; a held lock is
+/// reported, not an error.
+pub async fn preview(settings: &Settings, registry: &Registry, projections: &[String]) -> Result<PlanReport> {
+    let selected = registry.select(projections)?;
+    let store = Store::connect(settings, registry.layout()).await?;
+    let mut notes = Vec::new();
+    let missing_rights = missing_rights(&store, &selected, &mut notes).await;
+    match plan_with(settings, &store, &selected, missing_rights.clone(), notes).await {
+        Err(Error::Permission { doing, source }) => {
+            let fatal = missing_rights.iter().filter(|right| right.without.is_none());
+            let fatal = fatal.map(|one| format!("{} needs `{}` on {}", one.step, one.action, one.resource));
+            let reasons: Vec<String> = std::iter::once(source.to_string()).chain(fatal).collect();
+            Err(Error::Permission { doing, source: reasons.join("; ").into() })
+        }
+        other => other,
+    }
+}
+
+async fn plan_with(
+    settings: &Settings,
+    store: &Store,
+    selected: &[Registered],
+    missing_rights: Vec<MissingRight>,
+    notes: Vec<String>,
+) -> Result<PlanReport> {
+    let direction = preflight(store, selected).await?;
+    let lock = store.control().lock_state().await?;
+    let mut report = PlanReport {
+        database: store.database().to_owned(),
+        server_version: store.facts.version.clone(),
+        has_event_store: direction.is_some(),
+        databases_with_events: Vec::new(),
+        weakness: store.facts.weakness().map(str::to_owned),
+        lock_held: lock.filter(|lock| lock.locked).map(|lock| lock.holder),
+        missing_rights,
+        notes,
+        pass: None,
+        room: None,
+        projections: Vec::new(),
+    };
+    let Some(direction) = direction else {
+        report.databases_with_events = store.databases_with_events().await;
+        return Ok(report);
+    };
+    let tuning = settings.tuning();
+    let events = store.events().source(direction, store.operation_time().await?, tuning.batch_commits);
+    let survey = Survey::of(&events, selected, tuning, Some(&Workers::new(tuning.threads)?)).await?;
+    for (projection, estimate) in selected.iter().zip(&survey.estimates) {
+        let partitions = survey.partitions(estimate, tuning);
+        report.projections.push(plan_of(store, projection, *estimate, partitions).await?);
+    }
+    let (room, more) = room_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
+    report.room = Some(room);
+    report.notes.extend(more);
+    report.pass = Some(pass_plan(&survey, tuning));
+    Ok(report)
+}
+
+/// What this user may not do, of what the steps need.
+async fn missing_rights(
+    store: &Store,
+    selected: &[Registered],
+    notes: &mut Vec<String>,
+) -> Vec<MissingRight> {
+    let targets = selected.iter().flat_map(|projection| projection.spec().targets());
+    let views: Vec<&str> = targets.map(|target| target.collection()).collect();
+    let privileges = match store.admin().privileges().await {
+        Ok(Some(privileges)) => privileges,
+        Ok(None) => return Vec::new(),
+        Err(error) => {
+            notes.push(format!("this user's rights can't be read: {}", error.with_sources()));
+            return Vec::new();
+        }
+    };
+    let missing = missing(&privileges, needs(store.database(), &store.layout.collection, &views));
+    let right = |need: Need| MissingRight {
+        step: need.step.name().to_owned(),
+        action: need.action.to_owned(),
+        resource: need.resource.to_string(),
+        without: (!need.without.is_empty()).then(|| need.without.to_owned()),
+    };
+    missing.into_iter().map(right).collect()
+}
+
+fn pass_plan(survey: &Survey, tuning: &Tuning) -> PassPlan {
+    let Choice { strategy, reason } = survey.choose(&survey.estimates, tuning);
+    PassPlan {
+        strategy,
+        reason,
+        store_commits: survey.store.commits,
+        store_bytes: survey.store.bytes,
+        cache_bytes: survey.store.cache_bytes,
+        state_bytes: survey.estimates.iter().map(|one| one.state_bytes).sum(),
+        memory_bytes: tuning.memory_bytes as u64,
+        readers: tuning.readers,
+        seconds: survey.estimates.iter().map(|one| one.seconds).sum(),
+    }
+}
+
+async fn plan_of(
+    store: &Store,
+    projection: &Registered,
+    estimate: Estimate,
+    partitions: u32,
+) -> Result<ProjectionPlan> {
+    let spec = projection.spec();
+    let records = store.builds().records(Some(spec.name())).await?;
+    let print = fingerprint(spec, &store.layout);
+    let open = records.iter().find(|record| record.state.is_resumable());
+    let resumable = match open {
+        None => None,
+        Some(record) => {
+            let build = store.builds().open(record.clone(), spec.stream_filter().first());
+            Some(Resumable {
+                build: record.id.clone(),
+                state: record.state.to_string(),
+                partitions_done: build.checkpoints().await?.len(),
+                partitions: record.ranges.len(),
+                failure: record.failure.as_ref().map(|failure| failure.message.clone()),
+                same_definition: record.fingerprint == print,
+            })
+        }
+    };
+    let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
+    let generation = match (&resumable, open) {
+        (Some(Resumable { same_definition: true, .. }), Some(record)) => record.generation,
+        _ => next_generation(spec, &store.collection_names().await?, &recorded),
+    };
+    Ok(ProjectionPlan {
+        projection: spec.name().to_owned(),
+        projection_version: spec.version(),
+        generation,
+        collections: spec.targets().iter().map(|target| target.generation(generation)).collect(),
+        indexes: spec
+            .targets()
+            .iter()
+            .flat_map(|target| target.indexes().iter().map(|index| index.name()))
+            .collect(),
+        active_generation: store.control().active(spec.name()).await?.map(|active| active.active),
+        partitions,
+        estimate,
+        resumable,
+    })
+}

@@ -1,0 +1,192 @@
+//! Read-only mode: the event store refuses events, whoever writes, until it is told otherwise.
+//!
+//! It is the fence of a cut-over, held on purpose: it survives restarts of everything, and no leader lifts it.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use statefold_projections::Registry;
+
+use crate::config::Settings;
+use crate::engine::leader::lead;
+use crate::error::{Error, Result};
+use crate::plan::Topology;
+use crate::store::{Fence, FenceKind, Fenced, Mandate, Store};
+
+/// How long a transaction that keeps the options from being changed is waited for, unless it is told.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Pause after the first try; each further one is longer by as much. While a try waits, events queue.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// The reason of whoever gives none.
+const NO_REASON: &str = "no reason given";
+
+/// Whether the event store takes events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReadOnlyReport {
+    /// Name of the database.
+    pub database: String,
+    /// Whether the event store takes events: no fence of ours stands.
+    pub can_write: bool,
+    /// The fence that stands.
+    pub fence: Option<Fence>,
+    /// The fence that this call lifted.
+    pub lifted: Option<Fence>,
+    /// Whether this call changed anything.
+    pub changed: bool,
+    /// Whether a statefold is at work.
+    pub is_led: bool,
+    /// Whether the settings forbid this server to write events ([`Settings::with_read_only`]).
+    pub by_setting: bool,
+}
+
+/// Makes the event store read-only, for all who write, until [`read_only_off`]. If it is already, and no reason
+/// or the same one is given, nothing is changed.
+///
+/// While a transaction on the event store is open it is tried again, with pauses, for `lease.wait_limit`, or a
+/// minute.
+///
+/// # Errors
+/// [`Error::ReadOnly`] if it is read-only for another reason; [`Error::LeaseHeld`] if somebody is at work;
+/// [`Error::FenceBusy`] when the time is over; [`Error::Permission`] without the role `dbAdmin`;
+/// [`Error::Unsupported`] if there is no event store; else what the server said.
+pub async fn read_only_on(
+    settings: &Settings,
+    registry: &Registry,
+    reason: Option<&str>,
+) -> Result<ReadOnlyReport> {
+    let store = connect(settings, registry).await?;
+    let already = |fence: Fence| match (fence.kind, reason) {
+        (FenceKind::ReadOnly, Some(reason)) if reason != fence.reason => Err(fence.into_error()),
+        _ => Ok(()),
+    };
+    if let Some(fence) = store.control().fence().await?
+        && fence.kind == FenceKind::ReadOnly
+    {
+        already(fence)?;
+        return report(settings, &store, false, None).await;
+    }
+    // Not into a cut-over; and one that was cut short is put in order.
+    let leadership = lead(&store, settings).await?;
+    let work = async {
+        // Somebody else may have been faster.
+        match store.control().fence().await? {
+            Some(fence) => already(fence).map(|()| false),
+            None => {
+                let raise = Change::Raise(&leadership.mandate, reason.unwrap_or(NO_REASON));
+                patiently(&store, settings, raise).await
+            }
+        }
+    };
+    let result = work.await;
+    let changed = leadership.end(result).await?;
+    report(settings, &store, changed, None).await
+}
+
+/// Ends read-only mode: the event store has its former options again. Lifts the fence of a cut-over that was cut
+/// short as well. If no fence stands, nothing is changed.
+///
+/// # Errors
+/// [`Error::LeaseHeld`] if the fence is that of a cut-over at work, or on a standalone server, where what arrives
+/// behind a cut-over isn't seen; [`Error::FenceBusy`] as in [`read_only_on`]; [`Error::Permission`] without the
+/// role `dbAdmin`; else what the server said.
+pub async fn read_only_off(settings: &Settings, registry: &Registry) -> Result<ReadOnlyReport> {
+    let store = connect(settings, registry).await?;
+    let Some(fence) = store.control().fence().await? else {
+        return report(settings, &store, false, None).await;
+    };
+    // A rebuild at work looks at the fence again before it publishes, and folds what arrives behind it.
+    let during_work = fence.kind == FenceKind::ReadOnly
+        && store.facts.topology == Topology::ReplicaSet
+        && store.control().lease().await?.is_some();
+    let changed = if during_work {
+        patiently(&store, settings, Change::Lift).await?
+    } else {
+        let leadership = lead(&store, settings).await?;
+        let lifted = leadership.lifted_fence;
+        let result = if lifted { Ok(true) } else { patiently(&store, settings, Change::Lift).await };
+        leadership.end(result).await?
+    };
+    report(settings, &store, changed, Some(fence).filter(|_| changed)).await
+}
+
+/// Whether the event store takes events, and if not, why.
+///
+/// # Errors
+/// [`Error::Unsupported`] if there is no event store; else what the server said.
+pub async fn read_only_status(settings: &Settings, registry: &Registry) -> Result<ReadOnlyReport> {
+    let store = connect(settings, registry).await?;
+    report(settings, &store, false, None).await
+}
+
+async fn connect(settings: &Settings, registry: &Registry) -> Result<Store> {
+    let store = Store::connect(settings, registry.layout()).await?;
+    let events = &store.layout.collection;
+    if !store.collection_names().await?.contains(events) {
+        let database = store.database();
+        return Err(Error::Unsupported(format!("the database {database} has no event store `{events}`")));
+    }
+    Ok(store)
+}
+
+async fn report(
+    settings: &Settings,
+    store: &Store,
+    changed: bool,
+    lifted: Option<Fence>,
+) -> Result<ReadOnlyReport> {
+    let fence = store.control().fence().await?;
+    Ok(ReadOnlyReport {
+        database: store.database().to_owned(),
+        can_write: fence.is_none(),
+        fence,
+        lifted,
+        changed,
+        is_led: store.control().lease().await?.is_some(),
+        by_setting: settings.is_read_only(),
+    })
+}
+
+/// What is done to the options.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Raise(&'a Mandate, &'a str),
+    Lift,
+}
+
+/// Tries to change the options until nothing is in the way any more. Returns whether they were changed.
+async fn patiently(store: &Store, settings: &Settings, change: Change<'_>) -> Result<bool> {
+    let limit = settings.lease().wait_limit.unwrap_or(LIMIT);
+    let (began, mut pause) = (Instant::now(), PAUSE);
+    loop {
+        let tried = match change {
+            Change::Raise(mandate, reason) => {
+                store.control().raise_read_only(mandate, reason).await.map(|fenced| match fenced {
+                    Fenced::Standing(..) => Ok(true),
+                    Fenced::Busy(why) => Err(why),
+                })
+            }
+            Change::Lift => store.control().lift_read_only().await,
+        };
+        let reason = match tried.map_err(not_permitted)? {
+            Ok(changed) => return Ok(changed),
+            Err(reason) => reason,
+        };
+        if began.elapsed() >= limit {
+            return Err(Error::FenceBusy { reason, waited_ms: began.elapsed().as_millis() });
+        }
+        tracing::info!(reason, ?pause, "the event store's options can't be changed now; trying again");
+        tokio::time::sleep(pause.min(limit.saturating_sub(began.elapsed()))).await;
+        pause = (pause + PAUSE).min(PAUSE_MAX);
+    }
+}
+
+fn not_permitted(error: Error) -> Error {
+    match error {
+        Error::Permission { doing, source } => {
+            Error::Permission { doing: format!("{doing} (`collMod`, of the role dbAdmin)"), source }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,327 @@
+//! Where everything stands: active generations, builds, lock. Read-only.
+
+mod lag;
+
+use serde::Serialize;
+use statefold_projections::{Registered, Registry};
+
+use crate::config::Settings;
+use crate::engine::run::{cannot_read, name_of};
+use crate::error::Result;
+use crate::lifecycle::{BuildState, CutOverMode};
+use crate::observe::{InstanceRow, Leader};
+use crate::store::{ActiveGeneration, BuildRecord, Fence, FenceKind, Positions, Store};
+
+pub use lag::Lag;
+
+/// How a projection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The active generation has the registered version.
+    UpToDate,
+    /// The active generation has an older version, or there is none.
+    Behind,
+    /// The active generation has a newer version than this program.
+    Ahead,
+    /// The pointer names a collection that doesn't exist.
+    Broken,
+    /// There is no event store.
+    NoEventStore,
+}
+
+impl Standing {
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up to date",
+            Self::Behind => "behind",
+            Self::Ahead => "newer than this program",
+            Self::Broken => "its collection is missing",
+            Self::NoEventStore => "no event store",
+        }
+    }
+}
+
+/// Where a database stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StatusReport {
+    /// Name of the database.
+    pub database: String,
+    /// Version of the server.
+    pub server_version: String,
+    /// Whether there is an event store.
+    pub has_event_store: bool,
+    /// If not: the databases that have one, as far as they can be listed.
+    pub databases_with_events: Vec<String>,
+    /// The version document's lock.
+    pub lock: LockStatus,
+    /// Whether the event store takes events: no fence of ours stands.
+    pub can_write: bool,
+    /// The fence around the event store, if one of ours stands.
+    pub fence: Option<Fence>,
+    /// Who leads, if somebody does.
+    pub leader: Option<Leader>,
+    /// Who follows: keeps active generations current, if somebody does.
+    pub follower: Option<Leader>,
+    /// The servers that run.
+    pub instances: Vec<InstanceRow>,
+    /// The registered projections.
+    pub projections: Vec<ProjectionStatus>,
+    /// What to do next, as commands.
+    pub next_steps: Vec<String>,
+}
+
+/// The version document's lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LockStatus {
+    /// Whether it is held.
+    pub held: bool,
+    /// Who holds it, in words.
+    pub holder: Option<String>,
+}
+
+/// Where a projection stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProjectionStatus {
+    /// Name of the projection.
+    pub projection: String,
+    /// Registered version.
+    pub projection_version: u32,
+    /// How it stands.
+    pub state: Standing,
+    /// The active generation.
+    pub active_generation: Option<u32>,
+    /// Version it was built with.
+    pub active_version: Option<u32>,
+    /// Its collections.
+    pub collections: Vec<String>,
+    /// How readers find it.
+    pub mode: Option<CutOverMode>,
+    /// Snapshots in it, from the server's statistics.
+    pub snapshots: Option<u64>,
+    /// Digest when it was built.
+    pub digest: Option<String>,
+    /// Streams missing in it because they could not be folded.
+    pub dead_letters: u64,
+    /// What of the event store statefold didn't fold into the active generation; absent if a short look
+    /// can't tell.
+    pub lag: Option<Lag>,
+    /// Generations that were active before.
+    pub previous_generations: Vec<u32>,
+    /// The unfinished build, if there is one.
+    pub building: Option<BuildingStatus>,
+}
+
+/// An unfinished build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BuildingStatus {
+    /// Its id.
+    pub build: String,
+    /// Version of the projection it is built with.
+    pub projection_version: u32,
+    /// Its state.
+    pub state: BuildState,
+    /// Finished partitions.
+    pub partitions_done: usize,
+    /// All partitions.
+    pub partitions: usize,
+    /// Streams that could not be folded.
+    pub dead_letters: u64,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+    /// By whom it is paused, since when and why, if it is.
+    pub paused: Option<String>,
+    /// Whether it is complete and verified, so that `cutover` can make it active.
+    pub can_cut_over: bool,
+    /// Servers that run and can't read its version: a cut-over by `rename` or `view` waits for them.
+    pub older_servers: Vec<String>,
+}
+
+impl StatusReport {
+    /// Whether a projection needs a rebuild.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.projections.iter().any(|one| matches!(one.state, Standing::Behind | Standing::Broken))
+    }
+}
+
+/// Finds out where a database stands.
+///
+/// # Errors
+/// What the server said; a database without event store is not an error.
+pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusReport> {
+    let store = Store::connect(settings, registry.layout()).await?;
+    let collections = store.collection_names().await?;
+    let has_event_store = collections.contains(&store.layout.collection);
+    let lock = store.control().lock_state().await?.filter(|lock| lock.locked);
+    let fence = store.control().fence().await?;
+    let beside = store.follow_control();
+    let mut report = StatusReport {
+        database: store.database().to_owned(),
+        server_version: store.facts.version.clone(),
+        has_event_store,
+        databases_with_events: Vec::new(),
+        can_write: fence.is_none(),
+        fence,
+        leader: store.control().lease().await?.map(|held| held.leader),
+        follower: beside.control().lease().await?.map(|held| held.leader),
+        instances: store.control().instances().await?,
+        lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
+        projections: Vec::new(),
+        next_steps: Vec::new(),
+    };
+    let positions = beside.control().positions().await?;
+    for projection in registry.projections() {
+        let mut one = status_of(&store, projection, &collections, has_event_store).await?;
+        if let Some(build) = &mut one.building {
+            let older = cannot_read(&report.instances, &one.projection, build.projection_version);
+            build.older_servers = older.map(name_of).collect();
+        }
+        if let Some(number) = one.active_generation.filter(|_| one.state == Standing::UpToDate) {
+            one.lag = lag_of(&store, projection, number, &positions).await?;
+        }
+        report.projections.push(one);
+    }
+    if !has_event_store {
+        report.databases_with_events = store.databases_with_events().await;
+    }
+    report.next_steps = next_steps(&report);
+    Ok(report)
+}
+
+async fn status_of(
+    store: &Store,
+    projection: &Registered,
+    collections: &[String],
+    has_event_store: bool,
+) -> Result<ProjectionStatus> {
+    let spec = projection.spec();
+    let active = store.control().active(spec.name()).await?;
+    let records = store.builds().records(Some(spec.name())).await?;
+    let state = match &active {
+        _ if !has_event_store => Standing::NoEventStore,
+        None => Standing::Behind,
+        Some(active) if active.collections.iter().any(|name| !collections.contains(name)) => Standing::Broken,
+        Some(active) if active.projection_version < spec.version() => Standing::Behind,
+        Some(active) if active.projection_version > spec.version() => Standing::Ahead,
+        Some(_) => Standing::UpToDate,
+    };
+    let record = records
+        .iter()
+        .find(|record| active.as_ref().is_some_and(|active| active.active == record.generation));
+    let mut snapshots = None;
+    if let Some(active) = active.as_ref().filter(|_| state != Standing::Broken) {
+        let mut sum = 0;
+        for name in &active.collections {
+            sum += store.estimated_count(name).await?;
+        }
+        snapshots = Some(sum);
+    }
+    Ok(ProjectionStatus {
+        projection: spec.name().to_owned(),
+        projection_version: spec.version(),
+        state,
+        active_generation: active.as_ref().map(|active| active.active),
+        active_version: active.as_ref().map(|active| active.projection_version),
+        snapshots,
+        digest: record.and_then(|record| record.digest.clone()),
+        dead_letters: record.map_or(0, dead_letters),
+        lag: None,
+        previous_generations: active
+            .iter()
+            .flat_map(|active| active.previous.iter().map(|one| one.generation))
+            .collect(),
+        mode: active.as_ref().map(|active| active.mode),
+        collections: active.as_ref().map(|active| active.collections.clone()).unwrap_or_default(),
+        building: match records.iter().find(|record| is_open(record, active.as_ref())) {
+            Some(record) => Some(building(store, record).await?),
+            None => None,
+        },
+    })
+}
+
+async fn lag_of(
+    store: &Store,
+    projection: &Registered,
+    generation: u32,
+    positions: &Positions,
+) -> Result<Option<Lag>> {
+    let name = projection.spec().name();
+    let Some(active) = store.control().active(name).await? else { return Ok(None) };
+    let records = store.builds().records(Some(name)).await?;
+    let Some(record) = records.iter().find(|record| record.generation == generation) else { return Ok(None) };
+    lag::lag(store, projection, &active, record, positions).await
+}
+
+/// Whether a build isn't at its end: it has its final names perhaps, but readers don't use it yet.
+fn is_open(record: &BuildRecord, active: Option<&ActiveGeneration>) -> bool {
+    let named = active.is_some_and(|active| {
+        active.active == record.generation
+            || active.previous.iter().any(|one| one.generation == record.generation)
+    });
+    record.state.is_resumable() || record.state == BuildState::Published && !named
+}
+
+fn dead_letters(record: &BuildRecord) -> u64 {
+    u64::try_from(record.counts.dead_letters).unwrap_or(0)
+}
+
+async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus> {
+    // The prefix plays no part in reading checkpoints.
+    let checkpoints = store.builds().open(record.clone(), "").checkpoints().await?;
+    let letters: i64 = checkpoints.iter().map(|checkpoint| checkpoint.counts.dead_letters).sum();
+    Ok(BuildingStatus {
+        build: record.id.clone(),
+        state: record.state,
+        partitions_done: checkpoints.len(),
+        partitions: record.ranges.len(),
+        dead_letters: u64::try_from(letters).unwrap_or(0),
+        failure: record.failure.as_ref().map(|failure| failure.message.clone()),
+        paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
+        projection_version: record.projection_version,
+        can_cut_over: matches!(record.state, BuildState::Verified | BuildState::Published),
+        older_servers: Vec::new(),
+    })
+}
+
+fn next_steps(report: &StatusReport) -> Vec<String> {
+    let mut steps = Vec::new();
+    match report.fence.as_ref().map(|fence| fence.kind) {
+        Some(FenceKind::CutOver) if report.leader.is_none() => steps.push("statefold migrate".to_owned()),
+        Some(FenceKind::ReadOnly) => steps.push("statefold read-only off".to_owned()),
+        _ => {}
+    }
+    if report.lock.held {
+        steps.push("statefold lock show".to_owned());
+    }
+    let complete = |one: &ProjectionStatus| one.building.as_ref().is_some_and(|build| build.can_cut_over);
+    let behind: Vec<&str> = report
+        .projections
+        .iter()
+        .filter(|one| matches!(one.state, Standing::Behind | Standing::Broken) && !complete(one))
+        .map(|one| one.projection.as_str())
+        .collect();
+    if !behind.is_empty() {
+        steps.push(format!("statefold rebuild {} --yes", behind.join(" ")));
+    }
+    for one in report.projections.iter().filter(|one| one.building.is_some()) {
+        if complete(one) {
+            steps.push(format!("statefold cutover {} --yes", one.projection));
+        } else if !behind.contains(&one.projection.as_str()) {
+            steps.push(format!("statefold rebuild {} --yes", one.projection));
+        }
+        if one.building.as_ref().is_some_and(|build| build.paused.is_some()) {
+            steps.push(format!("statefold resume {}", one.projection));
+        }
+        steps.push(format!("statefold abort {} --yes", one.projection));
+    }
+    let letters = |one: &ProjectionStatus| {
+        one.dead_letters + one.building.as_ref().map_or(0, |build| build.dead_letters)
+    };
+    if report.projections.iter().any(|one| letters(one) > 0) {
+        steps.push("statefold errors list".to_owned());
+    }
+    steps
+}

@@ -1,0 +1,205 @@
+//! Proves that collections hold what the event store gives: every stream is folded once more, independently of
+//! what was written, and compared. Reads only; the application may go on writing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use statefold_projections::{Lookup, Registered, Registry};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::engine::pass::{FEW_COMMITS, Survey};
+use crate::engine::preflight::{Chosen, named_collections, of_active, partitions, preflight};
+use crate::engine::required::others;
+use crate::engine::running::Running;
+use crate::engine::verify::Verified;
+use crate::error::{Error, Result};
+use crate::lifecycle::Share;
+use crate::observe::{Phase, Progress, Recorder};
+use crate::pipeline::{Governor, Workers};
+use crate::store::{ActiveGeneration, Store};
+
+pub(crate) use crate::engine::verify::Judged;
+pub(crate) use crate::engine::verify::{Comparison, Outcome, Subject};
+
+/// How often streams that differ are looked at: the application may be about to write them.
+const ROUNDS: u32 = 6;
+/// Pause before the second look; each further one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What to verify.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// Names of the projections, without case; if empty, all that have an active generation.
+    pub projections: Vec<String>,
+    /// Existing collections, one for each target of the one projection that is named, instead of its active
+    /// generation. They need not be built by statefold.
+    pub collections: Vec<String>,
+    /// How many of the streams.
+    pub share: Share,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self { projections: Vec::new(), collections: Vec::new(), share: Share::ALL }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VerifyReport {
+    /// The verified projections; empty if there is no event store.
+    pub projections: Vec<Verified>,
+    /// If there is no event store: the databases that have one, as far as they can be listed.
+    pub databases_with_events: Vec<String>,
+    /// Time it took, in seconds.
+    pub seconds: f64,
+}
+
+impl VerifyReport {
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.projections.iter().all(Verified::is_equal)
+    }
+}
+
+/// Begins to verify collections. Must be called on a tokio runtime.
+///
+/// A difference that may come from the application being at work is looked at again, several times; what
+/// is reported differed while its stream stood still. The order of fields doesn't count.
+///
+/// # Errors
+/// Awaiting the result gives [`Error::Registry`], [`Error::Unsupported`] if there is nothing to verify or this
+/// program doesn't have the version it was built with, [`Error::Newer`], [`Error::Interrupted`], or what the server said. Differences are no error, but in the report.
+pub fn verify(settings: &Settings, registry: &Registry, request: Verification) -> Running<VerifyReport> {
+    let (settings, registry) = (settings.clone(), registry.clone());
+    Running::begin(move |progress, cancel| async move {
+        run(&settings, &registry, request, progress, cancel).await
+    })
+}
+
+async fn run(
+    settings: &Settings,
+    registry: &Registry,
+    request: Verification,
+    progress: watch::Sender<Progress>,
+    cancel: CancellationToken,
+) -> Result<VerifyReport> {
+    let began = Instant::now();
+    let selected = registry.select(&request.projections)?;
+    let store = Store::connect(settings, registry.layout()).await?;
+    let Some(direction) = preflight(&store, &selected).await? else {
+        let databases_with_events = store.databases_with_events().await;
+        return Ok(VerifyReport { projections: Vec::new(), databases_with_events, seconds: 0.0 });
+    };
+    let named = !request.projections.is_empty();
+    let chosen = choose(&store, registry, selected, &request.collections, named).await?;
+    let workers = Arc::new(Workers::new(settings.tuning().threads)?);
+    let projections: Vec<Registered> = chosen.iter().map(|one| one.projection.clone()).collect();
+    let tuning = settings.tuning();
+    let events = store.events().source(direction, store.operation_time().await?, tuning.batch_commits);
+    let many = events.estimated_count().await? > FEW_COMMITS;
+    let survey = Survey::of(&events, &projections, tuning, many.then_some(&*workers)).await?;
+    let mut subjects = Vec::new();
+    for (one, estimate) in chosen.iter().zip(&survey.estimates) {
+        let partitions = partitions(&one.projection, &survey, estimate, settings);
+        subjects.push(Subject {
+            projection: one.projection.clone(),
+            collections: one.collections.clone(),
+            others: others(&store, &one.projection, settings).await?,
+            partitions,
+            estimate: *estimate,
+            records: None,
+        });
+    }
+    let comparison = Comparison {
+        store: &store,
+        settings,
+        direction,
+        workers: &workers,
+        progress: &progress,
+        cancel: &cancel,
+        governor: Governor::free(),
+        share: request.share,
+    };
+    let outcomes = comparison.run(&subjects, &survey).await?;
+    let mut verified = Vec::new();
+    for ((subject, outcome), chosen) in subjects.iter().zip(outcomes).zip(chosen) {
+        let judged = comparison.settled(subject, &outcome).await?;
+        let found = Verified::of(subject, request.share, &outcome, judged);
+        verified.push(Verified { generation: chosen.generation, ..found });
+        Recorder::new(subject.projection.spec().name(), &progress).enter(Phase::Done, 0);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(VerifyReport { projections: verified, databases_with_events: Vec::new(), seconds })
+}
+
+impl Comparison<'_> {
+    /// Looks at what may differ until it is settled, or for the last time. The application may be at work.
+    pub(crate) async fn settled(&self, subject: &Subject, outcome: &Outcome) -> Result<Judged> {
+        let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
+        let mut judged = Judged::default();
+        for round in 0..ROUNDS {
+            if names.is_empty() {
+                return Ok(Judged::default());
+            }
+            if round > 0 {
+                tokio::time::sleep(PAUSE * round).await;
+            }
+            judged = self.look_again(subject, &names, false, None).await?;
+            if judged.left > 0 {
+                break;
+            }
+            names = judged.streams();
+        }
+        Ok(judged)
+    }
+}
+
+/// The collections to verify: those that are named, else the active generations, each with the version of the
+/// projection that it was built with.
+async fn choose(
+    store: &Store,
+    registry: &Registry,
+    selected: Vec<Registered>,
+    collections: &[String],
+    named: bool,
+) -> Result<Vec<Chosen>> {
+    if !collections.is_empty() {
+        return named_collections(store, selected, collections).await.map(|chosen| vec![chosen]);
+    }
+    let mut chosen = Vec::new();
+    for projection in selected {
+        let name = projection.spec().name();
+        match store.control().active(name).await? {
+            Some(active) => {
+                let built_with = of_active(registry, &projection, &active)?;
+                let projection = built_with.ok_or_else(|| unknown_version(&projection, &active))?;
+                let (generation, collections) = (Some(active.active), active.collections);
+                chosen.push(Chosen { projection, generation, collections });
+            }
+            None if named => return Err(nothing_active(&format!("{name} has no active generation"))),
+            None => tracing::info!(projection = name, "left out: it has no active generation"),
+        }
+    }
+    if chosen.is_empty() { Err(nothing_active("no projection has an active generation")) } else { Ok(chosen) }
+}
+
+fn unknown_version(projection: &Registered, active: &ActiveGeneration) -> Error {
+    let (name, known) = (projection.spec().name(), projection.spec().version());
+    let (number, version) = (active.active, active.projection_version);
+    Error::Unsupported(format!(
+        "the active generation {number} of {name} was built with version {version}, which this program doesn't have \
+         (it has version {known}): verify it with a program that has it, or register it with \
+         Registry::register_former"
+    ))
+}
+
+fn nothing_active(what: &str) -> Error {
+    Error::Unsupported(format!(
+        "{what}: to verify what an application has built, name projection and collection, as \
+         `statefold verify Assets --collection States_Assets2`"
+    ))
+}
