@@ -1,4 +1,4 @@
-//! The recipe "Adopting on a running Squidex" of the README: each line of it is run, in its order, while a
+//! The recipe "Adopting on a running Squidex" of docs/squidex.md: each line of it is run, in its order, while a
 //! simulated Squidex works on the same database.
 
 use std::sync::Arc;
@@ -177,7 +177,7 @@ fn every_line_of_the_recipe_does_what_it_says_while_squidex_works() {
     let (theirs, names) = (uuid(&db), db.collections());
     let squidex = Squidex::start(&db, at_least);
     let mut typed = Vec::new();
-    for line in recipe::lines("Adopting on a running Squidex") {
+    for line in recipe::lines("docs/squidex.md", "Adopting on a running Squidex") {
         let words = recipe::words(&line);
         assert_eq!(words[0], "statefold", "{line}");
         squidex.works_on();

@@ -1,4 +1,4 @@
-//! The recipe "Clone and switch" of the README: each line of it is run, in its order.
+//! The recipe "Clone and switch" of docs/read-only.md: each line of it is run, in its order.
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
@@ -40,7 +40,7 @@ fn every_line_of_the_recipe_does_what_it_says() {
     old.wait(async { old.db().run_command(options).await }).unwrap();
     old.wait(async { old.collection("States_Assets2").insert_one(doc! { "_id": "app--a" }).await }).unwrap();
     let mut done_lines = Vec::new();
-    for line in recipe::lines("Clone and switch") {
+    for line in recipe::lines("docs/read-only.md", "Clone and switch") {
         let mut words = recipe::words(&line);
         let setting = words[0].split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         if setting.is_some() {

@@ -1,9 +1,11 @@
-//! The recipes of the README: what is typed in them.
+//! The recipes of the documentation: what is typed in them.
 
-/// The lines that are typed in the section with this heading.
-pub(crate) fn lines(heading: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
+use std::path::Path;
+
+/// The lines that are typed in the section with this heading, of a document named from the repository's root.
+pub(crate) fn lines(document: &str, heading: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap();
     let (_, block) = section.split_once("```sh\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
     let typed = |line: &&str| !line.starts_with('#') && !line.is_empty();

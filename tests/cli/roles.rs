@@ -17,9 +17,9 @@ fn uri_of(server: &OwnServer, user: &str) -> String {
 
 /// The commands of docs/operations.md that create roles, for this database.
 fn commands(database: &str) -> Vec<Document> {
-    let readme = include_str!("../../docs/operations.md");
+    let operations = include_str!("../../docs/operations.md");
     let quoted = format!("\"db\": \"{database}\"");
-    let blocks = readme.split("```js\ndb.adminCommand(").skip(1);
+    let blocks = operations.split("```js\ndb.adminCommand(").skip(1);
     let commands = blocks.map(|block| {
         let (json, _) = block.split_once(")\n```").unwrap();
         let value: serde_json::Value =
