@@ -1,6 +1,6 @@
 //! From an error to its exit code and to the line that says what to do.
 
-use crate::cli::settings::Command;
+use crate::cli::command::Command;
 use crate::error::Error;
 
 /// Exit code where a collection differs from the event store.

@@ -2,46 +2,117 @@
 //!
 //! [`main`] is a library function: a program with its own projections has the same command line.
 
-mod abort;
-mod adopt;
 mod args;
-mod cleanup;
-mod completions;
-mod cutover;
-mod errors;
+mod command;
 mod exit;
-mod fixture;
-mod follow;
-mod lock;
-mod logging;
-mod metrics;
-mod migrate;
-mod output;
-mod pause;
-mod plan;
-mod progress;
-mod read_only;
-mod rebuild;
+mod screen;
 mod settings;
-mod signals;
-mod status;
-mod table;
-mod verify;
-mod watch;
+mod text;
+mod verbs;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use exit::Failed;
+use screen::output::Output;
 use statefold_projections::Registry;
 
-use args::{Cli, Verb};
-use exit::Failed;
-use output::Output;
+use crate::cli::screen::logging;
+use crate::cli::screen::logging::LogFormat;
+use crate::cli::screen::output::Format;
+use crate::cli::verbs::{
+    abort, adopt, cleanup, completions, cutover, errors, fixture, follow, lock, migrate, pause, plan,
+    read_only, rebuild, status, verify,
+};
 
 /// Exit code when streams can't be folded.
 const EXIT_DEAD_LETTERS: u8 = 6;
 /// Exit code of `status --check` when a projection is behind.
 const EXIT_PENDING: u8 = 4;
+
+/// Rebuilds the snapshots of event-sourced systems on MongoDB.
+#[derive(Debug, Parser)]
+#[command(name = "statefold", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    /// What to print: words, or JSON for machines
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "STATEFOLD_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// Which log lines to show: error, warn, info, debug, trace, or a filter like `statefold=debug`
+    #[arg(long, global = true, value_name = "LEVEL", env = "STATEFOLD_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show active generations, unfinished builds and the lock
+    Status(status::StatusArgs),
+    /// Show what a rebuild would do and how long it would take; changes nothing
+    Plan(plan::PlanArgs),
+    /// What a server's start does: bring all projections to the version of this program
+    ///
+    /// Never asks. Any number of servers may do this at the same time: one leads, the others wait for
+    /// it, and take over if it dies. Up to date means that nothing is touched.
+    Migrate(migrate::MigrateArgs),
+    /// Build projections from the event store into their next generation
+    ///
+    /// Without --yes this prints the plan and changes nothing. The active generation stays readable
+    /// and untouched until the new one is complete and agrees with the event store; then the pointer
+    /// moves. An unfinished build is resumed.
+    Rebuild(rebuild::RebuildArgs),
+    /// Cut over to generations that were built with `rebuild --postpone`
+    ///
+    /// Catches up, verifies again, then moves the readers. Without --yes it says what it would do.
+    Cutover(cutover::CutoverArgs),
+    /// Go back to the generation that was active before
+    ///
+    /// It is caught up and verified first, as a new one would be. Rolling back once more leads forward again.
+    /// Without --yes it says what it would do.
+    Rollback(cutover::CutoverArgs),
+    /// Record an existing collection, built by an application, as the active generation
+    ///
+    /// It is verified first; nothing in it is changed. Then `--mode rename` can take its name, and `rollback` can
+    /// go back to it. Without --yes it is only verified.
+    Adopt(adopt::AdoptArgs),
+    /// Prove that collections hold what the event store gives; changes nothing
+    ///
+    /// Folds every stream once more and compares: missing, extra and differing snapshots, field by field. The
+    /// application may go on writing. Exits with 5 if something differs.
+    Verify(verify::VerifyArgs),
+    /// Keep the active generations current, until it is stopped: what changes is folded anew
+    ///
+    /// For applications that don't write their own snapshots. Any number of processes may do this at the
+    /// same time: one follows, the others wait for it, and take over if it dies. It goes on where the last
+    /// one was. Exit code 0 on Ctrl-C.
+    Follow(follow::FollowArgs),
+    /// End unfinished builds: drop their staging collections and records
+    Abort(abort::AbortArgs),
+    /// Let unfinished builds wait, from any terminal
+    ///
+    /// Within some seconds a run waits until `resume`, keeping its lease. A build begun again stays paused.
+    Pause(pause::PauseArgs),
+    /// Let paused builds go on
+    Resume(pause::ResumeArgs),
+    /// Drop old generations beyond the kept ones, and what dead builds left behind
+    ///
+    /// Without --yes this lists what would go and what has to stay, each with its size and the reason, and
+    /// changes nothing. A collection that statefold didn't build goes only if it is named in full.
+    Cleanup(cleanup::CleanupArgs),
+    /// Show the streams that could not be folded, or fold them once more
+    Errors(errors::ErrorsArgs),
+    /// Show who leads and who holds the application's lock, or release that lock
+    Lock(lock::LockArgs),
+    /// Make the event store refuse events, or take them again
+    ReadOnly(read_only::ReadOnlyArgs),
+    /// Make a large, realistic Squidex event store to try things on
+    Fixture(fixture::FixtureArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
 
 /// Runs the command line with the projections of a registry, and returns the exit code: 0 done or
 /// nothing to do, 1 failure, 2 usage or configuration, 3 lock held, 4 pending (`status --check`),

@@ -13,7 +13,8 @@ use crate::engine::required::others;
 use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
 use crate::observe::Recorder;
-use crate::pipeline::{Differing, Governor, Job, Workers, differing, refold};
+use crate::pipeline::refold;
+use crate::pipeline::{Differing, Governor, Job, Workers, differing};
 use crate::store::{BuildRecord, BuildStore, Direction, Mandate, Store};
 
 /// What refolding works with.

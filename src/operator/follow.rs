@@ -28,13 +28,6 @@ mod rounds;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
-use progress::Shown;
-use rounds::Rounds;
-use statefold_projections::{Registered, Registry};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
 use crate::config::Settings;
 use crate::engine::leader::{Claimant, Patience, Waiting};
 use crate::engine::preflight::{of_active, preflight};
@@ -43,9 +36,15 @@ use crate::engine::running::Running;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::CutOverMode;
 use crate::observe::{Progress, Recorder};
-use crate::operator::follow::request::{Follow, FollowReport};
 use crate::pipeline::Workers;
 use crate::store::Store;
+use futures::FutureExt;
+use progress::Shown;
+use request::{Follow, FollowReport};
+use rounds::Rounds;
+use statefold_projections::{Registered, Registry};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Pause after a failure that may go away by itself.
 const PAUSE: Duration = Duration::from_secs(1);

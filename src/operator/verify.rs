@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use statefold_projections::{Lookup, Registered, Registry};
+use statefold_projections::{Registered, Registry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

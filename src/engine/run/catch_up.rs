@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::lifecycle::stream_hash;
 use crate::observe::Phase;
 use crate::pipeline;
-use crate::pipeline::{differing, orphans, refold};
+use crate::pipeline::refold;
+use crate::pipeline::{differing, orphans};
 use crate::store::{Feed, Marker};
 
 /// Rounds of catching up before what is left is for the cut-over.

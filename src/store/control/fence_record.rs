@@ -4,12 +4,11 @@
 //! wherever the collection's options go, and comes back with each refused insert.
 
 use crate::error::Error;
+use crate::store::control::holder::describe_time;
 use std::fmt;
 
 use bson::{Bson, Document};
 use serde::Serialize;
-
-use crate::store::control::holder::describe_time;
 
 /// Marks a validator of ours, and says of which kind it is.
 pub(in crate::store) const MARK: &str = "Statefold";

@@ -1,16 +1,17 @@
 //! Log lines on standard error, beside a bar if there is one. Only the command line installs this.
 
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::cli::args::LogFormat;
-use crate::cli::progress::around_bars;
+use crate::cli::screen::progress::around_bars;
 
 /// Installs the subscriber. A filter that can't be read falls back to the default one, with a line
 /// that says so.
-pub(super) fn install(format: LogFormat, filter: Option<&str>) {
+pub(in crate::cli) fn install(format: LogFormat, filter: Option<&str>) {
     let standard = || EnvFilter::new("warn,statefold=info");
     let parsed = filter.map(EnvFilter::try_new);
     let problem = parsed.as_ref().and_then(|parsed| parsed.as_ref().err().map(ToString::to_string));
@@ -48,4 +49,10 @@ impl Write for Line {
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().lock().flush()
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum LogFormat {
+    Text,
+    Json,
 }

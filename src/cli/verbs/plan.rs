@@ -1,19 +1,22 @@
 //! `statefold plan`, and what `rebuild` shows without `--yes`.
 
 use bytesize::ByteSize;
+use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::PlanArgs;
+use crate::cli::args::{Connection, TuningArgs};
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::table::{number, or_dash, seconds, table};
+use crate::cli::screen::output::Output;
+use crate::cli::screen::table::{number, or_dash, seconds, table};
+use crate::cli::settings::{Raw, settings};
+use crate::cli::text::event_store::no_event_store;
 use crate::config::Settings;
 use crate::engine::capacity::RoomPlan;
 use crate::operator::{PlanReport, preview};
 use crate::plan::Strategy;
 
-pub(super) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let command = Command::new("plan", &args.connection);
     let raw = Raw { tuning: Some(&args.tuning), ..Raw::default() };
     let (settings, _) = settings(&args.connection, &raw).map_err(|error| Failed::new(error, &command))?;
@@ -21,7 +24,7 @@ pub(super) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -
 }
 
 /// Prints the plan.
-pub(super) async fn show(
+pub(in crate::cli) async fn show(
     settings: &Settings,
     registry: &Registry,
     projections: &[String],
@@ -32,15 +35,6 @@ pub(super) async fn show(
         preview(settings, registry, projections).await.map_err(|error| Failed::new(error, command))?;
     output.result(&report, text);
     Ok(0)
-}
-
-/// Says that there is nothing to do, and where there might be.
-pub(super) fn no_event_store(database: &str, others: &[String]) -> String {
-    let others = match others {
-        [] => "no other database has one either, as far as this user can see".to_owned(),
-        names => format!("these have one: {}", names.join(", ")),
-    };
-    format!("Nothing to do: the database {database} has no event store; {others}.")
 }
 
 fn room_text(room: &RoomPlan) -> String {
@@ -147,4 +141,14 @@ fn text(report: &PlanReport) -> String {
         text.push_str(&format!("\nnote: the lock is held {holder}; a rebuild would not begin"));
     }
     text
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PlanArgs {
+    /// Projections, by name without case [default: all]
+    pub(in crate::cli) projections: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    pub(in crate::cli) tuning: TuningArgs,
 }

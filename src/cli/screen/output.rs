@@ -2,28 +2,28 @@
 
 use std::io::{ErrorKind, Write};
 
+use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::args::Format;
 use crate::cli::exit::Failed;
 
 /// Where a verb prints.
-pub(super) struct Output {
+pub(in crate::cli) struct Output {
     format: Format,
 }
 
 impl Output {
-    pub(super) fn new(format: Format) -> Self {
+    pub(in crate::cli) fn new(format: Format) -> Self {
         Self { format }
     }
 
-    pub(super) fn is_json(&self) -> bool {
+    pub(in crate::cli) fn is_json(&self) -> bool {
         self.format == Format::Json
     }
 
     /// Prints a result as JSON, or what `text` makes of it.
-    pub(super) fn result<T: Serialize>(&self, result: &T, text: impl FnOnce(&T) -> String) {
+    pub(in crate::cli) fn result<T: Serialize>(&self, result: &T, text: impl FnOnce(&T) -> String) {
         if self.is_json() {
             let json = serde_json::to_string_pretty(result);
             self.text(&json.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")));
@@ -33,7 +33,7 @@ impl Output {
     }
 
     /// Prints a result that is text in any format.
-    pub(super) fn text(&self, text: &str) {
+    pub(in crate::cli) fn text(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
         let text = text.trim_end();
         if let Err(error) = writeln!(stdout, "{text}").and_then(|()| stdout.flush())
@@ -45,14 +45,14 @@ impl Output {
     }
 
     /// Says something that isn't the result.
-    pub(super) fn note(&self, text: &str) {
+    pub(in crate::cli) fn note(&self, text: &str) {
         super::progress::around_bars(|| {
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         });
     }
 
     /// Says why a verb failed and what to do.
-    pub(super) fn failed(&self, failed: &Failed) {
+    pub(in crate::cli) fn failed(&self, failed: &Failed) {
         let (message, hint) = (failed.message(), failed.hint());
         if self.is_json() {
             let error = json!({ "error": {
@@ -65,4 +65,10 @@ impl Output {
             self.note(&hint);
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Format {
+    Text,
+    Json,
 }

@@ -3,12 +3,12 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::output::Output;
+use crate::cli::screen::output::{Format, Output};
 
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Cancels the token at the first signal and ends the program at the second.
-pub(super) fn cancel_on_signal(token: CancellationToken) {
+pub(in crate::cli) fn cancel_on_signal(token: CancellationToken) {
     tokio::spawn(async move {
         let (Ok(mut interrupt), Ok(mut terminate)) =
             (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -26,8 +26,7 @@ pub(super) fn cancel_on_signal(token: CancellationToken) {
                 std::process::exit(EXIT_INTERRUPTED);
             }
             first = false;
-            Output::new(super::args::Format::Text)
-                .note("stopping after the batches at work; again to stop at once");
+            Output::new(Format::Text).note("stopping after the batches at work; again to stop at once");
             token.cancel();
         }
     });

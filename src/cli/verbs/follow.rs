@@ -6,39 +6,44 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, LeaseArgs, TuningArgs};
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings, time};
-use crate::cli::table::{number, table};
-use crate::cli::watch;
+use crate::cli::screen::output::Output;
+use crate::cli::screen::table::{number, table};
+use crate::cli::screen::watch;
+use crate::cli::settings::{Raw, settings, time};
 use crate::error::Error;
 use crate::operator::{Follow, FollowReport, follow};
 
 #[derive(Debug, Args)]
-pub(super) struct FollowArgs {
+pub(in crate::cli) struct FollowArgs {
     /// Projections, by name without case [default: all]
-    pub(super) projections: Vec<String>,
+    pub(in crate::cli) projections: Vec<String>,
     #[command(flatten)]
-    pub(super) connection: Connection,
+    pub(in crate::cli) connection: Connection,
     /// Keep the generation that was active before current as well, so that rolling back takes no time
     #[arg(long)]
-    pub(super) keep_warm: bool,
+    pub(in crate::cli) keep_warm: bool,
     /// How often to compare everything on a standalone server, which shows no changes [default: 10s]
     #[arg(long, value_name = "TIME")]
-    pub(super) compare_every: Option<String>,
+    pub(in crate::cli) compare_every: Option<String>,
     /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
     #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
-    pub(super) listen: Option<String>,
+    pub(in crate::cli) listen: Option<String>,
     /// Seconds between progress lines where there is no terminal
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) interval: u64,
+    pub(in crate::cli) interval: u64,
     #[command(flatten)]
-    pub(super) lease: LeaseArgs,
+    pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]
-    pub(super) tuning: TuningArgs,
+    pub(in crate::cli) tuning: TuningArgs,
 }
 
-pub(super) async fn run(args: &FollowArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(
+    args: &FollowArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let mut verb = vec!["follow".to_owned()];
     verb.extend(args.projections.iter().cloned());
     let command = Command::new(verb.join(" "), &args.connection);

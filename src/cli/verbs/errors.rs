@@ -1,17 +1,23 @@
 //! `statefold errors list|show|retry`
 
+use clap::{Args, Subcommand};
 use serde_json::json;
 use statefold_projections::Registry;
 
 use crate::cli::EXIT_DEAD_LETTERS;
-use crate::cli::args::{ErrorsArgs, ErrorsVerb};
+use crate::cli::args::Connection;
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::table::table;
+use crate::cli::screen::output::Output;
+use crate::cli::screen::table::table;
+use crate::cli::settings::{Raw, settings};
 use crate::operator::{DeadLetterRow, RetryReport, dead_letter, dead_letters, retry_dead_letters};
 
-pub(super) async fn run(args: ErrorsArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(
+    args: ErrorsArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     match args.verb {
         ErrorsVerb::List { projection, connection, limit } => {
             let command = Command::new("errors list", &connection);
@@ -77,4 +83,42 @@ fn list(rows: &[DeadLetterRow], command: &Command) -> String {
     });
     let (show, retry) = (command.with("errors show STREAM"), command.with("errors retry"));
     format!("{}\nOne with its event: {show}\nOnce they are mended: {retry}", table(header, cells))
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ErrorsArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) verb: ErrorsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ErrorsVerb {
+    /// List them: of the newest build of a projection, or of all builds
+    List {
+        /// Projection, by name without case
+        projection: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+        /// Show at most so many, 0 for all
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..))]
+        limit: i64,
+    },
+    /// Fold them once more: after the event store was mended, or with a program that can read them
+    ///
+    /// Into the generation they belong to: the active one, or an unfinished build. Exit code 6 if some
+    /// still can't be folded.
+    Retry {
+        /// Projections, by name without case, and streams [default: all]
+        #[arg(value_name = "PROJECTION|STREAM")]
+        names: Vec<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show those of one stream, with the event they are about
+    Show {
+        /// Name of the stream
+        stream: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::CutoverArgs;
+use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, ReadersArgs, TuningArgs};
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::rebuild::built_text;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::{plan, watch};
+use crate::cli::screen::output::Output;
+use crate::cli::screen::watch;
+use crate::cli::settings::{Raw, settings};
+use crate::cli::text::event_store::no_event_store;
+use crate::cli::text::generations::built_text;
 use crate::config::Settings;
 use crate::engine::run::Rebuild;
 use crate::engine::running::Running;
@@ -18,12 +21,12 @@ use crate::operator::{StatusReport, cutover, rollback, status};
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(in crate::cli) enum Way {
     Forward,
     Back,
 }
 
-pub(super) async fn run(
+pub(in crate::cli) async fn run(
     way: Way,
     args: &CutoverArgs,
     registry: &Registry,
@@ -69,7 +72,7 @@ pub(super) async fn run(
         match (report.projections.is_empty(), report.databases_with_events.is_empty()) {
             (false, _) => built_text(report, &command),
             (true, true) => nothing.to_owned(),
-            (true, false) => plan::no_event_store(settings.database(), &report.databases_with_events),
+            (true, false) => no_event_store(settings.database(), &report.databases_with_events),
         }
     });
     Ok(0)
@@ -108,4 +111,23 @@ fn intention(way: Way, report: &StatusReport, names: &[&str], mode: Option<CutOv
     };
     let steps = names.iter().filter_map(of).collect::<Vec<_>>().join("\n");
     (steps, can)
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CutoverArgs {
+    /// Projections, by name without case [default: all that have something to go to]
+    pub(in crate::cli) projections: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    pub(in crate::cli) readers: ReadersArgs,
+    #[command(flatten)]
+    pub(in crate::cli) checks: ChecksArgs,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::cli) interval: u64,
+    #[command(flatten)]
+    pub(in crate::cli) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(in crate::cli) tuning: TuningArgs,
 }

@@ -13,7 +13,7 @@ use crate::observe::{Phase, Progress};
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
 /// Runs something that writes to the terminal while no bar is drawn.
-pub(super) fn around_bars<T>(write: impl FnOnce() -> T) -> T {
+pub(in crate::cli) fn around_bars<T>(write: impl FnOnce() -> T) -> T {
     match BARS.get() {
         Some(bars) => bars.suspend(write),
         None => write(),
@@ -21,7 +21,7 @@ pub(super) fn around_bars<T>(write: impl FnOnce() -> T) -> T {
 }
 
 /// Shows something until it is dropped.
-pub(super) struct Shown {
+pub(in crate::cli) struct Shown {
     task: JoinHandle<()>,
     bar: Option<ProgressBar>,
 }
@@ -46,7 +46,7 @@ fn new_bar() -> Option<ProgressBar> {
 }
 
 /// Shows the progress of a rebuild.
-pub(super) fn show(mut progress: watch::Receiver<Progress>, interval: Duration) -> Shown {
+pub(in crate::cli) fn show(mut progress: watch::Receiver<Progress>, interval: Duration) -> Shown {
     let bar = new_bar();
     let drawn = bar.clone();
     let task = tokio::spawn(async move {
@@ -79,7 +79,7 @@ pub(super) fn show(mut progress: watch::Receiver<Progress>, interval: Duration) 
 }
 
 /// Shows a count that runs up to a total.
-pub(super) fn show_count(counter: watch::Receiver<u64>, total: u64, what: &'static str) -> Shown {
+pub(in crate::cli) fn show_count(counter: watch::Receiver<u64>, total: u64, what: &'static str) -> Shown {
     let bar = new_bar();
     let drawn = bar.clone();
     let task = tokio::spawn(async move {

@@ -4,7 +4,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 
 /// A table with a header.
-pub(super) fn table<const N: usize>(
+pub(in crate::cli) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
@@ -18,7 +18,7 @@ pub(super) fn table<const N: usize>(
 }
 
 /// A number with its thousands apart: `1 234 567`.
-pub(super) fn number(value: u64) -> String {
+pub(in crate::cli) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -31,12 +31,12 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// A value, or a dash.
-pub(super) fn or_dash<T: ToString>(value: Option<T>) -> String {
+pub(in crate::cli) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
 /// Seconds with as many digits as matter.
-pub(super) fn seconds(value: f64) -> String {
+pub(in crate::cli) fn seconds(value: f64) -> String {
     if value < 10.0 { format!("{value:.2} s") } else { format!("{value:.0} s") }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cli::output::Output;
-use crate::cli::{metrics, progress, signals};
+use crate::cli::screen::output::Output;
+use crate::cli::screen::{metrics, progress, signals};
 use crate::engine::running::Running;
 use crate::error::Result;
 use crate::observe::Progress;
@@ -14,7 +14,7 @@ use crate::observe::Progress;
 ///
 /// # Errors
 /// That of the work, or that the address can't be listened on.
-pub(super) async fn watched<T: Send + 'static>(
+pub(in crate::cli) async fn watched<T: Send + 'static>(
     begin: impl FnOnce() -> Running<T>,
     listen: Option<&str>,
     interval: Duration,

@@ -3,17 +3,18 @@
 use clap::Args;
 use statefold_projections::Registry;
 
+use crate::cli::EXIT_PENDING;
 use crate::cli::args::Connection;
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::table::{number, or_dash, table};
-use crate::cli::{EXIT_PENDING, plan};
+use crate::cli::screen::output::Output;
+use crate::cli::screen::table::{number, or_dash, table};
+use crate::cli::settings::{Raw, settings};
+use crate::cli::text::event_store::{fenced, no_event_store};
 use crate::operator::{StatusReport, status};
-use crate::store::{Fence, FenceKind};
 
 #[derive(Debug, Args)]
-pub(super) struct StatusArgs {
+pub(in crate::cli) struct StatusArgs {
     #[command(flatten)]
     connection: Connection,
     /// Exit with 4 if a projection is behind
@@ -21,7 +22,11 @@ pub(super) struct StatusArgs {
     check: bool,
 }
 
-pub(super) async fn run(args: StatusArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(
+    args: StatusArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let command = Command::new("status", &args.connection);
     let failed = |error| Failed::new(error, &command);
     let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
@@ -33,19 +38,9 @@ pub(super) async fn run(args: StatusArgs, registry: &Registry, output: &Output) 
     Ok(if args.check && report.is_behind() { EXIT_PENDING } else { 0 })
 }
 
-/// What stands around the event store, and how it goes away.
-pub(super) fn fenced(fence: &Fence, is_led: bool) -> String {
-    let end = match fence.kind {
-        FenceKind::ReadOnly => "It stays so until `read-only off`.",
-        _ if is_led => "A cut-over is at work.",
-        _ => "A cut-over was cut short; whoever leads next lifts it.",
-    };
-    format!("The event store refuses events ({fence}). {end}")
-}
-
 fn text(report: &StatusReport) -> String {
     if !report.has_event_store {
-        return plan::no_event_store(&report.database, &report.databases_with_events);
+        return no_event_store(&report.database, &report.databases_with_events);
     }
     let header =
         ["projection", "version", "state", "active", "snapshots", "dead letters", "digest", "previous"];

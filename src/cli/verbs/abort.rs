@@ -4,20 +4,21 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::screen::output::Output;
+use crate::cli::settings::{Raw, settings};
 use crate::operator::{Aborted, abort};
 
 #[derive(Debug, Args)]
-pub(super) struct AbortArgs {
+pub(in crate::cli) struct AbortArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
-pub(super) async fn run(args: AbortArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(args: AbortArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let mut verb = vec!["abort".to_owned()];
     verb.extend(args.projections.iter().cloned());
     let verb = verb.join(" ");

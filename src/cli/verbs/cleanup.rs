@@ -4,27 +4,17 @@ use bytesize::ByteSize;
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::Connection;
+use crate::cli::args::{Connection, KeepArgs};
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::table::{number, or_dash, table};
+use crate::cli::screen::output::Output;
+use crate::cli::screen::table::{number, or_dash, table};
+use crate::cli::settings::{Raw, settings};
 use crate::engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
 use crate::operator::{Cleanup, Purge, cleanup, purge};
 
-/// What clean-up keeps.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct KeepArgs {
-    /// Generations to keep beside the active one, to roll back to [default: 1] [env: STATEFOLD_KEEP]
-    #[arg(long, value_name = "N")]
-    pub(super) keep: Option<usize>,
-    /// Keep each generation at least so long after readers left it, as `7d` [env: STATEFOLD_KEEP_FOR]
-    #[arg(long, value_name = "TIME")]
-    pub(super) keep_for: Option<String>,
-}
-
 #[derive(Debug, Args)]
-pub(super) struct CleanupArgs {
+pub(in crate::cli) struct CleanupArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
@@ -42,7 +32,11 @@ pub(super) struct CleanupArgs {
     force: bool,
 }
 
-pub(super) async fn run(args: CleanupArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(
+    args: CleanupArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let really = args.connection.yes;
     let verb = typed(&args);
     let command = Command::new(&verb, &args.connection);

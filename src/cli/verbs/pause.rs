@@ -4,13 +4,14 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::screen::output::Output;
+use crate::cli::settings::{Raw, settings};
 use crate::operator::{PausedBuild, pause, resume};
 
 #[derive(Debug, Args)]
-pub(super) struct PauseArgs {
+pub(in crate::cli) struct PauseArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
@@ -21,14 +22,18 @@ pub(super) struct PauseArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ResumeArgs {
+pub(in crate::cli) struct ResumeArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
-pub(super) async fn pause_now(args: PauseArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn pause_now(
+    args: PauseArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let command = Command::new("pause", &args.connection);
     let failed = |error| Failed::new(error, &command);
     let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
@@ -41,7 +46,11 @@ pub(super) async fn pause_now(args: PauseArgs, registry: &Registry, output: &Out
     Ok(0)
 }
 
-pub(super) async fn resume_now(args: ResumeArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn resume_now(
+    args: ResumeArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let command = Command::new("resume", &args.connection);
     let failed = |error| Failed::new(error, &command);
     let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;

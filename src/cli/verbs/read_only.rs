@@ -4,14 +4,15 @@ use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, LeaseArgs};
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::status::fenced;
+use crate::cli::screen::output::Output;
+use crate::cli::settings::{Raw, settings};
+use crate::cli::text::event_store::fenced;
 use crate::operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 
 #[derive(Debug, Args)]
-pub(super) struct ReadOnlyArgs {
+pub(in crate::cli) struct ReadOnlyArgs {
     #[command(subcommand)]
     verb: ReadOnlyVerb,
 }
@@ -48,7 +49,11 @@ enum ReadOnlyVerb {
     },
 }
 
-pub(super) async fn run(args: ReadOnlyArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(
+    args: ReadOnlyArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let (name, connection) = match &args.verb {
         ReadOnlyVerb::On { connection, .. } => ("read-only on", connection),
         ReadOnlyVerb::Off { connection, .. } => ("read-only off", connection),

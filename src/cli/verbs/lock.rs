@@ -4,14 +4,15 @@ use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
+use crate::cli::screen::output::Output;
+use crate::cli::settings::{Raw, settings};
 use crate::error::Error;
 use crate::operator::{LockReport, lock_state, release_lock};
 
 #[derive(Debug, Args)]
-pub(super) struct LockArgs {
+pub(in crate::cli) struct LockArgs {
     #[command(subcommand)]
     verb: LockVerb,
 }
@@ -35,7 +36,7 @@ enum LockVerb {
     },
 }
 
-pub(super) async fn run(args: LockArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(args: LockArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
     let (connection, release) = match args.verb {
         LockVerb::Show { connection } => (connection, None),
         LockVerb::Release { connection, force } => (connection, Some(force)),

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::cli::output::Output;
+use crate::cli::screen::output::Output;
 use crate::error::{Error, Result};
 use crate::observe::Progress;
 
@@ -11,7 +11,7 @@ use crate::observe::Progress;
 /// # Errors
 /// [`Error::Io`] if it can't be bound; [`Error::Config`] if this program was built without `http`.
 #[cfg(feature = "http")]
-pub(super) async fn listen(
+pub(in crate::cli) async fn listen(
     address: &str,
     progress: watch::Receiver<Progress>,
     output: &Output,
@@ -35,7 +35,7 @@ pub(super) async fn listen(
 /// # Errors
 /// Always [`Error::Config`].
 #[cfg(not(feature = "http"))]
-pub(super) async fn listen(_: &str, _: watch::Receiver<Progress>, _: &Output) -> Result<()> {
+pub(in crate::cli) async fn listen(_: &str, _: watch::Receiver<Progress>, _: &Output) -> Result<()> {
     Err(Error::Config(vec!["--listen needs a statefold that was built with the feature `http`".into()]))
 }
 

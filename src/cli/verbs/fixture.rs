@@ -8,15 +8,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::Connection;
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::table::{number, seconds};
-use crate::cli::{progress, signals};
+use crate::cli::screen::output::Output;
+use crate::cli::screen::table::{number, seconds};
+use crate::cli::screen::{progress, signals};
+use crate::cli::settings::{Raw, settings};
 use crate::store::{FixtureRequest, write_fixture};
 
 #[derive(Debug, Args)]
-pub(super) struct FixtureArgs {
+pub(in crate::cli) struct FixtureArgs {
     #[command(flatten)]
     connection: Connection,
     /// Commits to write
@@ -33,7 +34,7 @@ pub(super) struct FixtureArgs {
     append: bool,
 }
 
-pub(super) async fn run(args: FixtureArgs, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(args: FixtureArgs, output: &Output) -> Result<u8, Failed> {
     let command = Command::new("fixture", &args.connection);
     let failed = |error| Failed::new(error, &command);
     let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;

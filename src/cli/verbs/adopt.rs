@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::AdoptArgs;
+use crate::cli::args::{Connection, LeaseArgs, TuningArgs};
+use crate::cli::command::Command;
 use crate::cli::exit::{EXIT_MISMATCH, Failed};
-use crate::cli::output::Output;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::verify::verdict;
-use crate::cli::watch;
+use crate::cli::screen::output::Output;
+use crate::cli::screen::watch;
+use crate::cli::settings::{Raw, settings};
+use crate::cli::text::differences::verdict;
 use crate::operator::{Adopt, AdoptReport, adopt};
 
-pub(super) async fn run(args: &AdoptArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(
+    args: &AdoptArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let mut verb = format!("adopt {}", args.projection);
     args.collections.iter().for_each(|name| verb.push_str(&format!(" --collection {name}")));
     let command = Command::new(verb, &args.connection);
@@ -49,4 +55,28 @@ fn text(report: &AdoptReport, projection: &str) -> String {
     let verdict = report.verified.as_ref().map(verdict).unwrap_or_default();
     let (number, done) = (report.generation, if report.adopted { "is" } else { "would be" });
     format!("{verdict}\n{projection}: it {done} generation {number}, and active")
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AdoptArgs {
+    /// The projection whose snapshots they are, by name without case
+    pub(in crate::cli) projection: String,
+    /// The collection that the application reads; once for each target of the projection, in order
+    #[arg(long = "collection", value_name = "NAME", required = true)]
+    pub(in crate::cli) collections: Vec<String>,
+    /// Number of the generation [default: the number at the end of the collection's name, else 1]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) generation: Option<u32>,
+    /// Record it although some snapshots differ from the event store
+    #[arg(long)]
+    pub(in crate::cli) force: bool,
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::cli) interval: u64,
+    #[command(flatten)]
+    pub(in crate::cli) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(in crate::cli) tuning: TuningArgs,
 }

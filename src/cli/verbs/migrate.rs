@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use statefold_projections::Registry;
 
 use crate::application::{Migrate, Outcome, migrate};
-use crate::cli::args::MigrateArgs;
+use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, PolitenessArgs, TuningArgs};
+use crate::cli::command::Command;
 use crate::cli::exit::Failed;
-use crate::cli::output::Output;
-use crate::cli::rebuild::built_text;
-use crate::cli::settings::{Command, Raw, settings};
-use crate::cli::watch;
+use crate::cli::screen::output::Output;
+use crate::cli::screen::watch;
+use crate::cli::settings::{Raw, settings};
+use crate::cli::text::generations::built_text;
 
-pub(super) async fn run(args: &MigrateArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
+pub(in crate::cli) async fn run(
+    args: &MigrateArgs,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8, Failed> {
     let command =
         Command::new("migrate", &args.connection).flag("--max-errors", args.checks.max_errors.as_deref());
     let failed = |error| Failed::new(error, &command);
@@ -49,4 +55,27 @@ fn text(outcome: &Outcome, command: &Command) -> String {
         }
     }
     text
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct MigrateArgs {
+    #[command(flatten)]
+    pub(in crate::cli) connection: Connection,
+    /// How often this process tries to migrate before it gives up [default: 3]
+    #[arg(long, value_name = "N", env = "STATEFOLD_ATTEMPTS")]
+    pub(in crate::cli) attempts: Option<u32>,
+    #[command(flatten)]
+    pub(in crate::cli) lease: LeaseArgs,
+    #[command(flatten)]
+    pub(in crate::cli) politeness: PolitenessArgs,
+    #[command(flatten)]
+    pub(in crate::cli) checks: ChecksArgs,
+    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
+    #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
+    pub(in crate::cli) listen: Option<String>,
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::cli) interval: u64,
+    #[command(flatten)]
+    pub(in crate::cli) tuning: TuningArgs,
 }

@@ -1,0 +1,18 @@
+//! The verbs: one file each, with its flags, what it does, and what it says.
+
+pub(super) mod abort;
+pub(super) mod adopt;
+pub(super) mod cleanup;
+pub(super) mod completions;
+pub(super) mod cutover;
+pub(super) mod errors;
+pub(super) mod fixture;
+pub(super) mod follow;
+pub(super) mod lock;
+pub(super) mod migrate;
+pub(super) mod pause;
+pub(super) mod plan;
+pub(super) mod read_only;
+pub(super) mod rebuild;
+pub(super) mod status;
+pub(super) mod verify;
