@@ -198,15 +198,15 @@ pub enum Error {
         /// How long it was waited for, in milliseconds.
         waited_ms: u128,
     },
-    /// More dead letters than allowed: nothing was published.
+    /// More failed streams than allowed: nothing was published.
     #[error(
-        "{projection}: {dead_letters} of {streams} streams could not be folded, allowed are {allowed}; nothing was published"
+        "{projection}: {failed_streams} of {streams} streams could not be folded, allowed are {allowed}; nothing was published"
     )]
-    DeadLetters {
+    FailedStreams {
         /// Name of the projection.
         projection: String,
         /// Streams that could not be folded.
-        dead_letters: u64,
+        failed_streams: u64,
         /// All streams of the projection.
         streams: u64,
         /// The threshold, as given.
@@ -259,7 +259,7 @@ impl Error {
             | Self::FenceBusy { .. }
             | Self::WritesFenced { .. }
             | Self::Server { transient: true, .. } => Class::Transient,
-            Self::Mismatch(_) | Self::DeadLetters { .. } | Self::Conflict { .. } => Class::Data,
+            Self::Mismatch(_) | Self::FailedStreams { .. } | Self::Conflict { .. } => Class::Data,
             Self::BootFailed { first, .. } => first.class(),
             Self::Interrupted => Class::Interrupted,
             Self::Bug(_) => Class::Bug,
@@ -293,7 +293,7 @@ impl Error {
             Self::Fenced { .. } => "fenced",
             Self::State { .. } => "state",
             Self::Mismatch(_) => "mismatch",
-            Self::DeadLetters { .. } => "dead_letters",
+            Self::FailedStreams { .. } => "failed_streams",
             Self::Newer { .. } => "newer_format",
             Self::MemoryBudget { .. } => "memory_budget",
             Self::Interrupted => "interrupted",

@@ -24,7 +24,7 @@ fn the_snapshots_of_a_fixture_never_change() {
         streams.values().flatten().for_each(|document| fold.push(document));
         fold.finish();
         let folded = fold.take();
-        assert_eq!(folded.counts.dead_letters, 0, "{:?}", folded.dead_letters.first());
+        assert_eq!(folded.counts.failed_streams, 0, "{:?}", folded.failed_streams.first());
         folded.digest.to_string()
     };
     assert_eq!(digest("Assets"), "ba487db898c508c0a5e40d473ff512e6-2117");

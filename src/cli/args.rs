@@ -107,8 +107,8 @@ impl ReadersArgs {
 
 /// How a run makes way for the live system.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Politeness")]
-pub(super) struct PolitenessArgs {
+#[command(next_help_heading = "Throttle")]
+pub(super) struct ThrottleArgs {
     /// Wait before writing more while a secondary is further behind, or `off` [default: 10s]
     #[arg(long, value_name = "TIME", env = "STATEFOLD_MAX_LAG")]
     pub(super) max_lag: Option<String>,

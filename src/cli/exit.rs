@@ -33,11 +33,11 @@ impl Failed {
             Error::BootFailed { first, .. } => first,
             error => error,
         };
-        if let Error::DeadLetters { dead_letters, examples, .. } = cause {
+        if let Error::FailedStreams { failed_streams, examples, .. } = cause {
             for example in examples {
                 message.push_str(&format!("\n  {example}"));
             }
-            let more = dead_letters.saturating_sub(examples.len() as u64);
+            let more = failed_streams.saturating_sub(examples.len() as u64);
             if more > 0 {
                 message.push_str(&format!("\n  and {more} more"));
             }
@@ -94,9 +94,9 @@ impl Failed {
                     self.command.again_with("--fresh")
                 )
             }
-            Error::DeadLetters { dead_letters, .. } => format!(
+            Error::FailedStreams { failed_streams, .. } => format!(
                 "The finished build is kept. To publish it without these streams: {}\nTo see them: {}\nTo drop it: {}",
-                self.command.again_with(&format!("--max-errors {dead_letters}")),
+                self.command.again_with(&format!("--max-errors {failed_streams}")),
                 with("errors list"),
                 with("abort --yes"),
             ),
@@ -144,7 +144,7 @@ fn code_of(error: &Error) -> u8 {
         Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
         Error::LockHeld { .. } | Error::LeaseHeld { .. } | Error::ReadOnly { .. } => 3,
         Error::Mismatch(_) => EXIT_MISMATCH,
-        Error::DeadLetters { .. } => 6,
+        Error::FailedStreams { .. } => 6,
         Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => 7,
         Error::Newer { .. } => 8,
         Error::Interrupted => 130,

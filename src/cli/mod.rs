@@ -26,7 +26,7 @@ use crate::cli::verbs::{
 };
 
 /// Exit code when streams can't be folded.
-const EXIT_DEAD_LETTERS: u8 = 6;
+const EXIT_FAILED_STREAMS: u8 = 6;
 /// Exit code of `status --check` when a projection is behind.
 const EXIT_PENDING: u8 = 4;
 
@@ -116,7 +116,7 @@ enum Verb {
 
 /// Runs the command line with the projections of a registry, and returns the exit code: 0 done or
 /// nothing to do, 1 failure, 2 usage or configuration, 3 lock held, 4 pending (`status --check`),
-/// 5 the generation differs from the event store, 6 too many dead letters, 7 unreachable, 8 the
+/// 5 the generation differs from the event store, 6 too many failed streams, 7 unreachable, 8 the
 /// database is newer than this program, 130 interrupted.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::cli::args::{Connection, KeepArgs, LeaseArgs, PolitenessArgs, TuningArgs};
+use crate::cli::args::{Connection, KeepArgs, LeaseArgs, ThrottleArgs, TuningArgs};
 use crate::config::{
-    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Politeness, Settings, Tuning,
+    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Throttle, Settings, Tuning,
     read_file,
 };
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub(super) struct Raw<'a> {
     pub(super) max_errors: Option<&'a str>,
     pub(super) verify: Option<&'a str>,
     pub(super) keep: Option<&'a KeepArgs>,
-    pub(super) politeness: Option<&'a PolitenessArgs>,
+    pub(super) politeness: Option<&'a ThrottleArgs>,
 }
 
 fn file_of(connection: &Connection) -> Result<FileSettings> {
@@ -96,7 +96,7 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
                 .with_tuning(tuning)?
                 .with_lease(lease)?
                 .with_cleanup(cleanup)
-                .with_politeness(politeness)
+                .with_throttle(politeness)
                 .with_read_only(read_only_in_environment());
             let settings = match flags.spill_dir.or(file.spill_dir) {
                 Some(folder) => settings.with_spill_folder(folder),
@@ -134,12 +134,12 @@ fn politeness(
     max_lag: Option<String>,
     throttle: Option<String>,
     problems: &mut Vec<String>,
-) -> Politeness {
+) -> Throttle {
     let flags = raw.politeness.cloned().unwrap_or_default();
-    let standard = Politeness::default();
+    let standard = Throttle::default();
     let lag = |text: &str| if text == "off" { Ok(None) } else { time(text).map(Some) };
     let max_lag = parsed("max_lag", flags.max_lag.or(max_lag), lag, problems);
-    Politeness {
+    Throttle {
         max_lag: max_lag.unwrap_or(standard.max_lag),
         throttle: parsed("throttle", flags.throttle.or(throttle), time, problems),
         ..standard

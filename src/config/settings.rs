@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::cleanup::CleanupSettings;
 use crate::config::lease::LeaseSettings;
 use crate::config::memory::default_budget;
-use crate::config::politeness::Politeness;
+use crate::config::throttle::Throttle;
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::{NaturalBy, Strategy};
@@ -24,7 +24,7 @@ pub struct Settings {
     tuning: Tuning,
     lease: LeaseSettings,
     cleanup: CleanupSettings,
-    politeness: Politeness,
+    politeness: Throttle,
     read_only: bool,
     spill_folder: PathBuf,
 }
@@ -108,7 +108,7 @@ impl Settings {
             tuning: Tuning::default(),
             lease: LeaseSettings::default(),
             cleanup: CleanupSettings::default(),
-            politeness: Politeness::default(),
+            politeness: Throttle::default(),
             read_only: false,
             spill_folder: std::env::temp_dir(),
         })
@@ -152,14 +152,14 @@ impl Settings {
 
     /// Replaces the settings of politeness to the live system.
     #[must_use]
-    pub fn with_politeness(mut self, politeness: Politeness) -> Self {
+    pub fn with_throttle(mut self, politeness: Throttle) -> Self {
         self.politeness = politeness;
         self
     }
 
     /// The settings of politeness to the live system.
     #[must_use]
-    pub fn politeness(&self) -> &Politeness {
+    pub fn politeness(&self) -> &Throttle {
         &self.politeness
     }
 

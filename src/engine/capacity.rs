@@ -6,9 +6,9 @@ use statefold_projections::Registered;
 use crate::plan::{Demand, Estimate};
 use crate::store::Store;
 
-/// Room for a build, in bytes. What can't be read is absent.
+/// Capacity for a build, in bytes. What can't be read is absent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RoomPlan {
+pub struct CapacityPlan {
     /// What the new collections with their indexes may need on disk, at most.
     pub disk_bytes: u64,
     /// What is free on the file system of the server.
@@ -24,22 +24,22 @@ pub struct RoomPlan {
 }
 
 /// Whether disk and oplog suffice for what would be built, and what couldn't be found out.
-pub(crate) async fn room_plan(
+pub(crate) async fn capacity_plan(
     store: &Store,
     building: &[(&Registered, &Estimate)],
-) -> (RoomPlan, Vec<String>) {
+) -> (CapacityPlan, Vec<String>) {
     let demand = building.iter().fold(Demand::default(), |demand, (projection, estimate)| {
         let targets = projection.spec().targets();
         demand.and(estimate, targets.iter().map(|target| target.indexes().len()).sum())
     });
-    let (room, notes) = store.admin().capacity().await;
-    let plan = RoomPlan {
+    let (capacity, notes) = store.admin().capacity().await;
+    let plan = CapacityPlan {
         disk_bytes: demand.disk_bytes,
-        disk_free_bytes: room.disk_free_bytes,
+        disk_free_bytes: capacity.disk_free_bytes,
         oplog_added_bytes: demand.oplog_bytes,
-        oplog_bytes: room.oplog.map(|oplog| oplog.bytes_max),
-        oplog_seconds: room.oplog.map(|oplog| oplog.seconds),
-        shortages: room.shortages(&demand, |bytes| format!("{:.1} MB", megabytes(bytes))),
+        oplog_bytes: capacity.oplog.map(|oplog| oplog.bytes_max),
+        oplog_seconds: capacity.oplog.map(|oplog| oplog.seconds),
+        shortages: capacity.shortages(&demand, |bytes| format!("{:.1} MB", megabytes(bytes))),
     };
     (plan, notes)
 }

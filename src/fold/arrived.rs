@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use statefold_projections::{FoldError, Lookup, Snapshots};
 
 use crate::fold::shard::{Shard, Stream};
-use crate::fold::stream_order::{DeadLetter, FoldCounts, Folded};
+use crate::fold::stream_order::{FailedStream, FoldCounts, Folded};
 
 /// A complete shard with its streams sorted by name.
 pub(crate) struct Sorted {
@@ -39,7 +39,7 @@ impl Sorted {
 }
 
 /// All shards of a projection. Whoever takes snapshots out holds them for as long as that takes.
-pub(crate) struct Arrived {
+pub(crate) struct FoldedStreams {
     shards: Vec<Mutex<Sorted>>,
     targets: usize,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Arrived {
 /// What is left to take of a range of streams.
 pub(crate) struct Part(Vec<Range<usize>>);
 
-impl Arrived {
+impl FoldedStreams {
     /// Complete shards of a projection with so many targets.
     pub(crate) fn new(shards: Vec<Sorted>, targets: usize) -> Self {
         Self { shards: shards.into_iter().map(Mutex::new).collect(), targets }
@@ -114,14 +114,14 @@ fn emit(shard: &Shard, stream: &Stream, name: &str, others: &dyn Lookup, out: &m
     match shard.states.emit(stream.slot, &key, others, &mut out.snapshots) {
         Ok(written) => out.counts.snapshots += written as u64,
         Err(error) => {
-            out.counts.dead_letters += 1;
-            out.dead_letters.push(dead_letter(name, stream.next_number, &error));
+            out.counts.failed_streams += 1;
+            out.failed_streams.push(failed_stream(name, stream.next_number, &error));
         }
     }
 }
 
-fn dead_letter(stream: &str, number: i64, error: &FoldError) -> DeadLetter {
-    DeadLetter {
+fn failed_stream(stream: &str, number: i64, error: &FoldError) -> FailedStream {
+    FailedStream {
         stream: stream.to_owned(),
         number,
         event_type: String::new(),

@@ -1,4 +1,4 @@
-//! Turns commits into snapshots, heads and dead letters. Pure and synchronous.
+//! Turns commits into snapshots, heads and failed streams. Pure and synchronous.
 //!
 //! In stream order a [`StreamFold`] needs one state; in any order a shard keeps one for each stream,
 //! with a [`Router`] in front of the shards, or spill frames in between.
@@ -16,7 +16,7 @@ mod shard;
 mod stored;
 mod stream_order;
 
-pub(crate) use arrived::{Arrived, Sorted};
+pub(crate) use arrived::{FoldedStreams, Sorted};
 pub(crate) use batch::Documents;
 pub use batch::Place;
 pub use difference::{FieldDifference, field_differences};
@@ -24,5 +24,5 @@ pub use digest::Digest;
 pub use frame::{BrokenFrame, decode_frame, documents, encode_frame};
 pub use route::{BrokenBatch, ByShard, NameRange, Route, Router};
 pub(crate) use shard::Shard;
-pub(crate) use stored::{Compared, Stored};
-pub use stream_order::{DeadLetter, FoldCounts, Folded, StreamFold};
+pub(crate) use stored::{Compared, DocumentHashes};
+pub use stream_order::{FailedStream, FoldCounts, Folded, StreamFold};

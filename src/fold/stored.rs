@@ -10,7 +10,7 @@ const SEEN: u64 = 1 << 63;
 
 /// Hashes of documents by the hash of their stream: 16 bytes each, and the table's own.
 #[derive(Default)]
-pub(crate) struct Stored(HashTable<Entry>);
+pub(crate) struct DocumentHashes(HashTable<Entry>);
 
 struct Entry {
     stream: u64,
@@ -33,7 +33,7 @@ fn hash_of(document: &[u8]) -> u64 {
     xxh3_64(document) & !SEEN
 }
 
-impl Stored {
+impl DocumentHashes {
     /// Makes room for so many documents.
     pub(crate) fn with_capacity(documents: usize) -> Self {
         Self(HashTable::with_capacity(documents))
@@ -88,13 +88,13 @@ mod tests {
 
     #[test]
     fn a_table_knows_what_it_needs() {
-        let bytes = Stored::with_capacity(10_000).bytes();
+        let bytes = DocumentHashes::with_capacity(10_000).bytes();
         assert!((170_000..400_000).contains(&bytes), "{bytes}");
     }
 
     #[test]
     fn documents_are_equal_different_missing_or_left_over() {
-        let mut stored = Stored::with_capacity(2);
+        let mut stored = DocumentHashes::with_capacity(2);
         stored.add(1, b"one");
         stored.add(2, b"two");
         stored.add(3, b"three");

@@ -12,7 +12,7 @@ use crate::lifecycle::stream_hash;
 
 /// A stream that could not be folded, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
+pub struct FailedStream {
     /// Name of the stream.
     pub stream: String,
     /// Number of the event the fold stopped at; after the last one if the snapshot failed.
@@ -34,12 +34,12 @@ pub struct FoldCounts {
     pub events: u64,
     /// Bytes of those commits.
     pub bytes: u64,
-    /// Streams, dead letters among them.
+    /// Streams, failed streams among them.
     pub streams: u64,
     /// Snapshots.
     pub snapshots: u64,
     /// Streams that could not be folded.
-    pub dead_letters: u64,
+    pub failed_streams: u64,
 }
 
 impl FoldCounts {
@@ -50,7 +50,7 @@ impl FoldCounts {
         self.bytes += other.bytes;
         self.streams += other.streams;
         self.snapshots += other.snapshots;
-        self.dead_letters += other.dead_letters;
+        self.failed_streams += other.failed_streams;
     }
 }
 
@@ -62,7 +62,7 @@ pub struct Folded {
     /// Hash of each complete stream and the stored offset of its last commit.
     pub heads: Vec<(u64, i64)>,
     /// Streams that failed.
-    pub dead_letters: Vec<DeadLetter>,
+    pub failed_streams: Vec<FailedStream>,
     /// Counts.
     pub counts: FoldCounts,
     /// Digest of the snapshots.
@@ -191,9 +191,9 @@ impl StreamFold {
     fn fail(&mut self, number: i64, event_type: String, reason: &str, message: String) {
         let Some(current) = self.current.as_mut() else { return };
         current.failed = true;
-        self.out.counts.dead_letters += 1;
+        self.out.counts.failed_streams += 1;
         let (stream, reason) = (current.stream.clone(), reason.to_owned());
-        self.out.dead_letters.push(DeadLetter { stream, number, event_type, reason, message });
+        self.out.failed_streams.push(FailedStream { stream, number, event_type, reason, message });
     }
 
     /// Completes the current stream: there are no more commits.
@@ -322,7 +322,7 @@ mod tests {
         ]);
         assert_eq!(names(&folded), [pair("4", "A"), pair("6", "F")]);
         let reasons: Vec<_> = folded
-            .dead_letters
+            .failed_streams
             .iter()
             .map(|one| (one.stream.as_str(), one.number, one.reason.as_str()))
             .collect();

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// What keeps a run from going on, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hold {
+pub struct PauseReason {
     /// A pause: nothing is read or written.
     pub paused: Option<String>,
     /// Replication that lags: nothing is written.
     pub behind: Option<String>,
 }
 
-impl Hold {
+impl PauseReason {
     /// Why nothing may be written; the pause comes first.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_pause_comes_before_all_else() {
-        let hold = Hold { paused: Some("paused".into()), behind: Some("behind".into()) };
+        let hold = PauseReason { paused: Some("paused".into()), behind: Some("behind".into()) };
         assert_eq!(hold.reason(), Some("paused"));
-        assert_eq!(Hold::default().reason(), None);
+        assert_eq!(PauseReason::default().reason(), None);
     }
 }

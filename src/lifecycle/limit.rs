@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Number or share of streams that may be dead letters.
+/// Number or share of streams that may be failed streams.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ErrorLimit {
     /// At most so many.
@@ -19,13 +19,13 @@ impl Default for ErrorLimit {
 }
 
 impl ErrorLimit {
-    /// Whether so many dead letters among so many streams are too many.
+    /// Whether so many failed streams among so many streams are too many.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "stream counts are far below 2^53")]
-    pub fn is_exceeded(self, dead_letters: u64, streams: u64) -> bool {
+    pub fn is_exceeded(self, failed_streams: u64, streams: u64) -> bool {
         match self {
-            Self::Count(allowed) => dead_letters > allowed,
-            Self::Percent(allowed) => dead_letters as f64 * 100.0 > allowed * streams as f64,
+            Self::Count(allowed) => failed_streams > allowed,
+            Self::Percent(allowed) => failed_streams as f64 * 100.0 > allowed * streams as f64,
         }
     }
 }

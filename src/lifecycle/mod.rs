@@ -18,7 +18,7 @@ mod state;
 pub use dirty::Dirty;
 pub use fingerprint::fingerprint;
 pub use heads::{Heads, HeadsDifference, stream_hash};
-pub use hold::{Hold, Latencies, Member, Replication, ReplicationLag};
+pub use hold::{PauseReason, Latencies, Member, Replication, ReplicationLag};
 pub use lease::{Beat, Challenger, Claim, Tenure, jittered};
 pub use limit::ErrorLimit;
 pub use mode::{CutOverMode, aside_name};

@@ -312,7 +312,7 @@ impl Known {
         self.pointers.iter().find(|pointer| pointer.by_view && pointer.active.has(shown))
     }
 
-    /// Checkpoints, heads and dead letters of a build.
+    /// Checkpoints, heads and failed streams of a build.
     #[must_use]
     pub fn records(&self, id: &str, rules: &KeepRules) -> Droppable {
         let Some(build) = self.builds.iter().find(|build| build.id == id) else {

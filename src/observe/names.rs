@@ -12,7 +12,7 @@ pub const STREAMS: &str = "statefold_streams_total";
 /// Snapshots written.
 pub const SNAPSHOTS: &str = "statefold_snapshots_total";
 /// Streams that could not be folded.
-pub const DEAD_LETTERS: &str = "statefold_dead_letters_total";
+pub const FAILED_STREAMS: &str = "statefold_failed_streams_total";
 /// Time a fold waited for its next batch, in seconds.
 pub const READ_SECONDS: &str = "statefold_batch_read_seconds";
 /// Time one insert took, in seconds.
@@ -44,7 +44,7 @@ pub fn describe() {
     describe_counter!(BYTES, Unit::Bytes, "Bytes of commits read");
     describe_counter!(STREAMS, Unit::Count, "Streams completed");
     describe_counter!(SNAPSHOTS, Unit::Count, "Snapshots written");
-    describe_counter!(DEAD_LETTERS, Unit::Count, "Streams that could not be folded");
+    describe_counter!(FAILED_STREAMS, Unit::Count, "Streams that could not be folded");
     describe_histogram!(READ_SECONDS, Unit::Seconds, "Time a fold waited for its next batch");
     describe_histogram!(WRITE_SECONDS, Unit::Seconds, "Time one insert took");
     describe_gauge!(

@@ -93,7 +93,7 @@ pub struct Progress {
     /// Snapshots written.
     pub snapshots: u64,
     /// Streams that could not be folded.
-    pub dead_letters: u64,
+    pub failed_streams: u64,
     /// Time since this phase began, in seconds.
     pub phase_seconds: f64,
     /// Streams folded anew because they had changed.
@@ -143,7 +143,7 @@ impl Progress {
             .then(|| Duration::from_secs_f64(self.phase_seconds * (1.0 - share) / share))
     }
 
-    /// One line: `done/total %, events/s, snapshots, dead letters, phase, ETA`.
+    /// One line: `done/total %, events/s, snapshots, failed streams, phase, ETA`.
     #[must_use]
     pub fn line(&self) -> String {
         if let Some(waits_for) = &self.waits_for {
@@ -163,8 +163,8 @@ impl Progress {
         if self.dirty > 0 {
             line.push_str(&format!(", {} dirty streams, {} s behind", self.dirty, self.lag_seconds));
         }
-        if self.dead_letters > 0 {
-            line.push_str(&format!(", {} dead letters", self.dead_letters));
+        if self.failed_streams > 0 {
+            line.push_str(&format!(", {} failed streams", self.failed_streams));
         }
         if let Some(reason) = &self.held {
             line.push_str(&format!(", waiting for {} s: {reason}", self.held_seconds));

@@ -156,13 +156,13 @@ impl Recorder {
         count(names::EVENTS, counts.events);
         count(names::BYTES, counts.bytes);
         count(names::STREAMS, counts.streams);
-        count(names::DEAD_LETTERS, counts.dead_letters);
+        count(names::FAILED_STREAMS, counts.failed_streams);
         self.update(|progress| {
             progress.commits += counts.commits;
             progress.events += counts.events;
             progress.bytes += counts.bytes;
             progress.streams += counts.streams;
-            progress.dead_letters += counts.dead_letters;
+            progress.failed_streams += counts.failed_streams;
         });
     }
 

@@ -20,8 +20,8 @@ pub struct Aborted {
     pub staging: Vec<String>,
 }
 
-/// Ends the unfinished builds of these projections (all if no name is given). Without `really`
-/// nothing is changed and the result says what would be.
+/// Ends the unfinished builds of these projections (all if no name is given). A dry run
+/// changes nothing and returns what would be ended.
 ///
 /// # Errors
 /// [`crate::error::Error::LeaseHeld`] if somebody is at work; else what the server said.
@@ -29,7 +29,7 @@ pub async fn abort(
     settings: &Settings,
     registry: &Registry,
     projections: &[String],
-    really: bool,
+    dry_run: bool,
 ) -> Result<Vec<Aborted>> {
     let selected = registry.select(projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
@@ -49,7 +49,7 @@ pub async fn abort(
         state: record.state.to_string(),
         staging,
     };
-    if !really || unfinished.is_empty() {
+    if dry_run || unfinished.is_empty() {
         let names = |record: &crate::store::BuildRecord| {
             let published = record.state == BuildState::Published;
             let name = |target: &TargetRecord| {

@@ -24,7 +24,7 @@ use crate::plan::{Estimate, Partition};
 use crate::store::{BuildStore, Direction, Flip, RecordsOnly, Store};
 
 /// What to adopt.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Adopt {
     /// Name of the projection, without case.
     pub projection: String,
@@ -32,10 +32,22 @@ pub struct Adopt {
     pub collections: Vec<String>,
     /// Number of the generation; by default that at the end of the first collection's name, else 1.
     pub generation: Option<u32>,
-    /// Adopt although some snapshots differ from the event store: a roll back folds all of them anew.
+    /// Adopt although some snapshots differ from the event store: a roll back then refolds all of them.
     pub force: bool,
-    /// Without this nothing is recorded, only verified.
-    pub really: bool,
+    /// Record nothing, only verify. On by default.
+    pub dry_run: bool,
+}
+
+impl Default for Adopt {
+    fn default() -> Self {
+        Self {
+            projection: String::new(),
+            collections: Vec::new(),
+            generation: None,
+            force: false,
+            dry_run: true,
+        }
+    }
 }
 
 /// What was adopted.
@@ -103,7 +115,7 @@ async fn run(
         cancel: &cancel,
     };
     work.refuse_second().await?;
-    if !request.really {
+    if request.dry_run {
         let looked = work.look().await?;
         return work.compared(&looked, None, None).await;
     }

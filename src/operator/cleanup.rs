@@ -18,14 +18,20 @@ pub(super) use crate::engine::sweep::CleanupReport;
 pub use purge::{Purge, purge};
 
 /// What to clean up. How much is kept is a setting: [`Settings::with_cleanup`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Cleanup {
     /// Names of the projections, without case; all registered ones if empty.
     pub projections: Vec<String>,
     /// Collections that statefold didn't build and that go all the same, named in full.
     pub collections: Vec<String>,
-    /// Whether to drop. Without it nothing is changed, and the report says what would be.
-    pub really: bool,
+    /// Drop nothing, only report what would be dropped. On by default.
+    pub dry_run: bool,
+}
+
+impl Default for Cleanup {
+    fn default() -> Self {
+        Self { projections: Vec::new(), collections: Vec::new(), dry_run: true }
+    }
 }
 
 /// Lists what may go and what has to stay, each with its size and the reason, and drops what may go.
@@ -42,7 +48,7 @@ pub async fn cleanup(settings: &Settings, registry: &Registry, request: Cleanup)
     let sweep = Sweep { store: &store, selected: &selected, rules };
     let seen = sweep.look().await?;
     sweep.refuse_unknown(&seen)?;
-    if !request.really || !seen.report.items.iter().any(|item| item.eligible) {
+    if request.dry_run || !seen.report.items.iter().any(|item| item.eligible) {
         return Ok(seen.report);
     }
     let leadership = lead(&store, settings).await?;

@@ -7,20 +7,20 @@ use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::error::Result;
-use crate::store::{Store, StoredDeadLetter};
+use crate::store::{Store, StoredFailedStream};
 
-/// A dead letter with the commit it is about.
+/// A failed stream with the commit it is about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DeadLetterDetails {
-    /// The dead letter.
-    pub letter: StoredDeadLetter,
+pub struct FailedStreamDetails {
+    /// The failed stream.
+    pub failed_stream: StoredFailedStream,
     /// The commit that holds the event, as relaxed extended JSON; absent if it is gone.
     pub commit: Option<serde_json::Value>,
 }
 
-/// A dead letter in words and numbers, for machines.
+/// A failed stream in words and numbers, for machines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DeadLetterRow {
+pub struct FailedStreamRow {
     /// Build it belongs to.
     pub build: String,
     /// Name of the stream.
@@ -35,29 +35,29 @@ pub struct DeadLetterRow {
     pub message: String,
 }
 
-impl From<&StoredDeadLetter> for DeadLetterRow {
-    fn from(letter: &StoredDeadLetter) -> Self {
+impl From<&StoredFailedStream> for FailedStreamRow {
+    fn from(failed_stream: &StoredFailedStream) -> Self {
         Self {
-            build: letter.build.clone(),
-            stream: letter.stream.clone(),
-            offset: letter.offset,
-            event_type: letter.event_type.clone(),
-            reason: letter.reason.clone(),
-            message: letter.message.clone(),
+            build: failed_stream.build.clone(),
+            stream: failed_stream.stream.clone(),
+            offset: failed_stream.offset,
+            event_type: failed_stream.event_type.clone(),
+            reason: failed_stream.reason.clone(),
+            message: failed_stream.message.clone(),
         }
     }
 }
 
-/// Dead letters of all builds, or of the newest build of one projection; at most `limit`, 0 = all.
+/// Failed streams of all builds, or of the newest build of one projection; at most `limit`, 0 = all.
 ///
 /// # Errors
 /// For an unknown name, or what the server said.
-pub async fn dead_letters(
+pub async fn failed_streams(
     settings: &Settings,
     registry: &Registry,
     projection: Option<&str>,
     limit: i64,
-) -> Result<Vec<StoredDeadLetter>> {
+) -> Result<Vec<StoredFailedStream>> {
     let store = Store::connect(settings, registry.layout()).await?;
     let Some(name) = projection else { return store.builds().failed_streams(None, limit).await };
     let name = registry.get(name)?.spec().name().to_owned();
@@ -67,20 +67,20 @@ pub async fn dead_letters(
     }
 }
 
-/// The dead letters of one stream, each with the commit it is about.
+/// The failed streams of one stream, each with the commit it is about.
 ///
 /// # Errors
 /// What the server said.
-pub async fn dead_letter(
+pub async fn failed_stream(
     settings: &Settings,
     registry: &Registry,
     stream: &str,
-) -> Result<Vec<DeadLetterDetails>> {
+) -> Result<Vec<FailedStreamDetails>> {
     let store = Store::connect(settings, registry.layout()).await?;
     let mut details = Vec::new();
-    for letter in store.builds().failed_streams_of(stream).await? {
-        let commit = store.builds().commit_with(stream, letter.offset).await?;
-        details.push(DeadLetterDetails { letter, commit });
+    for failed_stream in store.builds().failed_streams_of(stream).await? {
+        let commit = store.builds().commit_with(stream, failed_stream.offset).await?;
+        details.push(FailedStreamDetails { failed_stream, commit });
     }
     Ok(details)
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use statefold_projections::{Registered, Registry};
 
 use crate::config::{Settings, Tuning};
-use crate::engine::capacity::{RoomPlan, room_plan};
+use crate::engine::capacity::{CapacityPlan, capacity_plan};
 use crate::engine::pass::Survey;
 use crate::engine::preflight::preflight;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub struct PlanReport {
     /// How the event store would be read, for all of them together; absent if there is none.
     pub pass: Option<PassPlan>,
     /// Whether disk and oplog suffice.
-    pub room: Option<RoomPlan>,
+    pub capacity: Option<CapacityPlan>,
     /// What would be built.
     pub projections: Vec<ProjectionPlan>,
 }
@@ -156,7 +156,7 @@ async fn plan_with(
         missing_rights,
         notes,
         pass: None,
-        room: None,
+        capacity: None,
         projections: Vec::new(),
     };
     let Some(direction) = direction else {
@@ -170,8 +170,8 @@ async fn plan_with(
         let partitions = survey.partitions(estimate, tuning);
         report.projections.push(plan_of(store, projection, *estimate, partitions).await?);
     }
-    let (room, more) = room_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
-    report.room = Some(room);
+    let (capacity, more) = capacity_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
+    report.capacity = Some(capacity);
     report.notes.extend(more);
     report.pass = Some(pass_plan(&survey, tuning));
     Ok(report)

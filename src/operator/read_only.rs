@@ -75,7 +75,7 @@ pub async fn read_only_on(
             Some(fence) => already(fence).map(|()| false),
             None => {
                 let raise = Change::Raise(&leadership.mandate, reason.unwrap_or(NO_REASON));
-                patiently(&store, settings, raise).await
+                retry_until(&store, settings, raise).await
             }
         }
     };
@@ -101,11 +101,11 @@ pub async fn read_only_off(settings: &Settings, registry: &Registry) -> Result<R
         && store.facts.topology == Topology::ReplicaSet
         && store.control().lease().await?.is_some();
     let changed = if during_work {
-        patiently(&store, settings, Change::Lift).await?
+        retry_until(&store, settings, Change::Lift).await?
     } else {
         let leadership = lead(&store, settings).await?;
         let lifted = leadership.lifted_fence;
-        let result = if lifted { Ok(true) } else { patiently(&store, settings, Change::Lift).await };
+        let result = if lifted { Ok(true) } else { retry_until(&store, settings, Change::Lift).await };
         leadership.end(result).await?
     };
     report(settings, &store, changed, Some(fence).filter(|_| changed)).await
@@ -156,7 +156,7 @@ enum Change<'a> {
 }
 
 /// Tries to change the options until nothing is in the way any more. Returns whether they were changed.
-async fn patiently(store: &Store, settings: &Settings, change: Change<'_>) -> Result<bool> {
+async fn retry_until(store: &Store, settings: &Settings, change: Change<'_>) -> Result<bool> {
     let limit = settings.lease().wait_limit.unwrap_or(LIMIT);
     let (began, mut pause) = (Instant::now(), PAUSE);
     loop {

@@ -29,7 +29,7 @@ use crate::store::{BuildRecord, Store};
 /// # Errors
 /// Awaiting the result gives [`Error::Registry`] for unknown names, [`Error::LeaseHeld`],
 /// [`Error::LeaseLost`], [`Error::LockHeld`] if the application's lock isn't free for the cut-over,
-/// [`Error::Unsupported`], [`Error::Mismatch`] if events arrived meanwhile, [`Error::DeadLetters`],
+/// [`Error::Unsupported`], [`Error::Mismatch`] if events arrived meanwhile, [`Error::FailedStreams`],
 /// [`Error::Interrupted`], or what the server said.
 pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
     let (settings, registry) = (settings.clone(), registry.clone());
@@ -79,7 +79,7 @@ pub(crate) async fn run(
         Task::Rebuild | Task::Start => {}
         Task::Complete => selected = complete(&store, selected, named).await?,
         // What is refused is refused before anybody is waited for.
-        Task::RollBack => _ = roll_back::formers(&store, &registry, selected.clone(), named).await?,
+        Task::RollBack => _ = roll_back::rollback_targets(&store, &registry, selected.clone(), named).await?,
     }
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
     let lease = settings.lease();
@@ -109,8 +109,8 @@ pub(crate) async fn run(
         Task::RollBack => {
             let back = async {
                 run.settle_all(&selected).await?;
-                let formers = roll_back::formers(&store, &registry, selected.clone(), named).await?;
-                run.roll_back(formers).await
+                let rollback_targets = roll_back::rollback_targets(&store, &registry, selected.clone(), named).await?;
+                run.roll_back(rollback_targets).await
             };
             guarded(back).await
         }

@@ -104,7 +104,7 @@ pub struct ProjectionStatus {
     /// Digest when it was built.
     pub digest: Option<String>,
     /// Streams missing in it because they could not be folded.
-    pub dead_letters: u64,
+    pub failed_streams: u64,
     /// What of the event store statefold didn't fold into the active generation; absent if a short look
     /// can't tell.
     pub lag: Option<Lag>,
@@ -128,7 +128,7 @@ pub struct BuildingStatus {
     /// All partitions.
     pub partitions: usize,
     /// Streams that could not be folded.
-    pub dead_letters: u64,
+    pub failed_streams: u64,
     /// Why it failed, if it did.
     pub failure: Option<String>,
     /// By whom it is paused, since when and why, if it is.
@@ -227,7 +227,7 @@ async fn status_of(
         active_version: active.as_ref().map(|active| active.projection_version),
         snapshots,
         digest: record.and_then(|record| record.digest.clone()),
-        dead_letters: record.map_or(0, dead_letters),
+        failed_streams: record.map_or(0, failed_streams),
         lag: None,
         previous_generations: active
             .iter()
@@ -264,20 +264,20 @@ fn is_open(record: &BuildRecord, active: Option<&ActiveGeneration>) -> bool {
     record.state.is_resumable() || record.state == BuildState::Published && !named
 }
 
-fn dead_letters(record: &BuildRecord) -> u64 {
-    u64::try_from(record.counts.dead_letters).unwrap_or(0)
+fn failed_streams(record: &BuildRecord) -> u64 {
+    u64::try_from(record.counts.failed_streams).unwrap_or(0)
 }
 
 async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus> {
     // The prefix plays no part in reading checkpoints.
     let checkpoints = store.builds().open(record.clone(), "").checkpoints().await?;
-    let letters: i64 = checkpoints.iter().map(|checkpoint| checkpoint.counts.dead_letters).sum();
+    let failed_streams: i64 = checkpoints.iter().map(|checkpoint| checkpoint.counts.failed_streams).sum();
     Ok(BuildingStatus {
         build: record.id.clone(),
         state: record.state,
         partitions_done: checkpoints.len(),
         partitions: record.ranges.len(),
-        dead_letters: u64::try_from(letters).unwrap_or(0),
+        failed_streams: u64::try_from(failed_streams).unwrap_or(0),
         failure: record.failure.as_ref().map(|failure| failure.message.clone()),
         paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
         projection_version: record.projection_version,
@@ -317,10 +317,10 @@ fn next_steps(report: &StatusReport) -> Vec<String> {
         }
         steps.push(format!("statefold abort {} --yes", one.projection));
     }
-    let letters = |one: &ProjectionStatus| {
-        one.dead_letters + one.building.as_ref().map_or(0, |build| build.dead_letters)
+    let failed_streams = |one: &ProjectionStatus| {
+        one.failed_streams + one.building.as_ref().map_or(0, |build| build.failed_streams)
     };
-    if report.projections.iter().any(|one| letters(one) > 0) {
+    if report.projections.iter().any(|one| failed_streams(one) > 0) {
         steps.push("statefold errors list".to_owned());
     }
     steps

@@ -21,7 +21,7 @@ use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
 use crate::store::{ActiveGeneration, Store};
 
-pub(crate) use crate::engine::verify::Judged;
+pub(crate) use crate::engine::verify::Recheck;
 pub(crate) use crate::engine::verify::{Comparison, Outcome, Subject};
 
 /// How often streams that differ are looked at: the application may be about to write them.
@@ -138,12 +138,12 @@ async fn run(
 
 impl Comparison<'_> {
     /// Looks at what may differ until it is settled, or for the last time. The application may be at work.
-    pub(crate) async fn settled(&self, subject: &Subject, outcome: &Outcome) -> Result<Judged> {
+    pub(crate) async fn settled(&self, subject: &Subject, outcome: &Outcome) -> Result<Recheck> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
-        let mut judged = Judged::default();
+        let mut judged = Recheck::default();
         for round in 0..ROUNDS {
             if names.is_empty() {
-                return Ok(Judged::default());
+                return Ok(Recheck::default());
             }
             if round > 0 {
                 tokio::time::sleep(PAUSE * round).await;

@@ -1,4 +1,4 @@
-//! Politeness to the live system: who reads and writes asks here first, and waits, and everybody is told why.
+//! Throttle to the live system: who reads and writes asks here first, and waits, and everybody is told why.
 //!
 //! A task looks once a second whether somebody paused the run and how far replication is behind. Without
 //! limits to ask about there is no task and nothing to wait for.
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{Hold, Latencies};
+use crate::lifecycle::{PauseReason, Latencies};
 use crate::observe::{Progress, Recorder};
 use crate::pipeline::ports::CommitBatch;
 
@@ -21,9 +21,9 @@ use crate::pipeline::ports::CommitBatch;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Where holds come from.
-pub(crate) trait Holds: Send + Sync + 'static {
+pub(crate) trait ThrottleSource: Send + Sync + 'static {
     /// What keeps the run from going on now.
-    fn look(&self) -> BoxFuture<'_, Result<Hold>>;
+    fn look(&self) -> BoxFuture<'_, Result<PauseReason>>;
 }
 
 /// Asked before each step. Cheap to clone.
@@ -33,8 +33,8 @@ pub(crate) struct Governor {
 }
 
 struct Inner {
-    holds: Arc<dyn Holds>,
-    hold: watch::Sender<Hold>,
+    holds: Arc<dyn ThrottleSource>,
+    hold: watch::Sender<PauseReason>,
     throttle: Option<Duration>,
     written: Mutex<Written>,
     shown: Mutex<Option<(String, Instant)>>,
@@ -58,7 +58,7 @@ impl Governor {
 
     /// Looks at what may hold a run until it is dropped. Must be called on a tokio runtime.
     pub(crate) fn new(
-        holds: Arc<dyn Holds>,
+        holds: Arc<dyn ThrottleSource>,
         throttle: Option<Duration>,
         progress: watch::Sender<Progress>,
         cancel: CancellationToken,
@@ -66,7 +66,7 @@ impl Governor {
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
             holds,
-            hold: watch::Sender::new(Hold::default()),
+            hold: watch::Sender::new(PauseReason::default()),
             throttle,
             written: Mutex::default(),
             shown: Mutex::default(),
@@ -186,7 +186,7 @@ impl Inner {
         Recorder::held(&self.progress, shown.as_ref().map(|(reason, since)| (reason.as_str(), *since)));
     }
 
-    async fn wait(&self, may: impl Fn(&Hold) -> bool) -> Result<()> {
+    async fn wait(&self, may: impl Fn(&PauseReason) -> bool) -> Result<()> {
         if may(&self.hold.borrow()) {
             return Ok(());
         }
@@ -232,10 +232,10 @@ mod tests {
 
     use super::*;
 
-    struct Told(Mutex<Hold>);
+    struct Told(Mutex<PauseReason>);
 
-    impl Holds for Told {
-        fn look(&self) -> BoxFuture<'_, Result<Hold>> {
+    impl ThrottleSource for Told {
+        fn look(&self) -> BoxFuture<'_, Result<PauseReason>> {
             let hold = self.0.lock().unwrap().clone();
             async move { Ok(hold) }.boxed()
         }
@@ -247,7 +247,7 @@ mod tests {
         let told = Arc::new(Told(Mutex::default()));
         let (progress, shown) = watch::channel(Progress::default());
         let cancel = CancellationToken::new();
-        let holds: Arc<dyn Holds> = Arc::<Told>::clone(&told);
+        let holds: Arc<dyn ThrottleSource> = Arc::<Told>::clone(&told);
         (Governor::new(holds, throttle, progress, cancel.clone()), told, shown, cancel)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use statefold_projections::{Layout, Lookup, Registered};
 use tokio_util::sync::CancellationToken;
 
-use crate::fold::{Arrived, Digest, FoldCounts};
+use crate::fold::{FoldedStreams, Digest, FoldCounts};
 use crate::observe::Recorder;
 use crate::pipeline::governor::Governor;
 use crate::pipeline::memory::Memory;
@@ -66,7 +66,7 @@ pub(crate) enum Input {
     /// From the event store, stream by stream.
     Streams,
     /// They are folded already.
-    Arrived(Arc<Arrived>),
+    FoldedStreams(Arc<FoldedStreams>),
     /// From a spill file.
     Spilled {
         /// The file.

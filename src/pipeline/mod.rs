@@ -16,7 +16,7 @@ mod write;
 
 pub(crate) use compare::{Comparing, Reader, Suspects, read_stored};
 pub(crate) use compare::{check, check_partition};
-pub(crate) use governor::{Governor, Holds};
+pub(crate) use governor::{Governor, ThrottleSource};
 pub(crate) use job::{Input, Job, PartitionsDone};
 pub(crate) use memory::Memory;
 pub(crate) use read::SpillFile;

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::error::Result;
-use crate::fold::{DeadLetter, Digest, FoldCounts, Folded};
+use crate::fold::{Digest, FailedStream, FoldCounts, Folded};
 use crate::plan::{NaturalBy, Partition, StreamRange};
 
 /// A batch of commits as the server sent it.
@@ -74,7 +74,7 @@ pub struct PartitionRecord {
     /// Hash and stored offset of each stream.
     pub heads: Vec<(u64, i64)>,
     /// Streams that could not be folded.
-    pub dead_letters: Vec<DeadLetter>,
+    pub failed_streams: Vec<FailedStream>,
 }
 
 /// Streams of one partition that are folded anew.
@@ -105,8 +105,8 @@ impl Refolded {
     }
 
     /// Streams that could not be folded.
-    pub fn dead_letters(&self) -> impl Iterator<Item = &DeadLetter> {
-        self.folded.iter().flat_map(|folded| &folded.dead_letters)
+    pub fn failed_streams(&self) -> impl Iterator<Item = &FailedStream> {
+        self.folded.iter().flat_map(|folded| &folded.failed_streams)
     }
 
     /// Heads of the streams that exist, by hash.

@@ -67,14 +67,14 @@ impl Oplog {
 
 /// What there is, as far as it can be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct Capacity {
     /// Free on the file system of the server, in bytes.
     pub disk_free_bytes: Option<u64>,
     /// The history of changes, where there is one.
     pub oplog: Option<Oplog>,
 }
 
-impl Room {
+impl Capacity {
     /// What doesn't suffice, with numbers; `size` shows bytes.
     #[must_use]
     pub fn shortages(&self, demand: &Demand, size: impl Fn(u64) -> String) -> Vec<String> {
@@ -118,8 +118,8 @@ mod tests {
         Demand::default().and(&estimate, 3)
     }
 
-    fn shortages(room: Room) -> Vec<String> {
-        room.shortages(&demand(), |bytes| format!("{} MB", bytes / 1_000_000))
+    fn shortages(capacity: Capacity) -> Vec<String> {
+        capacity.shortages(&demand(), |bytes| format!("{} MB", bytes / 1_000_000))
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_fifth_of_the_disk_has_to_stay_free() {
-        let with = |free| shortages(Room { disk_free_bytes: Some(free), oplog: None });
+        let with = |free| shortages(Capacity { disk_free_bytes: Some(free), oplog: None });
         assert!(with(1_650_000_000).is_empty());
         assert_eq!(
             with(1_649_000_000),
@@ -147,7 +147,7 @@ mod tests {
     fn the_oplog_has_to_hold_the_build_and_what_comes_meanwhile() {
         let with = |bytes_max, seconds| {
             let oplog = Oplog { bytes_max, bytes: GB, seconds };
-            shortages(Room { disk_free_bytes: None, oplog: Some(oplog) })
+            shortages(Capacity { disk_free_bytes: None, oplog: Some(oplog) })
         };
         assert!(with(1_570_000_000, 3600 * 24).is_empty());
         assert!(with(1_560_000_000, 3600 * 24)[0].contains("adds about 1250 MB to the oplog"));
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_refuses_nothing() {
-        assert!(shortages(Room::default()).is_empty());
+        assert!(shortages(Capacity::default()).is_empty());
         let young = Oplog { bytes_max: 2 * GB, bytes: GB, seconds: 5 };
         assert_eq!(young.bytes_in(1000.0), 0);
     }

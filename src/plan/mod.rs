@@ -10,7 +10,7 @@ mod sample;
 mod server;
 mod strategy;
 
-pub use capacity::{Demand, Oplog, Room};
+pub use capacity::{Demand, Oplog, Capacity};
 pub use estimate::{Estimate, Sample};
 pub use names::{
     GenerationNames, is_of_target, is_our_name, next_generation, sharded_siblings, staging_name,

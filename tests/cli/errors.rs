@@ -22,7 +22,7 @@ fn a_bad_stream_is_named_and_the_rest_can_be_published() {
 
     let status = db.run(&["status", "-o", "json"], 0).json();
     assert_eq!(status["projections"][0]["building"]["state"], "failed");
-    assert_eq!(status["projections"][0]["building"]["dead_letters"], 2);
+    assert_eq!(status["projections"][0]["building"]["failed_streams"], 2);
 
     let letters = db.run(&["errors", "list", "-o", "json"], 0).json();
     let found: Vec<_> = letters
@@ -47,7 +47,7 @@ fn a_bad_stream_is_named_and_the_rest_can_be_published() {
 
     let published = db.run(&["rebuild", "Assets", "--max-errors", "2", "--yes", "-o", "json"], 0).json();
     let assets = &published["projections"][0];
-    assert_eq!((assets["snapshots"].as_u64(), assets["dead_letters"].as_u64()), (Some(1), Some(2)));
+    assert_eq!((assets["snapshots"].as_u64(), assets["failed_streams"].as_u64()), (Some(1), Some(2)));
     assert_eq!(assets["partitions_resumed"], assets["partitions"]);
     assert_eq!(db.read("States_Assets3").len(), 1);
 }
@@ -94,7 +94,7 @@ fn retry_folds_what_was_mended_and_says_what_is_left() {
     let hole = commit("asset-app--hole", 5, &[("AssetDeletedEvent", "{}")]);
     let db = Db::with(&[asset("good"), created, garbage, hole]);
     let nothing = db.run(&["errors", "retry"], 0);
-    assert!(nothing.stdout.contains("no dead letters"), "{}", nothing.stdout);
+    assert!(nothing.stdout.contains("no failed streams"), "{}", nothing.stdout);
     db.run(&["rebuild", "Assets", "--max-errors", "2", "--yes"], 0);
     let listed = db.run(&["errors", "list"], 0);
     assert!(listed.stdout.contains("statefold errors retry"), "{}", listed.stdout);

@@ -13,7 +13,7 @@ async fn refused(test: &str) -> Db {
     db.write(&good_asset("1")).await;
     db.append(&[commit(&asset_stream("bad"), -1, &[("AssetCreatedEventV2", "{")])]).await;
     let error = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
-    assert!(matches!(error, Error::DeadLetters { .. }), "{error:?}");
+    assert!(matches!(error, Error::FailedStreams { .. }), "{error:?}");
     db
 }
 
@@ -39,18 +39,18 @@ async fn abort_drops_staging_and_records_and_the_next_rebuild_begins_anew() {
     let db = refused("aborted").await;
     let settings = db.settings(no_waiting());
     let staging = db.staging("States_Assets3").await.unwrap();
-    let shown = statefold::abort(&settings, &squidex(), &[], false).await.unwrap();
+    let shown = statefold::abort(&settings, &squidex(), &[], true).await.unwrap();
     assert_eq!(shown.len(), 1);
     assert_eq!((shown[0].build.as_str(), &shown[0].staging), ("Assets3", &vec![staging.clone()]));
     assert!(db.collections().await.contains(&staging));
     assert!(records_of(&db, "Assets3").await > 0);
 
-    let aborted = statefold::abort(&settings, &squidex(), &["assets".into()], true).await.unwrap();
+    let aborted = statefold::abort(&settings, &squidex(), &["assets".into()], false).await.unwrap();
     assert_eq!((aborted[0].build.as_str(), &aborted[0].staging), ("Assets3", &vec![staging]));
     assert_eq!(db.staging("States_Assets3").await, None);
     assert_eq!((state(&db, "Assets3").await.as_str(), records_of(&db, "Assets3").await), ("aborted", 0));
     db.assert_unlocked().await;
-    assert!(statefold::abort(&settings, &squidex(), &[], true).await.unwrap().is_empty());
+    assert!(statefold::abort(&settings, &squidex(), &[], false).await.unwrap().is_empty());
 
     repair(&db).await;
     let report = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
@@ -76,7 +76,7 @@ async fn another_version_of_the_projection_does_not_resume_what_an_older_one_beg
     let old = orders_registry(1);
     db.rebuild(&old, &["Orders"], no_waiting()).await.unwrap_err();
     let report = db.rebuild(&orders_registry(2), &["Orders"], no_waiting()).await;
-    assert!(matches!(report, Err(Error::DeadLetters { .. })), "{report:?}");
+    assert!(matches!(report, Err(Error::FailedStreams { .. })), "{report:?}");
     assert_eq!(
         (state(&db, "Orders1").await, state(&db, "Orders2").await),
         ("aborted".into(), "failed".into())

@@ -20,7 +20,7 @@ pub(crate) async fn with_generations(test: &str, number: usize) -> Db {
 }
 
 pub(crate) fn really() -> Cleanup {
-    Cleanup { really: true, ..Cleanup::default() }
+    Cleanup { dry_run: false, ..Cleanup::default() }
 }
 
 fn keeping(db: &Db, keep: usize) -> Settings {

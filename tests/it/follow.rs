@@ -199,7 +199,7 @@ async fn a_generation_that_is_kept_warm_is_gone_back_to_without_folding_anything
 }
 
 #[tokio::test]
-async fn a_stream_that_can_not_be_folded_any_more_is_a_dead_letter_and_holds_up_no_other() {
+async fn a_stream_that_can_not_be_folded_any_more_is_a_failed_stream_and_holds_up_no_other() {
     let mut commits = good_asset("good");
     let db = Db::new("follow_poison").await;
     db.write(&commits).await;
@@ -211,7 +211,7 @@ async fn a_stream_that_can_not_be_folded_any_more_is_a_dead_letter_and_holds_up_
     renames(&db, &mut commits, &asset_stream("good"), "good.png").await;
     comes_to(&db, "States_Assets3", &commits).await;
     end(following).await;
-    let letters = statefold::dead_letters(&db.settings(no_waiting()), &squidex(), None, 0).await.unwrap();
+    let letters = statefold::failed_streams(&db.settings(no_waiting()), &squidex(), None, 0).await.unwrap();
     assert_eq!(letters.iter().map(|one| one.stream.clone()).collect::<Vec<_>>(), [asset_stream("bad")]);
     sums_are_right(&db).await;
 }

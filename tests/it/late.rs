@@ -31,7 +31,7 @@ async fn arrives_late(server: &OwnServer, test: &str, collection: &str, late: im
     let commits = generated(900, 91);
     let db = Db::at(&server.uri, test).await;
     db.write(&commits).await;
-    // One stream becomes a dead letter.
+    // One stream becomes a failed stream.
     db.append(&[commit(&asset_stream("bad"), -1, &[("AssetCreatedEventV2", "{")])]).await;
     let stream = last(&commits);
     let (gated, gate) = {
@@ -55,7 +55,7 @@ async fn arrives_late(server: &OwnServer, test: &str, collection: &str, late: im
     db.collection(&collection).insert_one(late).await.unwrap();
     gate.open();
     let report = running.await.unwrap();
-    assert_eq!(report.projections[0].dead_letters, 1);
+    assert_eq!(report.projections[0].failed_streams, 1);
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
     let collection = collection.replace(&staging, "States_Assets3");
     let now = db.one(&collection, &id).await.unwrap();

@@ -39,7 +39,7 @@ async fn everything(db: &Db) -> Vec<String> {
 }
 
 async fn purge(db: &Db, force: bool) -> statefold::Result<statefold::CleanupReport> {
-    statefold::purge(&db.settings(no_waiting()), &squidex(), Purge { force, really: true }).await
+    statefold::purge(&db.settings(no_waiting()), &squidex(), Purge { force, dry_run: false }).await
 }
 
 /// Rebuilds, an unfinished build and litter of a dead one.
@@ -100,7 +100,7 @@ async fn an_adopted_generation_and_one_under_the_name_of_the_application_stay() 
     db.collection("States_Assets2").insert_many(snapshots.clone().into_values()).await.unwrap();
     let settings = db.settings(no_waiting());
     let collections = vec!["States_Assets2".to_owned()];
-    let adopt = Adopt { projection: "Assets".into(), collections, really: true, ..Adopt::default() };
+    let adopt = Adopt { projection: "Assets".into(), collections, dry_run: false, ..Adopt::default() };
     statefold::adopt(&settings, &squidex(), adopt).await.unwrap();
     let by_rename = Rebuild { mode: Some(CutOverMode::Rename), ..Rebuild::of(["Assets"]) };
     statefold::rebuild(&settings, &squidex(), by_rename).await.unwrap();
@@ -109,7 +109,7 @@ async fn an_adopted_generation_and_one_under_the_name_of_the_application_stay() 
     // Clean-up keeps the copy of the adopted one, whatever is kept, unless it is named in full.
     let none = CleanupSettings { keep: 0, ..CleanupSettings::default() };
     let settings = settings.with_cleanup(none);
-    let really = |collections: Vec<String>| Cleanup { collections, really: true, ..Cleanup::default() };
+    let really = |collections: Vec<String>| Cleanup { collections, dry_run: false, ..Cleanup::default() };
     let report = statefold::cleanup(&settings, &squidex(), really(Vec::new())).await.unwrap();
     let copy = report.items.iter().find(|item| item.name() == "States_Assets2__g2").unwrap();
     assert!(!copy.eligible && copy.reason.contains("adopted"), "{copy:?}");
@@ -137,7 +137,7 @@ async fn a_view_that_was_switched_goes_too() {
         statefold::rebuild(&db.settings(no_waiting()), &squidex(), by_view()).await.unwrap();
     }
     // Clean-up takes what readers have left.
-    let really = Cleanup { really: true, ..Cleanup::default() };
+    let really = Cleanup { dry_run: false, ..Cleanup::default() };
     statefold::cleanup(&db.settings(no_waiting()), &squidex(), really).await.unwrap();
     assert!(!db.collections().await.contains(&"States_Assets3".to_owned()));
     assert_eq!(db.read("States_Assets").await.len(), 1);

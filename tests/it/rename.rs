@@ -15,7 +15,7 @@ use crate::support::{Db, commit, no_waiting, oracle, squidex};
 
 async fn adopted(db: &Db, request: Adopt) -> AdoptReport {
     let collections = vec!["States_Assets2".to_owned()];
-    let request = Adopt { projection: "assets".into(), collections, really: true, ..request };
+    let request = Adopt { projection: "assets".into(), collections, dry_run: false, ..request };
     statefold::adopt(&db.settings(no_waiting()), &squidex(), request).await.unwrap()
 }
 

@@ -19,7 +19,7 @@ async fn adopted(test: &str) -> (Db, Vec<Document>) {
     let request = Adopt {
         projection: "assets".into(),
         collections: vec!["States_Assets2".into()],
-        really: true,
+        dry_run: false,
         ..Adopt::default()
     };
     assert!(statefold::adopt(&db.settings(no_waiting()), &squidex(), request).await.unwrap().adopted);

@@ -1,4 +1,4 @@
-//! Dead letters that are folded once more.
+//! Failed streams that are folded once more.
 
 use bson::{Document, doc};
 use statefold::projections::{
@@ -46,7 +46,7 @@ async fn mend(db: &Db, commits: &mut [Document], stream: &str, offset: i64, payl
 }
 
 /// Asserts that snapshots, digest and counts are those of an independent fold.
-async fn is_right(db: &Db, commits: &[Document], dead_letters: u64) {
+async fn is_right(db: &Db, commits: &[Document], failed_streams: u64) {
     assert_same(&db.read("States_Assets3").await, &oracle::assets(commits));
     let request = Verification { projections: vec!["Assets".into()], ..Verification::default() };
     let report = statefold::verify(&db.settings(no_waiting()), &squidex(), request).await.unwrap();
@@ -56,7 +56,7 @@ async fn is_right(db: &Db, commits: &[Document], dead_letters: u64) {
     assert_eq!(record.get_str("Digest").ok(), verified.digest.as_deref());
     let counts = record.get_document("Counts").unwrap();
     let counted = |name: &str| counts.get_i64(name).unwrap().unsigned_abs();
-    assert_eq!((counted("DeadLetters"), counted("Snapshots")), (dead_letters, verified.snapshots));
+    assert_eq!((counted("DeadLetters"), counted("Snapshots")), (failed_streams, verified.snapshots));
     let streams: std::collections::HashSet<&str> =
         commits.iter().map(|one| one.get_str("EventStream").unwrap()).collect();
     assert_eq!(counted("Streams"), streams.len() as u64);
@@ -71,7 +71,7 @@ async fn what_was_mended_in_the_event_store_is_folded_into_the_active_generation
     let settings = db.settings(no_waiting());
     mend(&db, &mut commits, &asset_stream("broken"), 0, &asset_renamed("broken", "mended.png")).await;
 
-    let report = statefold::retry_dead_letters(&settings, &squidex(), &[]).await.unwrap();
+    let report = statefold::retry_failed_streams(&settings, &squidex(), &[]).await.unwrap();
     let healed: Vec<_> = report.healed.iter().map(|one| (one.build.as_str(), one.stream.clone())).collect();
     assert_eq!(healed, [("Assets3", asset_stream("broken"))]);
     let remaining: Vec<_> =
@@ -83,29 +83,29 @@ async fn what_was_mended_in_the_event_store_is_folded_into_the_active_generation
     mend(&db, &mut commits, &asset_stream("no-app"), -1, &asset_created("no-app")).await;
     db.collection("Events2").delete_many(doc! { "EventStream": asset_stream("hole") }).await.unwrap();
     commits.retain(|one| one.get_str("EventStream").unwrap() != asset_stream("hole"));
-    let report = statefold::retry_dead_letters(&settings, &squidex(), &["assets".into()]).await.unwrap();
+    let report = statefold::retry_failed_streams(&settings, &squidex(), &["assets".into()]).await.unwrap();
     assert_eq!((report.healed.len(), report.remaining.len()), (2, 0), "{report:?}");
     is_right(&db, &commits, 0).await;
-    assert!(statefold::dead_letters(&settings, &squidex(), None, 0).await.unwrap().is_empty());
+    assert!(statefold::failed_streams(&settings, &squidex(), None, 0).await.unwrap().is_empty());
     db.assert_unlocked().await;
 }
 
 #[tokio::test]
-async fn dead_letters_of_a_refused_build_are_folded_before_it_is_published() {
+async fn failed_streams_of_a_refused_build_are_folded_before_it_is_published() {
     let mut commits = commits();
     let db = Db::new("retry_unfinished").await;
     db.write(&commits).await;
     db.rebuild(&squidex(), &["Assets"], tuning("0")).await.unwrap_err();
     mend(&db, &mut commits, &asset_stream("no-app"), -1, &asset_created("no-app")).await;
     let one = [asset_stream("no-app")];
-    let report = statefold::retry_dead_letters(&db.settings(no_waiting()), &squidex(), &one).await.unwrap();
+    let report = statefold::retry_failed_streams(&db.settings(no_waiting()), &squidex(), &one).await.unwrap();
     assert_eq!((report.healed.len(), report.remaining.len()), (1, 0), "{report:?}");
     db.assert_nothing_published().await;
 
     db.rebuild(&squidex(), &["Assets"], tuning("1")).await.unwrap_err();
     let report = db.rebuild(&squidex(), &["Assets"], tuning("2")).await.unwrap();
     let built = &report.projections[0];
-    assert_eq!((built.generation, built.dead_letters, built.snapshots), (3, 2, 21));
+    assert_eq!((built.generation, built.failed_streams, built.snapshots), (3, 2, 21));
     assert_eq!(built.partitions_resumed, built.partitions);
     is_right(&db, &commits, 2).await;
 }
@@ -147,9 +147,9 @@ async fn a_program_that_can_read_them_folds_them() {
     picky.register(Picky(Assets::new())).unwrap();
     db.rebuild(&picky, &["Assets"], tuning("1")).await.unwrap();
     let settings = db.settings(no_waiting());
-    let again = statefold::retry_dead_letters(&settings, &picky, &[]).await.unwrap();
+    let again = statefold::retry_failed_streams(&settings, &picky, &[]).await.unwrap();
     assert_eq!((again.healed.len(), again.remaining.len()), (0, 1), "{again:?}");
-    let cured = statefold::retry_dead_letters(&settings, &squidex(), &[]).await.unwrap();
+    let cured = statefold::retry_failed_streams(&settings, &squidex(), &[]).await.unwrap();
     assert_eq!((cured.healed.len(), cured.remaining.len()), (1, 0), "{cured:?}");
     is_right(&db, &commits, 0).await;
 }
@@ -161,6 +161,6 @@ async fn a_name_that_means_nothing_is_refused() {
     db.rebuild(&squidex(), &["Assets"], tuning("3")).await.unwrap();
     let names = ["Assets".into(), "asset-unheard-of".into()];
     let error =
-        statefold::retry_dead_letters(&db.settings(no_waiting()), &squidex(), &names).await.unwrap_err();
+        statefold::retry_failed_streams(&db.settings(no_waiting()), &squidex(), &names).await.unwrap_err();
     assert!(matches!(&error, Error::Config(problems) if problems.len() == 1), "{error:?}");
 }

@@ -161,11 +161,11 @@ async fn a_generation_that_never_became_active_can_be_given_up() {
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
     db.db.run_command(doc! { "collMod": "Migration", "validator": {} }).await.unwrap();
     assert!(db.collections().await.contains(&"States_Assets3".to_owned()));
-    let aborted = statefold::abort(&settings, &squidex(), &[], true).await.unwrap();
+    let aborted = statefold::abort(&settings, &squidex(), &[], false).await.unwrap();
     assert_eq!((aborted.len(), aborted[0].build.as_str()), (1, "Assets3"));
     assert!(!db.collections().await.contains(&"States_Assets3".to_owned()));
     // What is active is nobody's to abort.
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
-    assert_eq!(statefold::abort(&settings, &squidex(), &[], true).await.unwrap(), []);
+    assert_eq!(statefold::abort(&settings, &squidex(), &[], false).await.unwrap(), []);
     assert_eq!(active(&db).await.0, 4);
 }

@@ -89,8 +89,8 @@ fn tunings() -> Vec<(&'static str, Tuning)> {
 
 /// What must not depend on the strategy.
 fn result(built: &Built) -> (String, u64, u64, u64, u64, u64) {
-    let Built { digest, commits, events, streams, snapshots, dead_letters, .. } = built;
-    (digest.clone(), *commits, *events, *streams, *snapshots, *dead_letters)
+    let Built { digest, commits, events, streams, snapshots, failed_streams, .. } = built;
+    (digest.clone(), *commits, *events, *streams, *snapshots, *failed_streams)
 }
 
 async fn letters(db: &Db, build: &str) -> Vec<String> {
@@ -153,7 +153,7 @@ async fn the_order_in_which_commits_were_written_does_not_matter() {
 }
 
 #[tokio::test]
-async fn bad_streams_are_the_same_dead_letters_with_every_strategy() {
+async fn bad_streams_are_the_same_failed_streams_with_every_strategy() {
     let mut commits = generated(1500, 43);
     commits.extend(bad());
     shuffle(&mut commits, 9);
@@ -163,7 +163,7 @@ async fn bad_streams_are_the_same_dead_letters_with_every_strategy() {
     let tuning =
         Tuning { strategy: Some(Strategy::Natural), max_errors: "5".parse().unwrap(), ..no_waiting() };
     let report = db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
-    assert_eq!(report.projections[0].dead_letters, 5);
+    assert_eq!(report.projections[0].failed_streams, 5);
     let mut found: Vec<(String, String)> = Vec::new();
     for letter in db.read("Statefold_DeadLetters").await.into_values() {
         let text = |name: &str| letter.get_str(name).unwrap().to_owned();

@@ -78,7 +78,7 @@ async fn documents_without_a_text_as_id_are_not_overlooked() {
     let adopt = statefold::Adopt {
         projection: "assets".into(),
         collections: vec!["States_Assets2".into()],
-        really: true,
+        dry_run: false,
         ..statefold::Adopt::default()
     };
     let report = statefold::adopt(&db.settings(no_waiting()), &squidex(), adopt).await.unwrap();

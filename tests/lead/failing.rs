@@ -30,8 +30,8 @@ async fn trying_twice(test: &str, mut commits: Vec<Document>, broken: Document) 
 fn assert_boot_failed(error: Error, projection: &str) {
     let Error::BootFailed { attempts, first } = error else { panic!("{error:?}") };
     assert_eq!(attempts, 2);
-    let Error::DeadLetters { projection: of, dead_letters, .. } = *first else { panic!("{first:?}") };
-    assert_eq!((of.as_str(), dead_letters), (projection, 1));
+    let Error::FailedStreams { projection: of, failed_streams, .. } = *first else { panic!("{first:?}") };
+    assert_eq!((of.as_str(), failed_streams), (projection, 1));
 }
 
 #[tokio::test]

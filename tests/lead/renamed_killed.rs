@@ -31,7 +31,7 @@ async fn prepared(test: &str, commits: &[Document]) -> (OwnServer, Db) {
     let adopt = Adopt {
         projection: "Assets".into(),
         collections: vec!["States_Assets2".into()],
-        really: true,
+        dry_run: false,
         ..Adopt::default()
     };
     let settings = db.settings(no_waiting());

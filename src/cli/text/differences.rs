@@ -37,10 +37,10 @@ pub(in crate::cli) fn verdict(one: &Verified) -> String {
             number(one.moving)
         ));
     }
-    if one.dead_letters > 0 {
+    if one.failed_streams > 0 {
         text.push_str(&format!(
             "\n  {} streams can't be folded: what should be stored of them isn't known",
-            number(one.dead_letters)
+            number(one.failed_streams)
         ));
     }
     one.differences.iter().for_each(|difference| text.push_str(&format!("\n{}", lines(difference))));

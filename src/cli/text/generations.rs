@@ -15,7 +15,7 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
         "collections",
         "events",
         "snapshots",
-        "dead letters",
+        "failed streams",
         "build",
         "index",
         "check",
@@ -28,7 +28,7 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
             one.collections.join(" "),
             number(one.events),
             number(one.snapshots),
-            number(one.dead_letters),
+            number(one.failed_streams),
             seconds(one.build_seconds),
             seconds(one.index_seconds),
             seconds(one.check_seconds),
@@ -68,7 +68,7 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }
-    if report.projections.iter().any(|one| one.dead_letters > 0) {
+    if report.projections.iter().any(|one| one.failed_streams > 0) {
         text.push_str(&format!("\nSome streams have no snapshot: {}", command.with("errors list")));
     }
     text

@@ -25,20 +25,20 @@ pub(in crate::cli) async fn run(args: AbortArgs, registry: &Registry, output: &O
     let command = Command::new(&verb, &args.connection);
     let failed = |error| Failed::new(error, &command);
     let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
-    let really = args.connection.yes;
-    let builds = abort(&settings, registry, &args.projections, really).await.map_err(failed)?;
-    output.result(&builds, |builds| text(builds, really));
-    if !really && !builds.is_empty() {
+    let dry_run = !args.connection.yes;
+    let builds = abort(&settings, registry, &args.projections, dry_run).await.map_err(failed)?;
+    output.result(&builds, |builds| text(builds, dry_run));
+    if dry_run && !builds.is_empty() {
         output.note(&format!("Nothing was changed. To do it: {}", command.with(&format!("{verb} --yes"))));
     }
     Ok(0)
 }
 
-fn text(builds: &[Aborted], really: bool) -> String {
+fn text(builds: &[Aborted], dry_run: bool) -> String {
     if builds.is_empty() {
         return "Nothing to do: there is no unfinished build.".into();
     }
-    let done = if really { "ended" } else { "would be ended" };
+    let done = if dry_run { "would be ended" } else { "ended" };
     let line = |one: &Aborted| {
         let staging = if one.staging.is_empty() { "nothing".into() } else { one.staging.join(", ") };
         format!("{} ({}) {done}; dropped: {staging}", one.build, one.state)

@@ -30,7 +30,7 @@ pub(in crate::cli) async fn run(
         collections: args.collections.clone(),
         generation: args.generation,
         force: args.force,
-        really: args.connection.yes,
+        dry_run: !args.connection.yes,
     };
     let begin = || adopt(&settings, registry, request);
     let interval = Duration::from_secs(args.interval);

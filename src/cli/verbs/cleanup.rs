@@ -37,21 +37,21 @@ pub(in crate::cli) async fn run(
     registry: &Registry,
     output: &Output,
 ) -> Result<u8, Failed> {
-    let really = args.connection.yes;
+    let dry_run = !args.connection.yes;
     let verb = typed(&args);
     let command = Command::new(&verb, &args.connection);
     let failed = |error| Failed::new(error, &command);
     let raw = Raw { keep: Some(&args.keep), ..Raw::default() };
     let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;
     let report = if args.purge {
-        purge(&settings, registry, Purge { force: args.force, really }).await
+        purge(&settings, registry, Purge { force: args.force, dry_run }).await
     } else {
-        let request = Cleanup { projections: args.projections, collections: args.collection, really };
+        let request = Cleanup { projections: args.projections, collections: args.collection, dry_run };
         cleanup(&settings, registry, request).await
     };
     let report = report.map_err(failed)?;
-    output.result(&report, |report| text(report, really));
-    if !really && report.items.iter().any(|item| item.eligible) {
+    output.result(&report, |report| text(report, dry_run));
+    if dry_run && report.items.iter().any(|item| item.eligible) {
         if args.purge && report.items.iter().any(is_active) {
             output.note("This would drop ACTIVE generations: whoever reads them finds nothing any more.");
         }
@@ -76,15 +76,15 @@ fn is_active(item: &CleanupItem) -> bool {
     item.eligible && item.reason.starts_with("ACTIVE")
 }
 
-fn text(report: &CleanupReport, really: bool) -> String {
+fn text(report: &CleanupReport, dry_run: bool) -> String {
     let mut text = if report.items.is_empty() {
         "Nothing to do: there is nothing that clean-up knows of.".to_owned()
     } else {
-        let header = ["what", "kind", "documents", "size", if really { "outcome" } else { "goes" }, "reason"];
-        table(header, report.items.iter().map(|item| row(item, really)))
+        let header = ["what", "kind", "documents", "size", if dry_run { "goes" } else { "outcome" }, "reason"];
+        table(header, report.items.iter().map(|item| row(item, dry_run)))
     };
     if report.items.iter().any(|item| item.eligible) {
-        text.push_str(&if really {
+        text.push_str(&if !dry_run {
             format!("\n{} given back", ByteSize(report.dropped_bytes()))
         } else {
             format!("\n{} would be given back", ByteSize(report.eligible_bytes()))
@@ -101,7 +101,7 @@ fn text(report: &CleanupReport, really: bool) -> String {
     text
 }
 
-fn row(item: &CleanupItem, really: bool) -> [String; 6] {
+fn row(item: &CleanupItem, dry_run: bool) -> [String; 6] {
     let kind = match item.kind {
         CleanupKind::Generation => "generation",
         CleanupKind::Staging => "staging",
@@ -113,7 +113,7 @@ fn row(item: &CleanupItem, really: bool) -> [String; 6] {
     let outcome = match item.outcome.as_deref() {
         Some("another_collection") => "skipped: another collection has the name now".to_owned(),
         Some(outcome) => outcome.to_owned(),
-        None if really || !item.eligible => "stays".to_owned(),
+        None if !dry_run || !item.eligible => "stays".to_owned(),
         None => "yes".to_owned(),
     };
     [

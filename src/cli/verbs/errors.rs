@@ -4,14 +4,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use statefold_projections::Registry;
 
-use crate::cli::EXIT_DEAD_LETTERS;
+use crate::cli::EXIT_FAILED_STREAMS;
 use crate::cli::args::Connection;
 use crate::cli::command::Command;
 use crate::cli::exit::Failed;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::table;
 use crate::cli::settings::{Raw, settings};
-use crate::operator::{DeadLetterRow, RetryReport, dead_letter, dead_letters, retry_dead_letters};
+use crate::operator::{FailedStreamRow, RetryReport, failed_stream, failed_streams, retry_failed_streams};
 
 pub(in crate::cli) async fn run(
     args: ErrorsArgs,
@@ -23,31 +23,31 @@ pub(in crate::cli) async fn run(
             let command = Command::new("errors list", &connection);
             let failed = |error| Failed::new(error, &command);
             let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-            let letters =
-                dead_letters(&settings, registry, projection.as_deref(), limit).await.map_err(failed)?;
-            let rows: Vec<DeadLetterRow> = letters.iter().map(DeadLetterRow::from).collect();
+            let failed_streams =
+                failed_streams(&settings, registry, projection.as_deref(), limit).await.map_err(failed)?;
+            let rows: Vec<FailedStreamRow> = failed_streams.iter().map(FailedStreamRow::from).collect();
             output.result(&rows, |rows| list(rows, &command));
         }
         ErrorsVerb::Retry { names, connection } => {
             let command = Command::new("errors retry", &connection);
             let failed = |error| Failed::new(error, &command);
             let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-            let report = retry_dead_letters(&settings, registry, &names).await.map_err(failed)?;
+            let report = retry_failed_streams(&settings, registry, &names).await.map_err(failed)?;
             output.result(&report, |report| retried(report, &command));
-            return Ok(if report.remaining.is_empty() { 0 } else { EXIT_DEAD_LETTERS });
+            return Ok(if report.remaining.is_empty() { 0 } else { EXIT_FAILED_STREAMS });
         }
         ErrorsVerb::Show { stream, connection } => {
             let command = Command::new("errors show", &connection);
             let failed = |error| Failed::new(error, &command);
             let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-            let details = dead_letter(&settings, registry, &stream).await.map_err(failed)?;
+            let details = failed_stream(&settings, registry, &stream).await.map_err(failed)?;
             let all: Vec<_> = details
                 .iter()
-                .map(|one| json!({ "dead_letter": DeadLetterRow::from(&one.letter), "commit": one.commit }))
+                .map(|one| json!({ "failed_stream": FailedStreamRow::from(&one.failed_stream), "commit": one.commit }))
                 .collect();
             output.result(&all, |all| {
                 if all.is_empty() {
-                    return format!("{stream} is no dead letter of any build.");
+                    return format!("{stream} is no failed stream of any build.");
                 }
                 let text = |one| serde_json::to_string_pretty(one).unwrap_or_default();
                 all.iter().map(text).collect::<Vec<_>>().join("\n")
@@ -60,8 +60,8 @@ pub(in crate::cli) async fn run(
 fn retried(report: &RetryReport, command: &Command) -> String {
     let (healed, left) = (report.healed.len(), report.remaining.len());
     let mut text = match (healed, left) {
-        (0, 0) => "There are no dead letters to fold.".to_owned(),
-        (healed, 0) => format!("Folded now: {healed}. No dead letter is left of these."),
+        (0, 0) => "There are no failed streams to fold.".to_owned(),
+        (healed, 0) => format!("Folded now: {healed}. No failed stream is left of these."),
         (healed, left) => {
             format!("Folded now: {healed}. Still not: {left}.\n{}", list(&report.remaining, command))
         }
@@ -72,9 +72,9 @@ fn retried(report: &RetryReport, command: &Command) -> String {
     text
 }
 
-fn list(rows: &[DeadLetterRow], command: &Command) -> String {
+fn list(rows: &[FailedStreamRow], command: &Command) -> String {
     if rows.is_empty() {
-        return "There are no dead letters.".into();
+        return "There are no failed streams.".into();
     }
     let header = ["build", "stream", "event", "type", "reason", "message"];
     let cells = rows.iter().map(|one| {

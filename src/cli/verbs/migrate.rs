@@ -6,7 +6,7 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::application::{Migrate, Outcome, migrate};
-use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, PolitenessArgs, TuningArgs};
+use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, ThrottleArgs, TuningArgs};
 use crate::cli::command::Command;
 use crate::cli::exit::Failed;
 use crate::cli::screen::output::Output;
@@ -67,7 +67,7 @@ pub(in crate::cli) struct MigrateArgs {
     #[command(flatten)]
     pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]
-    pub(in crate::cli) politeness: PolitenessArgs,
+    pub(in crate::cli) politeness: ThrottleArgs,
     #[command(flatten)]
     pub(in crate::cli) checks: ChecksArgs,
     /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090

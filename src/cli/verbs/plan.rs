@@ -12,7 +12,7 @@ use crate::cli::screen::table::{number, or_dash, seconds, table};
 use crate::cli::settings::{Raw, settings};
 use crate::cli::text::event_store::no_event_store;
 use crate::config::Settings;
-use crate::engine::capacity::RoomPlan;
+use crate::engine::capacity::CapacityPlan;
 use crate::operator::{PlanReport, preview};
 use crate::plan::Strategy;
 
@@ -37,21 +37,21 @@ pub(in crate::cli) async fn show(
     Ok(0)
 }
 
-fn room_text(room: &RoomPlan) -> String {
+fn capacity_text(capacity: &CapacityPlan) -> String {
     let known = |bytes: Option<u64>| {
         bytes.map_or_else(|| "an unknown size".to_owned(), |bytes| ByteSize(bytes).to_string())
     };
     let mut text =
-        format!("\nroom: ~{} on disk of {} free", ByteSize(room.disk_bytes), known(room.disk_free_bytes));
-    if let (Some(bytes), Some(seconds)) = (room.oplog_bytes, room.oplog_seconds) {
+        format!("\nroom: ~{} on disk of {} free", ByteSize(capacity.disk_bytes), known(capacity.disk_free_bytes));
+    if let (Some(bytes), Some(seconds)) = (capacity.oplog_bytes, capacity.oplog_seconds) {
         let window = humantime::format_duration(std::time::Duration::from_secs(seconds));
-        let added = ByteSize(room.oplog_added_bytes);
+        let added = ByteSize(capacity.oplog_added_bytes);
         text.push_str(&format!(
             "; ~{added} into an oplog of {}, which reaches back {window} now",
             ByteSize(bytes)
         ));
     }
-    for shortage in &room.shortages {
+    for shortage in &capacity.shortages {
         text.push_str(&format!("\nrefused unless --ignore-margin: {shortage}"));
     }
     text
@@ -124,8 +124,8 @@ fn text(report: &PlanReport) -> String {
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }
-    if let Some(room) = &report.room {
-        text.push_str(&room_text(room));
+    if let Some(capacity) = &report.capacity {
+        text.push_str(&capacity_text(capacity));
     }
     for right in &report.missing_rights {
         let (step, action, resource) = (&right.step, &right.action, &right.resource);

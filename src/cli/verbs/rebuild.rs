@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, PolitenessArgs, ReadersArgs, TuningArgs};
+use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, ThrottleArgs, ReadersArgs, TuningArgs};
 use crate::cli::command::Command;
 use crate::cli::exit::Failed;
 use crate::cli::screen::output::Output;
@@ -14,7 +14,7 @@ use crate::cli::settings::{Raw, settings};
 use crate::cli::text::event_store::no_event_store;
 use crate::cli::text::generations::built_text;
 use crate::cli::verbs::plan;
-use crate::config::Politeness;
+use crate::config::Throttle;
 use crate::engine::run::{Rebuild, RebuildReport};
 use crate::operator::rebuild;
 
@@ -35,8 +35,8 @@ pub(in crate::cli) async fn run(
         ..Raw::default()
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
-    let politeness = Politeness { ignore_margin: args.ignore_margin, ..settings.politeness().clone() };
-    let settings = settings.with_politeness(politeness);
+    let politeness = Throttle { ignore_margin: args.ignore_margin, ..settings.politeness().clone() };
+    let settings = settings.with_throttle(politeness);
     if !args.connection.yes {
         let code = plan::show(&settings, registry, &args.projections, output, &command).await?;
         let again = typed(args, args.fresh).again();
@@ -112,7 +112,7 @@ pub(in crate::cli) struct RebuildArgs {
     #[command(flatten)]
     pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]
-    pub(in crate::cli) politeness: PolitenessArgs,
+    pub(in crate::cli) politeness: ThrottleArgs,
     #[command(flatten)]
     pub(in crate::cli) tuning: TuningArgs,
 }

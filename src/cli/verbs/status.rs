@@ -43,7 +43,7 @@ fn text(report: &StatusReport) -> String {
         return no_event_store(&report.database, &report.databases_with_events);
     }
     let header =
-        ["projection", "version", "state", "active", "snapshots", "dead letters", "digest", "previous"];
+        ["projection", "version", "state", "active", "snapshots", "failed streams", "digest", "previous"];
     let rows = report.projections.iter().map(|one| {
         let previous: Vec<String> = one.previous_generations.iter().map(ToString::to_string).collect();
         [
@@ -52,7 +52,7 @@ fn text(report: &StatusReport) -> String {
             one.state.name().to_owned(),
             if one.collections.is_empty() { "-".into() } else { one.collections.join(" ") },
             or_dash(one.snapshots.map(number)),
-            number(one.dead_letters),
+            number(one.failed_streams),
             one.digest.as_deref().map_or_else(|| "-".into(), |digest| digest.chars().take(12).collect()),
             if previous.is_empty() { "-".into() } else { previous.join(" ") },
         ]
@@ -65,8 +65,8 @@ fn text(report: &StatusReport) -> String {
                 "\n{} is {}: {} of {} partitions done",
                 build.build, build.state, build.partitions_done, build.partitions
             ));
-            if build.dead_letters > 0 {
-                text.push_str(&format!(", {} dead letters", build.dead_letters));
+            if build.failed_streams > 0 {
+                text.push_str(&format!(", {} failed streams", build.failed_streams));
             }
             if let Some(paused) = &build.paused {
                 text.push_str(&format!("; {paused}"));

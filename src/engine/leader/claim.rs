@@ -13,7 +13,7 @@ use crate::engine::leader::waiting::{Patience, SAY_EVERY, Waiting};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Challenger, Claim};
 use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{FenceKind, Held, Owner, Store, Taken};
+use crate::store::{FenceKind, LeaseHolder, Owner, Store, Taken};
 
 /// Asks whether there still is something to lead for.
 pub(crate) type Needed<'a> = dyn Fn() -> BoxFuture<'a, Result<bool>> + Send + Sync + 'a;
@@ -50,10 +50,10 @@ pub(crate) async fn lead(store: &Store, settings: &Settings) -> Result<Leadershi
 enum Look {
     NotNeeded,
     /// It may be taken, over from this leader if there is one.
-    Take(Option<Held>),
+    Take(Option<LeaseHolder>),
     /// An earlier take succeeded, but its answer was lost.
     Ours(i64),
-    Wait(Held, bool),
+    Wait(LeaseHolder, bool),
 }
 
 impl Claimant<'_> {
@@ -206,7 +206,7 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    async fn take(&mut self, over: Option<Held>) -> Result<Option<Claimed>> {
+    async fn take(&mut self, over: Option<LeaseHolder>) -> Result<Option<Claimed>> {
         let Some(owner) = self.owner.as_ref() else { return Err(led_before()) };
         if let Some(held) = &over {
             tracing::warn!(leader = held.leader.line(), "taking over from a leader that is gone");

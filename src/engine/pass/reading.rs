@@ -117,7 +117,7 @@ impl Reading<'_> {
             InMemory::Done(arrived, by) => {
                 report.read_seconds = self.began.elapsed().as_secs_f64();
                 report.divided_by = Some(by.to_string());
-                let inputs = Some(arrived.into_iter().map(Input::Arrived).collect());
+                let inputs = Some(arrived.into_iter().map(Input::FoldedStreams).collect());
                 Ok(Read { inputs, memory: None })
             }
             InMemory::Outgrown if tuning.strategy == Some(Strategy::Natural) => {

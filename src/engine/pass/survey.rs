@@ -9,7 +9,7 @@ use statefold_projections::{Commit, NoLookup, Registered};
 
 use crate::config::Tuning;
 use crate::error::{Error, Result};
-use crate::fold::{Arrived, Documents, Shard, Sorted};
+use crate::fold::{FoldedStreams, Documents, Shard, Sorted};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::CommitBatch;
 use crate::pipeline::{Governor, Workers};
@@ -168,7 +168,7 @@ async fn folded(
 fn taken_out(mut shard: Shard, targets: usize, seconds: f64) -> Sample {
     let (counts, streams, state_bytes) =
         (shard.take_counts(), shard.len() as u64, shard.bytes_of_streams() as u64);
-    let arrived = Arrived::new(vec![Sorted::new(shard)], targets);
+    let arrived = FoldedStreams::new(vec![Sorted::new(shard)], targets);
     let mut part = arrived.part("", None);
     let (mut snapshots, mut snapshot_bytes) = (0, 0);
     while let Some(folded) = arrived.take(&mut part, &NoLookup, 1 << 20) {

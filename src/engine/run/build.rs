@@ -15,7 +15,7 @@ use crate::pipeline::{Input, Job};
 use crate::plan::Partition;
 use crate::store::{BuildRecord, BuildStore, EventStore, Failure, SwapRecord, TargetRecord, Timings};
 
-/// Dead letters named in an error.
+/// Failed streams named in an error.
 const EXAMPLES_MAX: i64 = 5;
 
 /// One build at work.
@@ -27,13 +27,13 @@ pub(super) struct Build {
     /// How readers will find it.
     pub(super) mode: CutOverMode,
     /// Whether nobody but us has written it: then every byte counts, and the digest.
-    pub(super) strict: bool,
+    pub(super) exclusively_ours: bool,
     /// The names it will take from the active generation, once they are known.
     pub(super) swap: Option<Vec<SwapRecord>>,
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
     /// Whether anything may differ from the event store: only a comparison tells.
-    pub(super) compare: bool,
+    pub(super) needs_full_compare: bool,
     /// Streams refolded so far.
     pub(super) refolded: u64,
     pub(super) counts: FoldCounts,
@@ -59,12 +59,12 @@ impl Build {
     }
 
     /// Whether readers use it already, because it has taken their collection's name.
-    pub(super) fn is_used(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         self.record().swap.iter().flatten().any(|swap| swap.done)
     }
 
     /// Its collections, wherever they are now.
-    pub(super) fn where_it_is(&self) -> Vec<String> {
+    pub(super) fn collections(&self) -> Vec<String> {
         let targets = 0..self.record().targets.len();
         targets.filter_map(|target| self.job.staging.collection_of(target).map(str::to_owned)).collect()
     }
@@ -166,24 +166,24 @@ impl Run {
         }
     }
 
-    /// Too many dead letters: the build is kept, but not published.
+    /// Too many failed streams: the build is kept, but not published.
     pub(super) async fn refuse(&self, build: &Build) -> Result<Error> {
         let record = build.record();
-        let letters = self.store.builds().failed_streams(Some(&record.id), EXAMPLES_MAX).await?;
-        let example = |letter: &crate::store::StoredDeadLetter| {
-            let event = if letter.event_type.is_empty() {
+        let failed_streams = self.store.builds().failed_streams(Some(&record.id), EXAMPLES_MAX).await?;
+        let example = |failed_stream: &crate::store::StoredFailedStream| {
+            let event = if failed_stream.event_type.is_empty() {
                 String::new()
             } else {
-                format!(" ({})", letter.event_type)
+                format!(" ({})", failed_stream.event_type)
             };
-            format!("{} at event {}{event}: {}", letter.stream, letter.offset, letter.message)
+            format!("{} at event {}{event}: {}", failed_stream.stream, failed_stream.offset, failed_stream.message)
         };
-        Ok(Error::DeadLetters {
+        Ok(Error::FailedStreams {
             projection: record.projection.clone(),
-            dead_letters: build.counts.dead_letters,
+            failed_streams: build.counts.failed_streams,
             streams: build.counts.streams,
             allowed: self.settings.tuning().max_errors.to_string(),
-            examples: letters.iter().map(example).collect(),
+            examples: failed_streams.iter().map(example).collect(),
         })
     }
 }

@@ -65,7 +65,7 @@ impl Run {
             Some((time, marker)) => (Some(time), Some(marker)),
             None => (self.store.operation_time().await?, None),
         };
-        let (dirty, compare) = match (feed, now) {
+        let (dirty, needs_full_compare) = match (feed, now) {
             (Some(feed), Some(now)) => {
                 feed.reached(now, marker, FEED_WAIT).await?;
                 let behind = feed.behind(build.position);
@@ -74,11 +74,11 @@ impl Run {
             }
             _ => (Vec::new(), true),
         };
-        let compare = compare || std::mem::take(&mut build.compare);
-        let done = self.refold_all(build, dirty, compare).await;
+        let needs_full_compare = needs_full_compare || std::mem::take(&mut build.needs_full_compare);
+        let done = self.refold_all(build, dirty, needs_full_compare).await;
         if done.is_err() {
             // What was taken from the feed is not folded: only a comparison finds it again.
-            build.compare = true;
+            build.needs_full_compare = true;
         }
         build.recorder.lag(0, 0);
         done
@@ -89,12 +89,12 @@ impl Run {
     /// number of streams.
     pub(super) async fn drain(&self, build: &mut Build, feed: &Feed, flipped: Timestamp) -> Result<u64> {
         feed.reached(flipped, None, FEED_WAIT).await?;
-        let (dirty, compare) = feed.take_until(build.position, flipped)?;
-        self.refold_some(build, dirty, compare, true).await
+        let (dirty, needs_full_compare) = feed.take_until(build.position, flipped)?;
+        self.refold_some(build, dirty, needs_full_compare, true).await
     }
 
-    async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, compare: bool) -> Result<u64> {
-        self.refold_some(build, dirty, compare, false).await
+    async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, needs_full_compare: bool) -> Result<u64> {
+        self.refold_some(build, dirty, needs_full_compare, false).await
     }
 
     /// Refolds what is dirty, and after a comparison what differs; or of that `only_gone` streams that don't exist
@@ -103,10 +103,10 @@ impl Run {
         &self,
         build: &mut Build,
         dirty: Vec<String>,
-        compare: bool,
+        needs_full_compare: bool,
         only_gone: bool,
     ) -> Result<u64> {
-        if dirty.is_empty() && !compare {
+        if dirty.is_empty() && !needs_full_compare {
             return Ok(0);
         }
         // Read anew, with everything acknowledged until now.
@@ -115,7 +115,7 @@ impl Run {
         build.job_mut()?.source = source;
         let partitions = build.job.staging.partitions();
         let mut refolded = 0;
-        if compare && self.has_events {
+        if needs_full_compare && self.has_events {
             // All that is dirty differs.
             for partition in &partitions {
                 if self.cancel.is_cancelled() {
@@ -146,7 +146,7 @@ impl Run {
     /// Takes digest and counts anew from the partitions: refolding moves them.
     pub(super) async fn sum_up(&self, build: &mut Build) -> Result<()> {
         // What others wrote isn't in the partitions' digests.
-        if build.refolded == 0 || !build.strict {
+        if build.refolded == 0 || !build.exclusively_ours {
             return Ok(());
         }
         (build.counts, build.digest) = build.job.staging.sums().await?;
@@ -178,7 +178,7 @@ impl Run {
                     "the comparison found changes that the change stream didn't show; refolding them"
                 );
             }
-            build.compare = true;
+            build.needs_full_compare = true;
         }
         build.timings.check_ms = super::build::milliseconds(began);
         Ok(())

@@ -53,14 +53,14 @@ impl Run {
             let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
             self.leadership.lock(&Waiting { lease, limit, progress: &self.progress }).await?;
         }
-        let result = self.tried(builds, feed).await;
+        let result = self.retry_cut_over(builds, feed).await;
         if self.lock == LockFor::CutOver {
             self.leadership.unlock().await;
         }
         result
     }
 
-    async fn tried(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<(Vec<Built>, CutOver)> {
+    async fn retry_cut_over(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<(Vec<Built>, CutOver)> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -69,7 +69,7 @@ impl Run {
             for build in builds.iter() {
                 build.recorder.enter(Phase::Publishing, 0);
             }
-            match self.try_once(builds, feed).await? {
+            match self.attempt_cut_over(builds, feed).await? {
                 Try::Done(built, cut_over) => return Ok((built, CutOver { tries, ..cut_over })),
                 Try::Later(reason) if tries >= TRIES => return Err(Error::NotCutOver { tries, reason }),
                 Try::Later(reason) => {
@@ -86,14 +86,14 @@ impl Run {
 
     async fn catch_up_builds(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<()> {
         for build in builds.iter_mut() {
-            if feed.is_some() || build.compare {
+            if feed.is_some() || build.needs_full_compare {
                 self.catch_up(build, feed).await?;
             }
         }
         Ok(())
     }
 
-    async fn try_once(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Try> {
+    async fn attempt_cut_over(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Try> {
         self.give_names(builds).await?;
         let mut began = Instant::now();
         let mut cut_over = CutOver::default();

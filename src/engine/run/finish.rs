@@ -27,7 +27,7 @@ impl Run {
         }
         // The largest number is the one that lets all of them pass.
         let worst = refused.into_iter().max_by_key(|error| match error {
-            Error::DeadLetters { dead_letters, .. } => *dead_letters,
+            Error::FailedStreams { failed_streams, .. } => *failed_streams,
             _ => 0,
         });
         match worst {
@@ -87,7 +87,7 @@ impl Run {
         failed.into_iter().next().map_or(Ok((published, cut_overs)), |(_, error)| Err(error))
     }
 
-    /// Completes one build. `Some` says that it has too many dead letters.
+    /// Completes one build. `Some` says that it has too many failed streams.
     async fn finish(&self, build: &mut Build, feed: Option<&Feed>) -> Result<Option<Error>> {
         if let Err(error) = self.complete(build, feed).await {
             self.record_failure(build, &error).await;
@@ -95,7 +95,7 @@ impl Run {
             return Err(error);
         }
         let counts = build.counts;
-        if !self.settings.tuning().max_errors.is_exceeded(counts.dead_letters, counts.streams) {
+        if !self.settings.tuning().max_errors.is_exceeded(counts.failed_streams, counts.streams) {
             return Ok(None);
         }
         let error = self.refuse(build).await?;
@@ -115,10 +115,10 @@ impl Run {
             self.catch_up(build, feed).await?;
             self.check(build, feed).await?;
         }
-        if build.record().state == BuildState::Published && !build.is_used() {
+        if build.record().state == BuildState::Published && !build.is_live() {
             build.recorder.enter(Phase::CatchingUp, 0);
             self.catch_up(build, feed).await?;
-            if build.strict {
+            if build.exclusively_ours {
                 (build.counts, build.digest) = build.job.staging.sums().await?;
             }
         }

@@ -6,7 +6,7 @@ use statefold_projections::Registered;
 use tokio::sync::watch;
 
 use crate::config::Settings;
-use crate::engine::capacity::room_plan;
+use crate::engine::capacity::capacity_plan;
 use crate::engine::leader::Leadership;
 use crate::engine::pass::Survey;
 use crate::engine::run::context::{LockFor, Run};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::observe::Progress;
 use crate::pipeline::Governor;
-use crate::store::{BuildRecord, RunHolds, Store};
+use crate::store::{BuildRecord, RunThrottle, Store};
 
 /// What holds the run of this leader.
 pub(crate) fn govern(
@@ -24,7 +24,7 @@ pub(crate) fn govern(
     progress: &watch::Sender<Progress>,
 ) -> Governor {
     let politeness = settings.politeness();
-    let holds = Arc::new(RunHolds::new(store, leadership.mandate.token, politeness.max_lag));
+    let holds = Arc::new(RunThrottle::new(store, leadership.mandate.token, politeness.max_lag));
     Governor::new(holds, politeness.throttle, progress.clone(), leadership.cancel.clone())
 }
 
@@ -45,15 +45,15 @@ impl Run {
         if building.is_empty() {
             return Ok(());
         }
-        let (room, notes) = room_plan(&self.store, &building).await;
+        let (capacity, notes) = capacity_plan(&self.store, &building).await;
         for note in notes {
             tracing::debug!(note);
         }
         let refused = self.lock == LockFor::CutOver && !self.settings.politeness().ignore_margin;
-        if refused && !room.shortages.is_empty() {
-            return Err(Error::Refused { reasons: room.shortages, unless: "--ignore-margin" });
+        if refused && !capacity.shortages.is_empty() {
+            return Err(Error::Refused { reasons: capacity.shortages, unless: "--ignore-margin" });
         }
-        for shortage in &room.shortages {
+        for shortage in &capacity.shortages {
             tracing::warn!(shortage, "the build may not fit");
         }
         Ok(())

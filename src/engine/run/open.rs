@@ -42,7 +42,7 @@ impl Run {
         };
         let job = self.job(projection, source, staging, &recorder);
         let partitions = job.staging.partitions();
-        let (done, todo, compare) = if resumed {
+        let (done, todo, needs_full_compare) = if resumed {
             self.still_good(&job, partitions).await?
         } else {
             (PartitionsDone::default(), partitions, false)
@@ -56,11 +56,11 @@ impl Run {
             recorder,
             position,
             mode: CutOverMode::default(),
-            strict: true,
+            exclusively_ours: true,
             swap: None,
             todo,
             resumed,
-            compare: compare || since.is_none(),
+            needs_full_compare: needs_full_compare || since.is_none(),
             refolded: 0,
             counts: done.counts,
             digest: done.digest,
@@ -178,7 +178,7 @@ impl Run {
         job: &Arc<Job<EventStore, BuildStore>>,
         partitions: Vec<Partition>,
     ) -> Result<(PartitionsDone, Vec<Partition>, bool)> {
-        let (mut done, mut compare) = (PartitionsDone::default(), false);
+        let (mut done, mut needs_full_compare) = (PartitionsDone::default(), false);
         let mut good = HashSet::new();
         for checkpoint in job.staging.checkpoints().await? {
             let partition = partitions.iter().find(|partition| partition.number == checkpoint.partition);
@@ -192,11 +192,11 @@ impl Run {
             if differing.saturating_mul(REFOLDED_SHARE) <= streams {
                 done.add(checkpoint.counts.into(), digest);
                 good.insert(partition.number);
-                compare |= differing > 0;
+                needs_full_compare |= differing > 0;
             }
         }
         let todo = partitions.into_iter().filter(|partition| !good.contains(&partition.number)).collect();
-        Ok((done, todo, compare))
+        Ok((done, todo, needs_full_compare))
     }
 
     /// Number of commits of these partitions.

@@ -78,7 +78,7 @@ impl Run {
             build.swap = Some(build.job.staging.swap(&active).await?);
             self.store.snapshots().clear_asides(&active, &self.mandate).await?;
             self.store.snapshots().copy_aside(&active, &self.mandate).await?;
-            for (from, to) in active.collections.iter().zip(build.where_it_is()) {
+            for (from, to) in active.collections.iter().zip(build.collections()) {
                 self.store.snapshots().carry_indexes(from, &to, &self.mandate).await?;
             }
         }
@@ -89,7 +89,7 @@ impl Run {
     /// come. Readers use none of them yet.
     pub(super) async fn give_names(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds.iter_mut() {
-            let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
+            let (counts, digest) = (build.counts, build.exclusively_ours.then(|| build.digest.to_string()));
             let swap = build.record().swap.clone().or_else(|| build.swap.clone());
             if build.record().state == BuildState::Published {
                 if swap.is_some() && build.record().swap.is_none() {
@@ -167,10 +167,10 @@ impl Run {
             tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
         }
         // Refolding behind the fence moved them. What others may have written has no digest.
-        if build.strict {
+        if build.exclusively_ours {
             (build.counts, build.digest) = build.job.staging.sums().await?;
         }
-        let (counts, digest) = (build.counts, build.strict.then(|| build.digest.to_string()));
+        let (counts, digest) = (build.counts, build.exclusively_ours.then(|| build.digest.to_string()));
         let settled = |record: &mut BuildRecord| {
             (record.counts, record.digest) = (counts.into(), digest);
             // What took a name is a copy of ours.
@@ -215,20 +215,20 @@ impl Run {
         let timings = staging.record.timings;
         let source = self.store.events().source(self.direction, since, self.settings.tuning().batch_commits);
         // One that others may have written has no digest.
-        let strict = staging.record.digest.is_some();
+        let exclusively_ours = staging.record.digest.is_some();
         let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
-        let (resumed, compare, refolded, mode) = (true, true, 0, CutOverMode::default());
+        let (resumed, needs_full_compare, refolded, mode) = (true, true, 0, CutOverMode::default());
         Ok(Build {
             job,
             recorder,
             position,
             mode,
-            strict,
+            exclusively_ours,
             swap: None,
             todo,
             resumed,
-            compare,
+            needs_full_compare,
             refolded,
             counts,
             digest,
@@ -259,13 +259,13 @@ pub(super) fn built(build: &Build) -> Built {
     Built {
         projection: record.projection.clone(),
         generation: record.generation,
-        collections: build.where_it_is(),
+        collections: build.collections(),
         projection_version: record.projection_version,
         commits: build.counts.commits,
         events: build.counts.events,
         streams: build.counts.streams,
         snapshots: build.counts.snapshots,
-        dead_letters: build.counts.dead_letters,
+        failed_streams: build.counts.failed_streams,
         streams_refolded: build.refolded,
         digest: build.digest.to_string(),
         partitions_resumed: record.ranges.len() - build.todo.len(),

@@ -50,12 +50,12 @@ pub struct Built {
     pub commits: u64,
     /// Events folded.
     pub events: u64,
-    /// Streams, dead letters among them.
+    /// Streams, failed streams among them.
     pub streams: u64,
     /// Snapshots written.
     pub snapshots: u64,
     /// Streams that could not be folded.
-    pub dead_letters: u64,
+    pub failed_streams: u64,
     /// Streams that were folded again because they changed meanwhile.
     pub streams_refolded: u64,
     /// Digest of the snapshots.

@@ -13,7 +13,7 @@ use crate::observe::Phase;
 use crate::store::{BuildRecord, Feed, Store};
 
 /// A generation to go back to.
-pub(crate) struct Former {
+pub(crate) struct RollbackTarget {
     pub(super) projection: Registered,
     record: BuildRecord,
 }
@@ -22,16 +22,16 @@ pub(crate) struct Former {
 ///
 /// # Errors
 /// [`Error::Unsupported`] says why one of them can't be gone back to.
-pub(crate) async fn formers(
+pub(crate) async fn rollback_targets(
     store: &Store,
     registry: &Registry,
     selected: Vec<Registered>,
     named: bool,
-) -> Result<Vec<Former>> {
-    let mut formers = Vec::new();
+) -> Result<Vec<RollbackTarget>> {
+    let mut rollback_targets = Vec::new();
     for projection in selected {
-        match former(store, registry, &projection).await {
-            Ok(former) => formers.push(former),
+        match rollback_target(store, registry, &projection).await {
+            Ok(former) => rollback_targets.push(former),
             // Of all projections those are meant that have one.
             Err(Error::Unsupported(reason)) if !named => {
                 tracing::info!(projection = projection.spec().name(), reason, "left out");
@@ -39,13 +39,13 @@ pub(crate) async fn formers(
             Err(error) => return Err(error),
         }
     }
-    if formers.is_empty() {
+    if rollback_targets.is_empty() {
         return Err(Error::Unsupported("no projection has a generation to go back to".into()));
     }
-    Ok(formers)
+    Ok(rollback_targets)
 }
 
-async fn former(store: &Store, registry: &Registry, projection: &Registered) -> Result<Former> {
+async fn rollback_target(store: &Store, registry: &Registry, projection: &Registered) -> Result<RollbackTarget> {
     let name = projection.spec().name();
     let active = store.control().active(name).await?;
     let Some(previous) = active.as_ref().and_then(|active| active.previous.first()) else {
@@ -85,19 +85,19 @@ async fn former(store: &Store, registry: &Registry, projection: &Registered) -> 
             projection.spec().version()
         )));
     };
-    Ok(Former { projection: projection.clone(), record })
+    Ok(RollbackTarget { projection: projection.clone(), record })
 }
 
 impl Run {
     /// Goes back to these generations, all in one update.
-    pub(crate) async fn roll_back(&self, formers: Vec<Former>) -> Result<RebuildReport> {
-        let selected: Vec<Registered> = formers.iter().map(|one| one.projection.clone()).collect();
+    pub(crate) async fn roll_back(&self, rollback_targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
+        let selected: Vec<Registered> = rollback_targets.iter().map(|one| one.projection.clone()).collect();
         let survey = self.survey_with_retries(&selected).await?;
         let feed = self.follow(&selected).await?;
         if let Some(feed) = &feed {
             feed.begin();
         }
-        let result = self.back(formers, &survey, feed.as_ref()).await;
+        let result = self.back(rollback_targets, &survey, feed.as_ref()).await;
         if let Some(feed) = feed {
             feed.end().await;
         }
@@ -106,19 +106,19 @@ impl Run {
 
     async fn back(
         &self,
-        formers: Vec<Former>,
+        rollback_targets: Vec<RollbackTarget>,
         survey: &Survey,
         feed: Option<&Feed>,
     ) -> Result<RebuildReport> {
         let mut builds = Vec::new();
-        for (position, former) in formers.into_iter().enumerate() {
+        for (position, former) in rollback_targets.into_iter().enumerate() {
             let mut build = self.open_published(former.record, &former.projection, position).await?;
-            build.strict = false;
+            build.exclusively_ours = false;
             let others = self.others(&former.projection, &builds).await?;
             build.job_mut()?.others = others;
             builds.push(build);
         }
-        let result = self.back_to(&mut builds, survey, feed).await;
+        let result = self.switch_back(&mut builds, survey, feed).await;
         if let Err(error) = &result {
             for build in &builds {
                 if let Err(second) = self.stay(build).await {
@@ -131,7 +131,7 @@ impl Run {
         result
     }
 
-    async fn back_to(
+    async fn switch_back(
         &self,
         builds: &mut [Build],
         survey: &Survey,
@@ -177,7 +177,7 @@ impl Run {
             // What nobody but us has written has the digest that its partitions give.
             let undisturbed = share.is_all() && outcome.suspects.is_empty();
             if undisturbed && build.job.staging.sums().await?.1 == outcome.found {
-                build.strict = true;
+                build.exclusively_ours = true;
             }
             build.timings.verify_ms = milliseconds(began);
         }

@@ -68,7 +68,7 @@ impl Run {
     async fn older_instances(&self, builds: &[Build]) -> Result<Vec<String>> {
         let instances = self.store.control().instances().await?;
         let mut names = Vec::new();
-        let breaks = |build: &&Build| build.mode.breaks_older_releases() && !build.is_used();
+        let breaks = |build: &&Build| build.mode.breaks_older_releases() && !build.is_live();
         for build in builds.iter().filter(breaks) {
             let record = build.record();
             names.extend(cannot_read(&instances, &record.projection, record.projection_version).map(name_of));

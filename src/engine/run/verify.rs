@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::engine::pass::Survey;
 use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
-use crate::engine::verify::{Comparison, Judged, Kind, Outcome, Subject, Verified};
+use crate::engine::verify::{Comparison, Recheck, Kind, Outcome, Subject, Verified};
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify, stream_hash};
 use crate::observe::Phase;
@@ -108,7 +108,7 @@ impl Run {
     ) -> Result<Option<Error>> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
         if outcome.suspects.is_empty() && outcome.foreign == 0 {
-            let whole = comparison.share.is_all() && build.strict;
+            let whole = comparison.share.is_all() && build.exclusively_ours;
             let (expected, found, noted) = (outcome.expected, outcome.found, build.digest);
             return Ok((whole && (found != noted || expected != noted)).then(|| {
                 Error::Mismatch(format!(
@@ -119,7 +119,7 @@ impl Run {
             }));
         }
         // They differ by their hash: folded too early or too late, most likely.
-        let mut judged = Judged::default();
+        let mut judged = Recheck::default();
         for _ in 0..ROUNDS {
             if names.is_empty() {
                 break;
@@ -127,7 +127,7 @@ impl Run {
             self.catch_up(build, feed).await?;
             build.recorder.enter(Phase::Verifying, 0);
             let recorded = self.recorded_of(build, &names).await?;
-            judged = comparison.look_again(subject, &names, build.strict, Some(&recorded)).await?;
+            judged = comparison.look_again(subject, &names, build.exclusively_ours, Some(&recorded)).await?;
             if judged.left > 0 || judged.moving.is_empty() && !judged.differences.is_empty() {
                 break;
             }
@@ -157,14 +157,14 @@ impl Run {
 /// Whether a build is to be verified now: a new one, or one whose cut-over was cut short before readers used it.
 fn is_due(build: &Build) -> bool {
     let state = build.record().state;
-    state == BuildState::CatchingUp || state == BuildState::Published && !build.is_used()
+    state == BuildState::CatchingUp || state == BuildState::Published && !build.is_live()
 }
 
 /// A build as what is to be compared.
 pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
     Subject {
         projection: build.job.projection.clone(),
-        collections: build.where_it_is(),
+        collections: build.collections(),
         others: Arc::clone(&build.job.others),
         partitions: build.job.staging.partitions(),
         estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),

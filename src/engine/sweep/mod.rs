@@ -92,7 +92,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Checkpoints, heads and dead letters of builds that are over or gone.
+    /// Checkpoints, heads and failed streams of builds that are over or gone.
     async fn look_at_records(&self, known: &Known, report: &mut CleanupReport) -> Result<()> {
         for (build, size) in self.store.admin().recorded_of_builds().await? {
             let record = known.builds.iter().find(|one| one.id == build);

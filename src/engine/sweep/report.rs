@@ -27,7 +27,7 @@ pub enum CleanupKind {
     Generation,
     /// A staging collection.
     Staging,
-    /// Checkpoints, heads and dead letters of a build; in a purge a collection of records.
+    /// Checkpoints, heads and failed streams of a build; in a purge a collection of records.
     Records,
     /// A collection that statefold didn't build.
     Foreign,

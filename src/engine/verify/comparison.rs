@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Settings, Tuning};
 use crate::engine::pass::{Part, PassReport, Reading, Survey};
 use crate::error::{Error, Result};
-use crate::fold::{Digest, FoldCounts, Stored};
+use crate::fold::{Digest, FoldCounts, DocumentHashes};
 use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline;
@@ -70,7 +70,7 @@ pub(crate) struct Outcome {
     /// What may differ.
     pub(crate) suspects: Suspects,
     /// Hashes of the streams that could not be folded.
-    pub(crate) dead_letters: HashSet<u64>,
+    pub(crate) failed_streams: HashSet<u64>,
 }
 
 impl Comparison<'_> {
@@ -95,7 +95,7 @@ impl Comparison<'_> {
             survey.source(self.store, self.direction, now, (self.settings.tuning(), &self.governor))
         };
         let estimates: Vec<Estimate> = subjects.iter().map(|one| self.estimate(one)).collect();
-        let tables = stored.iter().flat_map(|(tables, _)| tables).map(Stored::bytes).sum();
+        let tables = stored.iter().flat_map(|(tables, _)| tables).map(DocumentHashes::bytes).sum();
         let settings = self.settings_beside(tables)?;
         let mut choice = survey.choose(&estimates, settings.tuning());
         if !self.share.is_all() && choice.strategy == Strategy::Stream && settings.tuning().strategy.is_none()
@@ -142,7 +142,7 @@ impl Comparison<'_> {
                 .iter()
                 .map(|name| self.store.snapshots().as_source(name, &source))
                 .collect();
-            let (suspects, dead_letters) = job.staging.suspects(&sources, &self.reader()).await?;
+            let (suspects, failed_streams) = job.staging.suspects(&sources, &self.reader()).await?;
             let mut foreign = 0;
             for name in &subject.collections {
                 foreign += self.store.snapshots().count_foreign(name).await?;
@@ -154,13 +154,13 @@ impl Comparison<'_> {
                 stored: job.staging.stored(),
                 foreign,
                 suspects,
-                dead_letters,
+                failed_streams,
             });
         }
         Ok(outcomes)
     }
 
-    async fn stored(&self, subject: &Subject) -> Result<(Vec<Stored>, Digest)> {
+    async fn stored(&self, subject: &Subject) -> Result<(Vec<DocumentHashes>, Digest)> {
         let (mut all, mut sum) = (Vec::new(), Digest::default());
         let source =
             self.store.events().source(self.direction, self.store.operation_time().await?, self.batch());

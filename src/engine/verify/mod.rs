@@ -5,5 +5,5 @@ mod recheck;
 mod verdict;
 
 pub(crate) use comparison::{Comparison, Outcome, Subject};
-pub(crate) use verdict::Judged;
+pub(crate) use verdict::Recheck;
 pub use verdict::{Difference, Kind, Verified};

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use bson::{Document, RawDocument, RawDocumentBuf};
 
 use crate::engine::verify::comparison::{Comparison, Subject};
-use crate::engine::verify::verdict::{Difference, Judged, Kind};
+use crate::engine::verify::verdict::{Difference, Recheck, Kind};
 use crate::error::{Error, Result};
 use crate::fold::{FieldDifference, Folded, field_differences};
 use crate::lifecycle::stream_hash;
@@ -38,8 +38,8 @@ impl Comparison<'_> {
         names: &[String],
         strict: bool,
         recorded: Option<&HashMap<u64, i64>>,
-    ) -> Result<Judged> {
-        let mut judged = Judged::default();
+    ) -> Result<Recheck> {
+        let mut judged = Recheck::default();
         let mut groups = names.chunks(TOGETHER);
         for group in groups.by_ref() {
             if self.cancel.is_cancelled() {
@@ -82,7 +82,7 @@ impl Comparison<'_> {
         let documents = (0..subject.collections.len()).map(|target| documents_of(&folded, target)).collect();
         let heads = folded.iter().flat_map(|one| one.heads.iter().copied()).collect();
         let dead =
-            folded.iter().flat_map(|one| &one.dead_letters).map(|one| stream_hash(&one.stream)).collect();
+            folded.iter().flat_map(|one| &one.failed_streams).map(|one| stream_hash(&one.stream)).collect();
         Ok(Given { documents, heads, dead })
     }
 

@@ -27,7 +27,7 @@ pub struct Verified {
     /// Snapshots in the collections.
     pub snapshots: u64,
     /// Streams that could not be folded: what should be stored of them is not known.
-    pub dead_letters: u64,
+    pub failed_streams: u64,
     /// Snapshots that the events give, but that aren't stored.
     pub missing: u64,
     /// Snapshots that are stored, but that the events don't give.
@@ -54,7 +54,7 @@ impl Verified {
         self.missing + self.extra + self.differing + self.foreign + self.suspected == 0
     }
 
-    pub(crate) fn of(subject: &Subject, share: Share, outcome: &Outcome, judged: Judged) -> Self {
+    pub(crate) fn of(subject: &Subject, share: Share, outcome: &Outcome, judged: Recheck) -> Self {
         let count = |kind| judged.differences.iter().filter(|one| one.kind == kind).count() as u64;
         let suspects = outcome.suspects.streams.len() as u64 + outcome.suspects.more;
         let undisturbed = share.is_all() && suspects == 0 && outcome.foreign == 0;
@@ -66,7 +66,7 @@ impl Verified {
             streams: outcome.counts.streams,
             events: outcome.counts.events,
             snapshots: outcome.stored,
-            dead_letters: outcome.dead_letters.len() as u64,
+            failed_streams: outcome.failed_streams.len() as u64,
             missing: count(Kind::Missing),
             extra: count(Kind::Extra),
             differing: count(Kind::Differing),
@@ -108,7 +108,7 @@ pub enum Kind {
 
 /// What a closer look gave.
 #[derive(Debug, Default)]
-pub(crate) struct Judged {
+pub(crate) struct Recheck {
     /// What differs for certain.
     pub(crate) differences: Vec<Difference>,
     /// Streams that changed while they were looked at.
@@ -117,7 +117,7 @@ pub(crate) struct Judged {
     pub(crate) left: u64,
 }
 
-impl Judged {
+impl Recheck {
     /// Names of the streams that are to be looked at again.
     pub(crate) fn streams(&self) -> Vec<String> {
         let differing = self.differences.iter().map(|one| one.stream.clone());

@@ -6,7 +6,7 @@ use statefold_projections::{
     Event, FoldError, Lookup, NoLookup, Projection, Registered, Sink, Spec, StreamFilter, StreamKey, Target,
 };
 
-use crate::fold::arrived::{Arrived, Sorted};
+use crate::fold::arrived::{FoldedStreams, Sorted};
 use crate::fold::route::{Route, Router};
 use crate::fold::shard::*;
 use crate::fold::stream_order::{Folded, StreamFold};
@@ -92,7 +92,7 @@ fn as_they_come(batches: &[&[RawDocumentBuf]], shards: usize) -> (Folded, Vec<St
             shard.push(&array, &lists[0]);
         }
     }
-    let arrived = Arrived::new(all.into_iter().map(Sorted::new).collect(), 1);
+    let arrived = FoldedStreams::new(all.into_iter().map(Sorted::new).collect(), 1);
     let mut part = arrived.part("s-", None);
     let spoiled = arrived.spoiled(&part);
     let mut whole = Folded::default();
@@ -139,7 +139,7 @@ proptest! {
         let (found, spoiled) = as_they_come(&[&left], 2);
         let expected = in_order(&left);
         // Where the last commit of a stream is the missing one, nobody can tell.
-        let holes: Vec<&str> = expected.dead_letters.iter().map(|one| one.stream.as_str()).collect();
+        let holes: Vec<&str> = expected.failed_streams.iter().map(|one| one.stream.as_str()).collect();
         prop_assert_eq!(&spoiled, &holes);
         prop_assert_eq!(found.digest, expected.digest);
     }
@@ -194,6 +194,6 @@ fn memory_is_counted_and_what_waits_most_can_be_given_up() {
     (0..100).for_each(|first| shard.push_one(1, &commit(1, first, 1, false)));
     assert_eq!(shard.bytes(), before);
     shard.push_one(2, &commit(2, 0, 1, false));
-    let arrived = Arrived::new(vec![Sorted::new(shard)], 1);
+    let arrived = FoldedStreams::new(vec![Sorted::new(shard)], 1);
     assert_eq!(arrived.spoiled(&arrived.part("", None)), ["s-1"]);
 }

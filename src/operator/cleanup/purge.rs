@@ -14,13 +14,19 @@ use crate::plan::{is_of_target, staging_parts, without_aside};
 use crate::store::{Admin, Listed, Mandate, Store};
 
 /// How to purge.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Purge {
     /// Also while a fence stands (it is lifted), servers run, or a generation stands under the
     /// application's own name (it stays).
     pub force: bool,
-    /// Whether to do it. Without it nothing is changed, and the report says what would be.
-    pub really: bool,
+    /// Remove nothing, only report what would be removed. On by default.
+    pub dry_run: bool,
+}
+
+impl Default for Purge {
+    fn default() -> Self {
+        Self { force: false, dry_run: true }
+    }
 }
 
 /// Removes everything of statefold: the generations that it built, **the active ones too**, staging
@@ -33,7 +39,7 @@ pub struct Purge {
 pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> Result<CleanupReport> {
     let store = Store::connect(settings, registry.layout()).await?;
     let report = look(&store, registry.projections()).await?;
-    if !request.really || report.items.is_empty() {
+    if request.dry_run || report.items.is_empty() {
         return Ok(report);
     }
     refuse(&report, request.force)?;

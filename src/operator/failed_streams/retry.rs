@@ -1,4 +1,4 @@
-//! Dead letters are folded once more: the event store was mended, or this program can read them now.
+//! Failed streams are folded once more: the event store was mended, or this program can read them now.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::engine::refolding::Refolding;
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::observe::{Progress, Recorder};
-use crate::operator::failed_streams::DeadLetterRow;
+use crate::operator::failed_streams::FailedStreamRow;
 use crate::pipeline::Workers;
-use crate::store::{BuildRecord, Store, StoredDeadLetter};
+use crate::store::{BuildRecord, Store, StoredFailedStream};
 
-/// What became of dead letters that were folded once more.
+/// What became of failed streams that were folded once more.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RetryReport {
     /// Streams that are folded now.
     pub healed: Vec<Healed>,
     /// Streams that still can't be folded.
-    pub remaining: Vec<DeadLetterRow>,
-    /// Builds whose dead letters were not tried, each with the reason.
+    pub remaining: Vec<FailedStreamRow>,
+    /// Builds whose failed streams were not tried, each with the reason.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -38,7 +38,7 @@ pub struct Healed {
     pub stream: String,
 }
 
-/// A build whose dead letters were not tried.
+/// A build whose failed streams were not tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// Its id.
@@ -47,14 +47,14 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// Folds dead letters once more, into the generation they belong to: the active one, or an unfinished
-/// build. `names`: projections (without case) and streams; all dead letters if there is none. Snapshots,
+/// Folds failed streams once more, into the generation they belong to: the active one, or an unfinished
+/// build. `names`: projections (without case) and streams; all failed streams if there is none. Snapshots,
 /// counts and digest of a generation change together.
 ///
 /// # Errors
-/// [`Error::Config`] for a name that is neither a projection nor a dead letter, [`Error::LeaseHeld`] if
+/// [`Error::Config`] for a name that is neither a projection nor a failed stream, [`Error::LeaseHeld`] if
 /// somebody is at work, what the server said.
-pub async fn retry_dead_letters(
+pub async fn retry_failed_streams(
     settings: &Settings,
     registry: &Registry,
     names: &[String],
@@ -62,7 +62,7 @@ pub async fn retry_dead_letters(
     let store = Store::connect(settings, registry.layout()).await?;
     let (found, unknown) = wanted(&store, registry, names).await?;
     if !unknown.is_empty() {
-        let problem = |name: &String| format!("`{name}` is neither a projection nor a dead letter");
+        let problem = |name: &String| format!("`{name}` is neither a projection nor a failed stream");
         return Err(Error::Config(unknown.iter().map(problem).collect()));
     }
     if found.is_empty() {
@@ -73,15 +73,15 @@ pub async fn retry_dead_letters(
     leadership.end(result).await
 }
 
-/// Dead letters of one generation that is in use or in the making.
-struct Letters {
+/// Failed streams of one generation that is in use or in the making.
+struct FailedOfBuild {
     projection: Registered,
     record: BuildRecord,
     streams: BTreeSet<String>,
 }
 
-/// The dead letters that are meant, and the names that mean none.
-async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<(Vec<Letters>, Vec<String>)> {
+/// The failed streams that are meant, and the names that mean none.
+async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<(Vec<FailedOfBuild>, Vec<String>)> {
     let projection = |name: &String| registry.get(name).ok().map(|one| one.spec().name().to_owned());
     let projections: HashSet<String> = names.iter().filter_map(projection).collect();
     let mut unknown: HashSet<&String> = names.iter().filter(|name| projection(name).is_none()).collect();
@@ -94,15 +94,15 @@ async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<
             if !in_use && !record.state.is_resumable() {
                 continue;
             }
-            let letters = store.builds().failed_streams(Some(&record.id), 0).await?;
-            let mut streams: BTreeSet<String> = letters.into_iter().map(|letter| letter.stream).collect();
+            let failed_streams = store.builds().failed_streams(Some(&record.id), 0).await?;
+            let mut streams: BTreeSet<String> = failed_streams.into_iter().map(|failed_stream| failed_stream.stream).collect();
             unknown.retain(|name| !streams.contains(*name));
             if !names.is_empty() && !projections.contains(name) {
                 streams.retain(|stream| names.contains(stream));
             }
             let projection = registry.of_version(name, record.projection_version).unwrap_or(registered);
             if !streams.is_empty() {
-                found.push(Letters { projection: projection.clone(), record, streams });
+                found.push(FailedOfBuild { projection: projection.clone(), record, streams });
             }
         }
     }
@@ -114,7 +114,7 @@ async fn retried(
     store: &Store,
     settings: &Settings,
     registry: &Registry,
-    found: Vec<Letters>,
+    found: Vec<FailedOfBuild>,
     leadership: &Leadership,
 ) -> Result<RetryReport> {
     let mut report = RetryReport::default();
@@ -127,15 +127,15 @@ async fn retried(
         mandate: leadership.mandate.clone(),
         cancel: leadership.cancel.clone(),
     };
-    for letters in found {
-        with.retry(letters, &mut report).await?;
+    for failed_streams in found {
+        with.retry(failed_streams, &mut report).await?;
     }
     Ok(report)
 }
 
 impl Refolding {
-    async fn retry(&self, letters: Letters, report: &mut RetryReport) -> Result<()> {
-        let Letters { projection, record, streams } = letters;
+    async fn retry(&self, failed_streams: FailedOfBuild, report: &mut RetryReport) -> Result<()> {
+        let FailedOfBuild { projection, record, streams } = failed_streams;
         let build = record.id.clone();
         let recorder = Recorder::new(projection.spec().name(), &watch::Sender::new(Progress::default()));
         let mut generation = match self.unfinished(&projection, record, &recorder) {
@@ -159,12 +159,12 @@ impl Refolding {
         if done.len() == partitions.len() {
             self.note_sums(&mut generation).await?;
         }
-        let left: Vec<StoredDeadLetter> = self.store.builds().failed_streams(Some(&build), 0).await?;
-        let dead: HashSet<&String> = left.iter().map(|letter| &letter.stream).collect();
+        let left: Vec<StoredFailedStream> = self.store.builds().failed_streams(Some(&build), 0).await?;
+        let dead: HashSet<&String> = left.iter().map(|failed_stream| &failed_stream.stream).collect();
         let healed = tried.into_iter().filter(|stream| !dead.contains(stream));
         report.healed.extend(healed.map(|stream| Healed { build: build.clone(), stream }));
-        let remaining = left.iter().filter(|letter| streams.contains(&letter.stream));
-        report.remaining.extend(remaining.map(DeadLetterRow::from));
+        let remaining = left.iter().filter(|failed_stream| streams.contains(&failed_stream.stream));
+        report.remaining.extend(remaining.map(FailedStreamRow::from));
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use statefold_projections::StreamFilter;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::fold::{Compared, Digest, Documents, Stored};
+use crate::fold::{Compared, Digest, Documents, DocumentHashes};
 use crate::lifecycle::{Share, stream_hash};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink, Term};
 use crate::pipeline::read::{BatchSink, read};
@@ -68,7 +68,7 @@ impl Suspects {
 pub(crate) struct Comparing {
     filter: StreamFilter,
     share: Share,
-    targets: Vec<Arc<Stored>>,
+    targets: Vec<Arc<DocumentHashes>>,
     /// Also takes the records of finished partitions.
     records: Option<Arc<dyn SnapshotSink>>,
     found: Mutex<(Suspects, HashSet<u64>)>,
@@ -79,7 +79,7 @@ impl Comparing {
     pub(crate) fn new(
         filter: StreamFilter,
         share: Share,
-        targets: Vec<Stored>,
+        targets: Vec<DocumentHashes>,
         records: Option<Arc<dyn SnapshotSink>>,
     ) -> Self {
         let targets = targets.into_iter().map(Arc::new).collect();
@@ -155,7 +155,7 @@ impl SnapshotSink for Comparing {
         record: &'a PartitionRecord,
         terms: &'a [Term],
     ) -> BoxFuture<'a, Result<()>> {
-        let hashes = record.dead_letters.iter().map(|letter| stream_hash(&letter.stream));
+        let hashes = record.failed_streams.iter().map(|letter| stream_hash(&letter.stream));
         self.found(|(_, dead)| dead.extend(hashes));
         match &self.records {
             Some(records) => records.finish(partition, record, &[]),
@@ -185,17 +185,17 @@ pub(crate) async fn read_stored<S: EventSource>(
     (filter, share): (&StreamFilter, Share),
     expected: u64,
     with: &Reader<'_>,
-) -> Result<(Stored, Digest)> {
+) -> Result<(DocumentHashes, Digest)> {
     let filter = filter.clone();
     let capacity = usize::try_from(share.of(expected)).unwrap_or(0);
-    let hashed = move |(stored, digest): &mut (Stored, Digest), id: &str, document: &RawDocument| {
+    let hashed = move |(stored, digest): &mut (DocumentHashes, Digest), id: &str, document: &RawDocument| {
         let hash = stream_hash(&filter.stream_of(id));
         if share.takes(hash) {
             stored.add(hash, document.as_bytes());
             digest.add(target, document.as_bytes());
         }
     };
-    each_document(collection, move || (Stored::with_capacity(capacity), Digest::default()), hashed, with)
+    each_document(collection, move || (DocumentHashes::with_capacity(capacity), Digest::default()), hashed, with)
         .await
 }
 

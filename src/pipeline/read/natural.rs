@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::fold::{Arrived, Place, Route, Router, Shard, Sorted};
+use crate::fold::{FoldedStreams, Place, Route, Router, Shard, Sorted};
 use crate::lifecycle::Share;
 use crate::observe::Recorder;
 use crate::pipeline::memory::Memory;
@@ -64,7 +64,7 @@ pub(crate) struct Pass<'a, S> {
 /// How a pass in memory ended.
 pub(crate) enum InMemory {
     /// All is folded: for each projection what arrived.
-    Done(Vec<Arc<Arrived>>, NaturalBy),
+    Done(Vec<Arc<FoldedStreams>>, NaturalBy),
     /// The states need more memory than the budget; nothing is left of them.
     Outgrown,
 }
@@ -143,7 +143,7 @@ impl<S: EventSource> Pass<'_, S> {
         let sorting = by_projection.into_iter().zip(targets).map(|(shards, targets)| async move {
             let sorting = shards.into_iter().map(|shard| self.workers.run(move || Sorted::new(shard)));
             let sorted = futures::future::try_join_all(sorting).await?;
-            Ok::<_, Error>(Arc::new(Arrived::new(sorted, targets)))
+            Ok::<_, Error>(Arc::new(FoldedStreams::new(sorted, targets)))
         });
         Ok(InMemory::Done(futures::future::try_join_all(sorting).await?, by))
     }

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Error, Result};
-use crate::fold::{Arrived, Documents, FoldCounts, Folded, StreamFold};
+use crate::fold::{FoldedStreams, Documents, FoldCounts, Folded, StreamFold};
 use crate::pipeline::job::{BuildJob, Input};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink};
 use crate::pipeline::read::{HashSlice, SpillFold};
@@ -36,7 +36,7 @@ pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     let mut out = Out { job, snapshots, record: PartitionRecord::default() };
     let fed = match input {
         Input::Streams => out.streams(job.source.scan(&partition.range)).await,
-        Input::Arrived(arrived) => out.arrived(arrived, partition, false).await,
+        Input::FoldedStreams(arrived) => out.arrived(arrived, partition, false).await,
         Input::Spilled { .. } => out.spilled(input, partition).await,
     };
     // The writer ends by itself now. It is awaited also after a failure: a late insert would survive
@@ -64,7 +64,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         self.record.counts.add(folded.counts);
         self.record.digest.merge(folded.digest);
         self.record.heads.append(&mut folded.heads);
-        self.record.dead_letters.append(&mut folded.dead_letters);
+        self.record.failed_streams.append(&mut folded.failed_streams);
         // A writer that has ended says itself why; its error comes before this one.
         if !folded.snapshots.is_empty() && self.snapshots.send(folded).await.is_err() {
             return Err(Error::Interrupted);
@@ -113,7 +113,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
 
     /// Takes a partition out of what was folded in memory; what couldn't be folded there is read in
     /// stream order.
-    async fn arrived(&mut self, arrived: &Arc<Arrived>, partition: &Partition, spilled: bool) -> Result<()> {
+    async fn arrived(&mut self, arrived: &Arc<FoldedStreams>, partition: &Partition, spilled: bool) -> Result<()> {
         let job = self.job;
         let mut part = arrived.part(&partition.range.first, partition.range.end.as_deref());
         let spoiled = arrived.spoiled(&part);
@@ -133,7 +133,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
             job.progress.folded(&FoldCounts {
                 events: if spilled { folded.counts.events } else { 0 },
                 streams: folded.counts.streams,
-                dead_letters: folded.counts.dead_letters,
+                failed_streams: folded.counts.failed_streams,
                 ..FoldCounts::default()
             });
             self.take(folded).await?;

@@ -3,25 +3,25 @@
 use bson::{Bson, Document, doc};
 
 use crate::error::{Error, Result};
-use crate::plan::{Oplog, Room, Topology};
+use crate::plan::{Oplog, Capacity, Topology};
 use crate::store::connection::{Admin, call, number_of};
 
 impl Admin<'_> {
     /// What there is, and what couldn't be found out, in words.
-    pub(crate) async fn capacity(self) -> (Room, Vec<String>) {
-        let (mut room, mut notes) = (Room::default(), Vec::new());
+    pub(crate) async fn capacity(self) -> (Capacity, Vec<String>) {
+        let (mut capacity, mut notes) = (Capacity::default(), Vec::new());
         match self.disk_free().await {
-            Ok(Some(free)) => room.disk_free_bytes = Some(free),
+            Ok(Some(free)) => capacity.disk_free_bytes = Some(free),
             Ok(None) => notes.push("free space on disk isn't known: the server doesn't tell it".to_owned()),
             Err(error) => notes.push(format!("free space on disk isn't known: {}", reason(&error))),
         }
         if self.store.facts.topology == Topology::ReplicaSet {
             match self.oplog().await {
-                Ok(oplog) => room.oplog = oplog,
+                Ok(oplog) => capacity.oplog = oplog,
                 Err(error) => notes.push(format!("the size of the oplog isn't known: {}", reason(&error))),
             }
         }
-        (room, notes)
+        (capacity, notes)
     }
 
     async fn disk_free(self) -> Result<Option<u64>> {

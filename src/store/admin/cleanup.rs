@@ -11,7 +11,7 @@ use crate::lifecycle::{
 use crate::plan::{is_our_name, staging_token};
 use crate::store::connection::{Admin, LONG_CALL_SECONDS, call, call_within, number_of, readable};
 use crate::store::control::{ActiveGeneration, Mandate, describe};
-use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, DEAD_LETTERS, HEADS};
+use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, FAILED_STREAMS, HEADS};
 use crate::store::snapshots::{Named, is_missing};
 
 /// The UUID is that of another collection.
@@ -109,10 +109,10 @@ impl Admin<'_> {
         })
     }
 
-    /// Builds that have checkpoints, heads or dead letters, with their number and size.
+    /// Builds that have checkpoints, heads or failed streams, with their number and size.
     pub(crate) async fn recorded_of_builds(self) -> Result<Vec<(String, Size)>> {
         let mut sizes = std::collections::BTreeMap::<String, Size>::new();
-        for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
+        for name in [CHECKPOINTS, HEADS, FAILED_STREAMS] {
             let collection = self.store.collection(name);
             let group = doc! { "$group": {
                 "_id": "$Build", "Documents": { "$sum": 1_i64 }, "Bytes": { "$sum": { "$bsonSize": "$$ROOT" } },
@@ -197,9 +197,9 @@ impl Admin<'_> {
         ))
     }
 
-    /// Removes checkpoints, heads and dead letters of a build, whether or not it still has a record.
+    /// Removes checkpoints, heads and failed streams of a build, whether or not it still has a record.
     pub(crate) async fn forget_build(self, build: &str, mandate: &Mandate) -> Result<()> {
-        for name in [CHECKPOINTS, HEADS, DEAD_LETTERS] {
+        for name in [CHECKPOINTS, HEADS, FAILED_STREAMS] {
             mandate.check()?;
             let (collection, filter) = (self.store.collection(name), doc! { "Build": build });
             let delete = async move { collection.delete_many(filter).await };

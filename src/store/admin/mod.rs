@@ -6,4 +6,4 @@ mod privileges;
 mod replication;
 
 pub(crate) use cleanup::{Dropped, Listed, Size};
-pub(crate) use replication::RunHolds;
+pub(crate) use replication::RunThrottle;

@@ -8,14 +8,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{Hold, Member, Replication, ReplicationLag};
-use crate::pipeline::Holds;
+use crate::lifecycle::{PauseReason, Member, Replication, ReplicationLag};
+use crate::pipeline::ThrottleSource;
 use crate::plan::Topology;
 use crate::store::connection::{Admin, Store, call, number_of};
 use crate::store::records::PauseRecord;
 
 /// What may hold the run with this token.
-pub(crate) struct RunHolds {
+pub(crate) struct RunThrottle {
     store: Store,
     token: i64,
     max_lag: Option<Duration>,
@@ -23,7 +23,7 @@ pub(crate) struct RunHolds {
     said: AtomicBool,
 }
 
-impl RunHolds {
+impl RunThrottle {
     /// Pauses of this run, and secondaries further behind than that.
     pub(crate) fn new(store: &Store, token: i64, max_lag: Option<Duration>) -> Self {
         let max_lag = max_lag.filter(|_| store.facts.topology == Topology::ReplicaSet);
@@ -46,8 +46,8 @@ impl RunHolds {
     }
 }
 
-impl Holds for RunHolds {
-    fn look(&self) -> BoxFuture<'_, Result<Hold>> {
+impl ThrottleSource for RunThrottle {
+    fn look(&self) -> BoxFuture<'_, Result<PauseReason>> {
         async move {
             let pauses = self.store.builds().pauses_of(self.token).await?;
             let behind = match self.max_lag {
@@ -57,7 +57,7 @@ impl Holds for RunHolds {
                 }),
                 None => None,
             };
-            Ok(Hold { paused: pauses.first().map(PauseRecord::line), behind })
+            Ok(PauseReason { paused: pauses.first().map(PauseRecord::line), behind })
         }
         .boxed()
     }

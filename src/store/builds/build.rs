@@ -12,7 +12,7 @@ use crate::plan::Partition;
 use crate::store::connection::{Builds, FORMAT, Store, call, readable, refused_writes, term};
 use crate::store::control::Mandate;
 use crate::store::records::{
-    BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, HEADS, SwapRecord, bits_for, ids_of,
+    BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS, SwapRecord, bits_for, ids_of,
 };
 
 /// One build and the token it is worked on with.
@@ -254,7 +254,7 @@ impl BuildStore {
         found.into_iter().map(|document| readable(document, "a checkpoint")).collect()
     }
 
-    /// Removes checkpoint, heads and dead letters of a partition.
+    /// Removes checkpoint, heads and failed streams of a partition.
     pub(in crate::store) async fn forget(&self, partition: u32) -> Result<()> {
         self.mandate.check()?;
         // The checkpoint first: without it the rest is as good as not there.
@@ -270,7 +270,7 @@ impl BuildStore {
         }
         let heads = doc! { "_id": ids_of(&self.record.id, Some(partition)) };
         let letters = doc! { "Build": &self.record.id, "Partition": partition };
-        for (name, mut filter) in [(HEADS, heads), (DEAD_LETTERS, letters)] {
+        for (name, mut filter) in [(HEADS, heads), (FAILED_STREAMS, letters)] {
             let collection = self.store.collection(name);
             filter.insert("Token", doc! { "$lte": self.record.token });
             call("clearing a partition", async move { collection.delete_many(filter).await }).await?;
@@ -282,7 +282,7 @@ impl BuildStore {
     pub(crate) async fn forget_all(&self) -> Result<()> {
         let of_build = || doc! { "Build": &self.record.id };
         let heads = doc! { "_id": ids_of(&self.record.id, None) };
-        for (name, filter) in [(CHECKPOINTS, of_build()), (HEADS, heads), (DEAD_LETTERS, of_build())] {
+        for (name, filter) in [(CHECKPOINTS, of_build()), (HEADS, heads), (FAILED_STREAMS, of_build())] {
             let collection = self.store.collection(name);
             call("clearing the build's records", async move { collection.delete_many(filter).await }).await?;
         }

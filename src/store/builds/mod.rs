@@ -1,11 +1,11 @@
 //! What is recorded of one build: its state, checkpoints, heads, failed streams, pauses.
 
 mod build;
-pub(in crate::store) mod dead_letters;
+pub(in crate::store) mod failed_streams;
 mod heads;
 mod lag;
 mod pause;
 
 pub(crate) use build::BuildStore;
-pub use dead_letters::StoredDeadLetter;
-pub(in crate::store) use dead_letters::document;
+pub use failed_streams::StoredFailedStream;
+pub(in crate::store) use failed_streams::document;

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use crate::error::Result;
 use crate::lifecycle::BuildState;
 use crate::store::connection::{Builds, call};
-use crate::store::control::Holder;
+use crate::store::control::ProcessIdentity;
 use crate::store::records::{BUILDS, PauseRecord, user};
 
 fn unfinished() -> Document {
@@ -20,7 +20,7 @@ fn unfinished() -> Document {
 impl Builds<'_> {
     /// Pauses an unfinished build. Returns whether it still was one; a pause that is there stays.
     pub(crate) async fn pause(self, id: &str, reason: Option<&str>) -> Result<bool> {
-        let me = Holder::me().document();
+        let me = ProcessIdentity::me().document();
         let set = doc! { "$set": { "Pause": { "$ifNull": ["$Pause", {
             "By": { "$literal": user() }, "Host": { "$literal": me.get("Host").cloned() },
             "Since": "$$NOW", "Reason": { "$literal": reason },

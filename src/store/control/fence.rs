@@ -14,7 +14,7 @@ use futures::TryStreamExt;
 use crate::error::{Error, Result};
 use crate::store::connection::{Control, call};
 use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
-use crate::store::control::holder::Holder;
+use crate::store::control::holder::ProcessIdentity;
 use crate::store::control::mandate::Mandate;
 
 /// The server gave up waiting for a running transaction.
@@ -67,7 +67,7 @@ impl Control<'_> {
         }
         let mut record =
             doc! { MARK: kind.mark(), "Reason": reason, "Token": mandate.token, "FormerOptions": former };
-        record.extend(Holder::me().document());
+        record.extend(ProcessIdentity::me().document());
         record.insert("Since", DateTime::now());
         // Durable before anything is changed.
         let control = self.store.collection(&self.store.names.collection);

@@ -6,7 +6,7 @@ use bson::{Bson, DateTime, Document, doc};
 
 /// A process, as it signs the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct Holder {
+pub(in crate::store) struct ProcessIdentity {
     host: String,
     pid: u32,
     /// Boot, PID namespace and start time of the process: together with the PID they never come
@@ -14,7 +14,7 @@ pub(in crate::store) struct Holder {
     process: String,
 }
 
-impl Holder {
+impl ProcessIdentity {
     /// This process.
     pub(in crate::store) fn me() -> Self {
         let pid = std::process::id();
@@ -73,7 +73,7 @@ pub(in crate::store) fn describe_time(document: &Document, name: &str) -> Option
 /// The signature of this process, with the time.
 pub(in crate::store) fn signature(owner: &str, token: i64) -> Document {
     let mut document = doc! { "Owner": owner, "Token": token };
-    document.extend(Holder::me().document());
+    document.extend(ProcessIdentity::me().document());
     document.insert("Since", DateTime::now());
     document
 }
@@ -108,11 +108,11 @@ mod tests {
 
     #[test]
     fn a_process_that_runs_is_not_dead_and_one_that_ended_is() {
-        let me = Holder::me();
+        let me = ProcessIdentity::me();
         assert!(!me.is_certainly_dead());
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let identity = process_identity(child.id()).unwrap();
-        let holder = Holder { host: me.host.clone(), pid: child.id(), process: identity };
+        let holder = ProcessIdentity { host: me.host.clone(), pid: child.id(), process: identity };
         assert!(!holder.is_certainly_dead());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -121,18 +121,18 @@ mod tests {
 
     #[test]
     fn a_process_of_another_machine_is_never_judged() {
-        let me = Holder::me();
-        let elsewhere = Holder { process: format!("other-{}", me.process), pid: u32::MAX, ..me.clone() };
+        let me = ProcessIdentity::me();
+        let elsewhere = ProcessIdentity { process: format!("other-{}", me.process), pid: u32::MAX, ..me.clone() };
         assert!(!elsewhere.is_certainly_dead());
-        let unknown = Holder { process: String::new(), ..me };
+        let unknown = ProcessIdentity { process: String::new(), ..me };
         assert!(!unknown.is_certainly_dead());
     }
 
     #[test]
     fn a_signature_reads_back() {
         let document = signature("owner", 7);
-        let read = Holder::read(&document).unwrap();
-        assert!(read == Holder::me() && read.is_me());
+        let read = ProcessIdentity::read(&document).unwrap();
+        assert!(read == ProcessIdentity::me() && read.is_me());
         assert!(describe(Some(&document)).contains(&format!("(pid {})", std::process::id())));
         assert!(describe(None).contains("not taken by statefold"));
     }

@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use crate::error::Result;
 use crate::observe::InstanceRow;
 use crate::store::connection::{Control, FORMAT, call, check_format, number_of};
-use crate::store::control::holder::{Holder, describe_time};
+use crate::store::control::holder::{ProcessIdentity, describe_time};
 
 /// Collection of the running servers.
 const INSTANCES: &str = "Statefold_Instances";
@@ -45,7 +45,7 @@ impl Control<'_> {
             .map(|(name, version)| (name.clone(), vec![i64::from(*version)].into()))
             .collect();
         set.insert("Reads", doc! { "$literal": reads });
-        for (name, value) in Holder::me().document() {
+        for (name, value) in ProcessIdentity::me().document() {
             set.insert(name, doc! { "$literal": value });
         }
         let (instances, id) = (self.store.collection(INSTANCES), id.to_owned());

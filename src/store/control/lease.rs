@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::Beat;
 use crate::observe::{Doing, Leader};
 use crate::store::connection::{Control, FORMAT, call, call_within, check_format, number_of};
-use crate::store::control::holder::{Holder, describe_time};
+use crate::store::control::holder::{ProcessIdentity, describe_time};
 
 /// Names of the attempts of this process that may hold something.
 static OWNERS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -52,13 +52,13 @@ impl Drop for Owner {
 
 /// The held lease, as read.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub(crate) struct LeaseHolder {
     pub(crate) beat: Beat,
     pub(crate) leader: Leader,
-    holder: Option<Holder>,
+    holder: Option<ProcessIdentity>,
 }
 
-impl Held {
+impl LeaseHolder {
     fn read(control: &Document, mine: Option<&str>) -> Option<Self> {
         let lease = control.get_document("Lease").ok()?;
         let token = control.get("LeaseToken").and_then(number_of).unwrap_or(0);
@@ -82,7 +82,7 @@ impl Held {
             deployment,
             doing: lease.get_document("Doing").map(doing_of).unwrap_or_default(),
         };
-        Some(Self { beat: Beat { token, beat }, leader, holder: Holder::read(lease) })
+        Some(Self { beat: Beat { token, beat }, leader, holder: ProcessIdentity::read(lease) })
     }
 
     /// Whether nobody can be leading any more under this name.
@@ -140,9 +140,9 @@ impl Control<'_> {
     ///
     /// # Errors
     /// [`Error::Newer`] if a newer statefold wrote the control document.
-    pub(crate) async fn lease(self) -> Result<Option<Held>> {
+    pub(crate) async fn lease(self) -> Result<Option<LeaseHolder>> {
         let control = self.document().await?;
-        Ok(control.as_ref().and_then(|control| Held::read(control, self.store.deployment.as_deref())))
+        Ok(control.as_ref().and_then(|control| LeaseHolder::read(control, self.store.deployment.as_deref())))
     }
 
     /// Takes the lease if nobody holds it, or if it still is at this beat.
@@ -154,7 +154,7 @@ impl Control<'_> {
             );
         }
         let mut lease = doc! { "Owner": { "$literal": owner.name() } };
-        for (name, value) in Holder::me().document() {
+        for (name, value) in ProcessIdentity::me().document() {
             lease.insert(name, doc! { "$literal": value });
         }
         lease.insert("Version", env!("CARGO_PKG_VERSION"));

@@ -12,7 +12,7 @@ use mongodb::options::ReturnDocument;
 
 use crate::error::{Error, Result};
 use crate::store::connection::{Control, Store, call, number_of};
-use crate::store::control::holder::{Holder, describe, signature};
+use crate::store::control::holder::{ProcessIdentity, describe, signature};
 use crate::store::control::lease::Owner;
 
 /// What the version document says.
@@ -29,7 +29,7 @@ pub struct LockState {
 /// Whether nobody can be at work any more under this signature.
 fn is_abandoned(signature: &Document) -> bool {
     let owner = signature.get_str("Owner").unwrap_or_default();
-    Holder::read(signature)
+    ProcessIdentity::read(signature)
         .is_some_and(|one| one.is_certainly_dead() || (one.is_me() && !Owner::is_alive(owner)))
 }
 
@@ -155,7 +155,7 @@ impl Control<'_> {
         let released = call("releasing the lock", release).await?.matched_count == 1;
         if released {
             let mut record: Document = doc! { "Document": { "$literal": shown.document.clone() } };
-            for (name, value) in Holder::me().document() {
+            for (name, value) in ProcessIdentity::me().document() {
                 record.insert(name, doc! { "$literal": value });
             }
             let (control, id) =

@@ -13,18 +13,18 @@ pub(crate) struct Mandate {
     /// The fencing token.
     pub(crate) token: i64,
     until: Arc<Mutex<Instant>>,
-    pub(in crate::store) noted: Arc<Noted>,
+    pub(in crate::store) sessions: Arc<SessionLog>,
 }
 
 impl Mandate {
     /// A mandate until then.
     pub(crate) fn new(token: i64, until: Instant) -> Self {
-        Self { token, until: Arc::new(Mutex::new(until)), noted: Arc::default() }
+        Self { token, until: Arc::new(Mutex::new(until)), sessions: Arc::default() }
     }
 
     /// As [`new`](Self::new), under the lease of this store.
     pub(crate) fn under(store: &Store, token: i64, until: Instant) -> Self {
-        Self { noted: Arc::new(Noted::at(&store.names.control_id)), ..Self::new(token, until) }
+        Self { sessions: Arc::new(SessionLog::at(&store.names.control_id)), ..Self::new(token, until) }
     }
 
     /// One that is over: to read with.
@@ -58,13 +58,13 @@ impl Mandate {
 
 /// The sessions of a holder that are noted, and where.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Noted {
+pub(in crate::store) struct SessionLog {
     /// Id of the control document with the lease; that of the store if there is none.
     pub(super) control_id: Option<String>,
     ids: Mutex<HashSet<Vec<u8>>>,
 }
 
-impl Noted {
+impl SessionLog {
     /// Nothing yet, to be noted there.
     pub(in crate::store) fn at(control_id: &str) -> Self {
         Self { control_id: Some(control_id.to_owned()), ids: Mutex::default() }

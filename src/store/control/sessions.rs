@@ -16,18 +16,18 @@ impl Control<'_> {
     /// [`Error::Fenced`] if another process holds the lease by now.
     pub(in crate::store) async fn note_session(self, mandate: &Mandate, session: &Document) -> Result<()> {
         let Ok(key) = bson::serialize_to_vec(session) else { return Ok(()) };
-        if mandate.noted.ids().contains(&key) {
+        if mandate.sessions.ids().contains(&key) {
             return Ok(());
         }
         let control = self.store.collection(&self.store.names.collection);
-        let id = mandate.noted.control_id.as_ref().unwrap_or(&self.store.names.control_id);
+        let id = mandate.sessions.control_id.as_ref().unwrap_or(&self.store.names.control_id);
         let filter = doc! { "_id": id, "LeaseToken": mandate.token };
         let add = doc! { "$addToSet": { "Sessions": session.clone() } };
         let noted = async move { control.update_one(filter, add).await };
         if call("noting a session", noted).await?.matched_count == 0 {
             return Err(Error::Fenced { token: mandate.token, what: "a transaction".into() });
         }
-        mandate.noted.ids().insert(key);
+        mandate.sessions.ids().insert(key);
         Ok(())
     }
 

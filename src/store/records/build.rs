@@ -19,7 +19,7 @@ pub(in crate::store) const HEADS: &str = "Statefold_Heads";
 /// Collection of the finished partitions of each build.
 pub(in crate::store) const CHECKPOINTS: &str = "Statefold_Checkpoints";
 /// Collection of the streams that could not be folded.
-pub(in crate::store) const DEAD_LETTERS: &str = "Statefold_DeadLetters";
+pub(in crate::store) const FAILED_STREAMS: &str = "Statefold_DeadLetters";
 
 /// Record of one build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -183,7 +183,7 @@ impl From<Counts> for FoldCounts {
             bytes: unsigned(counts.bytes),
             streams: unsigned(counts.streams),
             snapshots: unsigned(counts.snapshots),
-            dead_letters: unsigned(counts.dead_letters),
+            failed_streams: unsigned(counts.failed_streams),
         }
     }
 }

@@ -50,7 +50,8 @@ pub struct Counts {
     /// Snapshots.
     pub snapshots: i64,
     /// Streams that could not be folded.
-    pub dead_letters: i64,
+    #[serde(rename = "DeadLetters")]
+    pub failed_streams: i64,
 }
 
 impl From<FoldCounts> for Counts {
@@ -63,7 +64,7 @@ impl From<FoldCounts> for Counts {
             bytes: signed(counts.bytes),
             streams: signed(counts.streams),
             snapshots: signed(counts.snapshots),
-            dead_letters: signed(counts.dead_letters),
+            failed_streams: signed(counts.failed_streams),
         }
     }
 }

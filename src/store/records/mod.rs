@@ -6,7 +6,7 @@ mod head_ids;
 mod pause;
 mod swap;
 
-pub(in crate::store) use build::{BUILDS, CHECKPOINTS, DEAD_LETTERS, HEADS};
+pub(in crate::store) use build::{BUILDS, CHECKPOINTS, FAILED_STREAMS, HEADS};
 pub use build::{BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
 pub(crate) use checkpoint::Checkpoint;
 pub use checkpoint::Counts;

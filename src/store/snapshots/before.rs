@@ -13,7 +13,7 @@ use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::{Before, RefoldPart};
 use crate::store::builds::BuildStore;
 use crate::store::connection::{read_concern, readable};
-use crate::store::records::{CHECKPOINTS, Checkpoint, DEAD_LETTERS};
+use crate::store::records::{CHECKPOINTS, Checkpoint, FAILED_STREAMS};
 
 /// What there is before streams are refolded.
 pub(crate) struct BeforeRefold {
@@ -29,7 +29,7 @@ pub(in crate::store) struct Left {
     pub(in crate::store) snapshots: Vec<HashMap<String, RawDocumentBuf>>,
     /// Recorded heads by hash.
     pub(in crate::store) heads: HashMap<u64, i64>,
-    /// Names of those that are dead letters.
+    /// Names of those that are failed streams.
     pub(in crate::store) dead: HashSet<String>,
 }
 
@@ -99,7 +99,7 @@ impl BuildStore {
             self.find_since(collection, filter, since)
         });
         let letters: Vec<String> = streams.iter().map(|stream| self.letter_id(stream)).collect();
-        let letters = self.find_since(DEAD_LETTERS, doc! { "_id": { "$in": letters } }, since);
+        let letters = self.find_since(FAILED_STREAMS, doc! { "_id": { "$in": letters } }, since);
         let wanted: Vec<(u32, u32, Vec<u64>)> = parts
             .iter()
             .map(|part| {

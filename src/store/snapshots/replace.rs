@@ -1,4 +1,4 @@
-//! Replaces what refolded streams left in the collections of a build: snapshots, heads, dead letters,
+//! Replaces what refolded streams left in the collections of a build: snapshots, heads, failed streams,
 //! digests and counts change together, in one transaction (one after the other where there are none).
 //!
 //! The checkpoints of the partitions are written in the same transaction, under their token and under
@@ -19,7 +19,7 @@ use crate::pipeline::ports::{Refolded, Replaced};
 use crate::plan::Topology;
 use crate::store::builds::BuildStore;
 use crate::store::connection::{call, classify};
-use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, DEAD_LETTERS, HEADS};
+use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS};
 use crate::store::snapshots::before::{BeforeRefold, Left};
 
 /// How often a transaction is tried that ran into another one.
@@ -219,7 +219,7 @@ impl Replacing<'_> {
         Ok(())
     }
 
-    /// Replaces the dead letters.
+    /// Replaces the failed streams.
     fn letters(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
         let partitions: HashMap<&str, u32> =
             self.streams().map(|(partition, stream)| (stream.as_str(), partition)).collect();
@@ -231,16 +231,16 @@ impl Replacing<'_> {
         if !self.left.dead.is_empty() {
             let ids: Vec<String> = self.left.dead.iter().map(|stream| self.build.letter_id(stream)).collect();
             let deletes = doc! { "q": { "_id": { "$in": ids } }, "limit": 0 };
-            writes.push(raw(&doc! { "delete": DEAD_LETTERS, "deletes": [deletes] })?);
+            writes.push(raw(&doc! { "delete": FAILED_STREAMS, "deletes": [deletes] })?);
         }
         let mut letters: Vec<Document> = Vec::new();
-        for letter in self.refolded.dead_letters() {
+        for letter in self.refolded.failed_streams() {
             let Some(partition) = partitions.get(letter.stream.as_str()) else { continue };
             changes.entry(*partition).or_default().letters += 1;
             letters.push(crate::store::builds::document(self.build, *partition, letter));
         }
         if !letters.is_empty() {
-            writes.push(raw(&doc! { "insert": DEAD_LETTERS, "documents": letters })?);
+            writes.push(raw(&doc! { "insert": FAILED_STREAMS, "documents": letters })?);
         }
         Ok(())
     }
@@ -282,7 +282,7 @@ impl Replacing<'_> {
             let counts = Counts {
                 streams: found.counts.streams + change.map_or(0, |change| change.streams),
                 snapshots: found.counts.snapshots + number(after.documents()) - number(before.documents()),
-                dead_letters: found.counts.dead_letters + change.map_or(0, |change| change.letters),
+                failed_streams: found.counts.failed_streams + change.map_or(0, |change| change.letters),
                 ..found.counts
             };
             let counts = bson::serialize_to_document(&counts)

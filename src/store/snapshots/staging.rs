@@ -13,7 +13,7 @@ use crate::lifecycle::BuildState;
 use crate::pipeline::pauses;
 use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, SnapshotSink, Staging, Term};
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
-use crate::store::builds::{BuildStore, dead_letters};
+use crate::store::builds::{BuildStore, failed_streams};
 use crate::store::connection::{
     LONG_CALL_SECONDS, call, call_within, classify, code, insertion, refused_writes,
 };
@@ -255,7 +255,7 @@ impl SnapshotSink for BuildStore {
         async move {
             let mut terms = terms.to_vec();
             terms.extend(self.write_heads(partition.number, &record.heads).await?);
-            dead_letters::write(self, partition.number, &record.dead_letters).await?;
+            failed_streams::write(self, partition.number, &record.failed_streams).await?;
             self.write_checkpoint(partition.number, record, &terms).await
         }
         .boxed()

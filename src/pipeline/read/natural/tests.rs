@@ -124,7 +124,7 @@ fn commit(stream: &str, offset: i64, event: &str) -> RawDocumentBuf {
 async fn run(
     source: &Source,
     watch: impl AsyncFnOnce(&CancellationToken),
-) -> Result<(Arc<Arrived>, Progress)> {
+) -> Result<(Arc<FoldedStreams>, Progress)> {
     let spec = Spec::new("Names", 1).streams(StreamFilter::prefix("s-")).target(Target::new("N"));
     let (progress, seen) = watch::channel(Progress::default());
     let wanted = [Wanted {

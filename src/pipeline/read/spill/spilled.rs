@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::fold;
-use crate::fold::{Arrived, Shard, Sorted, decode_frame};
+use crate::fold::{FoldedStreams, Shard, Sorted, decode_frame};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::read::spill::file::{Frame, SpillFile, lock};
@@ -55,7 +55,7 @@ impl Spilled {
         range: usize,
         slice: HashSlice,
         with: &SpillFold,
-    ) -> Result<Option<Arrived>> {
+    ) -> Result<Option<FoldedStreams>> {
         let frames = self.frames.get(projection).and_then(|ranges| ranges.get(range));
         let frames = frames.map(|frames| lock(frames).clone()).unwrap_or_default();
         let mut shard = Shard::new(&with.projection, Arc::clone(&with.layout));
@@ -79,7 +79,7 @@ impl Spilled {
             }
         }
         let targets = with.projection.spec().targets().len();
-        Ok(Some(Arrived::new(vec![Sorted::new(shard)], targets)))
+        Ok(Some(FoldedStreams::new(vec![Sorted::new(shard)], targets)))
     }
 }
 

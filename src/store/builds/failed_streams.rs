@@ -5,15 +5,15 @@ use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::fold::DeadLetter;
+use crate::fold::FailedStream;
 use crate::store::builds::build::BuildStore;
 use crate::store::connection::{Builds, FORMAT, call, readable, written_late};
-use crate::store::records::DEAD_LETTERS;
+use crate::store::records::FAILED_STREAMS;
 
 /// A stream that could not be folded, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct StoredDeadLetter {
+pub struct StoredFailedStream {
     /// Build and stream.
     #[serde(rename = "_id")]
     pub id: String,
@@ -38,60 +38,60 @@ const LETTERS_PER_INSERT: usize = 1000;
 pub(in crate::store) async fn write(
     build: &BuildStore,
     partition: u32,
-    letters: &[DeadLetter],
+    failed_streams: &[FailedStream],
 ) -> Result<()> {
-    for chunk in letters.chunks(LETTERS_PER_INSERT) {
-        let collection = build.store.collection(DEAD_LETTERS);
+    for chunk in failed_streams.chunks(LETTERS_PER_INSERT) {
+        let collection = build.store.collection(FAILED_STREAMS);
         let documents: Vec<Document> =
-            chunk.iter().map(|letter| document(build, partition, letter)).collect();
+            chunk.iter().map(|failed_stream| document(build, partition, failed_stream)).collect();
         let insert = async move { collection.insert_many(documents).ordered(false).await };
         // What is there already is what a former try wrote late.
-        call("recording dead letters", insert).await.map_err(written_late)?;
+        call("recording failed streams", insert).await.map_err(written_late)?;
     }
     Ok(())
 }
 
-/// A dead letter as it is stored.
-pub(in crate::store) fn document(build: &BuildStore, partition: u32, letter: &DeadLetter) -> Document {
+/// A failed stream as it is stored.
+pub(in crate::store) fn document(build: &BuildStore, partition: u32, failed_stream: &FailedStream) -> Document {
     let id = &build.record.id;
     doc! {
-        "_id": build.letter_id(&letter.stream), "Format": FORMAT, "Build": id, "Partition": partition,
-        "Token": build.record.token, "Stream": &letter.stream, "Offset": letter.number,
-        "EventType": &letter.event_type, "Reason": &letter.reason, "Message": &letter.message,
+        "_id": build.letter_id(&failed_stream.stream), "Format": FORMAT, "Build": id, "Partition": partition,
+        "Token": build.record.token, "Stream": &failed_stream.stream, "Offset": failed_stream.number,
+        "EventType": &failed_stream.event_type, "Reason": &failed_stream.reason, "Message": &failed_stream.message,
         "At": DateTime::now(),
     }
 }
 
 impl BuildStore {
-    /// Id of the dead letter of a stream.
+    /// Id of the failed stream of a stream.
     pub(in crate::store) fn letter_id(&self, stream: &str) -> String {
         format!("{}/{stream}", self.record.id)
     }
 }
 
 impl Builds<'_> {
-    /// Dead letters, in the order of their streams: of one build or of all, at most so many.
+    /// Failed streams, in the order of their streams: of one build or of all, at most so many.
     pub(crate) async fn failed_streams(
         self,
         build: Option<&str>,
         limit: i64,
-    ) -> Result<Vec<StoredDeadLetter>> {
+    ) -> Result<Vec<StoredFailedStream>> {
         let filter = build.map_or_else(Document::new, |build| doc! { "Build": build });
         self.find_letters(filter, limit).await
     }
 
-    /// The dead letters of one stream, of all builds.
-    pub(crate) async fn failed_streams_of(self, stream: &str) -> Result<Vec<StoredDeadLetter>> {
+    /// The failed streams of one stream, of all builds.
+    pub(crate) async fn failed_streams_of(self, stream: &str) -> Result<Vec<StoredFailedStream>> {
         self.find_letters(doc! { "Stream": stream }, 0).await
     }
 
-    async fn find_letters(self, filter: Document, limit: i64) -> Result<Vec<StoredDeadLetter>> {
-        let letters = self.store.collection(DEAD_LETTERS);
+    async fn find_letters(self, filter: Document, limit: i64) -> Result<Vec<StoredFailedStream>> {
+        let failed_streams = self.store.collection(FAILED_STREAMS);
         let find = async move {
-            letters.find(filter).sort(doc! { "_id": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
+            failed_streams.find(filter).sort(doc! { "_id": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
         };
-        let found = call("reading the dead letters", find).await?;
-        found.into_iter().map(|document| readable(document, "a dead letter")).collect()
+        let found = call("reading the failed streams", find).await?;
+        found.into_iter().map(|document| readable(document, "a failed stream")).collect()
     }
 
     /// The commit of a stream that holds the event with this number, as relaxed extended JSON.

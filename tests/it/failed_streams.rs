@@ -2,7 +2,7 @@
 
 use bson::Document;
 use statefold::lifecycle::ErrorLimit;
-use statefold::store::StoredDeadLetter;
+use statefold::store::StoredFailedStream;
 use statefold::{Error, Tuning};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, good_asset};
@@ -35,13 +35,13 @@ async fn database(test: &str) -> Db {
 }
 
 #[tokio::test]
-async fn too_many_dead_letters_keep_the_build_but_publish_nothing() {
-    let db = database("dead_letters").await;
+async fn too_many_failed_streams_keep_the_build_but_publish_nothing() {
+    let db = database("failed_streams").await;
     let error = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
-    let Error::DeadLetters { projection, dead_letters, streams, examples, .. } = error else {
+    let Error::FailedStreams { projection, failed_streams, streams, examples, .. } = error else {
         panic!("{error}")
     };
-    assert_eq!((projection.as_str(), dead_letters, streams), ("Assets", 3, 23));
+    assert_eq!((projection.as_str(), failed_streams, streams), ("Assets", 3, 23));
     assert_eq!(examples.len(), 3);
     db.assert_nothing_published().await;
     let staging = db.staging("States_Assets3").await.unwrap();
@@ -50,12 +50,12 @@ async fn too_many_dead_letters_keep_the_build_but_publish_nothing() {
 }
 
 #[tokio::test]
-async fn dead_letters_say_where_and_why() {
-    let db = database("dead_letter_rows").await;
+async fn failed_streams_say_where_and_why() {
+    let db = database("failed_stream_rows").await;
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
     let settings = db.settings(no_waiting());
-    let found = statefold::dead_letters(&settings, &squidex(), Some("assets"), 0).await.unwrap();
-    let row = |letter: &StoredDeadLetter| {
+    let found = statefold::failed_streams(&settings, &squidex(), Some("assets"), 0).await.unwrap();
+    let row = |letter: &StoredFailedStream| {
         assert_eq!(letter.build, "Assets3");
         assert!(!letter.message.is_empty());
         (letter.stream.clone(), letter.offset, letter.event_type.clone(), letter.reason.clone())
@@ -71,7 +71,7 @@ async fn dead_letters_say_where_and_why() {
     });
     assert_eq!(found.iter().map(row).collect::<Vec<_>>(), expected);
 
-    let details = statefold::dead_letter(&settings, &squidex(), &asset_stream("broken")).await.unwrap();
+    let details = statefold::failed_stream(&settings, &squidex(), &asset_stream("broken")).await.unwrap();
     assert_eq!(details.len(), 1);
     let commit = details[0].commit.as_ref().unwrap();
     assert_eq!(commit["Events"][0]["Payload"], "{\"fileName\":");
@@ -81,14 +81,14 @@ async fn dead_letters_say_where_and_why() {
 async fn a_higher_limit_publishes_what_is_built_without_redoing_it() {
     let db = database("higher_limit").await;
     let refused = db.rebuild(&squidex(), &["Assets"], allowing(ErrorLimit::Count(2))).await;
-    assert!(matches!(refused, Err(Error::DeadLetters { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::FailedStreams { .. })), "{refused:?}");
 
     let report = db.rebuild(&squidex(), &["Assets"], allowing(ErrorLimit::Count(3))).await.unwrap();
 
     let built = &report.projections[0];
     assert!(built.partitions > 1);
     assert_eq!(built.partitions_resumed, built.partitions);
-    assert_eq!((built.dead_letters, built.snapshots, built.generation), (3, 20, 3));
+    assert_eq!((built.failed_streams, built.snapshots, built.generation), (3, 20, 3));
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits()));
 }
 
@@ -97,8 +97,8 @@ async fn a_share_of_the_streams_is_a_limit_too() {
     let db = database("percent").await;
     // 3 of 23 are 13.04 %.
     let refused = db.rebuild(&squidex(), &["Assets"], allowing(ErrorLimit::Percent(13.0))).await;
-    assert!(matches!(refused, Err(Error::DeadLetters { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::FailedStreams { .. })), "{refused:?}");
     db.assert_nothing_published().await;
     let report = db.rebuild(&squidex(), &["Assets"], allowing(ErrorLimit::Percent(13.1))).await.unwrap();
-    assert_eq!(report.projections[0].dead_letters, 3);
+    assert_eq!(report.projections[0].failed_streams, 3);
 }

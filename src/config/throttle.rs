@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How a run makes way for others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Politeness {
+pub struct Throttle {
     /// Writing waits while the worst secondary is further behind; `None` never waits. By default 10 s.
     pub max_lag: Option<Duration>,
     /// Writing pauses while a batch takes longer than this, by the median of the latest.
@@ -13,7 +13,7 @@ pub struct Politeness {
     pub ignore_margin: bool,
 }
 
-impl Default for Politeness {
+impl Default for Throttle {
     fn default() -> Self {
         Self { max_lag: Some(Duration::from_secs(10)), throttle: None, ignore_margin: false }
     }
