@@ -29,41 +29,52 @@
 //! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
 
 mod application;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 mod engine;
 pub mod error;
 pub mod fixture;
-pub mod fold;
+mod fold;
 #[cfg(feature = "http")]
 pub mod http;
-pub mod lifecycle;
+mod lifecycle;
 pub mod observe;
-#[cfg(feature = "cli")]
 mod operator;
-pub mod pipeline;
-pub mod plan;
-pub mod store;
+mod pipeline;
+mod plan;
+mod store;
 
 pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
-pub use application::active_generation;
-pub use application::{ActiveHandle, Reading, follow_active};
+// What every caller needs.
+pub use config::{CleanupSettings, LeaseSettings, Settings, Throttle, Tuning};
+pub use engine::running::Running;
+pub use error::{Class, Error, Result};
+pub use lifecycle::{BuildState, ErrorLimit, Share, Verify};
+pub use observe::{Doing, Leader, Phase, Progress};
+pub use plan::{Estimate, NaturalBy, Strategy};
+
+// What an application links.
+pub use application::{ActiveHandle, Reading, active_generation, follow_active};
 pub use application::{Appended, EventWriter, Expected, NewEvent, Payload};
 pub use application::{Hook, Migrate, Outcome, migrate};
 pub use application::{Instance, instances, register_instance};
-pub use config::{CleanupSettings, LeaseSettings, Throttle, Settings, Tuning};
+pub use lifecycle::{Behind, CutOverMode};
+pub use observe::InstanceRow;
+pub use store::{ActiveGeneration, Fence, FenceKind, PreviousGeneration};
+
+// What an operator asks for, a verb of the command line each.
 pub use engine::capacity::CapacityPlan;
 pub use engine::pass::PassReport;
 pub use engine::run::{Built, CutOver, Rebuild, RebuildReport};
-pub use engine::running::Running;
 pub use engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
 pub use engine::verify::{Difference, Kind, Verified};
-pub use error::{Class, Error, Result};
 pub use fold::FieldDifference;
-pub use lifecycle::{Behind, CutOverMode, Share, Verify};
-pub use observe::{Doing, InstanceRow, Leader, Phase, Progress};
 pub use operator::{Aborted, abort};
 pub use operator::{Adopt, AdoptReport, adopt};
 pub use operator::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
@@ -77,5 +88,5 @@ pub use operator::{PausedBuild, pause, resume};
 pub use operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 pub use operator::{Verification, VerifyReport, verify};
 pub use operator::{cutover, rebuild, rollback};
-pub use plan::{NaturalBy, Strategy};
-pub use store::{ActiveGeneration, Fence, FenceKind};
+pub use store::{FixtureReport, FixtureRequest, write_fixture};
+pub use store::{LockState, StoredFailedStream};

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use statefold::bench::StreamFold;
 use statefold::fixture::{FixtureSpec, Generator};
-use statefold::fold::StreamFold;
 use statefold::projections::{Commit, NoLookup};
 use statefold::squidex;
 

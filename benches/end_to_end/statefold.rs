@@ -26,7 +26,7 @@ struct Built {
     collections: Vec<String>,
     events: u64,
     snapshots: u64,
-    dead_letters: u64,
+    failed_streams: u64,
     build_seconds: f64,
     index_seconds: f64,
     check_seconds: f64,
@@ -70,8 +70,8 @@ pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>)
     }
     let report: Report = serde_json::from_slice(&output.stdout)?;
     let built = report.projections.into_iter().next().ok_or("statefold built nothing")?;
-    if built.dead_letters > 0 {
-        return Err(format!("statefold ({strategy}) couldn't fold {} streams", built.dead_letters).into());
+    if built.failed_streams > 0 {
+        return Err(format!("statefold ({strategy}) couldn't fold {} streams", built.failed_streams).into());
     }
     let parts =
         [("build", built.build_seconds), ("index", built.index_seconds), ("check", built.check_seconds)];

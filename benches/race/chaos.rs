@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 use mongodb::{Client, Database};
-use statefold::store::{FixtureRequest, write_fixture};
+use statefold::{FixtureRequest, write_fixture};
 use statefold::{Rebuild, Settings, Strategy, Tuning, rebuild};
 
 use tokio::sync::watch;

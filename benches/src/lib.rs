@@ -7,8 +7,8 @@
 use std::sync::{Arc, LazyLock};
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
+use statefold::bench::{Route, Router, decode_frame, encode_frame};
 use statefold::fixture::{FixtureSpec, Generator};
-use statefold::fold::{Route, Router, decode_frame, encode_frame};
 use statefold::projections::{Commit, Layout, NoLookup, Registered, Registry, Slot, Snapshots, States};
 use statefold::squidex;
 

@@ -22,13 +22,13 @@ pub trait Projection: Send + Sync + 'static {
     /// Folds one event into the state. An event type this projection doesn't know is ignored.
     ///
     /// # Errors
-    /// [`FoldError`] makes the stream a dead letter: it gets no snapshot; other streams go on.
+    /// [`FoldError`] makes the stream a failed stream: it gets no snapshot; other streams go on.
     fn apply(&self, state: &mut Self::State, event: &Event<'_>) -> Result<(), FoldError>;
 
     /// Writes the snapshots of a complete stream; none is fine (the object was never created).
     ///
     /// # Errors
-    /// [`FoldError`] makes the stream a dead letter.
+    /// [`FoldError`] makes the stream a failed stream.
     fn snapshots(
         &self,
         key: &StreamKey<'_>,

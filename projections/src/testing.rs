@@ -258,7 +258,7 @@ impl Given {
         self.then_snapshots(&[]);
     }
 
-    /// The stream is a dead letter, for the reason with this [code](FoldError::code).
+    /// The stream is a failed stream, for the reason with this [code](FoldError::code).
     ///
     /// # Panics
     /// If it folds, or fails for another reason.

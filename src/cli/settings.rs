@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 
 use crate::cli::args::{Connection, KeepArgs, LeaseArgs, ThrottleArgs, TuningArgs};
 use crate::config::{
-    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Throttle, Settings, Tuning,
+    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Settings, Throttle, Tuning,
     read_file,
 };
 use crate::error::{Error, Result};

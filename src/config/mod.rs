@@ -4,11 +4,11 @@ mod cleanup;
 mod file;
 mod lease;
 mod memory;
-mod throttle;
 mod settings;
+mod throttle;
 
 pub use cleanup::CleanupSettings;
 pub use file::{CleanupFile, FileSettings, LeaseFile, read_file};
 pub use lease::LeaseSettings;
-pub use throttle::Throttle;
 pub use settings::{Settings, Tuning};
+pub use throttle::Throttle;

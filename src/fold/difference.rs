@@ -22,7 +22,7 @@ pub struct FieldDifference {
 /// The fields in which what is stored differs from what is expected, the first ones of them. The order of
 /// fields doesn't count, the types of numbers do.
 #[must_use]
-pub fn field_differences(expected: &Document, found: &Document) -> Vec<FieldDifference> {
+pub(crate) fn field_differences(expected: &Document, found: &Document) -> Vec<FieldDifference> {
     let mut differences = Vec::new();
     documents("", expected, found, &mut differences);
     differences

@@ -54,7 +54,7 @@ pub fn decode_frame(frame: &[u8], commits: &mut Vec<u8>) -> Result<(), BrokenFra
 }
 
 /// The documents of decoded commits. Ends at the first byte that begins none.
-pub fn documents(mut commits: &[u8]) -> impl Iterator<Item = &RawDocument> {
+pub(crate) fn documents(mut commits: &[u8]) -> impl Iterator<Item = &RawDocument> {
     std::iter::from_fn(move || {
         let length = usize::try_from(i32::from_le_bytes(*commits.first_chunk::<4>()?)).ok()?;
         let (document, rest) = commits.split_at_checked(length)?;

@@ -9,7 +9,7 @@ use crate::fold::batch::{Documents, Place};
 use crate::lifecycle::{Share, stream_hash};
 
 /// A range of stream names, as (first, end): `end` is exclusive, `None` is no bound.
-pub type NameRange = (String, Option<String>);
+pub(crate) type NameRange = (String, Option<String>);
 
 /// The streams of one projection that are to be folded.
 pub struct Route {
@@ -43,7 +43,7 @@ impl Route {
 }
 
 /// The commits of a batch for each shard, and in it for each projection: hash of the stream and place.
-pub type ByShard = Vec<Vec<Vec<(u64, Place)>>>;
+pub(crate) type ByShard = Vec<Vec<Vec<(u64, Place)>>>;
 
 /// A batch that can't be walked through.
 #[derive(Debug, PartialEq, Eq)]

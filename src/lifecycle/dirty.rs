@@ -9,7 +9,7 @@ const ENTRY_BYTES: usize = 64;
 
 /// Dirty streams, each once, with the time of the first change that isn't folded.
 #[derive(Debug)]
-pub struct Dirty {
+pub(crate) struct Dirty {
     streams: HashMap<String, Timestamp>,
     bytes: usize,
     bytes_max: usize,
@@ -19,12 +19,12 @@ pub struct Dirty {
 impl Dirty {
     /// No stream is dirty; beyond so many bytes all are.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { streams: HashMap::new(), bytes: 0, bytes_max, all: false }
     }
 
     /// A stream was touched then. Beyond the memory, nothing is known any more, as after [`Self::mark_all`].
-    pub fn mark(&mut self, stream: &str, at: Timestamp) {
+    pub(crate) fn mark(&mut self, stream: &str, at: Timestamp) {
         if self.streams.contains_key(stream) {
             return;
         }
@@ -37,20 +37,20 @@ impl Dirty {
     }
 
     /// Any stream may have been touched: only a comparison with the event store tells.
-    pub fn mark_all(&mut self) {
+    pub(crate) fn mark_all(&mut self) {
         self.all = true;
         self.streams = HashMap::new();
         self.bytes = 0;
     }
 
     /// Takes what is dirty: the streams, and whether any other may be.
-    pub fn take(&mut self) -> (Vec<String>, bool) {
+    pub(crate) fn take(&mut self) -> (Vec<String>, bool) {
         self.bytes = 0;
         (std::mem::take(&mut self.streams).into_keys().collect(), std::mem::take(&mut self.all))
     }
 
     /// Takes what was dirty by then: the streams, and whether any other may be.
-    pub fn take_until(&mut self, until: Timestamp) -> (Vec<String>, bool) {
+    pub(crate) fn take_until(&mut self, until: Timestamp) -> (Vec<String>, bool) {
         let taken: Vec<String> =
             self.streams.iter().filter(|(_, at)| **at <= until).map(|(stream, _)| stream.clone()).collect();
         for stream in &taken {
@@ -62,25 +62,25 @@ impl Dirty {
 
     /// Whether a stream is dirty, or may be.
     #[must_use]
-    pub fn has(&self, stream: &str) -> bool {
+    pub(crate) fn has(&self, stream: &str) -> bool {
         self.all || self.streams.contains_key(stream)
     }
 
     /// Number of dirty streams, as far as they are known by name.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.streams.len()
     }
 
     /// Whether certainly nothing is dirty.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.streams.is_empty() && !self.all
     }
 
     /// Time of the oldest change that isn't folded, as far as it is known.
     #[must_use]
-    pub fn oldest(&self) -> Option<Timestamp> {
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
         self.streams.values().min().copied()
     }
 }

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Hash over the projection's spec (version, streams, targets, indexes), the layout and the version
 /// of this package. 32 hexadecimal digits.
 #[must_use]
-pub fn fingerprint(spec: &Spec, layout: &Layout) -> String {
+pub(crate) fn fingerprint(spec: &Spec, layout: &Layout) -> String {
     // The derived text of these plain structs names every field; a change of theirs is meant to
     // change the fingerprint.
     let text = format!("{}\n{spec:?}\n{layout:?}", env!("CARGO_PKG_VERSION"));

@@ -6,17 +6,17 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Hash under which a stream's head is stored: XXH3, 64 bits, over its name in UTF-8.
 #[must_use]
-pub fn stream_hash(stream: &str) -> u64 {
+pub(crate) fn stream_hash(stream: &str) -> u64 {
     xxh3_64(stream.as_bytes())
 }
 
 /// Stored offset of the last folded commit, by [`stream_hash`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Heads(HashMap<u64, i64>);
+pub(crate) struct Heads(HashMap<u64, i64>);
 
 /// Where folded heads and the event store differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct HeadsDifference {
+pub(crate) struct HeadsDifference {
     /// Streams of the store that have not been folded.
     pub new_streams: u64,
     /// Streams whose last commit is another one than that which was folded.
@@ -40,12 +40,12 @@ const CHANGED_MAX: usize = 10_000;
 impl HeadsDifference {
     /// Whether there is no difference.
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.new_streams == 0 && self.moved == 0 && self.gone == 0
     }
 
     /// Adds another range's differences: all numbers, but not all names.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.new_streams += other.new_streams;
         self.moved += other.moved;
         self.gone += other.gone;
@@ -66,31 +66,19 @@ impl HeadsDifference {
 impl Heads {
     /// Heads from (hash, offset) pairs.
     #[must_use]
-    pub fn new(pairs: impl IntoIterator<Item = (u64, i64)>) -> Self {
+    pub(crate) fn new(pairs: impl IntoIterator<Item = (u64, i64)>) -> Self {
         Self(pairs.into_iter().collect())
-    }
-
-    /// Number of streams.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is no stream.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Whether the stream was folded.
     #[must_use]
-    pub fn contains(&self, stream: &str) -> bool {
+    pub(crate) fn contains(&self, stream: &str) -> bool {
         self.0.contains_key(&stream_hash(stream))
     }
 
     /// Compares one of the store's streams and takes it out; what is left at the
     /// [end](Self::finish) is gone from the store.
-    pub fn compare(&mut self, stream: &str, offset: i64, difference: &mut HeadsDifference) {
+    pub(crate) fn compare(&mut self, stream: &str, offset: i64, difference: &mut HeadsDifference) {
         match self.0.remove(&stream_hash(stream)) {
             Some(folded) if folded == offset => {}
             Some(_) => {
@@ -105,28 +93,21 @@ impl Heads {
     }
 
     /// Counts what the store no longer has.
-    pub fn finish(self, difference: &mut HeadsDifference) {
+    pub(crate) fn finish(self, difference: &mut HeadsDifference) {
         difference.gone += self.0.len() as u64;
         difference.gone_hashes.extend(self.0.into_keys());
     }
 
-    /// Order-independent hash of heads: a sum, so that those of several ranges add up.
-    #[must_use]
-    pub fn sum(pairs: &[(u64, i64)]) -> u64 {
-        let hash = |pair: &(u64, i64)| xxh3_64(&Self::pack(std::slice::from_ref(pair)));
-        pairs.iter().map(hash).fold(0, u64::wrapping_add)
-    }
-
     /// Packed form, 16 bytes a stream: hash and offset, little endian.
     #[must_use]
-    pub fn pack(pairs: &[(u64, i64)]) -> Vec<u8> {
+    pub(crate) fn pack(pairs: &[(u64, i64)]) -> Vec<u8> {
         let pair = |(hash, offset): &(u64, i64)| hash.to_le_bytes().into_iter().chain(offset.to_le_bytes());
         pairs.iter().flat_map(pair).collect()
     }
 
     /// Reads the [packed](Self::pack) form; `None` if its length doesn't fit.
     #[must_use]
-    pub fn unpack(bytes: &[u8]) -> Option<Vec<(u64, i64)>> {
+    pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<(u64, i64)>> {
         let (pairs, rest) = bytes.as_chunks::<16>();
         let number = |pair: &[u8; 16]| {
             let (hash, offset) = pair.split_first_chunk::<8>()?;
@@ -174,11 +155,5 @@ mod tests {
         let pairs = vec![(7, -1), (u64::MAX, i64::MAX)];
         assert_eq!(Heads::unpack(&Heads::pack(&pairs)), Some(pairs));
         assert_eq!(Heads::unpack(&[0; 15]), None);
-    }
-
-    #[test]
-    fn the_sum_knows_no_order_but_every_head() {
-        assert_eq!(Heads::sum(&[(1, 2), (3, 4)]), Heads::sum(&[(3, 4), (1, 2)]));
-        assert_ne!(Heads::sum(&[(1, 2), (3, 4)]), Heads::sum(&[(1, 2), (3, 5)]));
     }
 }

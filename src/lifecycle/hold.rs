@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What keeps a run from going on, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PauseReason {
+pub(crate) struct PauseReason {
     /// A pause: nothing is read or written.
     pub paused: Option<String>,
     /// Replication that lags: nothing is written.
@@ -14,14 +14,14 @@ pub struct PauseReason {
 impl PauseReason {
     /// Why nothing may be written; the pause comes first.
     #[must_use]
-    pub fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         self.paused.as_deref().or(self.behind.as_deref())
     }
 }
 
 /// How far replication is behind.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReplicationLag {
+pub(crate) struct ReplicationLag {
     /// Who is.
     pub who: String,
     /// How far.
@@ -30,7 +30,7 @@ pub struct ReplicationLag {
 
 /// A member of a replica set, as the primary sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// Its address.
     pub name: String,
     /// Whether it is a secondary that is up.
@@ -43,7 +43,7 @@ pub struct Member {
 
 /// The secondary that is furthest behind the primary, which wrote last at that time.
 #[derive(Debug, Clone, Copy)]
-pub struct Replication<'a> {
+pub(crate) struct Replication<'a> {
     /// When the primary wrote last, in milliseconds.
     pub primary_ms: i64,
     /// All members.
@@ -53,7 +53,7 @@ pub struct Replication<'a> {
 impl Replication<'_> {
     /// How far the worst secondary is behind; `None` if there is none to wait for.
     #[must_use]
-    pub fn lag(&self) -> Option<ReplicationLag> {
+    pub(crate) fn lag(&self) -> Option<ReplicationLag> {
         let counted = self.members.iter().filter(|member| member.is_secondary && !member.is_aside);
         let worst = counted.min_by_key(|member| member.written_ms)?;
         let behind = u64::try_from(self.primary_ms.saturating_sub(worst.written_ms)).unwrap_or(0);
@@ -65,7 +65,7 @@ impl Replication<'_> {
 impl ReplicationLag {
     /// Why writing has to wait for it, if it has to.
     #[must_use]
-    pub fn over(&self, max: Duration) -> Option<String> {
+    pub(crate) fn over(&self, max: Duration) -> Option<String> {
         let seconds = |time: Duration| time.as_secs_f64();
         (self.behind > max).then(|| {
             format!("{} is {:.0} s behind (--max-lag {} s)", self.who, seconds(self.behind), seconds(max))
@@ -75,7 +75,7 @@ impl ReplicationLag {
 
 /// The latest times that batches took, and whether they are too long.
 #[derive(Debug, Clone, Default)]
-pub struct Latencies {
+pub(crate) struct Latencies {
     last: Vec<Duration>,
 }
 
@@ -86,7 +86,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 
 impl Latencies {
     /// A batch took so long.
-    pub fn note(&mut self, took: Duration) {
+    pub(crate) fn note(&mut self, took: Duration) {
         if self.last.len() == BATCHES {
             self.last.remove(0);
         }
@@ -95,7 +95,7 @@ impl Latencies {
 
     /// The median of the latest batches, if it is above the limit.
     #[must_use]
-    pub fn above(&self, limit: Duration) -> Option<Duration> {
+    pub(crate) fn above(&self, limit: Duration) -> Option<Duration> {
         let mut sorted = self.last.clone();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied().filter(|median| *median > limit)
@@ -103,7 +103,7 @@ impl Latencies {
 
     /// How long to pause before the next batch, which shows whether it got better.
     #[must_use]
-    pub fn pause(median: Duration) -> Duration {
+    pub(crate) fn pause(median: Duration) -> Duration {
         (median * 2).clamp(PAUSE.0, PAUSE.1)
     }
 }

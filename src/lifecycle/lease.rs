@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Token and beat of a held lease. Any change of them is a sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beat {
+pub(crate) struct Beat {
     /// The fencing token: grows with every take-over.
     pub token: i64,
     /// Grows with every renewal.
@@ -19,7 +19,7 @@ pub struct Beat {
 
 /// What a challenger may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// Nobody holds the lease: take it.
     Free,
     /// It was not renewed for as long as it is valid: take it over, if it still is this beat.
@@ -35,7 +35,7 @@ pub enum Claim {
 
 /// Watches a lease that somebody else holds.
 #[derive(Debug, Clone)]
-pub struct Challenger {
+pub(crate) struct Challenger {
     ttl: Duration,
     seen: Option<(Beat, Duration)>,
     alive: bool,
@@ -44,12 +44,12 @@ pub struct Challenger {
 impl Challenger {
     /// Begins to watch a lease that is valid for so long after each renewal.
     #[must_use]
-    pub fn new(ttl: Duration) -> Self {
+    pub(crate) fn new(ttl: Duration) -> Self {
         Self { ttl, seen: None, alive: false }
     }
 
     /// Judges what was read. `now` is taken after the answer has arrived.
-    pub fn observe(&mut self, now: Duration, held: Option<Beat>) -> Claim {
+    pub(crate) fn observe(&mut self, now: Duration, held: Option<Beat>) -> Claim {
         let Some(held) = held else {
             self.seen = None;
             self.alive = false;
@@ -75,7 +75,7 @@ impl Challenger {
 
 /// The time for which a holder may take the lease for its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tenure {
+pub(crate) struct Tenure {
     ttl: Duration,
     confirmed: Duration,
 }
@@ -83,24 +83,24 @@ pub struct Tenure {
 impl Tenure {
     /// Begins with what was sent then, and succeeded.
     #[must_use]
-    pub fn new(ttl: Duration, sent: Duration) -> Self {
+    pub(crate) fn new(ttl: Duration, sent: Duration) -> Self {
         Self { ttl, confirmed: sent }
     }
 
     /// Goes on with a renewal that was sent then, and succeeded.
-    pub fn renewed(&mut self, sent: Duration) {
+    pub(crate) fn renewed(&mut self, sent: Duration) {
         self.confirmed = self.confirmed.max(sent);
     }
 
     /// When it ends.
     #[must_use]
-    pub fn ends(&self) -> Duration {
+    pub(crate) fn ends(&self) -> Duration {
         self.confirmed + self.ttl
     }
 
     /// Whether the holder has to take the lease for lost.
     #[must_use]
-    pub fn is_over(&self, now: Duration) -> bool {
+    pub(crate) fn is_over(&self, now: Duration) -> bool {
         now >= self.ends()
     }
 }
@@ -108,7 +108,7 @@ impl Tenure {
 /// A pause that differs a little each time, so that waiting servers don't ask all at once: from 80 to
 /// 120 % of it, by chance.
 #[must_use]
-pub fn jittered(pause: Duration, chance: u64) -> Duration {
+pub(crate) fn jittered(pause: Duration, chance: u64) -> Duration {
     let permille = u32::try_from(800 + chance % 401).unwrap_or(1000);
     pause / 1000 * permille
 }

@@ -15,16 +15,18 @@ mod share;
 mod start;
 mod state;
 
-pub use dirty::Dirty;
-pub use fingerprint::fingerprint;
-pub use heads::{Heads, HeadsDifference, stream_hash};
-pub use hold::{PauseReason, Latencies, Member, Replication, ReplicationLag};
-pub use lease::{Beat, Challenger, Claim, Tenure, jittered};
+pub(crate) use dirty::Dirty;
+pub(crate) use fingerprint::fingerprint;
+pub(crate) use heads::{Heads, HeadsDifference, stream_hash};
+pub(crate) use hold::{Latencies, Member, PauseReason, Replication, ReplicationLag};
+pub(crate) use lease::{Beat, Challenger, Claim, Tenure, jittered};
 pub use limit::ErrorLimit;
-pub use mode::{CutOverMode, aside_name};
-pub use retention::{
+pub use mode::CutOverMode;
+pub(crate) use mode::aside_name;
+pub(crate) use retention::{
     Droppable, KeepRules, Known, KnownBuild, KnownGeneration, KnownInstance, KnownPointer, KnownTarget,
 };
 pub use share::{Share, Verify};
-pub use start::{Behind, ProjectionState, StartVerdict, judge_start};
+pub use start::Behind;
+pub(crate) use start::{ProjectionState, StartVerdict, judge_start};
 pub use state::BuildState;

@@ -54,7 +54,7 @@ impl FromStr for CutOverMode {
 
 /// Name of the copy of what a generation left under a name that another one took.
 #[must_use]
-pub fn aside_name(name: &str, generation: u32) -> String {
+pub(crate) fn aside_name(name: &str, generation: u32) -> String {
     format!("{name}__g{generation}")
 }
 

@@ -7,7 +7,7 @@ use crate::lifecycle::state::BuildState;
 
 /// How much is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KeepRules {
+pub(crate) struct KeepRules {
     /// Generations that are kept beside the active one, to roll back to.
     pub previous: usize,
     /// How long a generation is kept at least after readers left it, in milliseconds.
@@ -20,7 +20,7 @@ pub struct KeepRules {
 
 /// A recorded build, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownBuild {
+pub(crate) struct KnownBuild {
     /// Its id: `Assets3`.
     pub id: String,
     /// Name of the projection.
@@ -43,7 +43,7 @@ pub struct KnownBuild {
 
 /// The collections of one target of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownTarget {
+pub(crate) struct KnownTarget {
     /// Token in the name of its staging collection.
     pub staging_token: Option<i64>,
     /// The published collection.
@@ -56,7 +56,7 @@ pub struct KnownTarget {
 
 /// The pointer of a projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownPointer {
+pub(crate) struct KnownPointer {
     /// Name of the projection.
     pub projection: String,
     /// Whether readers find it by a view, which we switch.
@@ -69,7 +69,7 @@ pub struct KnownPointer {
 
 /// A generation that a pointer names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownGeneration {
+pub(crate) struct KnownGeneration {
     /// Its number.
     pub generation: u32,
     /// Version of the projection it was built with.
@@ -80,7 +80,7 @@ pub struct KnownGeneration {
 
 /// A running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownInstance {
+pub(crate) struct KnownInstance {
     /// Host and process, as shown.
     pub name: String,
     /// Projections with the versions it can read.
@@ -89,7 +89,7 @@ pub struct KnownInstance {
 
 /// Everything that decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// All recorded builds.
     pub builds: Vec<KnownBuild>,
     /// All pointers.
@@ -106,7 +106,7 @@ pub struct Known {
 
 /// Whether something may go, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Droppable {
+pub(crate) enum Droppable {
     /// It may.
     Yes(String),
     /// It has to stay.
@@ -116,13 +116,13 @@ pub enum Droppable {
 impl Droppable {
     /// Whether it may go.
     #[must_use]
-    pub fn is_yes(&self) -> bool {
+    pub(crate) fn is_yes(&self) -> bool {
         matches!(self, Self::Yes(_))
     }
 
     /// The reason.
     #[must_use]
-    pub fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Yes(reason) | Self::No(reason) => reason,
         }
@@ -140,7 +140,7 @@ fn no(reason: impl Into<String>) -> Droppable {
 impl Known {
     /// The newest build whose published collection this is.
     #[must_use]
-    pub fn owner(&self, collection: &str) -> Option<&KnownBuild> {
+    pub(crate) fn owner(&self, collection: &str) -> Option<&KnownBuild> {
         let owners = self.builds.iter().filter(|build| build.collections().any(|name| name == collection));
         // Several only where a name was used again: the one that isn't over counts.
         owners.max_by_key(|build| (!build.state.is_over(), build.generation))
@@ -148,7 +148,7 @@ impl Known {
 
     /// A generation with all its collections.
     #[must_use]
-    pub fn generation(&self, build: &KnownBuild, rules: &KeepRules) -> Droppable {
+    pub(crate) fn generation(&self, build: &KnownBuild, rules: &KeepRules) -> Droppable {
         let active = self.pointers.iter().find(|one| build.collections().any(|name| one.active.has(name)));
         if let Some(pointer) = active {
             return no(format!("active: readers of {} use it", pointer.projection));
@@ -203,7 +203,7 @@ impl Known {
     /// A collection with the UUID it has now. `target`: its name is that of a registered projection's
     /// target. `staging`: the published name in the name of a staging collection, and its token.
     #[must_use]
-    pub fn collection(
+    pub(crate) fn collection(
         &self,
         name: &str,
         uuid: &str,
@@ -279,7 +279,7 @@ impl Known {
 
     /// A collection when everything of ours is removed.
     #[must_use]
-    pub fn purged(&self, name: &str, uuid: &str, is_staging: bool) -> Droppable {
+    pub(crate) fn purged(&self, name: &str, uuid: &str, is_staging: bool) -> Droppable {
         if is_staging {
             return yes("a staging collection");
         }
@@ -307,14 +307,14 @@ impl Known {
 
     /// The pointer that a view belongs to: it shows the active generation, and we switch it.
     #[must_use]
-    pub fn view_of_ours(&self, view: &str) -> Option<&KnownPointer> {
+    pub(crate) fn view_of_ours(&self, view: &str) -> Option<&KnownPointer> {
         let (_, shown) = self.views.iter().find(|(name, _)| name == view)?;
         self.pointers.iter().find(|pointer| pointer.by_view && pointer.active.has(shown))
     }
 
     /// Checkpoints, heads and failed streams of a build.
     #[must_use]
-    pub fn records(&self, id: &str, rules: &KeepRules) -> Droppable {
+    pub(crate) fn records(&self, id: &str, rules: &KeepRules) -> Droppable {
         let Some(build) = self.builds.iter().find(|build| build.id == id) else {
             return match rules.older_than_ms {
                 Some(older) => no(format!("not known to be older than {}", time(older))),
@@ -357,7 +357,7 @@ impl Known {
 
 impl KnownBuild {
     /// Its published collections.
-    pub fn collections(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn collections(&self) -> impl Iterator<Item = &str> {
         self.targets.iter().map(|target| target.collection.as_str())
     }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// How one projection stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProjectionState {
+pub(crate) struct ProjectionState {
     /// Its name.
     pub name: String,
     /// The version this program knows, which is the one it can read.
@@ -32,7 +32,7 @@ pub struct Behind {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StartVerdict {
+pub(crate) enum StartVerdict {
     /// Nothing.
     UpToDate,
     /// These projections are to be built, in this order.
@@ -53,7 +53,7 @@ pub enum StartVerdict {
 
 /// Judges. One projection that is newer decides: an older program never writes beside a newer one.
 #[must_use]
-pub fn judge_start(states: &[ProjectionState]) -> StartVerdict {
+pub(crate) fn judge_start(states: &[ProjectionState]) -> StartVerdict {
     let mut serving = Vec::new();
     for one in states {
         let Some(active) = one.active.filter(|active| *active > one.registered) else { continue };

@@ -170,7 +170,8 @@ async fn plan_with(
         let partitions = survey.partitions(estimate, tuning);
         report.projections.push(plan_of(store, projection, *estimate, partitions).await?);
     }
-    let (capacity, more) = capacity_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
+    let (capacity, more) =
+        capacity_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
     report.capacity = Some(capacity);
     report.notes.extend(more);
     report.pass = Some(pass_plan(&survey, tuning));

@@ -109,7 +109,8 @@ pub(crate) async fn run(
         Task::RollBack => {
             let back = async {
                 run.settle_all(&selected).await?;
-                let rollback_targets = roll_back::rollback_targets(&store, &registry, selected.clone(), named).await?;
+                let rollback_targets =
+                    roll_back::rollback_targets(&store, &registry, selected.clone(), named).await?;
                 run.roll_back(rollback_targets).await
             };
             guarded(back).await

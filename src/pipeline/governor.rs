@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{PauseReason, Latencies};
+use crate::lifecycle::{Latencies, PauseReason};
 use crate::observe::{Progress, Recorder};
 use crate::pipeline::ports::CommitBatch;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use statefold_projections::{Layout, Lookup, Registered};
 use tokio_util::sync::CancellationToken;
 
-use crate::fold::{FoldedStreams, Digest, FoldCounts};
+use crate::fold::{Digest, FoldCounts, FoldedStreams};
 use crate::observe::Recorder;
 use crate::pipeline::governor::Governor;
 use crate::pipeline::memory::Memory;

@@ -8,7 +8,7 @@ mod compare;
 mod governor;
 mod job;
 mod memory;
-pub mod ports;
+pub(crate) mod ports;
 mod read;
 mod retry;
 mod workers;

@@ -11,7 +11,7 @@ use crate::fold::{Digest, FailedStream, FoldCounts, Folded};
 use crate::plan::{NaturalBy, Partition, StreamRange};
 
 /// A batch of commits as the server sent it.
-pub trait RawCommits: Send + Sync {
+pub(crate) trait RawCommits: Send + Sync {
     /// The documents.
     ///
     /// # Errors
@@ -25,13 +25,13 @@ pub trait RawCommits: Send + Sync {
 }
 
 /// A batch of commits.
-pub type CommitBatch = Box<dyn RawCommits>;
+pub(crate) type CommitBatch = Box<dyn RawCommits>;
 
 /// Names of streams with the stored offset of their last commit.
-pub type HeadBatch = Vec<(String, i64)>;
+pub(crate) type HeadBatch = Vec<(String, i64)>;
 
 /// The commits of some streams, about in the order they were written.
-pub struct NaturalScan {
+pub(crate) struct NaturalScan {
     /// How the event store was divided.
     pub by: NaturalBy,
     /// The parts, in order. Nothing is read before a part is asked.
@@ -39,7 +39,7 @@ pub struct NaturalScan {
 }
 
 /// The event store, as one build sees it.
-pub trait EventSource: Send + Sync + 'static {
+pub(crate) trait EventSource: Send + Sync + 'static {
     /// The commits of a range, stream by stream, each stream in offset order; nothing acknowledged
     /// before the build began is left out.
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>>;
@@ -66,7 +66,7 @@ pub trait EventSource: Send + Sync + 'static {
 
 /// What is recorded of a finished partition.
 #[derive(Debug, Clone, Default)]
-pub struct PartitionRecord {
+pub(crate) struct PartitionRecord {
     /// Counts of the partition.
     pub counts: FoldCounts,
     /// Digest of its snapshots.
@@ -79,7 +79,7 @@ pub struct PartitionRecord {
 
 /// Streams of one partition that are folded anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RefoldPart {
+pub(crate) struct RefoldPart {
     /// Number of the partition.
     pub partition: u32,
     /// Their names; also of those that no longer exist.
@@ -90,7 +90,7 @@ pub struct RefoldPart {
 
 /// Streams that were folded anew.
 #[derive(Debug, Default)]
-pub struct Refolded {
+pub(crate) struct Refolded {
     /// Which.
     pub parts: Vec<RefoldPart>,
     /// What folding them gave.
@@ -99,26 +99,26 @@ pub struct Refolded {
 
 impl Refolded {
     /// Snapshots of the target at this position.
-    pub fn snapshots(&self, target: usize) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn snapshots(&self, target: usize) -> impl Iterator<Item = &[u8]> {
         let buffers = self.folded.iter().filter_map(move |folded| folded.snapshots.targets().get(target));
         buffers.flat_map(|buffer| buffer.documents())
     }
 
     /// Streams that could not be folded.
-    pub fn failed_streams(&self) -> impl Iterator<Item = &FailedStream> {
+    pub(crate) fn failed_streams(&self) -> impl Iterator<Item = &FailedStream> {
         self.folded.iter().flat_map(|folded| &folded.failed_streams)
     }
 
     /// Heads of the streams that exist, by hash.
     #[must_use]
-    pub fn heads(&self) -> HashMap<u64, i64> {
+    pub(crate) fn heads(&self) -> HashMap<u64, i64> {
         self.folded.iter().flat_map(|folded| folded.heads.iter().copied()).collect()
     }
 }
 
 /// How a replacement went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replaced {
+pub(crate) enum Replaced {
     /// Everything is in its place.
     Done,
     /// Somebody else replaced streams of these partitions meanwhile; nothing was written, and what was
@@ -131,16 +131,16 @@ pub enum Replaced {
 /// A write that the primary alone acknowledged is there to stay once a later write of the *same* term
 /// is acknowledged by a majority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Term(pub Option<[u8; 12]>);
+pub(crate) struct Term(pub Option<[u8; 12]>);
 
 /// What there is before streams are refolded.
-pub trait Before: Send + 'static {
+pub(crate) trait Before: Send + 'static {
     /// The server's time of it: the streams have to be read with everything acknowledged until then.
     fn since(&self) -> Option<Timestamp>;
 }
 
 /// What takes the snapshots of folded partitions.
-pub trait SnapshotSink: Send + Sync + 'static {
+pub(crate) trait SnapshotSink: Send + Sync + 'static {
     /// Takes documents of a target; durable only once [`finish`](Self::finish) says so. `again`: the partition was cleared before.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ pub trait SnapshotSink: Send + Sync + 'static {
 
 /// The staging collections and the records of one build. Every write is refused once another process
 /// holds a newer token.
-pub trait Staging: SnapshotSink {
+pub(crate) trait Staging: SnapshotSink {
     /// What there is before streams are refolded.
     type Before: Before;
 

@@ -15,7 +15,7 @@ const HISTORY_SECONDS_MIN: u64 = 60;
 
 /// What a build needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Demand {
+pub(crate) struct Demand {
     /// For the new collections with their indexes, at most, in bytes.
     pub disk_bytes: u64,
     /// What writing them adds to the history of changes, in bytes.
@@ -27,7 +27,7 @@ pub struct Demand {
 impl Demand {
     /// Adds a projection with so many indexes, `_id` left out.
     #[must_use]
-    pub fn and(self, estimate: &Estimate, indexes: usize) -> Self {
+    pub(crate) fn and(self, estimate: &Estimate, indexes: usize) -> Self {
         let entries = estimate.snapshots.saturating_mul(indexes as u64 + 1);
         Self {
             disk_bytes: self.disk_bytes + estimate.snapshot_bytes + entries * INDEX_ENTRY_BYTES,
@@ -39,7 +39,7 @@ impl Demand {
 
 /// The history of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Oplog {
+pub(crate) struct Oplog {
     /// The size it may have, in bytes.
     pub bytes_max: u64,
     /// The size it has, in bytes.
@@ -57,7 +57,7 @@ impl Oplog {
         clippy::cast_sign_loss,
         reason = "an estimate"
     )]
-    pub fn bytes_in(&self, seconds: f64) -> u64 {
+    pub(crate) fn bytes_in(&self, seconds: f64) -> u64 {
         if self.seconds < HISTORY_SECONDS_MIN {
             return 0;
         }
@@ -67,7 +67,7 @@ impl Oplog {
 
 /// What there is, as far as it can be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Capacity {
+pub(crate) struct Capacity {
     /// Free on the file system of the server, in bytes.
     pub disk_free_bytes: Option<u64>,
     /// The history of changes, where there is one.
@@ -77,7 +77,7 @@ pub struct Capacity {
 impl Capacity {
     /// What doesn't suffice, with numbers; `size` shows bytes.
     #[must_use]
-    pub fn shortages(&self, demand: &Demand, size: impl Fn(u64) -> String) -> Vec<String> {
+    pub(crate) fn shortages(&self, demand: &Demand, size: impl Fn(u64) -> String) -> Vec<String> {
         let mut found = Vec::new();
         let usable = |bytes: u64| bytes - bytes / MARGIN;
         if let Some(free) = self.disk_free_bytes

@@ -2,7 +2,7 @@
 
 /// What a sample of the event store took to read and fold, in memory and without writing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Commits folded.
     pub commits: u64,
     /// Their size, in bytes.
@@ -57,7 +57,7 @@ impl Sample {
         clippy::cast_sign_loss,
         reason = "an estimate"
     )]
-    pub fn scale(&self, commits: u64, streams: u64, readers: usize) -> Estimate {
+    pub(crate) fn scale(&self, commits: u64, streams: u64, readers: usize) -> Estimate {
         let per = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let scaled = |rate: f64, count: u64| (rate * count as f64).round() as u64;
         let state = if self.streams == 0 { STATE_BYTES } else { per(self.state_bytes, self.streams) };

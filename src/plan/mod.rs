@@ -10,14 +10,16 @@ mod sample;
 mod server;
 mod strategy;
 
-pub use capacity::{Demand, Oplog, Capacity};
-pub use estimate::{Estimate, Sample};
-pub use names::{
+pub(crate) use capacity::{Capacity, Demand, Oplog};
+pub use estimate::Estimate;
+pub(crate) use estimate::Sample;
+pub(crate) use names::{
     GenerationNames, is_of_target, is_our_name, next_generation, sharded_siblings, staging_name,
     staging_parts, staging_token, without_aside,
 };
-pub use partitions::{Partition, StreamRange, divide, partition_count};
-pub use privileges::{Need, Privilege, Resource, Step, missing, needs};
-pub use sample::{SampledCommit, StoreSample, StreamsEstimate};
-pub use server::{ServerFacts, Topology};
-pub use strategy::{Choice, NaturalBy, PassFacts, Strategy};
+pub(crate) use partitions::{Partition, StreamRange, divide, partition_count};
+pub(crate) use privileges::{Need, Privilege, Resource, missing, needs};
+pub(crate) use sample::{SampledCommit, StoreSample};
+pub(crate) use server::{ServerFacts, Topology};
+pub(crate) use strategy::{Choice, PassFacts};
+pub use strategy::{NaturalBy, Strategy};

@@ -4,7 +4,7 @@ use statefold_projections::{Spec, Target};
 
 /// Names of one target's collections in one build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GenerationNames {
+pub(crate) struct GenerationNames {
     /// Name of the target without a number: `States_Assets`.
     pub target: String,
     /// Where it is built: `States_Assets3__t7`.
@@ -16,7 +16,7 @@ pub struct GenerationNames {
 impl GenerationNames {
     /// The names of a target for a generation built under a token.
     #[must_use]
-    pub fn new(target: &Target, generation: u32, token: i64) -> Self {
+    pub(crate) fn new(target: &Target, generation: u32, token: i64) -> Self {
         let collection = target.generation(generation);
         Self { target: target.collection().to_owned(), staging: staging_name(&collection, token), collection }
     }
@@ -24,20 +24,20 @@ impl GenerationNames {
 
 /// Name of the staging collection of a generation's collection.
 #[must_use]
-pub fn staging_name(collection: &str, token: i64) -> String {
+pub(crate) fn staging_name(collection: &str, token: i64) -> String {
     format!("{collection}__t{token}")
 }
 
 /// Token in the name of a staging collection of this generation's collection.
 #[must_use]
-pub fn staging_token(collection: &str, name: &str) -> Option<i64> {
+pub(crate) fn staging_token(collection: &str, name: &str) -> Option<i64> {
     let digits = name.strip_prefix(collection)?.strip_prefix("__t")?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// The published name and the token in the name of a staging collection.
 #[must_use]
-pub fn staging_parts(name: &str) -> Option<(&str, i64)> {
+pub(crate) fn staging_parts(name: &str) -> Option<(&str, i64)> {
     let (published, _) = name.rsplit_once("__t")?;
     Some((published, staging_token(published, name)?))
 }
@@ -45,14 +45,14 @@ pub fn staging_parts(name: &str) -> Option<(&str, i64)> {
 /// Whether a collection of a generation has a name that we give: `States_Assets3`, or `States_Assets2__g2`
 /// for a copy that was put aside; not one of the application's.
 #[must_use]
-pub fn is_our_name(target: &str, generation: u32, collection: &str) -> bool {
+pub(crate) fn is_our_name(target: &str, generation: u32, collection: &str) -> bool {
     collection == format!("{target}{generation}") || collection.ends_with(&format!("__g{generation}"))
 }
 
 /// Whether a name is that of a target, as it is or with the number of a generation: `States_Assets`,
 /// `States_Assets2`, and its shards `States_Assets2_0`.
 #[must_use]
-pub fn is_of_target(spec: &Spec, name: &str) -> bool {
+pub(crate) fn is_of_target(spec: &Spec, name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     spec.targets().iter().filter_map(|target| name.strip_prefix(target.collection())).any(|rest| {
         rest.split_once('_').map_or_else(
@@ -64,7 +64,7 @@ pub fn is_of_target(spec: &Spec, name: &str) -> bool {
 
 /// The name without what marks a copy that was put aside: `States_Assets2` of `States_Assets2__g2`.
 #[must_use]
-pub fn without_aside(name: &str) -> &str {
+pub(crate) fn without_aside(name: &str) -> &str {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     name.rsplit_once("__g").filter(|(_, number)| is_number(number)).map_or(name, |(name, _)| name)
 }
@@ -72,7 +72,7 @@ pub fn without_aside(name: &str) -> &str {
 /// Number of the next generation: the largest among existing collections, staging collections and
 /// recorded builds, plus one; but at least the first one of the projection.
 #[must_use]
-pub fn next_generation(spec: &Spec, collections: &[String], recorded: &[u32]) -> u32 {
+pub(crate) fn next_generation(spec: &Spec, collections: &[String], recorded: &[u32]) -> u32 {
     let number = |target: &Target, name: &String| -> Option<u32> {
         let rest = name.strip_prefix(target.collection())?;
         let rest = rest.split_once("__t").map_or(rest, |(number, _)| number);
@@ -86,7 +86,7 @@ pub fn next_generation(spec: &Spec, collections: &[String], recorded: &[u32]) ->
 
 /// Collections like `States_Assets2_0`: this target's, divided into shards by the application.
 #[must_use]
-pub fn sharded_siblings<'a>(spec: &Spec, collections: &'a [String]) -> Vec<&'a str> {
+pub(crate) fn sharded_siblings<'a>(spec: &Spec, collections: &'a [String]) -> Vec<&'a str> {
     let is_shard = |target: &Target, name: &str| {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         name.strip_prefix(target.collection())

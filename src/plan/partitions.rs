@@ -7,7 +7,7 @@ use statefold_projections::StreamFilter;
 /// bytes, which is how MongoDB compares strings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct StreamRange {
+pub(crate) struct StreamRange {
     /// First name, inclusive.
     pub first: String,
     /// End of the range, exclusive.
@@ -17,20 +17,20 @@ pub struct StreamRange {
 impl StreamRange {
     /// The whole range of a filter.
     #[must_use]
-    pub fn of(filter: &StreamFilter) -> Self {
+    pub(crate) fn of(filter: &StreamFilter) -> Self {
         Self { first: filter.first().to_owned(), end: filter.end() }
     }
 
     /// Whether the stream is in it.
     #[must_use]
-    pub fn holds(&self, stream: &str) -> bool {
+    pub(crate) fn holds(&self, stream: &str) -> bool {
         self.first.as_str() <= stream && self.end.as_deref().is_none_or(|end| stream < end)
     }
 }
 
 /// One piece of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Partition {
+pub(crate) struct Partition {
     /// Position, the first is 0.
     pub number: u32,
     /// Its streams.
@@ -44,7 +44,7 @@ const PARTITIONS_MAX: u32 = 2048;
 
 /// How many partitions to make: enough for all threads, and none too long to redo.
 #[must_use]
-pub fn partition_count(commits: u64, threads: usize, forced: Option<u32>) -> u32 {
+pub(crate) fn partition_count(commits: u64, threads: usize, forced: Option<u32>) -> u32 {
     if let Some(forced) = forced {
         return forced.clamp(1, PARTITIONS_MAX);
     }
@@ -57,7 +57,7 @@ pub fn partition_count(commits: u64, threads: usize, forced: Option<u32>) -> u32
 
 /// Cuts a range at the given names; names that don't cut anything off are ignored.
 #[must_use]
-pub fn divide(range: &StreamRange, cuts: &[String]) -> Vec<Partition> {
+pub(crate) fn divide(range: &StreamRange, cuts: &[String]) -> Vec<Partition> {
     let inside = |cut: &&String| **cut > range.first && range.end.as_ref().is_none_or(|end| *cut < end);
     let mut cuts: Vec<&String> = cuts.iter().filter(inside).collect();
     cuts.sort_unstable();

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a right is about, as the server names it. Empty names stand for all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Resource {
+pub(crate) enum Resource {
     /// Everything.
     Any,
     /// The whole cluster.
@@ -21,7 +21,7 @@ pub enum Resource {
 impl Resource {
     /// A collection; with an empty name all of the database.
     #[must_use]
-    pub fn collection(database: &str, collection: &str) -> Self {
+    pub(crate) fn collection(database: &str, collection: &str) -> Self {
         Self::Collection { database: database.to_owned(), collection: collection.to_owned() }
     }
 
@@ -59,7 +59,7 @@ impl fmt::Display for Resource {
 
 /// Actions that a user may do with a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Privilege {
+pub(crate) struct Privilege {
     /// What with.
     pub resource: Resource,
     /// The actions, as the server names them.
@@ -68,7 +68,7 @@ pub struct Privilege {
 
 /// A step that needs rights of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// `status`, `plan`, `verify`.
     Read,
     /// Building, catching up, `abort`.
@@ -86,7 +86,7 @@ pub enum Step {
 impl Step {
     /// The name, as shown.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Read => "plan, verify, status",
             Self::Build => "build",
@@ -100,7 +100,7 @@ impl Step {
 
 /// A right that a step needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
+pub(crate) struct Need {
     /// The step.
     pub step: Step,
     /// The action, as the server names it.
@@ -113,7 +113,7 @@ pub struct Need {
 
 /// The rights that the steps need. `views`: names that views may have.
 #[must_use]
-pub fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Need> {
+pub(crate) fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Need> {
     let all = || Resource::collection(database, "");
     let events = || Resource::collection(database, event_store);
     let oplog = || Resource::collection("local", "oplog.rs");
@@ -154,7 +154,7 @@ pub fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Need> {
 
 /// The needs that these privileges don't fulfil.
 #[must_use]
-pub fn missing(privileges: &[Privilege], needs: Vec<Need>) -> Vec<Need> {
+pub(crate) fn missing(privileges: &[Privilege], needs: Vec<Need>) -> Vec<Need> {
     let allows = |privilege: &Privilege, need: &Need| {
         let actions = &privilege.actions;
         privilege.resource.covers(&need.resource)

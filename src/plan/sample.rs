@@ -6,7 +6,7 @@ use crate::plan::partitions::StreamRange;
 
 /// One commit of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SampledCommit {
+pub(crate) struct SampledCommit {
     /// Name of its stream.
     pub stream: String,
     /// Its offset, as stored.
@@ -15,7 +15,7 @@ pub struct SampledCommit {
 
 /// A random sample and the size of the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoreSample {
+pub(crate) struct StoreSample {
     /// Commits in the event store.
     pub commits: u64,
     /// Their size, in bytes, uncompressed.
@@ -28,7 +28,7 @@ pub struct StoreSample {
 
 /// What is estimated of some streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StreamsEstimate {
+pub(crate) struct StreamsEstimate {
     /// Commits.
     pub commits: u64,
     /// Streams.
@@ -47,7 +47,7 @@ impl StoreSample {
 
     /// Commits and streams of a filter: every stream has one first commit.
     #[must_use]
-    pub fn estimate(&self, filter: &StreamFilter, layout: &Layout) -> StreamsEstimate {
+    pub(crate) fn estimate(&self, filter: &StreamFilter, layout: &Layout) -> StreamsEstimate {
         let first = |commit: &&SampledCommit| layout.first_number(commit.offset) == 0;
         StreamsEstimate {
             commits: self.scale(self.wanted(filter).count()),
@@ -57,7 +57,7 @@ impl StoreSample {
 
     /// Names that cut a range into parts with about as many commits each.
     #[must_use]
-    pub fn cuts(&self, range: &StreamRange, parts: u32) -> Vec<String> {
+    pub(crate) fn cuts(&self, range: &StreamRange, parts: u32) -> Vec<String> {
         let inside = |stream: &&str| {
             **stream >= *range.first && range.end.as_deref().is_none_or(|end| **stream < *end)
         };

@@ -2,7 +2,7 @@
 
 /// How the server is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topology {
+pub(crate) enum Topology {
     /// A member of a replica set.
     ReplicaSet,
     /// One server without a replica set: no operation times, no change streams.
@@ -13,7 +13,7 @@ pub enum Topology {
 
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerFacts {
+pub(crate) struct ServerFacts {
     /// `version` of `buildInfo`, for example `6.0.5`.
     pub version: String,
     /// How it is deployed.
@@ -22,7 +22,7 @@ pub struct ServerFacts {
 
 impl ServerFacts {
     /// Oldest server the engine's commands work on.
-    pub const OLDEST: (u32, u32) = (4, 4);
+    pub(crate) const OLDEST: (u32, u32) = (4, 4);
 
     fn major_minor(&self) -> Option<(u32, u32)> {
         let mut parts = self.version.split('.').map(|part| part.parse::<u32>().ok());
@@ -31,19 +31,19 @@ impl ServerFacts {
 
     /// Whether change streams show changes of the collection itself.
     #[must_use]
-    pub fn has_expanded_events(&self) -> bool {
+    pub(crate) fn has_expanded_events(&self) -> bool {
         self.major_minor().is_some_and(|version| version >= (6, 0))
     }
 
     /// Whether a drop may name the collection by its UUID as well.
     #[must_use]
-    pub fn drops_by_uuid(&self) -> bool {
+    pub(crate) fn drops_by_uuid(&self) -> bool {
         self.major_minor().is_some_and(|version| version >= (6, 0))
     }
 
     /// `None` if a rebuild can work here, else why not.
     #[must_use]
-    pub fn refusal(&self) -> Option<String> {
+    pub(crate) fn refusal(&self) -> Option<String> {
         if self.topology == Topology::Mongos {
             return Some(
                 "this is a mongos of a sharded cluster, which statefold doesn't support: \
@@ -63,7 +63,7 @@ impl ServerFacts {
 
     /// What is weaker on this deployment, in one line.
     #[must_use]
-    pub fn weakness(&self) -> Option<&'static str> {
+    pub(crate) fn weakness(&self) -> Option<&'static str> {
         (self.topology == Topology::Standalone).then_some(
             "a standalone server has no operation times: the heads of all streams are compared before and \
              after the build instead, and a crash of the server can lose what it acknowledged",

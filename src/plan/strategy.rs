@@ -68,7 +68,7 @@ impl fmt::Display for NaturalBy {
 
 /// What a strategy is chosen by. Sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PassFacts {
+pub(crate) struct PassFacts {
     /// Commits in the event store.
     pub commits: u64,
     /// Their size, uncompressed.
@@ -85,7 +85,7 @@ pub struct PassFacts {
 
 /// A strategy and why it is the one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// The strategy.
     pub strategy: Strategy,
     /// The reason, in words.
@@ -98,7 +98,7 @@ const SPILL_MEMORY_MIN: u64 = 32 << 20;
 impl PassFacts {
     /// Chooses a strategy, or says what is known of a forced one.
     #[must_use]
-    pub fn choose(&self, forced: Option<Strategy>) -> Choice {
+    pub(crate) fn choose(&self, forced: Option<Strategy>) -> Choice {
         let (states, memory) = (ByteSize(self.states_bytes), ByteSize(self.memory_bytes));
         if let Some(strategy) = forced {
             return Choice { strategy, reason: "as was asked for".into() };

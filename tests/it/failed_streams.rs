@@ -1,8 +1,8 @@
 //! Streams that can't be folded: recorded, counted against the limit, and nothing else held up.
 
 use bson::Document;
-use statefold::lifecycle::ErrorLimit;
-use statefold::store::StoredFailedStream;
+use statefold::ErrorLimit;
+use statefold::StoredFailedStream;
 use statefold::{Error, Tuning};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, good_asset};

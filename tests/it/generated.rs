@@ -3,7 +3,7 @@
 use bson::{Document, doc};
 use futures::TryStreamExt;
 use statefold::Tuning;
-use statefold::store::{FixtureRequest, write_fixture};
+use statefold::{FixtureRequest, write_fixture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -2,7 +2,7 @@
 
 use bson::{Document, doc};
 use futures::StreamExt;
-use statefold::lifecycle::ErrorLimit;
+use statefold::ErrorLimit;
 use statefold::projections::Registry;
 use statefold::{Error, Migrate, Outcome, Tuning};
 

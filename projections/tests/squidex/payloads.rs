@@ -38,7 +38,7 @@ fn unknown_and_foreign_types_cost_no_look_at_the_payload() {
 }
 
 #[test]
-fn a_payload_that_cannot_be_read_makes_the_stream_a_dead_letter() {
+fn a_payload_that_cannot_be_read_makes_the_stream_a_failed_stream() {
     for broken in [
         "",
         "null",

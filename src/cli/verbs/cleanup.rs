@@ -80,7 +80,8 @@ fn text(report: &CleanupReport, dry_run: bool) -> String {
     let mut text = if report.items.is_empty() {
         "Nothing to do: there is nothing that clean-up knows of.".to_owned()
     } else {
-        let header = ["what", "kind", "documents", "size", if dry_run { "goes" } else { "outcome" }, "reason"];
+        let header =
+            ["what", "kind", "documents", "size", if dry_run { "goes" } else { "outcome" }, "reason"];
         table(header, report.items.iter().map(|item| row(item, dry_run)))
     };
     if report.items.iter().any(|item| item.eligible) {

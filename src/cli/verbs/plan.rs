@@ -41,8 +41,11 @@ fn capacity_text(capacity: &CapacityPlan) -> String {
     let known = |bytes: Option<u64>| {
         bytes.map_or_else(|| "an unknown size".to_owned(), |bytes| ByteSize(bytes).to_string())
     };
-    let mut text =
-        format!("\nroom: ~{} on disk of {} free", ByteSize(capacity.disk_bytes), known(capacity.disk_free_bytes));
+    let mut text = format!(
+        "\nroom: ~{} on disk of {} free",
+        ByteSize(capacity.disk_bytes),
+        known(capacity.disk_free_bytes)
+    );
     if let (Some(bytes), Some(seconds)) = (capacity.oplog_bytes, capacity.oplog_seconds) {
         let window = humantime::format_duration(std::time::Duration::from_secs(seconds));
         let added = ByteSize(capacity.oplog_added_bytes);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, ThrottleArgs, ReadersArgs, TuningArgs};
+use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, ReadersArgs, ThrottleArgs, TuningArgs};
 use crate::cli::command::Command;
 use crate::cli::exit::Failed;
 use crate::cli::screen::output::Output;

@@ -9,7 +9,7 @@ use statefold_projections::{Commit, NoLookup, Registered};
 
 use crate::config::Tuning;
 use crate::error::{Error, Result};
-use crate::fold::{FoldedStreams, Documents, Shard, Sorted};
+use crate::fold::{Documents, FoldedStreams, Shard, Sorted};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::CommitBatch;
 use crate::pipeline::{Governor, Workers};

@@ -176,7 +176,10 @@ impl Run {
             } else {
                 format!(" ({})", failed_stream.event_type)
             };
-            format!("{} at event {}{event}: {}", failed_stream.stream, failed_stream.offset, failed_stream.message)
+            format!(
+                "{} at event {}{event}: {}",
+                failed_stream.stream, failed_stream.offset, failed_stream.message
+            )
         };
         Ok(Error::FailedStreams {
             projection: record.projection.clone(),

@@ -93,7 +93,12 @@ impl Run {
         self.refold_some(build, dirty, needs_full_compare, true).await
     }
 
-    async fn refold_all(&self, build: &mut Build, dirty: Vec<String>, needs_full_compare: bool) -> Result<u64> {
+    async fn refold_all(
+        &self,
+        build: &mut Build,
+        dirty: Vec<String>,
+        needs_full_compare: bool,
+    ) -> Result<u64> {
         self.refold_some(build, dirty, needs_full_compare, false).await
     }
 

@@ -60,7 +60,11 @@ impl Run {
         result
     }
 
-    async fn retry_cut_over(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<(Vec<Built>, CutOver)> {
+    async fn retry_cut_over(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+    ) -> Result<(Vec<Built>, CutOver)> {
         let mut tries = 0;
         loop {
             tries += 1;

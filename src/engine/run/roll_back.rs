@@ -45,7 +45,11 @@ pub(crate) async fn rollback_targets(
     Ok(rollback_targets)
 }
 
-async fn rollback_target(store: &Store, registry: &Registry, projection: &Registered) -> Result<RollbackTarget> {
+async fn rollback_target(
+    store: &Store,
+    registry: &Registry,
+    projection: &Registered,
+) -> Result<RollbackTarget> {
     let name = projection.spec().name();
     let active = store.control().active(name).await?;
     let Some(previous) = active.as_ref().and_then(|active| active.previous.first()) else {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::engine::pass::Survey;
 use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
-use crate::engine::verify::{Comparison, Recheck, Kind, Outcome, Subject, Verified};
+use crate::engine::verify::{Comparison, Kind, Outcome, Recheck, Subject, Verified};
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify, stream_hash};
 use crate::observe::Phase;

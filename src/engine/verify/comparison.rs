@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Settings, Tuning};
 use crate::engine::pass::{Part, PassReport, Reading, Survey};
 use crate::error::{Error, Result};
-use crate::fold::{Digest, FoldCounts, DocumentHashes};
+use crate::fold::{Digest, DocumentHashes, FoldCounts};
 use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use bson::{Document, RawDocument, RawDocumentBuf};
 
 use crate::engine::verify::comparison::{Comparison, Subject};
-use crate::engine::verify::verdict::{Difference, Recheck, Kind};
+use crate::engine::verify::verdict::{Difference, Kind, Recheck};
 use crate::error::{Error, Result};
 use crate::fold::{FieldDifference, Folded, field_differences};
 use crate::lifecycle::stream_hash;

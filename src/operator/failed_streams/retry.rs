@@ -81,7 +81,11 @@ struct FailedOfBuild {
 }
 
 /// The failed streams that are meant, and the names that mean none.
-async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<(Vec<FailedOfBuild>, Vec<String>)> {
+async fn wanted(
+    store: &Store,
+    registry: &Registry,
+    names: &[String],
+) -> Result<(Vec<FailedOfBuild>, Vec<String>)> {
     let projection = |name: &String| registry.get(name).ok().map(|one| one.spec().name().to_owned());
     let projections: HashSet<String> = names.iter().filter_map(projection).collect();
     let mut unknown: HashSet<&String> = names.iter().filter(|name| projection(name).is_none()).collect();
@@ -95,7 +99,8 @@ async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<
                 continue;
             }
             let failed_streams = store.builds().failed_streams(Some(&record.id), 0).await?;
-            let mut streams: BTreeSet<String> = failed_streams.into_iter().map(|failed_stream| failed_stream.stream).collect();
+            let mut streams: BTreeSet<String> =
+                failed_streams.into_iter().map(|failed_stream| failed_stream.stream).collect();
             unknown.retain(|name| !streams.contains(*name));
             if !names.is_empty() && !projections.contains(name) {
                 streams.retain(|stream| names.contains(stream));

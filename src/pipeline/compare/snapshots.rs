@@ -14,7 +14,7 @@ use statefold_projections::StreamFilter;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::fold::{Compared, Digest, Documents, DocumentHashes};
+use crate::fold::{Compared, Digest, DocumentHashes, Documents};
 use crate::lifecycle::{Share, stream_hash};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink, Term};
 use crate::pipeline::read::{BatchSink, read};
@@ -195,8 +195,13 @@ pub(crate) async fn read_stored<S: EventSource>(
             digest.add(target, document.as_bytes());
         }
     };
-    each_document(collection, move || (DocumentHashes::with_capacity(capacity), Digest::default()), hashed, with)
-        .await
+    each_document(
+        collection,
+        move || (DocumentHashes::with_capacity(capacity), Digest::default()),
+        hashed,
+        with,
+    )
+    .await
 }
 
 type Take<T> = Box<dyn Fn(&mut T, &str, &RawDocument) + Send + Sync>;

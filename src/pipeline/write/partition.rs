@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Error, Result};
-use crate::fold::{FoldedStreams, Documents, FoldCounts, Folded, StreamFold};
+use crate::fold::{Documents, FoldCounts, Folded, FoldedStreams, StreamFold};
 use crate::pipeline::job::{BuildJob, Input};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink};
 use crate::pipeline::read::{HashSlice, SpillFold};
@@ -113,7 +113,12 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
 
     /// Takes a partition out of what was folded in memory; what couldn't be folded there is read in
     /// stream order.
-    async fn arrived(&mut self, arrived: &Arc<FoldedStreams>, partition: &Partition, spilled: bool) -> Result<()> {
+    async fn arrived(
+        &mut self,
+        arrived: &Arc<FoldedStreams>,
+        partition: &Partition,
+        spilled: bool,
+    ) -> Result<()> {
         let job = self.job;
         let mut part = arrived.part(&partition.range.first, partition.range.end.as_deref());
         let spoiled = arrived.spoiled(&part);

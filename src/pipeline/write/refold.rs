@@ -173,7 +173,8 @@ async fn refold_together<S: EventSource, W: Staging>(
         let names = parts.iter().flat_map(|part| part.streams.iter().cloned()).collect();
         let folded = fold_streams(job, names, before.since()).await?;
         let refolded = Refolded { parts: parts.clone(), folded };
-        let dead: Vec<String> = refolded.failed_streams().map(|failed_stream| failed_stream.stream.clone()).collect();
+        let dead: Vec<String> =
+            refolded.failed_streams().map(|failed_stream| failed_stream.stream.clone()).collect();
         if job.staging.replace(before, refolded).await? == Replaced::Done {
             if let Some(first) = dead.first() {
                 let projection = job.projection.spec().name();

@@ -3,7 +3,7 @@
 use bson::{Bson, Document, doc};
 
 use crate::error::{Error, Result};
-use crate::plan::{Oplog, Capacity, Topology};
+use crate::plan::{Capacity, Oplog, Topology};
 use crate::store::connection::{Admin, call, number_of};
 
 impl Admin<'_> {

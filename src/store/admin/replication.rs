@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{PauseReason, Member, Replication, ReplicationLag};
+use crate::lifecycle::{Member, PauseReason, Replication, ReplicationLag};
 use crate::pipeline::ThrottleSource;
 use crate::plan::Topology;
 use crate::store::connection::{Admin, Store, call, number_of};

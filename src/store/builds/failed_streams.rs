@@ -52,7 +52,11 @@ pub(in crate::store) async fn write(
 }
 
 /// A failed stream as it is stored.
-pub(in crate::store) fn document(build: &BuildStore, partition: u32, failed_stream: &FailedStream) -> Document {
+pub(in crate::store) fn document(
+    build: &BuildStore,
+    partition: u32,
+    failed_stream: &FailedStream,
+) -> Document {
     let id = &build.record.id;
     doc! {
         "_id": build.letter_id(&failed_stream.stream), "Format": FORMAT, "Build": id, "Partition": partition,
@@ -88,7 +92,13 @@ impl Builds<'_> {
     async fn find_letters(self, filter: Document, limit: i64) -> Result<Vec<StoredFailedStream>> {
         let failed_streams = self.store.collection(FAILED_STREAMS);
         let find = async move {
-            failed_streams.find(filter).sort(doc! { "_id": 1 }).limit(limit).await?.try_collect::<Vec<_>>().await
+            failed_streams
+                .find(filter)
+                .sort(doc! { "_id": 1 })
+                .limit(limit)
+                .await?
+                .try_collect::<Vec<_>>()
+                .await
         };
         let found = call("reading the failed streams", find).await?;
         found.into_iter().map(|document| readable(document, "a failed stream")).collect()

@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn a_process_of_another_machine_is_never_judged() {
         let me = ProcessIdentity::me();
-        let elsewhere = ProcessIdentity { process: format!("other-{}", me.process), pid: u32::MAX, ..me.clone() };
+        let elsewhere =
+            ProcessIdentity { process: format!("other-{}", me.process), pid: u32::MAX, ..me.clone() };
         assert!(!elsewhere.is_certainly_dead());
         let unknown = ProcessIdentity { process: String::new(), ..me };
         assert!(!unknown.is_certainly_dead());

@@ -24,7 +24,7 @@ pub(in crate::store) const FAILED_STREAMS: &str = "Statefold_DeadLetters";
 /// Record of one build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct BuildRecord {
+pub(crate) struct BuildRecord {
     /// Projection and generation: `Assets3`.
     #[serde(rename = "_id")]
     pub id: String,
@@ -122,7 +122,7 @@ impl BuildRecord {
 /// What was planned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PlanRecord {
+pub(crate) struct PlanRecord {
     /// In which order the event store is read.
     pub strategy: Strategy,
     /// Why.
@@ -155,7 +155,7 @@ impl PlanRecord {
 /// The collections of one target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct TargetRecord {
+pub(crate) struct TargetRecord {
     /// Name without a number.
     pub target: String,
     /// Where it is built.
@@ -191,7 +191,7 @@ impl From<Counts> for FoldCounts {
 /// How long the phases of a build took, in milliseconds; of the last run, if it was resumed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Timings {
+pub(crate) struct Timings {
     /// Reading, folding and writing.
     pub build_ms: i64,
     /// Building indexes.
@@ -206,7 +206,7 @@ pub struct Timings {
 /// Why a build failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Stable short name: [`crate::error::Error::code`].
     pub code: String,
     /// In words.

@@ -7,11 +7,11 @@ mod pause;
 mod swap;
 
 pub(in crate::store) use build::{BUILDS, CHECKPOINTS, FAILED_STREAMS, HEADS};
-pub use build::{BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
+pub(crate) use build::{BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
 pub(crate) use checkpoint::Checkpoint;
-pub use checkpoint::Counts;
+pub(crate) use checkpoint::Counts;
 pub(in crate::store) use head_ids::{bits_for, ids_of, refolded_id};
 pub(crate) use head_ids::{bucket_id, bucket_of};
-pub use pause::PauseRecord;
+pub(crate) use pause::PauseRecord;
 pub(crate) use pause::user;
-pub use swap::SwapRecord;
+pub(crate) use swap::SwapRecord;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Who paused a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PauseRecord {
+pub(crate) struct PauseRecord {
     /// Name of the user, as the system knows it.
     pub by: String,
     /// The host it was said on.
@@ -21,7 +21,7 @@ pub struct PauseRecord {
 impl PauseRecord {
     /// By whom, since when and why, in words.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let since = self.since.try_to_rfc3339_string().unwrap_or_default();
         let mut line = format!("paused by {} on {} since {since}", self.by, self.host);
         if let Some(reason) = &self.reason {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One collection that takes another one's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct SwapRecord {
+pub(crate) struct SwapRecord {
     /// Where it is before.
     pub from: String,
     /// The name it takes.

@@ -1,0 +1,211 @@
+//! What each room may use. A table goes downward: a room uses only what stands below it.
+
+use May::{Below, Only};
+
+/// The rooms of a folder: its files and folders. `mod` and `lib` are the files of the folder itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Level {
+    pub(crate) folder: &'static str,
+    /// Other crates that count as rooms, as (name of the crate, room).
+    pub(crate) crates: &'static [(&'static str, &'static str)],
+    pub(crate) rooms: &'static [(&'static str, May)],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum May {
+    /// All rooms below it in the table.
+    Below,
+    /// These, with blanks between.
+    Only(&'static str),
+}
+
+pub(crate) const ALL: [Level; 9] =
+    [HOUSE, STORE, ENGINE, PIPELINE, CLI, VERBS, OPERATOR, APPLICATION, PROJECTIONS];
+
+/// The house: what an operator asks for and what an application links stand apart, above the engine.
+const HOUSE: Level = Level {
+    folder: "src",
+    crates: &[("statefold_projections", "projections")],
+    rooms: &[
+        ("main", Only("")),
+        (
+            "lib",
+            Only(
+                "cli operator application engine store observe fold config plan lifecycle error projections",
+            ),
+        ),
+        (
+            "cli",
+            Only("http operator application engine store observe config plan lifecycle error projections"),
+        ),
+        ("http", Only("observe")),
+        ("operator", Only("engine store pipeline observe config plan lifecycle error projections")),
+        ("application", Only("engine store pipeline observe config lifecycle error projections")),
+        ("engine", Only("store pipeline observe fold config plan lifecycle error projections")),
+        ("store", Only("pipeline observe fold config plan lifecycle fixture error projections")),
+        ("pipeline", Only("observe fold plan lifecycle error projections")),
+        ("bench", Only("fold")),
+        ("observe", Only("fold")),
+        ("fold", Only("lifecycle projections")),
+        ("config", Only("plan lifecycle error")),
+        ("plan", Only("projections")),
+        ("lifecycle", Only("projections")),
+        ("fixture", Only("projections")),
+        ("error", Only("projections")),
+        ("projections", Only("")),
+    ],
+};
+
+/// The store: whoever asks of the server may read what is recorded, never the other way round.
+const STORE: Level = Level {
+    folder: "src/store",
+    crates: &[],
+    rooms: &[
+        ("mod", Below),
+        ("admin", Below),
+        ("snapshots", Below),
+        ("builds", Below),
+        ("events", Below),
+        ("control", Below),
+        ("records", Below),
+        ("connection", Below),
+    ],
+};
+
+/// The engine: a run is made of passes, comparisons and the lease.
+const ENGINE: Level = Level {
+    folder: "src/engine",
+    crates: &[],
+    rooms: &[
+        ("mod", Below),
+        ("running", Below),
+        ("run", Below),
+        ("refolding", Below),
+        ("preflight", Below),
+        ("verify", Below),
+        ("sweep", Below),
+        ("required", Below),
+        ("pass", Below),
+        ("leader", Below),
+        ("capacity", Below),
+    ],
+};
+
+/// The pipeline: what writes is on top of what compares and what reads.
+const PIPELINE: Level = Level {
+    folder: "src/pipeline",
+    crates: &[],
+    rooms: &[
+        ("mod", Below),
+        ("write", Below),
+        ("compare", Below),
+        ("job", Below),
+        ("read", Below),
+        ("governor", Below),
+        ("workers", Below),
+        ("retry", Below),
+        ("ports", Below),
+        ("memory", Below),
+    ],
+};
+
+/// The command line: its verbs speak through the screen.
+const CLI: Level = Level {
+    folder: "src/cli",
+    crates: &[],
+    rooms: &[
+        ("mod", Only("verbs screen exit")),
+        ("verbs", Only("text screen settings exit command args")),
+        ("text", Only("screen command")),
+        ("screen", Only("exit")),
+        ("exit", Only("command")),
+        ("settings", Only("args")),
+        ("command", Only("args")),
+        ("args", Only("")),
+    ],
+};
+
+/// The verbs of the command line: a rebuild shows the plan first.
+const VERBS: Level = Level {
+    folder: "src/cli/verbs",
+    crates: &[],
+    rooms: &[
+        ("mod", Only("")),
+        ("rebuild", Only("plan")),
+        ("abort", Only("")),
+        ("adopt", Only("")),
+        ("cleanup", Only("")),
+        ("completions", Only("")),
+        ("cutover", Only("")),
+        ("errors", Only("")),
+        ("fixture", Only("")),
+        ("follow", Only("")),
+        ("lock", Only("")),
+        ("migrate", Only("")),
+        ("pause", Only("")),
+        ("plan", Only("")),
+        ("read_only", Only("")),
+        ("status", Only("")),
+        ("verify", Only("")),
+    ],
+};
+
+/// What an operator asks for: no verb uses another.
+const OPERATOR: Level = Level {
+    folder: "src/operator",
+    crates: &[],
+    rooms: &[
+        ("mod", Below),
+        ("abort", Only("")),
+        ("adopt", Only("")),
+        ("cleanup", Only("")),
+        ("failed_streams", Only("")),
+        ("follow", Only("")),
+        ("lock", Only("")),
+        ("pause", Only("")),
+        ("plan", Only("")),
+        ("read_only", Only("")),
+        ("rebuild", Only("")),
+        ("status", Only("")),
+        ("verify", Only("")),
+    ],
+};
+
+/// What an application links: each by itself.
+const APPLICATION: Level = Level {
+    folder: "src/application",
+    crates: &[],
+    rooms: &[
+        ("mod", Below),
+        ("instances", Only("")),
+        ("migrate", Only("")),
+        ("reader", Only("")),
+        ("writer", Only("")),
+    ],
+};
+
+/// The projections: those that ship, and the harness for authors, are on top.
+const PROJECTIONS: Level = Level {
+    folder: "projections/src",
+    crates: &[],
+    rooms: &[
+        ("testing", Only("registry states projection commit snapshot layout error")),
+        ("squidex", Only("registry projection snapshot event stream layout index error")),
+        ("lib", Only("registry states projection commit snapshot event stream layout index error chunked")),
+        ("registry", Only("states projection snapshot event stream layout error")),
+        ("states", Only("projection commit snapshot stream error chunked")),
+        ("projection", Only("snapshot event stream index error")),
+        ("commit", Only("event walk layout error")),
+        ("snapshot", Only("error")),
+        ("event", Only("walk error")),
+        ("walk", Only("")),
+        ("stream", Only("")),
+        ("layout", Only("")),
+        ("index", Only("")),
+        ("error", Only("")),
+        ("chunked", Only("")),
+    ],
+};
+
+/// The handles of a store: a use of a room without an import.
+pub(crate) const HANDLES: [&str; 5] = ["control", "events", "builds", "snapshots", "admin"];

@@ -1,0 +1,113 @@
+//! Names that stay in their rooms, and a word that is gone.
+
+use crate::files::{Files, below, made_up, none, rust};
+
+/// The lines of code that use one of these names, as `file:line`.
+fn uses(files: &Files, names: &[&str]) -> Vec<String> {
+    let is_code = |line: &str| !line.trim_start().starts_with("//");
+    let mut found = Vec::new();
+    for (file, text) in files {
+        let lines = text.lines().enumerate().filter(|(_, line)| is_code(line));
+        let hits = lines.filter(|(_, line)| names.iter().any(|name| mentions(line, name)));
+        found.extend(hits.map(|(at, line)| format!("{file}:{}: {}", at + 1, line.trim())));
+    }
+    found
+}
+
+/// Whether a line has the name, not as the tail of a longer one.
+fn mentions(line: &str, name: &str) -> bool {
+    let is_word = |char: char| char.is_alphanumeric() || char == '_';
+    line.match_indices(name).any(|(at, _)| !line.split_at(at).0.ends_with(is_word))
+}
+
+/// All sources that are not in a folder.
+fn outside(folder: &str) -> Files {
+    let mut files = rust(&["src", "projections/src"]);
+    files.retain(|file, _| !file.starts_with(&format!("{folder}/")));
+    files
+}
+
+#[test]
+fn only_the_store_talks_to_mongodb() {
+    none(&uses(&outside("src/store"), &["mongodb::"]), "the driver outside src/store");
+}
+
+#[test]
+fn the_web_and_the_command_line_stay_in_their_rooms() {
+    none(&uses(&outside("src/http"), &["axum::", "maud::"]), "axum outside src/http");
+    let names = ["clap::", "clap_complete::", "indicatif::", "comfy_table::", "tracing_subscriber::"];
+    none(&uses(&outside("src/cli"), &names), "the command line's crates outside src/cli");
+}
+
+#[test]
+fn pure_rooms_have_no_clock_no_io_and_no_tasks() {
+    let pure = rust(&["src/plan", "src/fold", "src/lifecycle", "src/fixture", "projections/src"]);
+    let names = [
+        "tokio::",
+        "std::fs",
+        "std::io",
+        "std::net",
+        "std::process",
+        "Instant::",
+        "SystemTime",
+        "async fn",
+        "async move",
+        "std::env",
+        "rand::",
+    ];
+    none(&uses(&pure, &names), "time, IO or tasks in a pure room");
+}
+
+/// A stream that can't be folded is a failed stream; the older word is only in what is stored already.
+const OLD_WORD: [&str; 2] = ["dead", "letter"];
+/// Where the older word may stand, each with its reason.
+const STORED: [(&str, &str); 2] = [
+    ("Statefold_DeadLetters", "the name of a collection in databases that are in use"),
+    ("#[serde(rename = \"DeadLetters\")]", "a field of the checkpoints in databases that are in use"),
+];
+
+/// The lines that begin the older word, in any case, its halves apart by blanks, `_` or `-`.
+fn old_words(files: &Files) -> Vec<String> {
+    let [first, second] = OLD_WORD;
+    let mut found = Vec::new();
+    for (file, text) in files {
+        let without_stored = STORED.iter().fold(text.clone(), |text, (stored, _)| text.replace(stored, ""));
+        let lower = without_stored.to_lowercase();
+        let is_between = |char: char| char.is_whitespace() || "_-/!".contains(char);
+        for (at, _) in lower.match_indices(first) {
+            let (before, rest) = lower.split_at(at);
+            let after = rest.strip_prefix(first).unwrap_or_default().trim_start_matches(is_between);
+            if after.starts_with(second) {
+                found.push(format!("{file}:{}", before.matches('\n').count() + 1));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_failed_stream_is_called_a_failed_stream() {
+    let files = below(&["src", "projections", "docs", "README.md"], &["rs", "md", "toml"]);
+    none(&old_words(&files), "\"dead letter\" is called \"failed stream\"");
+}
+
+#[test]
+fn the_words_of_a_name_are_found_whole() {
+    assert!(mentions("use mongodb::Client;", "mongodb::"));
+    assert!(!mentions("use my_mongodb::Client;", "mongodb::"));
+    assert!(mentions("    (crate::store)", "crate::store"));
+}
+
+#[test]
+fn a_name_in_code_is_found_and_in_a_comment_is_not() {
+    let files = made_up(&[("a.rs", "// mongodb::Client\nuse mongodb::Client;")]);
+    assert_eq!(uses(&files, &["mongodb::"]), ["a.rs:2: use mongodb::Client;"]);
+}
+
+#[test]
+fn the_old_word_is_found_in_each_spelling() {
+    let text = "DeadLetter\ndead_letters\nDead letter\ndead-letter\n//! dead\n//! letter\n\
+        `Statefold_DeadLetters`\n#[serde(rename = \"DeadLetters\")]\ndeadline of a letter";
+    let found = old_words(&made_up(&[("a.rs", text)]));
+    assert_eq!(found, ["a.rs:1", "a.rs:2", "a.rs:3", "a.rs:4", "a.rs:5"]);
+}
