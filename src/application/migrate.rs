@@ -20,13 +20,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
 use crate::engine::preflight::preflight;
-use crate::engine::run::{LockFor, Publishing, Rebuild, Run, Task, govern};
+use crate::engine::run::{Begun, Caller, Rebuild, Run, WhenFinished};
 use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::StartVerdict;
 use crate::observe::{Leader, Progress, Recorder};
-use crate::pipeline::Workers;
 use crate::store::{Direction, Store};
 
 pub use outcome::Outcome;
@@ -151,7 +150,7 @@ impl Start {
         followed: Option<Option<Leader>>,
     ) -> Result<Round> {
         let lease = self.settings.lease();
-        let waiting = Waiting { lease, limit: lease.wait_limit, progress: &self.progress };
+        let waiting = Waiting::of(lease, &self.progress);
         let look = || states::judge(store, &self.registry);
         match waiting.outlasting("looking what is to do", &self.cancel, look).await? {
             StartVerdict::UpToDate => {
@@ -174,7 +173,7 @@ impl Start {
             let judged = states::judge(store, &self.registry);
             judged.map(|verdict| Ok(matches!(verdict?, StartVerdict::Behind(_)))).boxed()
         };
-        match claimant.claim(&is_behind).await? {
+        match claimant.claim_while(&is_behind).await? {
             Claimed::NotNeeded(leader) => Ok(Round::Look(leader)),
             Claimed::Led(leadership) => {
                 let leadership = Arc::new(leadership);
@@ -204,7 +203,7 @@ impl Start {
             return Ok(Round::Look(None));
         };
         let lease = self.settings.lease();
-        let waiting = Waiting { lease, limit: lease.wait_limit, progress: &self.progress };
+        let waiting = Waiting::of(lease, &self.progress);
         let lock = leadership.lock(&waiting).await?;
         let StartVerdict::Behind(behind) = states::judge_locked(store, &self.registry).await? else {
             return Ok(Round::Look(None));
@@ -213,26 +212,15 @@ impl Start {
         let report = if selected.is_empty() {
             None
         } else {
-            let tuning = self.settings.tuning();
-            let run = Run {
-                store: store.clone(),
-                registry: self.registry.clone(),
-                settings: self.settings.clone(),
-                // An application that starts for the first time may make its event store later.
-                direction: direction.unwrap_or(Direction::Descending),
-                has_events: direction.is_some(),
-                leadership: Arc::clone(leadership),
-                mandate: leadership.mandate.clone(),
-                lock: LockFor::Run,
-                publishing: Publishing::Each,
-                request: Rebuild::default(),
-                task: Task::Start,
-                workers: Arc::new(Workers::new(tuning.threads)?),
-                progress: self.progress.clone(),
-                governor: govern(store, &self.settings, leadership, &self.progress),
-                cancel: leadership.cancel.clone(),
+            let begun = Begun {
+                store,
+                registry: &self.registry,
+                settings: &self.settings,
+                direction,
+                progress: &self.progress,
             };
-            Some(run.rebuilt(&selected).await)
+            let run = Run::new(&begun, leadership, Caller::Start, Rebuild::default())?;
+            Some(run.rebuild(&selected, WhenFinished::Keep).await)
         };
         // Also after a failure: what was published counts.
         let version = states::move_version(store, &self.registry, &lock).await;

@@ -159,7 +159,7 @@ impl Settings {
 
     /// The settings of politeness to the live system.
     #[must_use]
-    pub fn politeness(&self) -> &Throttle {
+    pub fn throttle(&self) -> &Throttle {
         &self.politeness
     }
 

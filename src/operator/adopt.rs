@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::engine::leader::{Claimant, Leadership, Patience, Waiting};
+use crate::engine::leader::{Leadership, lead_watched};
 use crate::engine::pass::{FEW_COMMITS, Survey};
 use crate::engine::preflight::{named_collections, partitions, preflight};
 use crate::engine::required::others;
@@ -119,10 +119,7 @@ async fn run(
         let looked = work.look().await?;
         return work.compared(&looked, None, None).await;
     }
-    let lease = settings.lease();
-    let waiting = Waiting { lease, limit: lease.wait_limit, progress: &progress };
-    let claimant = Claimant { store: &store, waiting, patience: Patience::UntilAlive, cancel: &cancel };
-    let leadership = Arc::new(claimant.claim_anyway().await?);
+    let leadership = Arc::new(lead_watched(&store, settings, &progress, &cancel).await?);
     let result = work.recorded(&leadership).await;
     leadership.end(result).await
 }

@@ -155,7 +155,7 @@ impl Follower {
         let waiting = Waiting { lease, limit: None, progress: &self.progress };
         let patience = Patience::UntilDone;
         let claimant = Claimant { store: &beside, waiting, patience, cancel: &self.cancel };
-        let leadership = claimant.claim_anyway().await?;
+        let leadership = claimant.claim().await?;
         report.starts += 1;
         let with = Refolding {
             store: self.store.clone(),

@@ -7,18 +7,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::engine::leader::{Claimant, Patience, Waiting};
+use crate::engine::leader::{Leadership, lead_watched};
 use crate::engine::preflight::preflight;
-use crate::engine::run::{
-    LockFor, Publishing, Rebuild, RebuildReport, Run, Task, govern, guarded, roll_back,
-};
+use crate::engine::run::{Begun, Caller, Rebuild, RebuildReport, Run, WhenFinished, rollback_targets};
 use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, fingerprint};
 use crate::observe::Progress;
-use crate::pipeline::Workers;
-use crate::store::{BuildRecord, Store};
+use crate::store::{BuildRecord, Direction, Store};
 
 /// Begins to rebuild projections into their next generations. Must be called on a tokio runtime.
 ///
@@ -32,8 +29,7 @@ use crate::store::{BuildRecord, Store};
 /// [`Error::Unsupported`], [`Error::Mismatch`] if events arrived meanwhile, [`Error::FailedStreams`],
 /// [`Error::Interrupted`], or what the server said.
 pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
-    let (settings, registry) = (settings.clone(), registry.clone());
-    Running::begin(move |progress, cancel| run(settings, registry, request, Task::Rebuild, progress, cancel))
+    begin(settings, registry, request, run_rebuild)
 }
 
 /// Begins to cut over to generations that are complete: built and verified before, as by
@@ -43,8 +39,7 @@ pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Ru
 /// # Errors
 /// Awaiting the result gives [`Error::Unsupported`] if there is no complete build; else as [`rebuild`].
 pub fn cutover(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
-    let (settings, registry) = (settings.clone(), registry.clone());
-    Running::begin(move |progress, cancel| run(settings, registry, request, Task::Complete, progress, cancel))
+    begin(settings, registry, request, run_cutover)
 }
 
 /// Begins to go back to the generations that were active before, all in one update: they are caught up, verified,
@@ -54,80 +49,90 @@ pub fn cutover(settings: &Settings, registry: &Registry, request: Rebuild) -> Ru
 /// Awaiting the result gives [`Error::Unsupported`] with the reason if there is nothing to go back to, or this
 /// program doesn't have the version it was built with; else as [`rebuild`].
 pub fn rollback(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
-    let (settings, registry) = (settings.clone(), registry.clone());
-    Running::begin(move |progress, cancel| run(settings, registry, request, Task::RollBack, progress, cancel))
+    begin(settings, registry, request, run_rollback)
 }
 
-pub(crate) async fn run(
-    settings: Settings,
+/// What was asked for, where the event store was found.
+struct Asked {
+    store: Store,
     registry: Registry,
+    settings: Settings,
     request: Rebuild,
-    task: Task,
+    selected: Vec<Registered>,
+    direction: Direction,
     progress: watch::Sender<Progress>,
     cancel: CancellationToken,
-) -> Result<RebuildReport> {
-    let mut selected = registry.select(&request.projections)?;
-    if selected.is_empty() {
-        return Err(Error::Config(vec!["no projection is registered".into()]));
-    }
-    let store = Store::connect(&settings, registry.layout()).await?;
-    let Some(direction) = preflight(&store, &selected).await? else {
-        return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
-    };
-    let named = !request.projections.is_empty();
-    match task {
-        Task::Rebuild | Task::Start => {}
-        Task::Complete => selected = complete(&store, selected, named).await?,
-        // What is refused is refused before anybody is waited for.
-        Task::RollBack => _ = roll_back::rollback_targets(&store, &registry, selected.clone(), named).await?,
-    }
-    let workers = Arc::new(Workers::new(settings.tuning().threads)?);
-    let lease = settings.lease();
-    let waiting = Waiting { lease, limit: lease.wait_limit, progress: &progress };
-    let claimant = Claimant { store: &store, waiting, patience: Patience::UntilAlive, cancel: &cancel };
-    let leadership = Arc::new(claimant.claim_anyway().await?);
-    let run = Run {
-        store: store.clone(),
-        registry: registry.clone(),
-        direction,
-        has_events: true,
-        mandate: leadership.mandate.clone(),
-        cancel: leadership.cancel.clone(),
-        leadership: Arc::clone(&leadership),
-        lock: LockFor::CutOver,
-        publishing: Publishing::Together,
-        request,
-        task,
-        workers,
-        governor: govern(&store, &settings, &leadership, &progress),
-        progress: progress.clone(),
-        settings: settings.clone(),
-    };
-    let result = match task {
-        Task::Rebuild | Task::Start | Task::Complete => run.rebuilt(&selected).await,
-        // Looked at again: before the lease somebody else may have been at work.
-        Task::RollBack => {
-            let back = async {
-                run.settle_all(&selected).await?;
-                let rollback_targets =
-                    roll_back::rollback_targets(&store, &registry, selected.clone(), named).await?;
-                run.roll_back(rollback_targets).await
-            };
-            guarded(back).await
+}
+
+/// Begins one of the runs, on a task of its own.
+fn begin<F>(
+    settings: &Settings,
+    registry: &Registry,
+    request: Rebuild,
+    run: impl FnOnce(Asked) -> F + Send + 'static,
+) -> Running
+where
+    F: Future<Output = Result<RebuildReport>> + Send,
+{
+    let (settings, registry) = (settings.clone(), registry.clone());
+    Running::begin(move |progress, cancel| async move {
+        let selected = registry.select(&request.projections)?;
+        if selected.is_empty() {
+            return Err(Error::Config(vec!["no projection is registered".into()]));
         }
-    };
-    if result.is_ok() && task != Task::RollBack {
-        sweep::automatic(&store, &settings, &registry, &leadership.mandate).await;
-    }
+        let store = Store::connect(&settings, registry.layout()).await?;
+        let Some(direction) = preflight(&store, &selected).await? else {
+            return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
+        };
+        run(Asked { store, registry, settings, request, selected, direction, progress, cancel }).await
+    })
+}
+
+async fn run_rebuild(asked: Asked) -> Result<RebuildReport> {
+    let (run, leadership) = asked.lead().await?;
+    let result = run.rebuild(&asked.selected, WhenFinished::BuildNext).await;
+    asked.end(&leadership, result).await
+}
+
+async fn run_cutover(mut asked: Asked) -> Result<RebuildReport> {
+    asked.selected = complete(&asked.store, asked.selected, !asked.request.projections.is_empty()).await?;
+    let (run, leadership) = asked.lead().await?;
+    let result = run.rebuild(&asked.selected, WhenFinished::Keep).await;
+    asked.end(&leadership, result).await
+}
+
+async fn run_rollback(asked: Asked) -> Result<RebuildReport> {
+    let named = !asked.request.projections.is_empty();
+    // What is refused is refused before anybody is waited for.
+    rollback_targets(&asked.store, &asked.registry, asked.selected.clone(), named).await?;
+    let (run, leadership) = asked.lead().await?;
+    let result = run.roll_back(asked.selected, named).await;
     leadership.end(result).await
 }
 
+impl Asked {
+    /// Takes the lease, and begins a run under it.
+    async fn lead(&self) -> Result<(Run, Arc<Leadership>)> {
+        let Self { store, registry, settings, progress, .. } = self;
+        let leadership = Arc::new(lead_watched(store, settings, progress, &self.cancel).await?);
+        let begun = Begun { store, registry, settings, direction: Some(self.direction), progress };
+        match Run::new(&begun, &leadership, Caller::Operator, self.request.clone()) {
+            Ok(run) => Ok((run, leadership)),
+            Err(error) => leadership.end(Err(error)).await,
+        }
+    }
+
+    /// Cleans up after a success, and gives the lease back.
+    async fn end(&self, leadership: &Leadership, result: Result<RebuildReport>) -> Result<RebuildReport> {
+        if result.is_ok() {
+            sweep::automatic(&self.store, &self.settings, &self.registry, &leadership.mandate).await;
+        }
+        leadership.end(result).await
+    }
+}
+
 /// The projections with a complete build of this version; all of them, if they were named.
-pub(crate) async fn complete(
-    store: &Store,
-    selected: Vec<Registered>,
-    named: bool,
-) -> Result<Vec<Registered>> {
+async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Result<Vec<Registered>> {
     let mut complete = Vec::new();
     for projection in selected {
         let name = projection.spec().name();
@@ -157,12 +162,12 @@ pub(crate) async fn complete(
 }
 
 /// Whether nobody has read a generation yet: not one that is being rolled back to, or has its name already.
-pub(crate) fn is_new(record: &BuildRecord, all: &[BuildRecord]) -> bool {
+fn is_new(record: &BuildRecord, all: &[BuildRecord]) -> bool {
     let later = |one: &BuildRecord| one.state == BuildState::Active && one.generation > record.generation;
     record.state == BuildState::Verified || record.swap.is_none() && !all.iter().any(later)
 }
 
-pub(crate) fn of_another_version(record: &BuildRecord, known: u32) -> Error {
+fn of_another_version(record: &BuildRecord, known: u32) -> Error {
     let BuildRecord { id, projection, projection_version: version, .. } = record;
     let what = if *version == known {
         "another definition of its projection, or another layout, than this program has".to_owned()

@@ -35,7 +35,7 @@ pub(in crate::cli) async fn run(
         ..Raw::default()
     };
     let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
-    let politeness = Throttle { ignore_margin: args.ignore_margin, ..settings.politeness().clone() };
+    let politeness = Throttle { ignore_margin: args.ignore_margin, ..settings.throttle().clone() };
     let settings = settings.with_throttle(politeness);
     if !args.connection.yes {
         let code = plan::show(&settings, registry, &args.projections, output, &command).await?;

@@ -37,13 +37,24 @@ pub(crate) struct Claimant<'a> {
 /// Leads for something short, unless somebody leads who is alive.
 ///
 /// # Errors
-/// As [`Claimant::claim`].
+/// As [`Claimant::claim_while`].
 pub(crate) async fn lead(store: &Store, settings: &Settings) -> Result<Leadership> {
     let (progress, cancel) = (watch::Sender::new(Progress::default()), CancellationToken::new());
-    let lease = settings.lease();
-    let waiting = Waiting { lease, limit: lease.wait_limit, progress: &progress };
-    let claimant = Claimant { store, waiting, patience: Patience::UntilAlive, cancel: &cancel };
-    claimant.claim_anyway().await
+    lead_watched(store, settings, &progress, &cancel).await
+}
+
+/// Leads for work that is watched and can be cancelled, unless somebody leads who is alive.
+///
+/// # Errors
+/// As [`Claimant::claim_while`].
+pub(crate) async fn lead_watched(
+    store: &Store,
+    settings: &Settings,
+    progress: &watch::Sender<Progress>,
+    cancel: &CancellationToken,
+) -> Result<Leadership> {
+    let waiting = Waiting::of(settings.lease(), progress);
+    Claimant { store, waiting, patience: Patience::UntilAlive, cancel }.claim().await
 }
 
 /// What a look at the lease comes to.
@@ -58,8 +69,8 @@ enum Look {
 
 impl Claimant<'_> {
     /// Claims the lease, whatever there is to do.
-    pub(crate) async fn claim_anyway(&self) -> Result<Leadership> {
-        match self.claim(&|| futures::future::ready(Ok(true)).boxed()).await? {
+    pub(crate) async fn claim(&self) -> Result<Leadership> {
+        match self.claim_while(&|| futures::future::ready(Ok(true)).boxed()).await? {
             Claimed::Led(leadership) => Ok(leadership),
             Claimed::NotNeeded(_) => Err(Error::Bug("the lease was needed".into())),
         }
@@ -70,7 +81,7 @@ impl Claimant<'_> {
     /// # Errors
     /// [`Error::LeaseHeld`] if the patience or the limit is over, [`Error::Interrupted`], what `needed`
     /// says, what the server said unless it may go away by itself.
-    pub(crate) async fn claim(&self, needed: &Needed<'_>) -> Result<Claimed> {
+    pub(crate) async fn claim_while(&self, needed: &Needed<'_>) -> Result<Claimed> {
         let began = Instant::now();
         let mut attempt = Attempt::new(self);
         loop {

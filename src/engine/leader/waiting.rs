@@ -30,7 +30,12 @@ pub(crate) struct Waiting<'a> {
     pub(crate) progress: &'a watch::Sender<Progress>,
 }
 
-impl Waiting<'_> {
+impl<'a> Waiting<'a> {
+    /// Waiting for as long as the settings of the lease say.
+    pub(crate) fn of(lease: &'a LeaseSettings, progress: &'a watch::Sender<Progress>) -> Self {
+        Self { lease, limit: lease.wait_limit, progress }
+    }
+
     /// Waits for the time between two looks, or until the limit. `false` if it was cancelled.
     pub(crate) async fn pause(&self, cancel: &CancellationToken, began: Instant) -> bool {
         static LOOKS: AtomicU64 = AtomicU64::new(0);

@@ -10,7 +10,7 @@ use bson::Timestamp;
 
 use crate::engine::leader::Waiting;
 use crate::engine::run::build::Build;
-use crate::engine::run::context::{LockFor, Run};
+use crate::engine::run::context::{Caller, Run};
 use crate::engine::run::report::{Built, CutOver};
 use crate::error::{Class, Error, Result};
 use crate::observe::Phase;
@@ -48,13 +48,13 @@ impl Run {
         self.choose_modes(builds).await?;
         self.wait_for_instances(builds).await?;
         self.put_aside(builds).await?;
-        if self.lock == LockFor::CutOver {
+        if self.caller == Caller::Operator {
             let lease = self.settings.lease();
             let limit = Some(lease.wait_limit.unwrap_or(LOCK_WAIT));
             self.leadership.lock(&Waiting { lease, limit, progress: &self.progress }).await?;
         }
         let result = self.retry_cut_over(builds, feed).await;
-        if self.lock == LockFor::CutOver {
+        if self.caller == Caller::Operator {
             self.leadership.unlock().await;
         }
         result
@@ -113,7 +113,7 @@ impl Run {
                 }
                 Ok(Fenced::Busy(reason)) => return Ok(Try::Later(reason)),
                 // By hand there is somebody to call in who may; what is built is kept for them.
-                Err(Error::Permission { .. }) if self.lock == LockFor::Run => tracing::warn!(
+                Err(Error::Permission { .. }) if self.caller == Caller::Start => tracing::warn!(
                     "this user may not change the event store's options (dbAdmin): cutting over without a fence; \
                      what arrives meanwhile is refolded right after"
                 ),

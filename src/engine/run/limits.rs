@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::engine::capacity::capacity_plan;
 use crate::engine::leader::Leadership;
 use crate::engine::pass::Survey;
-use crate::engine::run::context::{LockFor, Run};
+use crate::engine::run::context::{Caller, Run};
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::observe::Progress;
@@ -23,7 +23,7 @@ pub(crate) fn govern(
     leadership: &Leadership,
     progress: &watch::Sender<Progress>,
 ) -> Governor {
-    let politeness = settings.politeness();
+    let politeness = settings.throttle();
     let holds = Arc::new(RunThrottle::new(store, leadership.mandate.token, politeness.max_lag));
     Governor::new(holds, politeness.throttle, progress.clone(), leadership.cancel.clone())
 }
@@ -49,7 +49,7 @@ impl Run {
         for note in notes {
             tracing::debug!(note);
         }
-        let refused = self.lock == LockFor::CutOver && !self.settings.politeness().ignore_margin;
+        let refused = self.caller == Caller::Operator && !self.settings.throttle().ignore_margin;
         if refused && !capacity.shortages.is_empty() {
             return Err(Error::Refused { reasons: capacity.shortages, unless: "--ignore-margin" });
         }

@@ -119,7 +119,7 @@ impl Run {
     }
 
     /// As [`Self::settle_late`], for every projection that needs it.
-    pub(crate) async fn settle_all(&self, selected: &[Registered]) -> Result<()> {
+    pub(super) async fn settle_all(&self, selected: &[Registered]) -> Result<()> {
         for projection in selected {
             let name = projection.spec().name();
             let (Some(record), Some(active)) =

@@ -25,13 +25,11 @@ impl Rebuild {
     }
 }
 
-/// What is to be done.
+/// What a run does about a generation of this version that is finished already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Task {
-    Rebuild,
-    /// A server starts: whatever is behind.
-    Start,
-    /// Go on with what is complete.
-    Complete,
-    RollBack,
+pub(crate) enum WhenFinished {
+    /// It builds the next one: a rebuild was asked for.
+    BuildNext,
+    /// It keeps that one: only what is behind, or complete, was asked for.
+    Keep,
 }

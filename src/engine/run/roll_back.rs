@@ -94,7 +94,7 @@ async fn rollback_target(
 
 impl Run {
     /// Goes back to these generations, all in one update.
-    pub(crate) async fn roll_back(&self, rollback_targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
+    pub(super) async fn roll_back_to(&self, rollback_targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
         let selected: Vec<Registered> = rollback_targets.iter().map(|one| one.projection.clone()).collect();
         let survey = self.survey_with_retries(&selected).await?;
         let feed = self.follow(&selected).await?;
