@@ -88,5 +88,5 @@ pub use operator::{PausedBuild, pause, resume};
 pub use operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 pub use operator::{Verification, VerifyReport, verify};
 pub use operator::{cutover, rebuild, rollback};
+pub use store::{DropOutcome, LockState, StoredFailedStream};
 pub use store::{FixtureReport, FixtureRequest, write_fixture};
-pub use store::{LockState, StoredFailedStream};

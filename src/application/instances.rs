@@ -62,21 +62,23 @@ pub async fn register_instance(settings: &Settings, registry: &Registry) -> Resu
     let reads: Vec<(String, u32)> = registry
         .projections()
         .iter()
-        .map(|one| (one.spec().name().to_owned(), one.spec().version()))
+        .map(|projection| (projection.spec().name().to_owned(), projection.spec().version()))
         .collect();
     let gone = i64::try_from((every * MISSED_MAX).as_millis()).unwrap_or(i64::MAX);
     let read_only = settings.is_read_only();
     store.control().prepare_instances().await?;
     store.control().instance_beat(&id, &reads, read_only, gone).await?;
     let stop = CancellationToken::new();
-    let (beating, of, stopped) = (store.clone(), id.clone(), stop.clone());
+    let (beating_store, beating_id, stopped) = (store.clone(), id.clone(), stop.clone());
     let beats = tokio::spawn(async move {
         loop {
             tokio::select! {
                 () = stopped.cancelled() => return,
                 () = tokio::time::sleep(every) => {}
             }
-            if let Err(error) = beating.control().instance_beat(&of, &reads, read_only, gone).await {
+            if let Err(error) =
+                beating_store.control().instance_beat(&beating_id, &reads, read_only, gone).await
+            {
                 tracing::warn!(error = %error.with_sources(), "this instance's heartbeat could not be written");
             }
         }

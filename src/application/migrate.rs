@@ -26,7 +26,7 @@ use crate::engine::sweep;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::StartVerdict;
 use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{Direction, Store};
+use crate::store::{IndexDirection, Store};
 
 pub use outcome::Outcome;
 
@@ -146,7 +146,7 @@ impl Start {
     async fn round(
         &self,
         store: &Store,
-        direction: Option<Direction>,
+        direction: Option<IndexDirection>,
         followed: Option<Option<Leader>>,
     ) -> Result<Round> {
         let lease = self.settings.lease();
@@ -190,7 +190,7 @@ impl Start {
     async fn lead(
         &self,
         store: &Store,
-        direction: Option<Direction>,
+        direction: Option<IndexDirection>,
         leadership: &Arc<Leadership>,
     ) -> Result<Round> {
         // Another server may have been faster between the look and the lease.

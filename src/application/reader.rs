@@ -19,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a reader of a projection uses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Reading {
     /// Number of the generation; `None` if there is none yet that this program can read.
     pub generation: Option<u32>,
@@ -82,7 +83,7 @@ pub async fn follow_active(
     let spec = registry.get(projection)?.spec().clone();
     let store = Store::connect(settings, registry.layout()).await?;
     let stop = CancellationToken::new();
-    let follower = Follower {
+    let follower = PointerFollower {
         store,
         projection: spec.name().to_owned(),
         version: spec.version(),
@@ -97,7 +98,7 @@ pub async fn follow_active(
     Ok(ActiveHandle { reading, _guard: Arc::new(stop.drop_guard()) })
 }
 
-struct Follower {
+struct PointerFollower {
     store: Store,
     projection: String,
     version: u32,
@@ -106,7 +107,7 @@ struct Follower {
     stop: CancellationToken,
 }
 
-impl Follower {
+impl PointerFollower {
     async fn follow(self) {
         let mut failures: u32 = 0;
         while !self.stop.is_cancelled() {

@@ -93,6 +93,7 @@ impl NewEvent {
 
 /// What was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Appended {
     /// Id of the commit.
     pub commit: String,
@@ -171,7 +172,7 @@ impl EventWriter {
             return Err(Error::ReadOnlyServer);
         }
         check(stream, events)?;
-        let mut waiting = Waiting::new(self.patience);
+        let mut waiting = FencePatience::new(self.patience);
         let id = bson::Uuid::new().to_string();
         loop {
             let head = self.head_for(stream, &mut waiting).await?;
@@ -190,7 +191,7 @@ impl EventWriter {
         }
     }
 
-    async fn head_for(&self, stream: &str, waiting: &mut Waiting) -> Result<i64> {
+    async fn head_for(&self, stream: &str, waiting: &mut FencePatience) -> Result<i64> {
         loop {
             match self.store.events().stream_head(stream).await {
                 Ok(head) => return Ok(head.unwrap_or(NO_EVENT)),
@@ -206,7 +207,7 @@ impl EventWriter {
         id: &str,
         stream: &str,
         head: i64,
-        waiting: &mut Waiting,
+        waiting: &mut FencePatience,
     ) -> Result<bool> {
         let mut doubted = false;
         loop {
@@ -231,14 +232,14 @@ impl EventWriter {
 }
 
 /// How long an append has waited, and may wait.
-struct Waiting {
+struct FencePatience {
     began: Instant,
     patience: Duration,
     fenced: Duration,
     pause: Duration,
 }
 
-impl Waiting {
+impl FencePatience {
     fn new(patience: Duration) -> Self {
         Self { began: Instant::now(), patience, fenced: Duration::ZERO, pause: FENCE_PAUSE }
     }

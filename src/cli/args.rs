@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::lifecycle::CutOverMode;
 
-/// Where the database is. Flags come before the environment, that before the file.
+/// Where the database is. Flags come before the environment, the environment before the file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Connection {
     /// Connection string, as mongodb://host/?replicaSet=rs0 or mongodb+srv://…
@@ -24,7 +25,7 @@ pub(super) struct Connection {
     pub(super) yes: bool,
 }
 
-/// What may be tuned.
+/// Sizes, parallelism and strategy of a pass.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Tuning")]
 pub(super) struct TuningArgs {
@@ -65,31 +66,40 @@ pub(super) struct LeaseArgs {
     /// How long the lease is valid after each renewal; a dead leader is replaced after it [default: 30s]
     #[arg(long, value_name = "TIME", env = "STATEFOLD_LEASE_TTL")]
     pub(super) lease_ttl: Option<String>,
-    /// Pause between two looks at a lease or lock that somebody else holds [default: 5s]
+    /// Pause between two looks at a lease or migration lock that somebody else holds [default: 5s]
     #[arg(long, value_name = "TIME", env = "STATEFOLD_POLL")]
     pub(super) poll: Option<String>,
-    /// How long to wait for lease and lock, as `10m` [default: for ever; for a rebuild's cut-over 1m]
+    /// How long to wait for lease and migration lock, as `10m` [default: for ever; for a rebuild's cut-over
+    /// 1m]
     #[arg(long, value_name = "TIME", env = "STATEFOLD_WAIT")]
     pub(super) wait: Option<String>,
 }
 
-/// What has to be right before a cut-over.
+/// Conditions of a cut-over.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ChecksArgs {
     /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
     #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
     pub(super) max_errors: Option<String>,
-    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of the
-    /// streams as `5%`, or only their `heads` [default: full]
+    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of
+    /// the streams as `5%`, or only their `heads` [default: full]
     #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
     pub(super) verify: Option<String>,
+}
+
+impl ChecksArgs {
+    /// The flags as typed, but for `--max-errors`, which a hint may change.
+    pub(super) fn typed(&self) -> impl Iterator<Item = String> {
+        self.verify.iter().map(|extent| format!("--verify {extent}"))
+    }
 }
 
 /// How readers find a generation.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ReadersArgs {
-    /// How readers find the generation: by the `pointer` in the control document, by a `view` with the name of the
-    /// target, or by the one name they have built in (`rename`) [default: as they find the active one, else pointer]
+    /// How readers find the generation: by the `pointer` in the control document, by a `view` with the
+    /// name of the target, or by the one name they have built in (`rename`) [default: as they find the
+    /// active one, else pointer]
     #[arg(long, value_name = "MODE", value_parser = CutOverMode::from_str)]
     pub(super) mode: Option<CutOverMode>,
     /// Cut over although servers run that can't read the new version
@@ -98,7 +108,7 @@ pub(super) struct ReadersArgs {
 }
 
 impl ReadersArgs {
-    /// As typed.
+    /// The flags as typed.
     pub(super) fn typed(&self) -> impl Iterator<Item = String> {
         let mode = self.mode.map(|mode| format!("--mode {mode}"));
         mode.into_iter().chain(self.force.then(|| "--force".to_owned()))
@@ -117,13 +127,45 @@ pub(super) struct ThrottleArgs {
     pub(super) throttle: Option<String>,
 }
 
-/// What clean-up keeps.
+/// Generations that a clean-up keeps.
 #[derive(Debug, Clone, Default, Args)]
-pub(in crate::cli) struct KeepArgs {
+pub(super) struct KeepArgs {
     /// Generations to keep beside the active one, to roll back to [default: 1] [env: STATEFOLD_KEEP]
     #[arg(long, value_name = "N")]
-    pub(in crate::cli) keep: Option<usize>,
+    pub(super) keep: Option<usize>,
     /// Keep each generation at least so long after readers left it, as `7d` [env: STATEFOLD_KEEP_FOR]
     #[arg(long, value_name = "TIME")]
-    pub(in crate::cli) keep_for: Option<String>,
+    pub(super) keep_for: Option<String>,
+}
+
+impl KeepArgs {
+    /// The flags as typed.
+    pub(super) fn typed(&self) -> impl Iterator<Item = String> {
+        let keep = self.keep.map(|keep| format!("--keep {keep}"));
+        let keep_for = self.keep_for.as_ref().map(|time| format!("--keep-for {time}"));
+        keep.into_iter().chain(keep_for)
+    }
+}
+
+/// How often progress is logged, with the default of the verb.
+#[derive(Debug, Clone, Args)]
+pub(super) struct IntervalArgs<const DEFAULT: u64 = 5> {
+    /// Seconds between progress lines where there is no terminal
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    interval: u64,
+}
+
+impl<const DEFAULT: u64> IntervalArgs<DEFAULT> {
+    pub(super) fn interval(&self) -> Duration {
+        Duration::from_secs(self.interval)
+    }
+}
+
+/// Where metrics and health checks are served.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ListenArgs {
+    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
+    #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
+    pub(super) listen: Option<String>,
 }

@@ -1,18 +1,91 @@
-//! What was typed, to say it again in a hint.
+//! The command that was typed, to repeat it in a hint.
 
 use crate::cli::args::Connection;
 
-/// What was typed, to say it again in a hint.
+/// A verb of the command line, as a hint names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum VerbName {
+    Abort,
+    Adopt,
+    Cleanup,
+    Completions,
+    Cutover,
+    ErrorsList,
+    ErrorsRetry,
+    ErrorsShow,
+    Fixture,
+    Follow,
+    LockRelease,
+    LockShow,
+    Migrate,
+    Pause,
+    Plan,
+    ReadOnlyOff,
+    ReadOnlyOn,
+    ReadOnlyStatus,
+    Rebuild,
+    Resume,
+    Rollback,
+    Status,
+    Verify,
+}
+
+impl VerbName {
+    /// The words to type.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Abort => "abort",
+            Self::Adopt => "adopt",
+            Self::Cleanup => "cleanup",
+            Self::Completions => "completions",
+            Self::Cutover => "cutover",
+            Self::ErrorsList => "errors list",
+            Self::ErrorsRetry => "errors retry",
+            Self::ErrorsShow => "errors show",
+            Self::Fixture => "fixture",
+            Self::Follow => "follow",
+            Self::LockRelease => "lock release",
+            Self::LockShow => "lock show",
+            Self::Migrate => "migrate",
+            Self::Pause => "pause",
+            Self::Plan => "plan",
+            Self::ReadOnlyOff => "read-only off",
+            Self::ReadOnlyOn => "read-only on",
+            Self::ReadOnlyStatus => "read-only status",
+            Self::Rebuild => "rebuild",
+            Self::Resume => "resume",
+            Self::Rollback => "rollback",
+            Self::Status => "status",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// Whether it changes nothing without `--yes`.
+    fn needs_yes(self) -> bool {
+        matches!(
+            self,
+            Self::Abort | Self::Adopt | Self::Cleanup | Self::Cutover | Self::Rebuild | Self::Rollback
+        )
+    }
+
+    /// Whether it builds or publishes a generation, and keeps what is done so far when it fails.
+    fn is_work(self) -> bool {
+        matches!(self, Self::Rebuild | Self::Cutover | Self::Rollback | Self::Migrate)
+    }
+}
+
+/// A verb with its arguments, and the database it was sent to.
 #[derive(Debug, Clone)]
 pub(super) struct Command {
-    verb: String,
-    flags: String,
+    verb: VerbName,
+    arguments: Vec<String>,
+    changeable: Option<String>,
     connection: String,
 }
 
 impl Command {
-    /// A verb with its arguments, and where it was sent. A URI with credentials is not repeated.
-    pub(super) fn new(verb: impl Into<String>, connection: &Connection) -> Self {
+    /// A verb, and where it was sent. A URI with credentials is not repeated.
+    pub(super) fn new(verb: VerbName, connection: &Connection) -> Self {
         let mut text = String::new();
         match connection.uri.as_deref() {
             Some(uri) if std::env::var("MONGODB_URI").as_deref() == Ok(uri) => {}
@@ -25,37 +98,52 @@ impl Command {
         {
             text.push_str(&format!(" --database {database}"));
         }
-        Self { verb: verb.into(), flags: String::new(), connection: text }
+        Self { connection: text, ..Self::without_database(verb) }
     }
 
-    /// With a flag that matters when it is run again.
-    pub(super) fn flag(mut self, name: &str, value: Option<&str>) -> Self {
-        self.flags = value.map(|value| format!("{name} {value}")).unwrap_or_default();
+    /// A verb that talks to no database.
+    pub(super) fn without_database(verb: VerbName) -> Self {
+        Self { verb, arguments: Vec::new(), changeable: None, connection: String::new() }
+    }
+
+    /// Adds arguments that matter when it is run again.
+    pub(super) fn arguments(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        self.arguments.extend(arguments);
         self
     }
 
-    /// Another verb on the same database.
-    pub(super) fn with(&self, verb: &str) -> String {
+    /// Adds the flag that [`Self::again_with`] puts others in place of.
+    pub(super) fn changeable(mut self, name: &str, value: Option<&str>) -> Self {
+        self.changeable = value.map(|value| format!("{name} {value}"));
+        self
+    }
+
+    /// Another verb, with its arguments, on the same database.
+    pub(super) fn other(&self, verb: &str) -> String {
         format!("statefold {verb}{}", self.connection)
     }
 
     /// The same command.
     pub(super) fn again(&self) -> String {
-        self.again_with(&self.flags)
+        self.typed(self.changeable.as_deref())
     }
 
     /// The same command with other flags.
     pub(super) fn again_with(&self, flags: &str) -> String {
-        let asks = ["rebuild", "cutover", "rollback", "adopt"].iter().any(|verb| self.verb.starts_with(verb));
-        let yes = if asks { " --yes" } else { "" };
-        let space = if flags.is_empty() { "" } else { " " };
-        format!("statefold {}{space}{flags}{yes}{}", self.verb, self.connection)
+        self.typed(Some(flags))
     }
 
-    /// Whether it builds something.
+    fn typed(&self, flags: Option<&str>) -> String {
+        let yes = self.verb.needs_yes().then_some("--yes");
+        let arguments = self.arguments.iter().map(String::as_str);
+        let words: Vec<&str> =
+            std::iter::once(self.verb.words()).chain(arguments).chain(flags).chain(yes).collect();
+        self.other(&words.join(" "))
+    }
+
+    /// Whether it builds or publishes a generation.
     pub(super) fn is_work(&self) -> bool {
-        let verbs = ["rebuild", "cutover", "rollback", "migrate"];
-        verbs.iter().any(|verb| self.verb.starts_with(verb))
+        self.verb.is_work()
     }
 }
 
@@ -71,12 +159,14 @@ mod tests {
             config: None,
             yes: true,
         };
-        let command = Command::new("rebuild Assets", &connection("mongodb://host"));
-        assert_eq!(
-            command.again(),
-            "statefold rebuild Assets --yes --uri 'mongodb://host' --database Squidex"
-        );
-        let secret = Command::new("rebuild", &connection("mongodb://me:secret@host"));
+        let command = Command::new(VerbName::Rebuild, &connection("mongodb://host"))
+            .arguments(["Assets".to_owned()])
+            .changeable("--max-errors", Some("1"));
+        let rest = "--yes --uri 'mongodb://host' --database Squidex";
+        assert_eq!(command.again(), format!("statefold rebuild Assets --max-errors 1 {rest}"));
+        assert_eq!(command.again_with("--fresh"), format!("statefold rebuild Assets --fresh {rest}"));
+        let secret = Command::new(VerbName::Migrate, &connection("mongodb://me:secret@host"));
         assert!(!secret.again_with("--max-errors 3").contains("secret"));
+        assert!(!secret.again().contains("--yes"));
     }
 }

@@ -1,14 +1,30 @@
 //! From an error to its exit code and to the line that says what to do.
 
 use crate::cli::command::Command;
-use crate::error::Error;
+use crate::error::{Class, Error};
 
+/// Exit code of a failure that somebody has to look at.
+const EXIT_FAILURE: u8 = 1;
+/// Exit code of flags, settings or a database that this program can't work with.
+const EXIT_USAGE: u8 = 2;
+/// Exit code while somebody else holds what is needed.
+const EXIT_HELD: u8 = 3;
+/// Exit code of `status --check` when a projection is behind.
+pub(super) const EXIT_PENDING: u8 = 4;
 /// Exit code where a collection differs from the event store.
 pub(super) const EXIT_MISMATCH: u8 = 5;
+/// Exit code when streams can't be folded.
+pub(super) const EXIT_FAILED_STREAMS: u8 = 6;
+/// Exit code when the server doesn't answer, or not in time.
+const EXIT_UNREACHABLE: u8 = 7;
+/// Exit code for a database that a newer program wrote.
+const EXIT_NEWER: u8 = 8;
+/// Exit code after a signal.
+pub(super) const EXIT_INTERRUPTED: u8 = 130;
 
-/// A verb that failed, with what was typed.
+/// The failure of a verb, with the command that was typed.
 pub(super) struct Failed {
-    // Boxed, because the result of every verb would be as large as it.
+    // Boxed: else the result of every verb would be as large as an error.
     error: Box<Error>,
     command: Command,
 }
@@ -45,31 +61,32 @@ impl Failed {
         message
     }
 
-    /// What to do about it.
+    /// The line that says what to do about it.
     pub(super) fn hint(&self) -> Option<String> {
         self.hint_for(&self.error)
     }
 
     fn hint_for(&self, error: &Error) -> Option<String> {
-        let with = |verb: &str| self.command.with(verb);
+        let other = |verb: &str| self.command.other(verb);
         let again = || self.command.again();
         Some(match error {
             Error::BootFailed { first, .. } => return self.hint_for(first),
             Error::LeaseHeld { .. } => format!(
                 "It is alive; wait until it is done, or stop that process. See: {}",
-                with("lock show")
+                other("lock show")
             ),
             Error::Refused { unless, .. } => format!("Nothing was changed. To do it all the same: {unless}"),
             Error::LeaseLost { .. } => format!(
-                "Nothing was written after that, what is built so far is kept. See who leads: {}\nTo go on: {}",
-                with("lock show"),
+                "Nothing was written after that, what is built so far is kept. See who leads: {}\n\
+                 To resume: {}",
+                other("lock show"),
                 again()
             ),
             Error::NotCutOver { .. } => {
                 format!("Nothing was published, the finished generation is kept. Run again: {}", again())
             }
-            Error::ReadOnly { .. } => format!("To end that: {}", with("read-only off")),
-            Error::WritesFenced { .. } => format!("See what stands: {}", with("read-only status")),
+            Error::ReadOnly { .. } => format!("To end that: {}", other("read-only off")),
+            Error::WritesFenced { .. } => format!("See what stands: {}", other("read-only status")),
             Error::ReadOnlyServer | Error::Conflict { .. } => return None,
             Error::FenceBusy { .. } => {
                 "End what is in the way, or let it be waited for longer with --wait 10m.".into()
@@ -79,26 +96,24 @@ impl Failed {
             | Error::Unsupported(_)
             | Error::Bug(_)
             | Error::Io { .. }
-            | Error::MemoryBudget { .. } => {
-                return None;
-            }
+            | Error::MemoryBudget { .. } => return None,
             Error::LockHeld { .. } => format!(
-                "A server that starts or migrates holds this lock for a while: try again later. If its process is \
-                 certainly dead, release the lock: {}",
-                with("lock release --force")
+                "A server that starts or migrates holds the migration lock for a while: try again later. \
+                 If its process is certainly dead, release the migration lock: {}",
+                other("lock release --force")
             ),
-            Error::Mismatch(_) => {
-                format!(
-                    "Nothing was published, what is built so far is kept. Run again: {}\nTo build everything anew: {}",
-                    again(),
-                    self.command.again_with("--fresh")
-                )
-            }
+            Error::Mismatch(_) => format!(
+                "Nothing was published, what is built so far is kept. Run again: {}\n\
+                 To build everything anew: {}",
+                again(),
+                self.command.again_with("--fresh")
+            ),
             Error::FailedStreams { failed_streams, .. } => format!(
-                "The finished build is kept. To publish it without these streams: {}\nTo see them: {}\nTo drop it: {}",
+                "The finished build is kept. To publish it without these streams: {}\nTo see them: {}\n\
+                 To drop it: {}",
                 self.command.again_with(&format!("--max-errors {failed_streams}")),
-                with("errors list"),
-                with("abort --yes"),
+                other("errors list"),
+                other("abort --yes"),
             ),
             Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => {
                 if self.command.is_work() {
@@ -114,22 +129,22 @@ impl Failed {
             Error::Permission { .. } => {
                 let kept = if self.command.is_work() { "What is built so far is kept. " } else { "" };
                 format!(
-                    "{kept}Check user, password and authSource of the URI, and --database. Which right is missing for \
-                     which step: {}",
-                    with("plan")
+                    "{kept}Check user, password and authSource of the URI, and --database. \
+                     Which right is missing for which step: {}",
+                    other("plan")
                 )
             }
             Error::DiskFull { .. } => format!(
-                "Nothing was published, what is built so far is kept. Make room, then run again: {}\nOr give the \
-                 space back: {}",
+                "Nothing was published, what is built so far is kept. Make room, then run again: {}\n\
+                 Or give the space back: {}",
                 again(),
-                with("abort --yes"),
+                other("abort --yes"),
             ),
-            Error::Fenced { .. } => format!("See who: {}", with("lock show")),
+            Error::Fenced { .. } => format!("See who: {}", other("lock show")),
             Error::Newer { .. } => "Use the newer statefold; this one changes nothing here.".into(),
             Error::Interrupted => {
                 if self.command.is_work() {
-                    format!("Nothing was published. To go on: {}", again())
+                    format!("Nothing was published. To resume: {}", again())
                 } else {
                     return None;
                 }
@@ -138,17 +153,48 @@ impl Failed {
     }
 }
 
-/// Exit code of an error; a start that failed ends as its first attempt did.
+/// Exit code of an error: that of its class, unless scripts have to tell it from others of its class.
 fn code_of(error: &Error) -> u8 {
     match error {
-        Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => 2,
-        Error::LockHeld { .. } | Error::LeaseHeld { .. } | Error::ReadOnly { .. } => 3,
+        // The flags are to be changed, not the database.
+        Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => EXIT_USAGE,
+        // Whoever holds it gives it back: worth another try later.
+        Error::LockHeld { .. } | Error::LeaseHeld { .. } | Error::ReadOnly { .. } => EXIT_HELD,
+        // Two findings about the data, with different ways on.
         Error::Mismatch(_) => EXIT_MISMATCH,
-        Error::FailedStreams { .. } => 6,
-        Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => 7,
-        Error::Newer { .. } => 8,
-        Error::Interrupted => 130,
+        Error::FailedStreams { .. } => EXIT_FAILED_STREAMS,
+        // Only another program helps.
+        Error::Newer { .. } => EXIT_NEWER,
+        // Transient, but the server does answer: the event store itself refuses.
+        Error::FenceBusy { .. } | Error::WritesFenced { .. } => EXIT_FAILURE,
+        // A start that failed ends as its first attempt did.
         Error::BootFailed { first, .. } => code_of(first),
-        _ => 1,
+        error => code_of_class(error.class()),
+    }
+}
+
+fn code_of_class(class: Class) -> u8 {
+    match class {
+        Class::Transient => EXIT_UNREACHABLE,
+        Class::Interrupted => EXIT_INTERRUPTED,
+        Class::Data | Class::Operator | Class::Bug => EXIT_FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_gives_the_code_unless_the_error_has_its_own() {
+        let deadline = || Error::Deadline { doing: "reading".into(), seconds: 1 };
+        let boot_failed = Error::BootFailed { attempts: 3, first: Box::new(deadline()) };
+        let fenced = Error::WritesFenced { fence: "a cut-over".into(), waited_ms: 1 };
+        let conflict = Error::Conflict { stream: "a".into(), expected: 1, actual: 2 };
+        let config = Error::Config(Vec::new());
+        let held = Error::LeaseHeld { holder: "somebody".into() };
+        let mismatch = Error::Mismatch("differs".into());
+        let errors = [deadline(), boot_failed, fenced, conflict, config, held, mismatch, Error::Interrupted];
+        assert_eq!(errors.map(|error| code_of(&error)), [7, 7, 1, 1, 2, 3, 5, 130]);
     }
 }

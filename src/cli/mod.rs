@@ -1,4 +1,4 @@
-//! The command line: flags in, words or JSON out, an exit code. One file per verb.
+//! The command line: flags in, words or JSON out, an exit code. One file for each verb.
 //!
 //! [`main`] is a library function: a program with its own projections has the same command line.
 
@@ -12,23 +12,16 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use exit::Failed;
-use screen::output::Output;
+use clap::{CommandFactory, Parser, Subcommand};
 use statefold_projections::Registry;
 
-use crate::cli::screen::logging;
-use crate::cli::screen::logging::LogFormat;
-use crate::cli::screen::output::Format;
+use crate::cli::exit::Failed;
+use crate::cli::screen::logging::{self, LogFormat};
+use crate::cli::screen::output::{Format, Output};
 use crate::cli::verbs::{
     abort, adopt, cleanup, completions, cutover, errors, fixture, follow, lock, migrate, pause, plan,
     read_only, rebuild, status, verify,
 };
-
-/// Exit code when streams can't be folded.
-const EXIT_FAILED_STREAMS: u8 = 6;
-/// Exit code of `status --check` when a projection is behind.
-const EXIT_PENDING: u8 = 4;
 
 /// Rebuilds the snapshots of event-sourced systems on MongoDB.
 #[derive(Debug, Parser)]
@@ -49,11 +42,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show active generations, unfinished builds and the lock
+    /// Show active generations, unfinished builds and the migration lock
     Status(status::StatusArgs),
     /// Show what a rebuild would do and how long it would take; changes nothing
     Plan(plan::PlanArgs),
-    /// What a server's start does: bring all projections to the version of this program
+    /// Do what a server's start does: bring all projections to the version of this program
     ///
     /// Never asks. Any number of servers may do this at the same time: one leads, the others wait for
     /// it, and take over if it dies. Up to date means that nothing is touched.
@@ -75,19 +68,19 @@ enum Verb {
     Rollback(cutover::CutoverArgs),
     /// Record an existing collection, built by an application, as the active generation
     ///
-    /// It is verified first; nothing in it is changed. Then `--mode rename` can take its name, and `rollback` can
-    /// go back to it. Without --yes it is only verified.
+    /// It is verified first; nothing in it is changed. Then `--mode rename` can take its name, and `rollback`
+    /// can go back to it. Without --yes it is only verified.
     Adopt(adopt::AdoptArgs),
     /// Prove that collections hold what the event store gives; changes nothing
     ///
     /// Folds every stream once more and compares: missing, extra and differing snapshots, field by field. The
-    /// application may go on writing. Exits with 5 if something differs.
+    /// application may keep writing. Exits with 5 if something differs.
     Verify(verify::VerifyArgs),
-    /// Keep the active generations current, until it is stopped: what changes is folded anew
+    /// Keep the active generations current, until it is stopped: what changes is refolded
     ///
     /// For applications that don't write their own snapshots. Any number of processes may do this at the
-    /// same time: one follows, the others wait for it, and take over if it dies. It goes on where the last
-    /// one was. Exit code 0 on Ctrl-C.
+    /// same time: one follows, the others wait for it, and take over if it dies. It resumes where the
+    /// last one stopped. Exit code 0 on Ctrl-C.
     Follow(follow::FollowArgs),
     /// End unfinished builds: drop their staging collections and records
     Abort(abort::AbortArgs),
@@ -95,7 +88,7 @@ enum Verb {
     ///
     /// Within some seconds a run waits until `resume`, keeping its lease. A build begun again stays paused.
     Pause(pause::PauseArgs),
-    /// Let paused builds go on
+    /// Resume paused builds
     Resume(pause::ResumeArgs),
     /// Drop old generations beyond the kept ones, and what dead builds left behind
     ///
@@ -104,7 +97,7 @@ enum Verb {
     Cleanup(cleanup::CleanupArgs),
     /// Show the streams that could not be folded, or fold them once more
     Errors(errors::ErrorsArgs),
-    /// Show who leads and who holds the application's lock, or release that lock
+    /// Show who leads and who holds the migration lock, or release that lock
     Lock(lock::LockArgs),
     /// Make the event store refuse events, or take them again
     ReadOnly(read_only::ReadOnlyArgs),
@@ -141,25 +134,50 @@ pub fn main(registry: &Registry) -> ExitCode {
     }
 }
 
+/// Runs a verb. A failure takes the command along, which its hint repeats.
 async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Failed> {
-    match verb {
-        Verb::Status(args) => status::run(args, registry, output).await,
-        Verb::Plan(args) => plan::run(&args, registry, output).await,
-        Verb::Migrate(args) => migrate::run(&args, registry, output).await,
-        Verb::Rebuild(args) => rebuild::run(&args, registry, output).await,
-        Verb::Cutover(args) => cutover::run(cutover::Way::Forward, &args, registry, output).await,
-        Verb::Rollback(args) => cutover::run(cutover::Way::Back, &args, registry, output).await,
-        Verb::Adopt(args) => adopt::run(&args, registry, output).await,
-        Verb::Verify(args) => verify::run(&args, registry, output).await,
-        Verb::Follow(args) => follow::run(&args, registry, output).await,
-        Verb::Abort(args) => abort::run(args, registry, output).await,
-        Verb::Pause(args) => pause::pause_now(args, registry, output).await,
+    let command = match &verb {
+        Verb::Status(args) => args.command(),
+        Verb::Plan(args) => args.command(),
+        Verb::Migrate(args) => args.command(),
+        Verb::Rebuild(args) => args.command(),
+        Verb::Cutover(args) => args.command(cutover::Way::Forward),
+        Verb::Rollback(args) => args.command(cutover::Way::Back),
+        Verb::Adopt(args) => args.command(),
+        Verb::Verify(args) => args.command(),
+        Verb::Follow(args) => args.command(),
+        Verb::Abort(args) => args.command(),
+        Verb::Pause(args) => args.command(),
+        Verb::Resume(args) => args.command(),
+        Verb::Cleanup(args) => args.command(),
+        Verb::Errors(args) => args.command(),
+        Verb::Lock(args) => args.command(),
+        Verb::ReadOnly(args) => args.command(),
+        Verb::Fixture(args) => args.command(),
+        Verb::Completions(args) => args.command(),
+    };
+    let result = match &verb {
+        Verb::Status(args) => status::run(args, &command, registry, output).await,
+        Verb::Plan(args) => plan::run(args, registry, output).await,
+        Verb::Migrate(args) => migrate::run(args, &command, registry, output).await,
+        Verb::Rebuild(args) => rebuild::run(args, &command, registry, output).await,
+        Verb::Cutover(args) => cutover::run(cutover::Way::Forward, args, &command, registry, output).await,
+        Verb::Rollback(args) => cutover::run(cutover::Way::Back, args, &command, registry, output).await,
+        Verb::Adopt(args) => adopt::run(args, &command, registry, output).await,
+        Verb::Verify(args) => verify::run(args, registry, output).await,
+        Verb::Follow(args) => follow::run(args, registry, output).await,
+        Verb::Abort(args) => abort::run(args, &command, registry, output).await,
+        Verb::Pause(args) => pause::pause_now(args, &command, registry, output).await,
         Verb::Resume(args) => pause::resume_now(args, registry, output).await,
-        Verb::Cleanup(args) => cleanup::run(args, registry, output).await,
-        Verb::Errors(args) => errors::run(args, registry, output).await,
-        Verb::Lock(args) => lock::run(args, registry, output).await,
-        Verb::ReadOnly(args) => read_only::run(args, registry, output).await,
+        Verb::Cleanup(args) => cleanup::run(args, &command, registry, output).await,
+        Verb::Errors(args) => errors::run(args, &command, registry, output).await,
+        Verb::Lock(args) => lock::run(args, &command, registry, output).await,
+        Verb::ReadOnly(args) => read_only::run(args, &command, registry, output).await,
         Verb::Fixture(args) => fixture::run(args, output).await,
-        Verb::Completions(args) => completions::run(&args, output),
-    }
+        Verb::Completions(args) => {
+            completions::run(args, Cli::command(), output);
+            Ok(0)
+        }
+    };
+    result.map_err(|error| Failed::new(error, &command))
 }

@@ -1,4 +1,4 @@
-//! Flags, environment and file become validated settings; what was typed can be said again.
+//! From flags, environment and file to validated settings.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::cli::args::{Connection, KeepArgs, LeaseArgs, ThrottleArgs, TuningArgs};
+use crate::cli::args::{ChecksArgs, Connection, KeepArgs, LeaseArgs, ThrottleArgs, TuningArgs};
 use crate::config::{
     CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Settings, Throttle, Tuning,
     read_file,
@@ -18,16 +18,23 @@ use crate::plan::Strategy;
 /// Settings file that is read if it exists.
 const DEFAULT_FILE: &str = "statefold.toml";
 
-/// Everything a verb may be told, before it is validated.
+/// The flags of a verb, before they are validated; those it doesn't have are absent.
 #[derive(Debug, Default)]
 pub(super) struct Raw<'a> {
     pub(super) tuning: Option<&'a TuningArgs>,
     pub(super) lease: Option<&'a LeaseArgs>,
     pub(super) attempts: Option<u32>,
-    pub(super) max_errors: Option<&'a str>,
-    pub(super) verify: Option<&'a str>,
+    pub(super) checks: Option<&'a ChecksArgs>,
     pub(super) keep: Option<&'a KeepArgs>,
-    pub(super) politeness: Option<&'a ThrottleArgs>,
+    pub(super) throttle: Option<&'a ThrottleArgs>,
+}
+
+/// The settings of a verb.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) settings: Settings,
+    /// The address to listen on that the file names.
+    pub(super) listen: Option<String>,
 }
 
 fn file_of(connection: &Connection) -> Result<FileSettings> {
@@ -38,14 +45,14 @@ fn file_of(connection: &Connection) -> Result<FileSettings> {
     }
 }
 
-/// The settings, and the address to listen on that the file names.
+/// Loads the settings of a verb.
 ///
 /// # Errors
 /// [`Error::Config`] with all problems together.
-pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settings, Option<String>)> {
+pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
     let file = file_of(connection)?;
     let mut problems = Vec::new();
-    // An empty one comes from a variable that isn't set.
+    // An empty text comes from a variable that isn't set.
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let uri = given(&connection.uri).or(file.uri);
     let database = given(&connection.database).or(file.database);
@@ -62,8 +69,8 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
     let threads = flags.threads.or(file.threads).unwrap_or(standard.threads);
     let batch_bytes = flags.batch_bytes.or(file.batch_bytes);
     let (strategy, memory) = (flags.strategy.or(file.strategy), flags.memory.or(file.memory));
-    let max_errors = raw.max_errors.map(str::to_owned).or(file.max_errors);
-    let verify = raw.verify.map(str::to_owned).or(file.verify);
+    let checks = raw.checks.cloned().unwrap_or_default();
+    let (max_errors, verify) = (checks.max_errors.or(file.max_errors), checks.verify.or(file.verify));
     let tuning = Tuning {
         threads,
         readers: flags.readers.or(file.readers).unwrap_or(standard.readers),
@@ -83,26 +90,28 @@ pub(super) fn settings(connection: &Connection, raw: &Raw<'_>) -> Result<(Settin
         database.unwrap_or_else(|| "missing".into()),
     );
     let settings = collect(settings, &mut problems);
-    let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_tuning(tuning));
+    let checked =
+        Settings::new("mongodb://missing", "missing").and_then(|settings| settings.with_tuning(tuning));
     let tuned = collect(checked, &mut problems);
     let lease = lease_settings(raw, file.lease, &mut problems);
-    let checked = Settings::new("mongodb://missing", "missing").and_then(|any| any.with_lease(lease.clone()));
+    let checked =
+        Settings::new("mongodb://missing", "missing").and_then(|settings| settings.with_lease(lease.clone()));
     collect(checked, &mut problems);
     let cleanup = cleanup_settings(raw, file.cleanup, &mut problems);
-    let politeness = politeness(raw, file.max_lag, file.throttle, &mut problems);
+    let throttle = throttle(raw, file.max_lag, file.throttle, &mut problems);
     match (settings, tuned) {
         (Some(settings), Some(_)) if problems.is_empty() => {
             let settings = settings
                 .with_tuning(tuning)?
                 .with_lease(lease)?
                 .with_cleanup(cleanup)
-                .with_throttle(politeness)
+                .with_throttle(throttle)
                 .with_read_only(read_only_in_environment());
             let settings = match flags.spill_dir.or(file.spill_dir) {
                 Some(folder) => settings.with_spill_folder(folder),
                 None => settings,
             };
-            Ok((settings, file.listen))
+            Ok(Loaded { settings, listen: file.listen })
         }
         _ => Err(Error::Config(problems)),
     }
@@ -129,25 +138,25 @@ fn lease_settings(raw: &Raw<'_>, file: LeaseFile, problems: &mut Vec<String>) ->
 }
 
 /// How a run makes way: flags, then environment, then the file.
-fn politeness(
+fn throttle(
     raw: &Raw<'_>,
     max_lag: Option<String>,
-    throttle: Option<String>,
+    latency: Option<String>,
     problems: &mut Vec<String>,
 ) -> Throttle {
-    let flags = raw.politeness.cloned().unwrap_or_default();
+    let flags = raw.throttle.cloned().unwrap_or_default();
     let standard = Throttle::default();
     let lag = |text: &str| if text == "off" { Ok(None) } else { time(text).map(Some) };
     let max_lag = parsed("max_lag", flags.max_lag.or(max_lag), lag, problems);
     Throttle {
         max_lag: max_lag.unwrap_or(standard.max_lag),
-        throttle: parsed("throttle", flags.throttle.or(throttle), time, problems),
+        throttle: parsed("throttle", flags.throttle.or(latency), time, problems),
         ..standard
     }
 }
 
-/// What clean-up keeps: flags, then environment, then the file. A rebuild has no such flags, but may clean
-/// up too.
+/// The generations that a clean-up keeps: flags, then environment, then the file. A rebuild has no such
+/// flags, but may clean up too.
 fn cleanup_settings(raw: &Raw<'_>, file: CleanupFile, problems: &mut Vec<String>) -> CleanupSettings {
     let flags = raw.keep.cloned().unwrap_or_default();
     let standard = CleanupSettings::default();
@@ -164,11 +173,15 @@ fn cleanup_settings(raw: &Raw<'_>, file: CleanupFile, problems: &mut Vec<String>
     }
 }
 
+/// Reads a time, as `30s`.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
 pub(super) fn time(text: &str) -> std::result::Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("`{text}` is not a time like 30s ({error})"))
 }
 
-/// `MODE_READONLY`, or the name Squidex has for it.
+/// Whether `MODE_READONLY` is set, or the variable that Squidex has for it.
 fn read_only_in_environment() -> bool {
     let is_set = |name: &str| {
         std::env::var(name).is_ok_and(|value| value.eq_ignore_ascii_case("true") || value == "1")
@@ -232,8 +245,9 @@ mod tests {
             "uri = \"mongodb://file\"\ndatabase = \"file\"\nthreads = 3\nlisten = \"127.0.0.1:1\"\n",
         );
         let flags = TuningArgs { threads: Some(5), ..TuningArgs::default() };
-        let raw = Raw { tuning: Some(&flags), max_errors: Some("1%"), ..Raw::default() };
-        let (settings, listen) = settings(&connection, &raw).unwrap();
+        let checks = ChecksArgs { max_errors: Some("1%".into()), ..ChecksArgs::default() };
+        let raw = Raw { tuning: Some(&flags), checks: Some(&checks), ..Raw::default() };
+        let Loaded { settings, listen } = load(&connection, &raw).unwrap();
         assert_eq!((settings.uri(), settings.database()), ("mongodb://flag", "file"));
         assert_eq!((settings.tuning().threads, settings.tuning().readers), (5, 2));
         assert_eq!(settings.tuning().max_errors, ErrorLimit::Percent(1.0));
@@ -244,7 +258,7 @@ mod tests {
     fn all_problems_are_said_at_once() {
         let (connection, _folder) =
             connection(None, Some("a/b"), "batch_bytes = \"many\"\nmax_errors = \"x\"\nthreads = 0\n");
-        let Err(Error::Config(problems)) = settings(&connection, &Raw::default()) else { panic!("accepted") };
+        let Err(Error::Config(problems)) = load(&connection, &Raw::default()) else { panic!("accepted") };
         assert_eq!(problems.len(), 5, "{problems:?}");
         let flags = TuningArgs {
             strategy: Some("fast".into()),
@@ -253,7 +267,7 @@ mod tests {
         };
         let raw = Raw { tuning: Some(&flags), ..Raw::default() };
         let (connection, _folder) = self::connection(Some("mongodb://x"), Some("x"), "");
-        let Err(Error::Config(problems)) = settings(&connection, &raw) else { panic!("accepted") };
+        let Err(Error::Config(problems)) = load(&connection, &raw) else { panic!("accepted") };
         assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

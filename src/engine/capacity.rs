@@ -8,6 +8,7 @@ use crate::store::Store;
 
 /// Capacity for a build, in bytes. What can't be read is absent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct CapacityPlan {
     /// What the new collections with their indexes may need on disk, at most.
     pub disk_bytes: u64,

@@ -6,10 +6,10 @@ use crate::config::Settings;
 use crate::engine::pass::Survey;
 use crate::error::{Error, Result};
 use crate::plan::{Estimate, Partition, StreamRange, divide, sharded_siblings};
-use crate::store::{ActiveGeneration, Direction, Store};
+use crate::store::{ActiveGeneration, IndexDirection, Store};
 
 /// Looks at what has to be right before anything is written. `None`: there is no event store.
-pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<Option<Direction>> {
+pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<Option<IndexDirection>> {
     let collections = store.collection_names().await?;
     if !collections.contains(&store.layout.collection) {
         return Ok(None);
@@ -36,7 +36,7 @@ pub(crate) async fn named_collections(
     let [projection] = <[Registered; 1]>::try_from(selected).map_err(|all| {
         Error::Config(vec![format!(
             "--collection needs the one projection it belongs to; registered are {}",
-            all.iter().map(|one| one.spec().name()).collect::<Vec<_>>().join(", ")
+            all.iter().map(|projection| projection.spec().name()).collect::<Vec<_>>().join(", ")
         )])
     })?;
     let spec = projection.spec();

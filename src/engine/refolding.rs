@@ -9,19 +9,19 @@ use statefold_projections::Registered;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::engine::required::others;
+use crate::engine::required::required_snapshots;
 use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
 use crate::observe::Recorder;
 use crate::pipeline::refold;
 use crate::pipeline::{Differing, Governor, Job, Workers, differing};
-use crate::store::{BuildRecord, BuildStore, Direction, Mandate, Store};
+use crate::store::{BuildRecord, BuildStore, IndexDirection, Mandate, Store};
 
 /// What refolding works with.
 pub(crate) struct Refolding {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
-    pub(crate) direction: Direction,
+    pub(crate) direction: IndexDirection,
     pub(crate) workers: Arc<Workers>,
     pub(crate) mandate: Mandate,
     pub(crate) cancel: CancellationToken,
@@ -34,56 +34,62 @@ pub(crate) struct Generation {
     pub(crate) recorder: Recorder,
 }
 
+/// Whether a generation can be refolded.
+pub(crate) enum Refoldable {
+    Yes(Box<Generation>),
+    /// It can't: why.
+    No(String),
+}
+
 impl Refolding {
     /// A generation whose heads are recorded.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if they aren't, or if it was built with another definition of the projection.
+    /// What the server said.
     pub(crate) async fn generation(
         &self,
         projection: &Registered,
         record: BuildRecord,
         recorder: &Recorder,
-    ) -> Result<Generation> {
-        let generation = self.unfinished(projection, record, recorder)?;
+    ) -> Result<Refoldable> {
+        let generation = match self.unfinished(projection, record, recorder) {
+            Refoldable::Yes(generation) => generation,
+            no @ Refoldable::No(_) => return Ok(no),
+        };
         let record = &generation.build.record;
         let done = generation.build.checkpoints().await?.len();
         if done == 0 || done != record.ranges.len() {
-            return Err(heads_missing(&record.projection, &record.id));
+            return Ok(Refoldable::No(heads_missing(&record.projection, &record.id)));
         }
-        Ok(generation)
+        Ok(Refoldable::Yes(generation))
     }
 
     /// A generation of which perhaps only some partitions are done.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if it was built with another definition of the projection.
     pub(crate) fn unfinished(
         &self,
         projection: &Registered,
         record: BuildRecord,
         recorder: &Recorder,
-    ) -> Result<Generation> {
+    ) -> Refoldable {
         let spec = projection.spec();
         let (name, id) = (spec.name(), &record.id);
         if record.fingerprint != fingerprint(spec, &self.store.layout) {
-            return Err(Error::Unsupported(format!(
+            return Refoldable::No(format!(
                 "{id} was built with another version or definition of {name} than this program has: use that program, \
                  or build a new generation: statefold rebuild {name} --yes"
-            )));
+            ));
         }
         if record.adopted {
-            return Err(Error::Unsupported(format!(
+            return Refoldable::No(format!(
                 "{id} is the application's own, which writes its snapshots itself: statefold writes only what it built"
-            )));
+            ));
         }
         if record.swap.is_some() {
-            return Err(Error::Unsupported(format!(
-                "{id} is in the middle of a cut-over: finish that first"
-            )));
+            return Refoldable::No(format!("{id} is in the middle of a cut-over: finish that first"));
         }
         let build = self.store.builds().open_for_writing(record, spec.stream_filter().first(), &self.mandate);
-        Ok(Generation { projection: projection.clone(), build, recorder: recorder.clone() })
+        let (projection, recorder) = (projection.clone(), recorder.clone());
+        Refoldable::Yes(Box::new(Generation { projection, build, recorder }))
     }
 
     /// Folds streams anew, as a whole; with `compare` also all whose heads aren't the recorded ones.
@@ -92,7 +98,12 @@ impl Refolding {
     /// # Errors
     /// [`Error::Fenced`] if another process took the generation over; [`Error::Interrupted`]; what the
     /// server said. What was not replaced stays what it was.
-    pub(crate) async fn refold(&self, of: &Generation, streams: Vec<String>, compare: bool) -> Result<u64> {
+    pub(crate) async fn refold(
+        &self,
+        generation: &Generation,
+        streams: Vec<String>,
+        compare: bool,
+    ) -> Result<u64> {
         if streams.is_empty() && !compare {
             return Ok(0);
         }
@@ -100,19 +111,19 @@ impl Refolding {
         let tuning = self.settings.tuning();
         let job = Arc::new(Job {
             source: self.store.events().source(self.direction, now, tuning.batch_commits),
-            staging: of.build.clone(),
-            projection: of.projection.clone(),
+            staging: generation.build.clone(),
+            projection: generation.projection.clone(),
             layout: Arc::new(self.store.layout.clone()),
-            others: others(&self.store, &of.projection, &self.settings).await?,
+            others: required_snapshots(&self.store, &generation.projection, &self.settings).await?,
             workers: Arc::clone(&self.workers),
-            progress: of.recorder.clone(),
+            progress: generation.recorder.clone(),
             cancel: self.cancel.child_token(),
             governor: Governor::free(),
             batch_docs: tuning.batch_docs,
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,
         });
-        let (partitions, mut refolded) = (of.build.partitions(), 0);
+        let (partitions, mut refolded) = (generation.build.partitions(), 0);
         if compare {
             for partition in &partitions {
                 if self.cancel.is_cancelled() {
@@ -123,27 +134,28 @@ impl Refolding {
             }
         }
         refolded += refold(&job, &partitions, Differing { streams, ..Differing::default() }).await?;
-        of.recorder.refolded(refolded);
+        generation.recorder.refolded(refolded);
         Ok(refolded)
     }
 
     /// Writes digest and counts into the generation's record, as the partitions have them now.
-    pub(crate) async fn note_sums(&self, of: &mut Generation) -> Result<()> {
-        let (counts, digest) = of.build.sums().await?;
-        of.build.note_sums(counts.into(), Some(digest.to_string())).await
+    pub(crate) async fn note_sums(&self, generation: &mut Generation) -> Result<()> {
+        let (counts, digest) = generation.build.sums().await?;
+        generation.build.note_sums(counts.into(), Some(digest.to_string())).await
     }
 
     /// The record of a generation of a projection.
     pub(crate) async fn record(&self, projection: &str, generation: u32) -> Result<BuildRecord> {
         let records = self.store.builds().records(Some(projection)).await?;
         let found = records.into_iter().find(|record| record.generation == generation);
-        found.ok_or_else(|| heads_missing(projection, &format!("{projection}{generation}")))
+        let missing = || Error::Unsupported(heads_missing(projection, &format!("{projection}{generation}")));
+        found.ok_or_else(missing)
     }
 }
 
-fn heads_missing(name: &str, id: &str) -> Error {
-    Error::Unsupported(format!(
+fn heads_missing(name: &str, id: &str) -> String {
+    format!(
         "statefold didn't build {id}: how far its streams are folded is not recorded. Build a generation of its own: \
          statefold rebuild {name} --yes"
-    ))
+    )
 }

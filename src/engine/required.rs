@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::store::{SnapshotLookup, Store};
 
 /// Active snapshots of what a projection requires.
-pub(crate) async fn others(
+pub(crate) async fn required_snapshots(
     store: &Store,
     projection: &Registered,
     settings: &Settings,

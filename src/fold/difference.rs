@@ -10,6 +10,7 @@ const VALUE_MAX: usize = 120;
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FieldDifference {
     /// Its path: `do.mm.width`, `ts.2`; empty for the document as a whole.
     pub path: String,

@@ -1,6 +1,6 @@
 //! `/metrics`, `/livez` and `/readyz` over HTTP.
 //!
-//! Live at once, ready when the run is done: a probe must not kill a long rebuild.
+//! The process is live at once and ready when the run is done: a probe must not kill a long rebuild.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::observe::{Phase, Progress};
 /// Renders the metrics as Prometheus text.
 pub type Render = Box<dyn Fn() -> String + Send + Sync>;
 
-struct Shared {
+/// The state behind the routes.
+struct HttpState {
     progress: watch::Receiver<Progress>,
     render: Option<Render>,
 }
@@ -35,17 +36,17 @@ pub async fn serve(
     axum::serve(listener, router(progress, render)).await
 }
 
-/// The routes, to mount them in a server of one's own.
+/// The routes, to be mounted in the application's own server.
 pub fn router(progress: watch::Receiver<Progress>, render: Option<Render>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(Shared { progress, render }))
+        .with_state(Arc::new(HttpState { progress, render }))
 }
 
-async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    let progress = shared.progress.borrow().clone();
+async fn ready(State(state): State<Arc<HttpState>>) -> Response {
+    let progress = state.progress.borrow().clone();
     let ready = matches!(progress.phase, Phase::Done | Phase::Following);
     let body = Json(json!({
         "ready": ready, "projection": progress.projection, "phase": progress.phase,
@@ -56,8 +57,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     (status, body).into_response()
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    match &shared.render {
+async fn metrics(State(state): State<Arc<HttpState>>) -> Response {
+    match &state.render {
         Some(render) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render()).into_response(),
         None => (StatusCode::NOT_FOUND, "this program records no metrics\n").into_response(),
     }

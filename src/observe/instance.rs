@@ -1,10 +1,11 @@
-//! A running server of the application, as it is listed.
+//! A running server of the application, as listings show it.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 /// A running server.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InstanceRow {
     /// Its id, new with each start.

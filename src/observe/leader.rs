@@ -1,10 +1,9 @@
-//! Who leads, as a value that followers, `/readyz` and `lock show` share.
+//! The leader, as a value that followers, health checks and the lock report share.
 
 use serde::Serialize;
 
-use crate::observe::progress::Progress;
-
-/// What a leader is doing, as it said with its last renewal.
+/// The work of a leader, as it reported it with its last renewal.
+#[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Doing {
     /// Name of the projection.
@@ -15,24 +14,11 @@ pub struct Doing {
     pub percent: u8,
     /// Time left in this phase, in seconds, as far as it can be told.
     pub eta_seconds: Option<u64>,
-    /// Why it reads and writes nothing for now, in words.
+    /// The reason why it reads and writes nothing for now, in words.
     pub held: Option<String>,
 }
 
 impl Doing {
-    /// What this progress comes to.
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
-    pub fn of(progress: &Progress) -> Self {
-        Self {
-            projection: progress.projection.clone(),
-            phase: progress.phase.name().to_owned(),
-            percent: (progress.share() * 100.0).round() as u8,
-            eta_seconds: progress.eta().map(|eta| eta.as_secs().max(1)),
-            held: progress.held.clone(),
-        }
-    }
-
     /// In words: `Assets building 43 %, 12 s left`.
     #[must_use]
     pub fn line(&self) -> String {
@@ -50,6 +36,7 @@ impl Doing {
 }
 
 /// The holder of the lease.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Leader {
     /// Its name, unique per attempt to lead.
@@ -64,21 +51,21 @@ pub struct Leader {
     pub token: i64,
     /// Number of its renewals.
     pub beat: i64,
-    /// Since when it leads, in RFC 3339.
+    /// The time it has led since, in RFC 3339.
     pub since: Option<String>,
     /// Seconds since its last renewal, by the server's clock.
     pub last_beat_seconds: f64,
     /// The deployment it belongs to, where known.
     pub deployment: Option<String>,
-    /// Whether that is certainly another one than this process': the lease comes from a copy of its
-    /// database.
+    /// Whether that deployment is certainly not the one of this process: the lease was copied together with
+    /// a database.
     pub foreign: bool,
-    /// What it is doing.
+    /// Its work.
     pub doing: Doing,
 }
 
 impl Leader {
-    /// Who it is, in words.
+    /// Its host and process, in words.
     #[must_use]
     pub fn name(&self) -> String {
         let pid = self.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
@@ -92,7 +79,7 @@ impl Leader {
         name
     }
 
-    /// Who it is and what it does, in words.
+    /// Its host, process, token and work, in words.
     #[must_use]
     pub fn line(&self) -> String {
         let since = self.since.as_deref().unwrap_or("an unknown time");

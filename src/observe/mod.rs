@@ -1,4 +1,4 @@
-//! What a run shows while it works: progress values, rates, metric names.
+//! Progress values, rates and metric names: all that a run shows while it works.
 //!
 //! A leaf: it uses no other room but `fold`'s counts. The library records metrics through the
 //! `metrics` facade and installs no recorder.

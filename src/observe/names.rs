@@ -1,5 +1,5 @@
-//! Names of the metrics, base units, `_total` for counters. All have the label `projection` but for
-//! those of the lease.
+//! Names of the metrics, in base units, with `_total` for counters. All but those of the lease have the
+//! label `projection`.
 
 /// Commits read.
 pub const COMMITS: &str = "statefold_commits_total";
@@ -17,8 +17,8 @@ pub const FAILED_STREAMS: &str = "statefold_failed_streams_total";
 pub const READ_SECONDS: &str = "statefold_batch_read_seconds";
 /// Time one insert took, in seconds.
 pub const WRITE_SECONDS: &str = "statefold_batch_write_seconds";
-/// Position of the phase the run is in: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done, 6 waiting, 7 catching up,
-/// 8 verifying, 9 following.
+/// Number of the phase the run is in: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done,
+/// 6 waiting, 7 catching up, 8 verifying, 9 following.
 pub const PHASE: &str = "statefold_phase";
 /// Partitions that are still to do in this phase.
 pub const PARTITIONS_LEFT: &str = "statefold_partitions_left";
@@ -27,7 +27,7 @@ pub const PARTITIONS_LEFT: &str = "statefold_partitions_left";
 pub const DIRTY: &str = "statefold_dirty_streams";
 /// Age of the oldest change that isn't folded, in seconds.
 pub const LAG_SECONDS: &str = "statefold_lag_seconds";
-/// Streams folded anew because they had changed.
+/// Streams refolded because they had changed.
 pub const REFOLDED: &str = "statefold_refolded_streams_total";
 /// The fencing token of the lease this process holds; 0 if it holds none. Without label.
 pub const LEASE_TOKEN: &str = "statefold_lease_token";
@@ -50,11 +50,12 @@ pub fn describe() {
     describe_gauge!(
         PHASE,
         Unit::Count,
-        "Phase of the run: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done, 6 waiting, 7 catching up, 8 verifying, 9 following"
+        "Phase of the run: 0 planning, 1 building, 2 indexing, 3 checking, 4 publishing, 5 done, \
+         6 waiting, 7 catching up, 8 verifying, 9 following"
     );
     describe_gauge!(DIRTY, Unit::Count, "Streams that were touched since they were folded");
     describe_gauge!(LAG_SECONDS, Unit::Seconds, "Age of the oldest change that isn't folded");
-    describe_counter!(REFOLDED, Unit::Count, "Streams folded anew because they had changed");
+    describe_counter!(REFOLDED, Unit::Count, "Streams refolded because they had changed");
     describe_gauge!(LEASE_TOKEN, Unit::Count, "Token of the lease this process holds, 0 if none");
     describe_counter!(TAKEOVERS, Unit::Count, "Leases taken over from a leader that was gone");
     describe_counter!(LEASES_LOST, Unit::Count, "Leases this process lost");

@@ -1,12 +1,13 @@
-//! How far a run is, as a value.
+//! The progress of a run, as a value.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::observe::leader::Leader;
+use crate::observe::leader::{Doing, Leader};
 
-/// What a run is doing.
+/// The phase of a run.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -21,13 +22,13 @@ pub enum Phase {
     CatchingUp,
     /// Comparing staging with the event store.
     Checking,
-    /// Folding everything once more, to compare it.
+    /// Folding everything once more, to compare the results.
     Verifying,
     /// Giving final names and setting the pointer.
     Publishing,
     /// Keeping the active generation current.
     Following,
-    /// All is done.
+    /// Everything is done.
     Done,
     /// Waiting for another process.
     Waiting,
@@ -51,7 +52,7 @@ impl Phase {
         }
     }
 
-    /// Its position, for metrics.
+    /// Its number in the metrics.
     #[must_use]
     pub fn position(self) -> u8 {
         match self {
@@ -69,12 +70,13 @@ impl Phase {
     }
 }
 
-/// How far a run is with the projection it is working on.
+/// The progress of a run with the projection it is working on.
+#[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Progress {
     /// Name of the projection.
     pub projection: String,
-    /// What is being done.
+    /// The phase it is in.
     pub phase: Phase,
     /// Partitions of this phase.
     pub partitions: u32,
@@ -96,19 +98,19 @@ pub struct Progress {
     pub failed_streams: u64,
     /// Time since this phase began, in seconds.
     pub phase_seconds: f64,
-    /// Streams folded anew because they had changed.
+    /// Streams refolded because they had changed.
     pub refolded: u64,
     /// Streams that were touched since they were folded.
     pub dirty: u64,
     /// Age of the oldest change that isn't folded, in seconds.
     pub lag_seconds: u32,
-    /// Why nothing is read or written for now, in words: a pause, replication that lags, slow batches.
+    /// The reason why nothing is read or written for now, in words: a pause, replication that lags, slow batches.
     pub held: Option<String>,
-    /// Since when that is so, in seconds.
+    /// For how long, in seconds.
     pub held_seconds: u64,
-    /// While waiting: what for, in words.
+    /// The awaited event or holder while the run waits, in words.
     pub waits_for: Option<String>,
-    /// While waiting for another statefold: who leads, and how far it is.
+    /// The leader while the run waits for another statefold.
     pub leader: Option<Leader>,
 }
 
@@ -135,7 +137,7 @@ impl Progress {
         if self.phase_seconds > 0.0 { self.events as f64 / self.phase_seconds } else { 0.0 }
     }
 
-    /// Time left in this phase, if the rest goes as what is done; `None` before that can be told.
+    /// Time left in this phase, at its rate so far; `None` before that can be told.
     #[must_use]
     pub fn eta(&self) -> Option<Duration> {
         let share = self.share();
@@ -156,7 +158,7 @@ impl Progress {
             line.push_str(&format!(" {done}/{total} commits {percent:.0} %, {rate:.0} events/s"));
             line.push_str(&format!(", {} snapshots", self.snapshots));
         } else if self.phase == Phase::Following {
-            line.push_str(&format!(", {} streams folded anew", self.refolded));
+            line.push_str(&format!(", {} streams refolded", self.refolded));
         } else if self.partitions > 0 {
             line.push_str(&format!(" {}/{} partitions", self.partitions_done, self.partitions));
         }
@@ -172,6 +174,21 @@ impl Progress {
             line.push_str(&format!(", {} s left", eta.as_secs().max(1)));
         }
         line
+    }
+}
+
+impl Doing {
+    /// Summarises a progress.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
+    pub fn of(progress: &Progress) -> Self {
+        Self {
+            projection: progress.projection.clone(),
+            phase: progress.phase.name().to_owned(),
+            percent: (progress.share() * 100.0).round() as u8,
+            eta_seconds: progress.eta().map(|eta| eta.as_secs().max(1)),
+            held: progress.held.clone(),
+        }
     }
 }
 

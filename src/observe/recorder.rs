@@ -1,4 +1,4 @@
-//! The one place where work is counted: progress for watchers, metrics for the recorder.
+//! The only place where work is counted: progress for watchers, metrics for the installed recorder.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins with a projection.
+    /// A recorder for a projection, whose progress begins with nothing done.
     pub(crate) fn new(projection: &str, progress: &watch::Sender<Progress>) -> Self {
         let recorder = Self {
             projection: projection.into(),
@@ -31,23 +31,23 @@ impl Recorder {
         recorder
     }
 
-    /// This process leads under a token, or no more.
+    /// Notes the token this process leads under, `None` once it leads no more.
     pub(crate) fn leading(token: Option<i64>) {
         #[expect(clippy::cast_precision_loss, reason = "tokens are small")]
         gauge!(names::LEASE_TOKEN).set(token.unwrap_or(0) as f64);
     }
 
-    /// A lease was taken over from a leader that was gone.
+    /// Counts a lease that was taken over from a leader that was gone.
     pub(crate) fn takeover() {
         counter!(names::TAKEOVERS).increment(1);
     }
 
-    /// The lease of this process was lost.
+    /// Counts a lease that this process lost.
     pub(crate) fn lease_lost() {
         counter!(names::LEASES_LOST).increment(1);
     }
 
-    /// Waiting, for a leader or something else.
+    /// Shows that the run waits, for a leader or something else.
     pub(crate) fn waiting(progress: &watch::Sender<Progress>, leader: Option<&Leader>, what: &str) {
         progress.send_modify(|progress| {
             progress.phase = Phase::Waiting;
@@ -56,7 +56,7 @@ impl Recorder {
         });
     }
 
-    /// Waiting no more.
+    /// Shows that the run no longer waits.
     pub(crate) fn waiting_over(progress: &watch::Sender<Progress>) {
         progress.send_if_modified(|progress| {
             let waited = progress.phase == Phase::Waiting;
@@ -67,7 +67,7 @@ impl Recorder {
         });
     }
 
-    /// The run waits for a reason, since then; or waits no more.
+    /// Shows why the run is held and since when, or that it is held no longer.
     pub(crate) fn held(progress: &watch::Sender<Progress>, held: Option<(&str, Instant)>) {
         progress.send_if_modified(|progress| {
             let seconds = held.map_or(0, |(_, since)| since.elapsed().as_secs());
@@ -78,7 +78,7 @@ impl Recorder {
         });
     }
 
-    /// Everything is as it has to be.
+    /// Shows that everything is done.
     pub(crate) fn ready(progress: &watch::Sender<Progress>) {
         progress.send_modify(|progress| {
             progress.phase = Phase::Done;
@@ -99,7 +99,7 @@ impl Recorder {
         self.projection.to_string()
     }
 
-    /// Enters a phase with so many partitions.
+    /// Enters a phase that has this many partitions.
     pub(crate) fn enter(&self, phase: Phase, partitions: usize) {
         *self.phase_began.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.update(|progress| {
@@ -112,7 +112,7 @@ impl Recorder {
         self.partitions(partitions);
     }
 
-    /// Begins to count anew: in this phase so many commits will be read.
+    /// Begins a phase that will read this many commits, with all counts at zero.
     pub(crate) fn begin(&self, phase: Phase, commits: u64) {
         self.update(|progress| {
             let projection = self.projection.to_string();
@@ -121,7 +121,7 @@ impl Recorder {
         self.enter(phase, 0);
     }
 
-    /// So many partitions are to be written.
+    /// Notes how many partitions this phase has to write.
     pub(crate) fn partitions(&self, partitions: usize) {
         let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
         self.update(|progress| {
@@ -131,7 +131,7 @@ impl Recorder {
         gauge!(names::PARTITIONS_LEFT, "projection" => self.label()).set(f64::from(partitions));
     }
 
-    /// So many streams are dirty, the oldest for so many seconds.
+    /// Notes how many streams are dirty, and for how long the oldest has been.
     pub(crate) fn lag(&self, streams: usize, seconds: u32) {
         gauge!(names::LAG_SECONDS, "projection" => self.label()).set(f64::from(seconds));
         #[expect(clippy::cast_precision_loss, reason = "a number to look at")]
@@ -142,12 +142,12 @@ impl Recorder {
         });
     }
 
-    /// A batch arrived after so long a wait.
+    /// Notes how long a fold waited for its batch.
     pub(crate) fn batch_read(&self, waited: Duration) {
         histogram!(names::READ_SECONDS, "projection" => self.label()).record(waited.as_secs_f64());
     }
 
-    /// This much was folded.
+    /// Adds these counts.
     pub(crate) fn folded(&self, counts: &FoldCounts) {
         let count = |name: &'static str, value: u64| {
             counter!(name, "projection" => self.label()).increment(value);
@@ -166,29 +166,29 @@ impl Recorder {
         });
     }
 
-    /// So many streams were folded anew.
+    /// Counts refolded streams.
     pub(crate) fn refolded(&self, streams: u64) {
         counter!(names::REFOLDED, "projection" => self.label()).increment(streams);
         self.update(|progress| progress.refolded += streams);
     }
 
-    /// Everything is read again: what was read so far doesn't count.
+    /// Resets what was read so far, because everything is read again.
     pub(crate) fn read_again(&self) {
         self.update(|progress| {
             (progress.commits, progress.events, progress.bytes) = (0, 0, 0);
         });
     }
 
-    /// An insert of so many documents took so long.
+    /// Counts inserted documents and notes how long the insert took.
     pub(crate) fn written(&self, documents: u64, took: Duration) {
         counter!(names::SNAPSHOTS, "projection" => self.label()).increment(documents);
         histogram!(names::WRITE_SECONDS, "projection" => self.label()).record(took.as_secs_f64());
         self.update(|progress| progress.snapshots += documents);
     }
 
-    /// A partition ended.
-    pub(crate) fn partition_done(&self, well: bool) {
-        if !well {
+    /// Counts a partition, if it succeeded.
+    pub(crate) fn partition_done(&self, succeeded: bool) {
+        if !succeeded {
             return;
         }
         let mut left = 0;

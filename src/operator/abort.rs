@@ -11,6 +11,7 @@ use crate::store::{Store, TargetRecord};
 
 /// An unfinished build that was, or would be, ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Aborted {
     /// Id of the build: `Assets3`.
     pub build: String,

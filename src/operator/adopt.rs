@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::engine::leader::{Leadership, lead_watched};
 use crate::engine::pass::{FEW_COMMITS, Survey};
 use crate::engine::preflight::{named_collections, partitions, preflight};
-use crate::engine::required::others;
+use crate::engine::required::required_snapshots;
 use crate::engine::running::Running;
 use crate::engine::verify::{Comparison, Subject, Verified};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink};
 use crate::pipeline::{Governor, Workers};
 use crate::plan::{Estimate, Partition};
-use crate::store::{BuildStore, Direction, Flip, RecordsOnly, Store};
+use crate::store::{BuildOrigin, BuildStore, Flip, IndexDirection, RecordsOnly, Store};
 
 /// What to adopt.
 #[derive(Debug, Clone)]
@@ -52,6 +52,7 @@ impl Default for Adopt {
 
 /// What was adopted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct AdoptReport {
     /// Whether it is recorded now.
     pub adopted: bool,
@@ -75,10 +76,10 @@ pub fn adopt(settings: &Settings, registry: &Registry, request: Adopt) -> Runnin
 }
 
 /// What all steps share.
-struct Work<'a> {
+struct Adoption<'a> {
     store: &'a Store,
     settings: &'a Settings,
-    direction: Direction,
+    direction: IndexDirection,
     request: &'a Adopt,
     projection: Registered,
     generation: u32,
@@ -104,7 +105,7 @@ async fn run(
     let chosen = named_collections(&store, selected, &request.collections).await?;
     let generation =
         request.generation.unwrap_or_else(|| number_of(&chosen.projection, &request.collections));
-    let work = Work {
+    let work = Adoption {
         store: &store,
         settings,
         direction,
@@ -138,7 +139,7 @@ struct Looked {
     estimate: Estimate,
 }
 
-impl Work<'_> {
+impl Adoption<'_> {
     fn name(&self) -> &str {
         self.projection.spec().name()
     }
@@ -152,7 +153,7 @@ impl Work<'_> {
             )));
         }
         let records = self.store.builds().records(Some(self.name())).await?;
-        let taken = records.iter().find(|one| one.generation == self.generation && !one.adopted);
+        let taken = records.iter().find(|record| record.generation == self.generation && !record.adopted);
         match taken {
             Some(taken) => Err(Error::State {
                 build: taken.id.clone(),
@@ -184,7 +185,7 @@ impl Work<'_> {
         let subject = Subject {
             projection: self.projection.clone(),
             collections: self.request.collections.clone(),
-            others: others(self.store, &self.projection, self.settings).await?,
+            others: required_snapshots(self.store, &self.projection, self.settings).await?,
             partitions: recorded
                 .unwrap_or_else(|| partitions(&self.projection, survey, estimate, self.settings)),
             estimate: *estimate,
@@ -192,8 +193,8 @@ impl Work<'_> {
         };
         let outcome = comparison.run(std::slice::from_ref(&subject), survey).await?.pop();
         let outcome = outcome.ok_or_else(|| Error::Bug("nothing was compared".into()))?;
-        let judged = comparison.settled(&subject, &outcome).await?;
-        let verified = Verified::of(&subject, Share::ALL, &outcome, judged);
+        let recheck = comparison.settled(&subject, &outcome).await?;
+        let verified = Verified::of(&subject, Share::ALL, &outcome, recheck);
         Recorder::new(self.name(), self.progress).enter(Phase::Done, 0);
         Ok(AdoptReport { adopted: false, generation: self.generation, verified: Some(verified) })
     }
@@ -222,7 +223,10 @@ impl Work<'_> {
             self.generation,
             &self.request.collections,
             ranges.iter().map(|partition| partition.range.clone()).collect(),
-            (crate::lifecycle::fingerprint(spec, layout), leadership.mandate.token),
+            BuildOrigin {
+                fingerprint: crate::lifecycle::fingerprint(spec, layout),
+                token: leadership.mandate.token,
+            },
         );
         self.store.snapshots().forget_adopted(&record.id, &leadership.mandate).await?;
         let build =

@@ -11,6 +11,7 @@ use crate::store::{Store, StoredFailedStream};
 
 /// A failed stream with the commit it is about.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct FailedStreamDetails {
     /// The failed stream.
     pub failed_stream: StoredFailedStream,
@@ -20,6 +21,7 @@ pub struct FailedStreamDetails {
 
 /// A failed stream in words and numbers, for machines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FailedStreamRow {
     /// Build it belongs to.
     pub build: String,

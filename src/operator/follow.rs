@@ -106,7 +106,7 @@ async fn run(
         selected = without_own_writers(&store, selected).await?;
     }
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
-    let follower = Follower { store, settings, registry, selected, request, progress, cancel };
+    let follower = FollowTask { store, settings, registry, selected, request, progress, cancel };
     let mut report = FollowReport::default();
     loop {
         match follower.lead(direction, &workers, &mut report).await {
@@ -125,7 +125,7 @@ async fn run(
 }
 
 /// Whoever wants to follow.
-struct Follower {
+struct FollowTask {
     store: Store,
     settings: Settings,
     registry: Registry,
@@ -135,7 +135,7 @@ struct Follower {
     cancel: CancellationToken,
 }
 
-impl Follower {
+impl FollowTask {
     async fn pause(&self, pause: Duration) {
         tokio::select! {
             () = self.cancel.cancelled() => {}
@@ -146,18 +146,18 @@ impl Follower {
     /// Waits for something to follow and for the lease, and follows for as long as there is.
     async fn lead(
         &self,
-        direction: crate::store::Direction,
+        direction: crate::store::IndexDirection,
         workers: &Arc<Workers>,
         report: &mut FollowReport,
     ) -> Result<()> {
         self.until_there_is_something().await?;
-        let (beside, lease) = (self.store.follow_control(), self.settings.lease());
+        let (follow_control, lease) = (self.store.follow_control(), self.settings.lease());
         let waiting = Waiting { lease, limit: None, progress: &self.progress };
         let patience = Patience::UntilDone;
-        let claimant = Claimant { store: &beside, waiting, patience, cancel: &self.cancel };
+        let claimant = Claimant { store: &follow_control, waiting, patience, cancel: &self.cancel };
         let leadership = claimant.claim().await?;
         report.starts += 1;
-        let with = Refolding {
+        let refolding = Refolding {
             store: self.store.clone(),
             settings: self.settings.clone(),
             direction,
@@ -166,8 +166,15 @@ impl Follower {
             cancel: leadership.cancel.clone(),
         };
         let shown = Shown::new(&self.selected, &self.progress);
-        let rounds =
-            Rounds::new(with, beside.clone(), &self.registry, &self.selected, &self.request, shown, report);
+        let rounds = Rounds::new(
+            refolding,
+            follow_control.clone(),
+            &self.registry,
+            &self.selected,
+            &self.request,
+            shown,
+            report,
+        );
         // A panic is an error, so that the lease isn't left behind.
         let result = std::panic::AssertUnwindSafe(rounds.run()).catch_unwind().await;
         let result = result.unwrap_or_else(|_| Err(Error::Bug("following panicked".into())));

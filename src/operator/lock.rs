@@ -11,6 +11,7 @@ use crate::store::{LockState, Store};
 
 /// Lease and lock, as they are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct LockReport {
     /// The holder of the lease, if somebody leads.
     pub leader: Option<Leader>,

@@ -9,6 +9,7 @@ use crate::store::{BuildRecord, Store};
 
 /// An unfinished build that was paused or resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PausedBuild {
     /// Id of the build: `Assets3`.
     pub build: String,
@@ -75,11 +76,11 @@ async fn unfinished(store: &Store, registry: &Registry, projections: &[String]) 
 
 async fn described(store: &Store, records: impl Iterator<Item = BuildRecord>) -> Result<Vec<PausedBuild>> {
     let leader = store.control().lease().await?.map(|held| held.leader);
-    let one = |record: BuildRecord| PausedBuild {
-        at_work: leader.as_ref().filter(|leader| leader.token == record.token).map(|one| one.name()),
+    let paused_build = |record: BuildRecord| PausedBuild {
+        at_work: leader.as_ref().filter(|leader| leader.token == record.token).map(|leader| leader.name()),
         state: record.state.to_string(),
         paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
         build: record.id,
     };
-    Ok(records.map(one).collect())
+    Ok(records.map(paused_build).collect())
 }

@@ -15,6 +15,7 @@ use crate::store::Store;
 
 /// What a rebuild would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PlanReport {
     /// Name of the database.
     pub database: String,
@@ -42,6 +43,7 @@ pub struct PlanReport {
 
 /// A right that a step needs and this user lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct MissingRight {
     /// The step, in words.
     pub step: String,
@@ -55,6 +57,7 @@ pub struct MissingRight {
 
 /// How the event store would be read. Sizes are in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PassPlan {
     /// In which order.
     pub strategy: Strategy,
@@ -78,6 +81,7 @@ pub struct PassPlan {
 
 /// What would be built of one projection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ProjectionPlan {
     /// Name of the projection.
     pub projection: String,
@@ -101,6 +105,7 @@ pub struct ProjectionPlan {
 
 /// An unfinished build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Resumable {
     /// Its id.
     pub build: String,
@@ -129,7 +134,8 @@ pub async fn preview(settings: &Settings, registry: &Registry, projections: &[St
     match plan_with(settings, &store, &selected, missing_rights.clone(), notes).await {
         Err(Error::Permission { doing, source }) => {
             let fatal = missing_rights.iter().filter(|right| right.without.is_none());
-            let fatal = fatal.map(|one| format!("{} needs `{}` on {}", one.step, one.action, one.resource));
+            let fatal =
+                fatal.map(|right| format!("{} needs `{}` on {}", right.step, right.action, right.resource));
             let reasons: Vec<String> = std::iter::once(source.to_string()).chain(fatal).collect();
             Err(Error::Permission { doing, source: reasons.join("; ").into() })
         }
@@ -212,10 +218,10 @@ fn pass_plan(survey: &Survey, tuning: &Tuning) -> PassPlan {
         store_commits: survey.store.commits,
         store_bytes: survey.store.bytes,
         cache_bytes: survey.store.cache_bytes,
-        state_bytes: survey.estimates.iter().map(|one| one.state_bytes).sum(),
+        state_bytes: survey.estimates.iter().map(|estimate| estimate.state_bytes).sum(),
         memory_bytes: tuning.memory_bytes as u64,
         readers: tuning.readers,
-        seconds: survey.estimates.iter().map(|one| one.seconds).sum(),
+        seconds: survey.estimates.iter().map(|estimate| estimate.seconds).sum(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::engine::leader::lead;
 use crate::error::{Error, Result};
 use crate::plan::Topology;
-use crate::store::{Fence, FenceKind, Fenced, Mandate, Store};
+use crate::store::{Fence, FenceKind, Fenced, Lifted, Mandate, Store};
 
 /// How long a transaction that keeps the options from being changed is waited for, unless it is told.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,6 +24,7 @@ const NO_REASON: &str = "no reason given";
 
 /// Whether the event store takes events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ReadOnlyReport {
     /// Name of the database.
     pub database: String,
@@ -167,7 +168,11 @@ async fn retry_until(store: &Store, settings: &Settings, change: Change<'_>) -> 
                     Fenced::Busy(why) => Err(why),
                 })
             }
-            Change::Lift => store.control().lift_read_only().await,
+            Change::Lift => store.control().lift_read_only().await.map(|lifted| match lifted {
+                Lifted::Done => Ok(true),
+                Lifted::NotRaised => Ok(false),
+                Lifted::Busy(reason) => Err(reason),
+            }),
         };
         let reason = match tried.map_err(not_permitted)? {
             Ok(changed) => return Ok(changed),

@@ -15,7 +15,7 @@ use crate::engine::sweep;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, fingerprint};
 use crate::observe::Progress;
-use crate::store::{BuildRecord, Direction, Store};
+use crate::store::{BuildRecord, IndexDirection, Store};
 
 /// Begins to rebuild projections into their next generations. Must be called on a tokio runtime.
 ///
@@ -59,7 +59,7 @@ struct Asked {
     settings: Settings,
     request: Rebuild,
     selected: Vec<Registered>,
-    direction: Direction,
+    direction: IndexDirection,
     progress: watch::Sender<Progress>,
     cancel: CancellationToken,
 }
@@ -143,7 +143,9 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
         };
         let found: Vec<&BuildRecord> = records.iter().filter(is_complete).collect();
         let print = fingerprint(projection.spec(), &store.layout);
-        if let Some(other) = found.iter().find(|one| is_new(one, &records) && one.fingerprint != print) {
+        if let Some(other) =
+            found.iter().find(|record| is_new(record, &records) && record.fingerprint != print)
+        {
             return Err(of_another_version(other, projection.spec().version()));
         }
         if !found.is_empty() {
@@ -163,7 +165,8 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
 
 /// Whether nobody has read a generation yet: not one that is being rolled back to, or has its name already.
 fn is_new(record: &BuildRecord, all: &[BuildRecord]) -> bool {
-    let later = |one: &BuildRecord| one.state == BuildState::Active && one.generation > record.generation;
+    let later =
+        |other: &BuildRecord| other.state == BuildState::Active && other.generation > record.generation;
     record.state == BuildState::Verified || record.swap.is_none() && !all.iter().any(later)
 }
 

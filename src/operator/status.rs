@@ -17,6 +17,7 @@ pub use lag::Lag;
 /// How a projection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Standing {
     /// The active generation has the registered version.
     UpToDate,
@@ -46,6 +47,7 @@ impl Standing {
 
 /// Where a database stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct StatusReport {
     /// Name of the database.
     pub database: String,
@@ -75,6 +77,7 @@ pub struct StatusReport {
 
 /// The version document's lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LockStatus {
     /// Whether it is held.
     pub held: bool,
@@ -84,6 +87,7 @@ pub struct LockStatus {
 
 /// Where a projection stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ProjectionStatus {
     /// Name of the projection.
     pub projection: String,
@@ -116,6 +120,7 @@ pub struct ProjectionStatus {
 
 /// An unfinished build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BuildingStatus {
     /// Its id.
     pub build: String,
@@ -143,7 +148,7 @@ impl StatusReport {
     /// Whether a projection needs a rebuild.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.projections.iter().any(|one| matches!(one.state, Standing::Behind | Standing::Broken))
+        self.projections.iter().any(|status| matches!(status.state, Standing::Behind | Standing::Broken))
     }
 }
 
@@ -157,7 +162,7 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     let has_event_store = collections.contains(&store.layout.collection);
     let lock = store.control().lock_state().await?.filter(|lock| lock.locked);
     let fence = store.control().fence().await?;
-    let beside = store.follow_control();
+    let follow_control = store.follow_control();
     let mut report = StatusReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
@@ -166,23 +171,23 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
         can_write: fence.is_none(),
         fence,
         leader: store.control().lease().await?.map(|held| held.leader),
-        follower: beside.control().lease().await?.map(|held| held.leader),
+        follower: follow_control.control().lease().await?.map(|held| held.leader),
         instances: store.control().instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
         projections: Vec::new(),
         next_steps: Vec::new(),
     };
-    let positions = beside.control().positions().await?;
+    let positions = follow_control.control().positions().await?;
     for projection in registry.projections() {
-        let mut one = status_of(&store, projection, &collections, has_event_store).await?;
-        if let Some(build) = &mut one.building {
-            let older = cannot_read(&report.instances, &one.projection, build.projection_version);
+        let mut status = status_of(&store, projection, &collections, has_event_store).await?;
+        if let Some(build) = &mut status.building {
+            let older = cannot_read(&report.instances, &status.projection, build.projection_version);
             build.older_servers = older.map(name_of).collect();
         }
-        if let Some(number) = one.active_generation.filter(|_| one.state == Standing::UpToDate) {
-            one.lag = lag_of(&store, projection, number, &positions).await?;
+        if let Some(number) = status.active_generation.filter(|_| status.state == Standing::UpToDate) {
+            status.lag = lag_of(&store, projection, number, &positions).await?;
         }
-        report.projections.push(one);
+        report.projections.push(status);
     }
     if !has_event_store {
         report.databases_with_events = store.databases_with_events().await;
@@ -231,7 +236,7 @@ async fn status_of(
         lag: None,
         previous_generations: active
             .iter()
-            .flat_map(|active| active.previous.iter().map(|one| one.generation))
+            .flat_map(|active| active.previous.iter().map(|previous| previous.generation))
             .collect(),
         mode: active.as_ref().map(|active| active.mode),
         collections: active.as_ref().map(|active| active.collections.clone()).unwrap_or_default(),
@@ -259,7 +264,7 @@ async fn lag_of(
 fn is_open(record: &BuildRecord, active: Option<&ActiveGeneration>) -> bool {
     let named = active.is_some_and(|active| {
         active.active == record.generation
-            || active.previous.iter().any(|one| one.generation == record.generation)
+            || active.previous.iter().any(|previous| previous.generation == record.generation)
     });
     record.state.is_resumable() || record.state == BuildState::Published && !named
 }
@@ -296,31 +301,32 @@ fn next_steps(report: &StatusReport) -> Vec<String> {
     if report.lock.held {
         steps.push("statefold lock show".to_owned());
     }
-    let complete = |one: &ProjectionStatus| one.building.as_ref().is_some_and(|build| build.can_cut_over);
+    let complete =
+        |status: &ProjectionStatus| status.building.as_ref().is_some_and(|build| build.can_cut_over);
     let behind: Vec<&str> = report
         .projections
         .iter()
-        .filter(|one| matches!(one.state, Standing::Behind | Standing::Broken) && !complete(one))
-        .map(|one| one.projection.as_str())
+        .filter(|status| matches!(status.state, Standing::Behind | Standing::Broken) && !complete(status))
+        .map(|status| status.projection.as_str())
         .collect();
     if !behind.is_empty() {
         steps.push(format!("statefold rebuild {} --yes", behind.join(" ")));
     }
-    for one in report.projections.iter().filter(|one| one.building.is_some()) {
-        if complete(one) {
-            steps.push(format!("statefold cutover {} --yes", one.projection));
-        } else if !behind.contains(&one.projection.as_str()) {
-            steps.push(format!("statefold rebuild {} --yes", one.projection));
+    for status in report.projections.iter().filter(|status| status.building.is_some()) {
+        if complete(status) {
+            steps.push(format!("statefold cutover {} --yes", status.projection));
+        } else if !behind.contains(&status.projection.as_str()) {
+            steps.push(format!("statefold rebuild {} --yes", status.projection));
         }
-        if one.building.as_ref().is_some_and(|build| build.paused.is_some()) {
-            steps.push(format!("statefold resume {}", one.projection));
+        if status.building.as_ref().is_some_and(|build| build.paused.is_some()) {
+            steps.push(format!("statefold resume {}", status.projection));
         }
-        steps.push(format!("statefold abort {} --yes", one.projection));
+        steps.push(format!("statefold abort {} --yes", status.projection));
     }
-    let failed_streams = |one: &ProjectionStatus| {
-        one.failed_streams + one.building.as_ref().map_or(0, |build| build.failed_streams)
+    let failed_streams = |status: &ProjectionStatus| {
+        status.failed_streams + status.building.as_ref().map_or(0, |build| build.failed_streams)
     };
-    if report.projections.iter().any(|one| failed_streams(one) > 0) {
+    if report.projections.iter().any(|status| failed_streams(status) > 0) {
         steps.push("statefold errors list".to_owned());
     }
     steps

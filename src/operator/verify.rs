@@ -2,7 +2,7 @@
 //! what was written, and compared. Reads only; the application may go on writing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use statefold_projections::{Registered, Registry};
@@ -12,22 +12,15 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::pass::{FEW_COMMITS, Survey};
 use crate::engine::preflight::{Chosen, named_collections, of_active, partitions, preflight};
-use crate::engine::required::others;
+use crate::engine::required::required_snapshots;
 use crate::engine::running::Running;
-use crate::engine::verify::Verified;
+use crate::engine::verify::{Comparison, Subject, Verified};
 use crate::error::{Error, Result};
 use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
 use crate::store::{ActiveGeneration, Store};
 
-pub(crate) use crate::engine::verify::Recheck;
-pub(crate) use crate::engine::verify::{Comparison, Outcome, Subject};
-
-/// How often streams that differ are looked at: the application may be about to write them.
-const ROUNDS: u32 = 6;
-/// Pause before the second look; each further one is longer by as much.
-const PAUSE: Duration = Duration::from_millis(100);
 /// What to verify.
 #[derive(Debug, Clone)]
 pub struct Verification {
@@ -48,6 +41,7 @@ impl Default for Verification {
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// The verified projections; empty if there is no event store.
     pub projections: Vec<Verified>,
@@ -97,18 +91,18 @@ async fn run(
     let named = !request.projections.is_empty();
     let chosen = choose(&store, registry, selected, &request.collections, named).await?;
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
-    let projections: Vec<Registered> = chosen.iter().map(|one| one.projection.clone()).collect();
+    let projections: Vec<Registered> = chosen.iter().map(|chosen| chosen.projection.clone()).collect();
     let tuning = settings.tuning();
     let events = store.events().source(direction, store.operation_time().await?, tuning.batch_commits);
     let many = events.estimated_count().await? > FEW_COMMITS;
     let survey = Survey::of(&events, &projections, tuning, many.then_some(&*workers)).await?;
     let mut subjects = Vec::new();
-    for (one, estimate) in chosen.iter().zip(&survey.estimates) {
-        let partitions = partitions(&one.projection, &survey, estimate, settings);
+    for (chosen, estimate) in chosen.iter().zip(&survey.estimates) {
+        let partitions = partitions(&chosen.projection, &survey, estimate, settings);
         subjects.push(Subject {
-            projection: one.projection.clone(),
-            collections: one.collections.clone(),
-            others: others(&store, &one.projection, settings).await?,
+            projection: chosen.projection.clone(),
+            collections: chosen.collections.clone(),
+            others: required_snapshots(&store, &chosen.projection, settings).await?,
             partitions,
             estimate: *estimate,
             records: None,
@@ -127,35 +121,13 @@ async fn run(
     let outcomes = comparison.run(&subjects, &survey).await?;
     let mut verified = Vec::new();
     for ((subject, outcome), chosen) in subjects.iter().zip(outcomes).zip(chosen) {
-        let judged = comparison.settled(subject, &outcome).await?;
-        let found = Verified::of(subject, request.share, &outcome, judged);
+        let recheck = comparison.settled(subject, &outcome).await?;
+        let found = Verified::of(subject, request.share, &outcome, recheck);
         verified.push(Verified { generation: chosen.generation, ..found });
         Recorder::new(subject.projection.spec().name(), &progress).enter(Phase::Done, 0);
     }
     let seconds = began.elapsed().as_secs_f64();
     Ok(VerifyReport { projections: verified, databases_with_events: Vec::new(), seconds })
-}
-
-impl Comparison<'_> {
-    /// Looks at what may differ until it is settled, or for the last time. The application may be at work.
-    pub(crate) async fn settled(&self, subject: &Subject, outcome: &Outcome) -> Result<Recheck> {
-        let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
-        let mut judged = Recheck::default();
-        for round in 0..ROUNDS {
-            if names.is_empty() {
-                return Ok(Recheck::default());
-            }
-            if round > 0 {
-                tokio::time::sleep(PAUSE * round).await;
-            }
-            judged = self.look_again(subject, &names, false, None).await?;
-            if judged.left > 0 {
-                break;
-            }
-            names = judged.streams();
-        }
-        Ok(judged)
-    }
 }
 
 /// The collections to verify: those that are named, else the active generations, each with the version of the

@@ -1,9 +1,9 @@
-//! The only room that talks to MongoDB: the event store, staging, records, lease, lock, pointer
-//! and instances.
+//! The only room that talks to MongoDB: event store, staging collections, records, lease, migration lock,
+//! pointer and instances.
 //!
-//! Every call has a deadline, every error a class. Invariant: whatever changes the state of a build
-//! is conditional on the token, and the event store is never written (but for fixtures, in a
-//! database that has none).
+//! Every call has a deadline, every error a class. Invariant: every change of a build's state is conditional
+//! on the token. The event store is written only by an application's writer, and for fixtures in a database
+//! that has no event store; a run changes nothing of it but its validator.
 
 mod admin;
 mod builds;
@@ -14,7 +14,7 @@ mod records;
 mod snapshots;
 
 pub(crate) use admin::RunThrottle;
-pub(crate) use admin::{Dropped, Listed, Size};
+pub(crate) use admin::{ListedCollection, Size};
 pub(crate) use builds::BuildStore;
 pub use builds::StoredFailedStream;
 pub(crate) use connection::is_out_of_time;
@@ -23,18 +23,19 @@ pub(crate) use control::Flip;
 pub use control::LockState;
 pub(crate) use control::Positions;
 pub use control::{ActiveGeneration, PreviousGeneration};
-pub(crate) use control::{CUT_OVER, Fenced};
+pub(crate) use control::{CUT_OVER, Fenced, Lifted};
 pub use control::{Fence, FenceKind};
-pub(crate) use control::{LeaseHolder, Mandate, Owner, Taken};
+pub(crate) use control::{LeaseHolder, LeaseTaken, Mandate, Owner};
 pub(crate) use control::{Lock, LockTaken};
 pub(crate) use events::Inserted;
-pub(crate) use events::{Behind, Feed, Marker};
-pub(crate) use events::{Direction, EventStore};
+pub(crate) use events::{EventStore, IndexDirection};
+pub(crate) use events::{Feed, FeedLag, Marker};
 pub use events::{FixtureReport, FixtureRequest, write_fixture};
 pub(crate) use records::PauseRecord;
 pub(crate) use records::SwapRecord;
-pub(crate) use records::{BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
+pub(crate) use records::{BuildOrigin, BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
+pub use snapshots::DropOutcome;
 pub(crate) use snapshots::RecordsOnly;
 pub(crate) use snapshots::SnapshotLookup;
 pub(crate) use snapshots::is_busy;
-pub(crate) use snapshots::{Named, taken};
+pub(crate) use snapshots::{NameHolder, view_name_taken};

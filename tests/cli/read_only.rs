@@ -51,7 +51,7 @@ fn the_fence_of_a_cut_over_that_was_cut_short_is_called_so() {
     for verb in [vec!["status"], vec!["read-only", "status"]] {
         let shown = db.run(&verb, 0).stdout;
         assert!(shown.contains("(cut-over, raised by gone"), "{shown}");
-        assert!(shown.contains("A cut-over was cut short; whoever leads next lifts it."), "{shown}");
+        assert!(shown.contains("A cut-over was interrupted; whoever leads next lifts it."), "{shown}");
     }
     let off = db.run(&["read-only", "off", "-o", "json"], 0).json();
     assert_eq!((&off["lifted"]["kind"], off["can_write"].as_bool()), (&"cut_over".into(), Some(true)));

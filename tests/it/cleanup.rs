@@ -45,7 +45,7 @@ fn kept(report: &CleanupReport, name: &str, reason: &str) {
 
 #[track_caller]
 fn dropped(report: &CleanupReport, name: &str) {
-    assert_eq!(item(report, name).outcome.as_deref(), Some("dropped"));
+    assert_eq!(item(report, name).outcome, Some(statefold::DropOutcome::Dropped));
 }
 
 async fn snapshots(db: &Db) -> Vec<String> {

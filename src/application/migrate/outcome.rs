@@ -9,6 +9,7 @@ use crate::lifecycle::Behind;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "there is one in a start")]
+#[non_exhaustive]
 pub enum Outcome {
     /// This server migrated.
     Led {
@@ -49,9 +50,9 @@ impl Outcome {
             Self::Followed { leader: None } => "Up to date; another server migrated meanwhile.".to_owned(),
             Self::UpToDate => "Up to date: nothing was to be done.".to_owned(),
             Self::Serving { behind } => {
-                let names = behind.iter().map(|one| {
-                    let (projection, generation) = (&one.projection, one.generation);
-                    let (active, registered) = (one.active, one.registered);
+                let names = behind.iter().map(|behind| {
+                    let (projection, generation) = (&behind.projection, behind.generation);
+                    let (active, registered) = (behind.active, behind.registered);
                     format!(
                         "{projection} from generation {generation} (version {registered}; active is {active})"
                     )

@@ -15,8 +15,8 @@ async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionStat
         let active = store.control().active(spec.name()).await?;
         let previous = active.iter().flat_map(|active| &active.previous);
         let readable = previous
-            .filter(|one| one.projection_version == spec.version() && exists(&one.collections))
-            .map(|one| one.generation);
+            .filter(|previous| previous.projection_version == spec.version() && exists(&previous.collections))
+            .map(|previous| previous.generation);
         states.push(ProjectionState {
             name: spec.name().to_owned(),
             registered: spec.version(),
@@ -109,7 +109,9 @@ pub(super) async fn move_version(store: &Store, registry: &Registry, lock: &Lock
     let states = states(store, registry).await?;
     for step in steps {
         let behind = |name: &String| {
-            states.iter().any(|one| one.name.eq_ignore_ascii_case(name) && one.active < Some(one.registered))
+            states
+                .iter()
+                .any(|state| state.name.eq_ignore_ascii_case(name) && state.active < Some(state.registered))
         };
         if let Some(name) = step.projections.iter().find(|name| behind(name)) {
             tracing::warn!(

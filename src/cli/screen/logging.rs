@@ -29,6 +29,7 @@ pub(in crate::cli) fn install(format: LogFormat, filter: Option<&str>) {
     }
 }
 
+/// Writes each line while no bar is drawn.
 struct BesideBars;
 
 impl MakeWriter<'_> for BesideBars {
@@ -51,6 +52,7 @@ impl Write for Line {
     }
 }
 
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum LogFormat {
     Text,

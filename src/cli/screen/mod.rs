@@ -1,4 +1,4 @@
-//! What a terminal or a program sees: output, tables, progress, logs, signals, metrics.
+//! Everything that a terminal or a program sees: output, tables, progress, logs, signals, metrics.
 
 pub(super) mod logging;
 pub(super) mod metrics;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::exit::Failed;
 
-/// Where a verb prints.
+/// The two streams that a verb prints to, and the format of its result.
 pub(in crate::cli) struct Output {
     format: Format,
 }
@@ -22,7 +22,7 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// Prints a result as JSON, or what `text` makes of it.
+    /// Prints a result as JSON, or as the text that `text` makes of it.
     pub(in crate::cli) fn result<T: Serialize>(&self, result: &T, text: impl FnOnce(&T) -> String) {
         if self.is_json() {
             let json = serde_json::to_string_pretty(result);
@@ -56,7 +56,8 @@ impl Output {
         let (message, hint) = (failed.message(), failed.hint());
         if self.is_json() {
             let error = json!({ "error": {
-                "code": failed.error().code(), "message": &message, "hint": &hint, "exit_code": failed.exit_code(),
+                "code": failed.error().code(), "message": &message, "hint": &hint,
+                "exit_code": failed.exit_code(),
             } });
             self.text(&error.to_string());
         }
@@ -67,6 +68,7 @@ impl Output {
     }
 }
 
+/// The format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Format {
     Text,

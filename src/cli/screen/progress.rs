@@ -12,7 +12,7 @@ use crate::observe::{Phase, Progress};
 
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
-/// Runs something that writes to the terminal while no bar is drawn.
+/// Runs something that writes to the terminal, while no bar is drawn.
 pub(in crate::cli) fn around_bars<T>(write: impl FnOnce() -> T) -> T {
     match BARS.get() {
         Some(bars) => bars.suspend(write),
@@ -20,7 +20,7 @@ pub(in crate::cli) fn around_bars<T>(write: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Shows something until it is dropped.
+/// Progress on the terminal, until it is dropped.
 pub(in crate::cli) struct Shown {
     task: JoinHandle<()>,
     bar: Option<ProgressBar>,
@@ -79,7 +79,7 @@ pub(in crate::cli) fn show(mut progress: watch::Receiver<Progress>, interval: Du
 }
 
 /// Shows a count that runs up to a total.
-pub(in crate::cli) fn show_count(counter: watch::Receiver<u64>, total: u64, what: &'static str) -> Shown {
+pub(in crate::cli) fn show_count(counter: watch::Receiver<u64>, total: u64, noun: &'static str) -> Shown {
     let bar = new_bar();
     let drawn = bar.clone();
     let task = tokio::spawn(async move {
@@ -87,7 +87,7 @@ pub(in crate::cli) fn show_count(counter: watch::Receiver<u64>, total: u64, what
         loop {
             tokio::time::sleep(pause).await;
             let now = *counter.borrow();
-            let line = format!("{now}/{total} {what}");
+            let line = format!("{now}/{total} {noun}");
             match &drawn {
                 Some(bar) => {
                     #[expect(clippy::cast_precision_loss, reason = "a share")]

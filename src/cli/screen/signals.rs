@@ -3,9 +3,8 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::exit::EXIT_INTERRUPTED;
 use crate::cli::screen::output::{Format, Output};
-
-const EXIT_INTERRUPTED: i32 = 130;
 
 /// Cancels the token at the first signal and ends the program at the second.
 pub(in crate::cli) fn cancel_on_signal(token: CancellationToken) {
@@ -23,7 +22,7 @@ pub(in crate::cli) fn cancel_on_signal(token: CancellationToken) {
                 _ = terminate.recv() => {}
             }
             if !first {
-                std::process::exit(EXIT_INTERRUPTED);
+                std::process::exit(i32::from(EXIT_INTERRUPTED));
             }
             first = false;
             Output::new(Format::Text).note("stopping after the batches at work; again to stop at once");

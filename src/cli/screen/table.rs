@@ -30,6 +30,11 @@ pub(in crate::cli) fn number(value: u64) -> String {
     text
 }
 
+/// A count with its noun: `1 failed stream`, `2 000 failed streams`.
+pub(in crate::cli) fn count(value: u64, singular: &str, plural: &str) -> String {
+    format!("{} {}", number(value), if value == 1 { singular } else { plural })
+}
+
 /// A value, or a dash.
 pub(in crate::cli) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
@@ -43,6 +48,12 @@ pub(in crate::cli) fn seconds(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_has_the_right_noun() {
+        let texts = [0, 1, 2000].map(|value| count(value, "stream", "streams"));
+        assert_eq!(texts, ["0 streams", "1 stream", "2 000 streams"]);
+    }
 
     #[test]
     fn thousands_are_apart() {

@@ -1,4 +1,4 @@
-//! What verbs that work for a while have in common: progress, metrics, and signals that stop them.
+//! Progress, metrics and signals of the verbs that work for a while.
 
 use std::time::Duration;
 

@@ -1,51 +1,55 @@
-//! What a comparison found, as text.
+//! The findings of a comparison, as text.
 
-use crate::cli::screen::table::number;
+use crate::cli::screen::table::{count, number};
 use crate::engine::verify::{Difference, Kind, Verified};
 
-/// What was found, in words.
-pub(in crate::cli) fn verdict(one: &Verified) -> String {
-    let what = match (one.generation, one.share.is_all()) {
-        (Some(generation), true) => format!("{} (generation {generation})", one.projection),
-        (Some(generation), false) => format!("{} of {} (generation {generation})", one.share, one.projection),
-        (None, true) => one.collections.join(", "),
-        (None, false) => format!("{} of {}", one.share, one.collections.join(", ")),
+/// The verdict on one projection, with its differences.
+pub(in crate::cli) fn verdict(verified: &Verified) -> String {
+    let subject = match (verified.generation, verified.share.is_all()) {
+        (Some(generation), true) => format!("{} (generation {generation})", verified.projection),
+        (Some(generation), false) => {
+            format!("{} of {} (generation {generation})", verified.share, verified.projection)
+        }
+        (None, true) => verified.collections.join(", "),
+        (None, false) => format!("{} of {}", verified.share, verified.collections.join(", ")),
     };
-    let mut text = if one.is_equal() {
-        format!("{what} equals the event store")
+    let mut text = if verified.is_equal() {
+        format!("{subject} equals the event store")
     } else {
-        format!("{what} DIFFERS from the event store")
+        format!("{subject} DIFFERS from the event store")
     };
-    if let Some(digest) = &one.digest {
+    if let Some(digest) = &verified.digest {
         text.push_str(&format!(", digest {digest}"));
     }
-    if one.foreign > 0 {
-        text.push_str(&format!(
-            "\n  {} documents have an _id that isn't a text: no stream gives them",
-            number(one.foreign)
-        ));
+    for (value, singular, plural) in [
+        (
+            verified.foreign,
+            "document has an _id that isn't a text: no stream gives it",
+            "documents have an _id that isn't a text: no stream gives them",
+        ),
+        (
+            verified.suspected,
+            "more stream seems to differ; it was not looked at",
+            "more streams seem to differ; they were not looked at",
+        ),
+        (
+            verified.moving,
+            "stream changed whenever it was looked at: nothing is said of it",
+            "streams changed whenever they were looked at: nothing is said of them",
+        ),
+        (
+            verified.failed_streams,
+            "stream can't be folded: what should be stored of it isn't known",
+            "streams can't be folded: what should be stored of them isn't known",
+        ),
+    ] {
+        if value > 0 {
+            text.push_str(&format!("\n  {}", count(value, singular, plural)));
+        }
     }
-    if one.suspected > 0 {
-        text.push_str(&format!(
-            "\n  {} more streams seem to differ; they were not looked at",
-            number(one.suspected)
-        ));
-    }
-    if one.moving > 0 {
-        text.push_str(&format!(
-            "\n  {} streams changed whenever they were looked at: nothing is said of them",
-            number(one.moving)
-        ));
-    }
-    if one.failed_streams > 0 {
-        text.push_str(&format!(
-            "\n  {} streams can't be folded: what should be stored of them isn't known",
-            number(one.failed_streams)
-        ));
-    }
-    one.differences.iter().for_each(|difference| text.push_str(&format!("\n{}", lines(difference))));
-    let shown = one.differences.len() as u64;
-    let all = one.missing + one.extra + one.differing;
+    verified.differences.iter().for_each(|difference| text.push_str(&format!("\n{}", lines(difference))));
+    let shown = verified.differences.len() as u64;
+    let all = verified.missing + verified.extra + verified.differing;
     if all > shown {
         text.push_str(&format!("\n  and {} more", number(all - shown)));
     }
@@ -53,7 +57,7 @@ pub(in crate::cli) fn verdict(one: &Verified) -> String {
 }
 
 /// One difference, with its fields: `-` is what is stored, `+` what the events give.
-pub(crate) fn lines(difference: &Difference) -> String {
+fn lines(difference: &Difference) -> String {
     let Difference { collection, id, kind, fields, .. } = difference;
     let mut text = match kind {
         Kind::Missing => format!("  {collection} {id}: missing"),

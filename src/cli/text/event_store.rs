@@ -11,12 +11,12 @@ pub(in crate::cli) fn no_event_store(database: &str, others: &[String]) -> Strin
     format!("Nothing to do: the database {database} has no event store; {others}.")
 }
 
-/// What stands around the event store, and how it goes away.
+/// Says which fence stands, and how it goes away.
 pub(in crate::cli) fn fenced(fence: &Fence, is_led: bool) -> String {
     let end = match fence.kind {
         FenceKind::ReadOnly => "It stays so until `read-only off`.",
         _ if is_led => "A cut-over is at work.",
-        _ => "A cut-over was cut short; whoever leads next lifts it.",
+        _ => "A cut-over was interrupted; whoever leads next lifts it.",
     };
     format!("The event store refuses events ({fence}). {end}")
 }

@@ -1,9 +1,9 @@
-//! What was built, as text.
+//! Generations that were built, as text.
 
 use bytesize::ByteSize;
 
 use crate::cli::command::Command;
-use crate::cli::screen::table::{number, seconds, table};
+use crate::cli::screen::table::{count, number, seconds, table};
 use crate::engine::pass::PassReport;
 use crate::engine::run::RebuildReport;
 
@@ -21,41 +21,46 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
         "check",
         "verify",
     ];
-    let rows = report.projections.iter().map(|one| {
+    let rows = report.projections.iter().map(|built| {
         [
-            one.projection.clone(),
-            one.generation.to_string(),
-            one.collections.join(" "),
-            number(one.events),
-            number(one.snapshots),
-            number(one.failed_streams),
-            seconds(one.build_seconds),
-            seconds(one.index_seconds),
-            seconds(one.check_seconds),
-            seconds(one.verify_seconds),
+            built.projection.clone(),
+            built.generation.to_string(),
+            built.collections.join(" "),
+            number(built.events),
+            number(built.snapshots),
+            number(built.failed_streams),
+            seconds(built.build_seconds),
+            seconds(built.index_seconds),
+            seconds(built.check_seconds),
+            seconds(built.verify_seconds),
         ]
     });
     let mut text = table(header, rows);
-    for one in &report.projections {
+    for built in &report.projections {
         let how = if report.postponed { "complete and verified" } else { "active" };
         text.push_str(&format!(
             "\n{} is {how} as generation {}, digest {}",
-            one.projection, one.generation, one.digest
+            built.projection, built.generation, built.digest
         ));
-        // Nothing was read where everything was there before, as for a cut-over of its own.
-        if one.partitions_resumed > 0 && report.pass.is_some() {
-            let (kept, all) = (one.partitions_resumed, one.partitions);
+        // A cut-over by itself reads nothing: all partitions were there before.
+        if built.partitions_resumed > 0 && report.pass.is_some() {
+            let (kept, all) = (built.partitions_resumed, built.partitions);
             text.push_str(&format!("; {kept} of {all} partitions were kept from an earlier run"));
         }
     }
     if let Some(pass) = &report.pass {
         text.push_str(&format!("\n{}", read_and_planned(pass)));
     }
-    let refolded: u64 = report.projections.iter().map(|one| one.streams_refolded).sum();
+    let refolded: u64 = report.projections.iter().map(|built| built.streams_refolded).sum();
     if refolded > 0 {
-        text.push_str(&format!("\n{} streams changed meanwhile and were folded again", number(refolded)));
+        let streams = count(
+            refolded,
+            "stream changed meanwhile and was refolded",
+            "streams changed meanwhile and were refolded",
+        );
+        text.push_str(&format!("\n{streams}"));
     }
-    for cut_over in report.cut_over.iter().filter(|one| one.fenced) {
+    for cut_over in report.cut_over.iter().filter(|cut_over| cut_over.fenced) {
         if cut_over.read_only {
             text.push_str("\nThe event store was read-only all along, and still is");
             continue;
@@ -68,14 +73,14 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }
-    if report.projections.iter().any(|one| one.failed_streams > 0) {
-        text.push_str(&format!("\nSome streams have no snapshot: {}", command.with("errors list")));
+    if report.projections.iter().any(|built| built.failed_streams > 0) {
+        text.push_str(&format!("\nSome streams have no snapshot: {}", command.other("errors list")));
     }
     text
 }
 
 /// How the event store was read, beside what was planned.
-pub(crate) fn read_and_planned(pass: &PassReport) -> String {
+fn read_and_planned(pass: &PassReport) -> String {
     let divided = pass.divided_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     let mut text = format!("Read in {} order{divided}: {}", pass.strategy, pass.reason);
     let (took, planned) = (seconds(pass.seconds), seconds(pass.planned_seconds));

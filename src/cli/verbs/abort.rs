@@ -4,10 +4,10 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Raw, load};
+use crate::error::Result;
 use crate::operator::{Aborted, abort};
 
 #[derive(Debug, Args)]
@@ -18,18 +18,25 @@ pub(in crate::cli) struct AbortArgs {
     connection: Connection,
 }
 
-pub(in crate::cli) async fn run(args: AbortArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
-    let mut verb = vec!["abort".to_owned()];
-    verb.extend(args.projections.iter().cloned());
-    let verb = verb.join(" ");
-    let command = Command::new(&verb, &args.connection);
-    let failed = |error| Failed::new(error, &command);
-    let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
+impl AbortArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Abort, &self.connection).arguments(self.projections.iter().cloned())
+    }
+}
+
+pub(in crate::cli) async fn run(
+    args: &AbortArgs,
+    command: &Command,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8> {
+    let settings = load(&args.connection, &Raw::default())?.settings;
     let dry_run = !args.connection.yes;
-    let builds = abort(&settings, registry, &args.projections, dry_run).await.map_err(failed)?;
+    let builds = abort(&settings, registry, &args.projections, dry_run).await?;
     output.result(&builds, |builds| text(builds, dry_run));
     if dry_run && !builds.is_empty() {
-        output.note(&format!("Nothing was changed. To do it: {}", command.with(&format!("{verb} --yes"))));
+        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
     }
     Ok(0)
 }
@@ -39,9 +46,9 @@ fn text(builds: &[Aborted], dry_run: bool) -> String {
         return "Nothing to do: there is no unfinished build.".into();
     }
     let done = if dry_run { "would be ended" } else { "ended" };
-    let line = |one: &Aborted| {
-        let staging = if one.staging.is_empty() { "nothing".into() } else { one.staging.join(", ") };
-        format!("{} ({}) {done}; dropped: {staging}", one.build, one.state)
+    let line = |build: &Aborted| {
+        let staging = if build.staging.is_empty() { "nothing".into() } else { build.staging.join(", ") };
+        format!("{} ({}) {done}; dropped: {staging}", build.build, build.state)
     };
     builds.iter().map(line).collect::<Vec<_>>().join("\n")
 }

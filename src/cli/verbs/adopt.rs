@@ -1,30 +1,35 @@
 //! `statefold adopt`
 
-use std::time::Duration;
-
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{Connection, LeaseArgs, TuningArgs};
-use crate::cli::command::Command;
-use crate::cli::exit::{EXIT_MISMATCH, Failed};
+use crate::cli::args::{Connection, IntervalArgs, LeaseArgs, TuningArgs};
+use crate::cli::command::{Command, VerbName};
+use crate::cli::exit::EXIT_MISMATCH;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::watch;
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Raw, load};
 use crate::cli::text::differences::verdict;
+use crate::error::Result;
 use crate::operator::{Adopt, AdoptReport, adopt};
+
+impl AdoptArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Adopt, &self.connection)
+            .arguments([self.projection.clone()])
+            .arguments(self.collections.iter().map(|name| format!("--collection {name}")))
+    }
+}
 
 pub(in crate::cli) async fn run(
     args: &AdoptArgs,
+    command: &Command,
     registry: &Registry,
     output: &Output,
-) -> Result<u8, Failed> {
-    let mut verb = format!("adopt {}", args.projection);
-    args.collections.iter().for_each(|name| verb.push_str(&format!(" --collection {name}")));
-    let command = Command::new(verb, &args.connection);
-    let failed = |error| Failed::new(error, &command);
+) -> Result<u8> {
     let raw = Raw { tuning: Some(&args.tuning), lease: Some(&args.lease), ..Raw::default() };
-    let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;
+    let settings = load(&args.connection, &raw)?.settings;
     let request = Adopt {
         projection: args.projection.clone(),
         collections: args.collections.clone(),
@@ -33,14 +38,14 @@ pub(in crate::cli) async fn run(
         dry_run: !args.connection.yes,
     };
     let begin = || adopt(&settings, registry, request);
-    let interval = Duration::from_secs(args.interval);
-    let report = watch::watched(begin, None, interval, output).await.map_err(failed)?;
+    let interval = args.interval.interval();
+    let report = watch::watched(begin, None, interval, output).await?;
     output.result(&report, |report| text(report, &args.projection));
-    let equal = report.verified.as_ref().is_none_or(|one| one.is_equal());
+    let equal = report.verified.as_ref().is_none_or(|verified| verified.is_equal());
     if !equal && !report.adopted {
         output.note(&format!(
-            "Nothing was recorded. Statefold would go back to what the events give, not to what is stored. To record it \
-             all the same: {}",
+            "Nothing was recorded. Statefold would go back to what the events give, not to what is stored. \
+             To record it all the same: {}",
             command.again_with("--force")
         ));
         return Ok(EXIT_MISMATCH);
@@ -72,9 +77,8 @@ pub(in crate::cli) struct AdoptArgs {
     pub(in crate::cli) force: bool,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
-    /// Seconds between progress lines where there is no terminal
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(in crate::cli) interval: u64,
+    #[command(flatten)]
+    pub(in crate::cli) interval: IntervalArgs,
     #[command(flatten)]
     pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]

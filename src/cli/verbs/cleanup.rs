@@ -5,13 +5,14 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, KeepArgs};
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, or_dash, table};
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Raw, load};
 use crate::engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
+use crate::error::Result;
 use crate::operator::{Cleanup, Purge, cleanup, purge};
+use crate::store::DropOutcome;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CleanupArgs {
@@ -32,44 +33,43 @@ pub(in crate::cli) struct CleanupArgs {
     force: bool,
 }
 
+impl CleanupArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Cleanup, &self.connection)
+            .arguments(self.projections.iter().cloned())
+            .arguments(self.keep.typed())
+            .arguments(self.collection.iter().map(|name| format!("--collection {name}")))
+            .arguments(self.purge.then(|| "--purge".to_owned()))
+            .arguments(self.force.then(|| "--force".to_owned()))
+    }
+}
+
 pub(in crate::cli) async fn run(
-    args: CleanupArgs,
+    args: &CleanupArgs,
+    command: &Command,
     registry: &Registry,
     output: &Output,
-) -> Result<u8, Failed> {
+) -> Result<u8> {
     let dry_run = !args.connection.yes;
-    let verb = typed(&args);
-    let command = Command::new(&verb, &args.connection);
-    let failed = |error| Failed::new(error, &command);
     let raw = Raw { keep: Some(&args.keep), ..Raw::default() };
-    let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;
+    let settings = load(&args.connection, &raw)?.settings;
     let report = if args.purge {
         purge(&settings, registry, Purge { force: args.force, dry_run }).await
     } else {
-        let request = Cleanup { projections: args.projections, collections: args.collection, dry_run };
+        let request =
+            Cleanup { projections: args.projections.clone(), collections: args.collection.clone(), dry_run };
         cleanup(&settings, registry, request).await
     };
-    let report = report.map_err(failed)?;
+    let report = report?;
     output.result(&report, |report| text(report, dry_run));
     if dry_run && report.items.iter().any(|item| item.eligible) {
         if args.purge && report.items.iter().any(is_active) {
             output.note("This would drop ACTIVE generations: whoever reads them finds nothing any more.");
         }
-        output.note(&format!("Nothing was changed. To do it: {}", command.with(&format!("{verb} --yes"))));
+        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
     }
     Ok(0)
-}
-
-/// The verb with what matters when it is run again.
-fn typed(args: &CleanupArgs) -> String {
-    let mut verb = vec!["cleanup".to_owned()];
-    verb.extend(args.projections.iter().cloned());
-    verb.extend(args.keep.keep.map(|keep| format!("--keep {keep}")));
-    verb.extend(args.keep.keep_for.as_ref().map(|time| format!("--keep-for {time}")));
-    verb.extend(args.collection.iter().map(|name| format!("--collection {name}")));
-    verb.extend(args.purge.then(|| "--purge".to_owned()));
-    verb.extend(args.force.then(|| "--force".to_owned()));
-    verb.join(" ")
 }
 
 fn is_active(item: &CleanupItem) -> bool {
@@ -111,9 +111,9 @@ fn row(item: &CleanupItem, dry_run: bool) -> [String; 6] {
         CleanupKind::View => "view",
         CleanupKind::Control => "control document",
     };
-    let outcome = match item.outcome.as_deref() {
-        Some("another_collection") => "skipped: another collection has the name now".to_owned(),
-        Some(outcome) => outcome.to_owned(),
+    let outcome = match item.outcome {
+        Some(DropOutcome::AnotherCollection) => "skipped: another collection has the name now".to_owned(),
+        Some(outcome) => outcome.name().to_owned(),
         None if !dry_run || !item.eligible => "stays".to_owned(),
         None => "yes".to_owned(),
     };

@@ -1,9 +1,8 @@
 //! `statefold completions`
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use crate::cli::Cli;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 
 #[derive(Debug, Args)]
@@ -13,9 +12,16 @@ pub(in crate::cli) struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-pub(in crate::cli) fn run(args: &CompletionsArgs, output: &Output) -> Result<u8, Failed> {
+impl CompletionsArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::without_database(VerbName::Completions)
+    }
+}
+
+/// Prints the script that completes the words of a program.
+pub(in crate::cli) fn run(args: &CompletionsArgs, mut program: clap::Command, output: &Output) {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "statefold", &mut script);
+    clap_complete::generate(args.shell, &mut program, "statefold", &mut script);
     output.text(&String::from_utf8_lossy(&script));
-    Ok(0)
 }

@@ -4,57 +4,73 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use statefold_projections::Registry;
 
-use crate::cli::EXIT_FAILED_STREAMS;
 use crate::cli::args::Connection;
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
+use crate::cli::exit::EXIT_FAILED_STREAMS;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::table;
-use crate::cli::settings::{Raw, settings};
-use crate::operator::{FailedStreamRow, RetryReport, failed_stream, failed_streams, retry_failed_streams};
+use crate::cli::settings::{Raw, load};
+use crate::error::Result;
+use crate::operator::{
+    FailedStreamDetails, FailedStreamRow, RetryReport, failed_stream, failed_streams, retry_failed_streams,
+};
+
+impl ErrorsArgs {
+    /// The command as typed, without its arguments.
+    pub(in crate::cli) fn command(&self) -> Command {
+        let verb = match self.verb {
+            ErrorsVerb::List { .. } => VerbName::ErrorsList,
+            ErrorsVerb::Retry { .. } => VerbName::ErrorsRetry,
+            ErrorsVerb::Show { .. } => VerbName::ErrorsShow,
+        };
+        Command::new(verb, self.connection())
+    }
+
+    fn connection(&self) -> &Connection {
+        match &self.verb {
+            ErrorsVerb::List { connection, .. }
+            | ErrorsVerb::Retry { connection, .. }
+            | ErrorsVerb::Show { connection, .. } => connection,
+        }
+    }
+}
 
 pub(in crate::cli) async fn run(
-    args: ErrorsArgs,
+    args: &ErrorsArgs,
+    command: &Command,
     registry: &Registry,
     output: &Output,
-) -> Result<u8, Failed> {
-    match args.verb {
-        ErrorsVerb::List { projection, connection, limit } => {
-            let command = Command::new("errors list", &connection);
-            let failed = |error| Failed::new(error, &command);
-            let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-            let failed_streams =
-                failed_streams(&settings, registry, projection.as_deref(), limit).await.map_err(failed)?;
+) -> Result<u8> {
+    let settings = load(args.connection(), &Raw::default())?.settings;
+    match &args.verb {
+        ErrorsVerb::List { projection, limit, .. } => {
+            let failed_streams = failed_streams(&settings, registry, projection.as_deref(), *limit).await?;
             let rows: Vec<FailedStreamRow> = failed_streams.iter().map(FailedStreamRow::from).collect();
-            output.result(&rows, |rows| list(rows, &command));
+            output.result(&rows, |rows| list(rows, command));
         }
-        ErrorsVerb::Retry { names, connection } => {
-            let command = Command::new("errors retry", &connection);
-            let failed = |error| Failed::new(error, &command);
-            let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-            let report = retry_failed_streams(&settings, registry, &names).await.map_err(failed)?;
-            output.result(&report, |report| retried(report, &command));
+        ErrorsVerb::Retry { names, .. } => {
+            let report = retry_failed_streams(&settings, registry, names).await?;
+            output.result(&report, |report| retried(report, command));
             return Ok(if report.remaining.is_empty() { 0 } else { EXIT_FAILED_STREAMS });
         }
-        ErrorsVerb::Show { stream, connection } => {
-            let command = Command::new("errors show", &connection);
-            let failed = |error| Failed::new(error, &command);
-            let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-            let details = failed_stream(&settings, registry, &stream).await.map_err(failed)?;
-            let all: Vec<_> = details
-                .iter()
-                .map(|one| json!({ "failed_stream": FailedStreamRow::from(&one.failed_stream), "commit": one.commit }))
-                .collect();
-            output.result(&all, |all| {
-                if all.is_empty() {
+        ErrorsVerb::Show { stream, .. } => {
+            let details = failed_stream(&settings, registry, stream).await?;
+            let shown: Vec<_> = details.iter().map(shown).collect();
+            output.result(&shown, |shown| {
+                if shown.is_empty() {
                     return format!("{stream} is no failed stream of any build.");
                 }
-                let text = |one| serde_json::to_string_pretty(one).unwrap_or_default();
-                all.iter().map(text).collect::<Vec<_>>().join("\n")
+                let text = |details| serde_json::to_string_pretty(details).unwrap_or_default();
+                shown.iter().map(text).collect::<Vec<_>>().join("\n")
             });
         }
     }
     Ok(0)
+}
+
+/// A failed stream with the commit it failed at, for machines.
+fn shown(details: &FailedStreamDetails) -> serde_json::Value {
+    json!({ "failed_stream": FailedStreamRow::from(&details.failed_stream), "commit": details.commit })
 }
 
 fn retried(report: &RetryReport, command: &Command) -> String {
@@ -66,8 +82,8 @@ fn retried(report: &RetryReport, command: &Command) -> String {
             format!("Folded now: {healed}. Still not: {left}.\n{}", list(&report.remaining, command))
         }
     };
-    for one in &report.left_out {
-        text.push_str(&format!("\nnot tried: {}: {}", one.build, one.reason));
+    for left_out in &report.left_out {
+        text.push_str(&format!("\nnot tried: {}: {}", left_out.build, left_out.reason));
     }
     text
 }
@@ -77,11 +93,11 @@ fn list(rows: &[FailedStreamRow], command: &Command) -> String {
         return "There are no failed streams.".into();
     }
     let header = ["build", "stream", "event", "type", "reason", "message"];
-    let cells = rows.iter().map(|one| {
-        let (build, stream, offset) = (one.build.clone(), one.stream.clone(), one.offset.to_string());
-        [build, stream, offset, one.event_type.clone(), one.reason.clone(), one.message.clone()]
+    let cells = rows.iter().map(|row| {
+        let (build, stream, offset) = (row.build.clone(), row.stream.clone(), row.offset.to_string());
+        [build, stream, offset, row.event_type.clone(), row.reason.clone(), row.message.clone()]
     });
-    let (show, retry) = (command.with("errors show STREAM"), command.with("errors retry"));
+    let (show, retry) = (command.other("errors show STREAM"), command.other("errors retry"));
     format!("{}\nOne with its event: {show}\nOnce they are mended: {retry}", table(header, cells))
 }
 
@@ -100,7 +116,8 @@ pub(in crate::cli) enum ErrorsVerb {
         #[command(flatten)]
         connection: Connection,
         /// Show at most so many, 0 for all
-        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..))]
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(value_parser = clap::value_parser!(i64).range(0..))]
         limit: i64,
     },
     /// Fold them once more: after the event store was mended, or with a program that can read them

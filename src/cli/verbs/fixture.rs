@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::Connection;
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, seconds};
 use crate::cli::screen::{progress, signals};
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Raw, load};
+use crate::error::Result;
 use crate::store::{FixtureRequest, write_fixture};
 
 #[derive(Debug, Args)]
@@ -34,10 +34,15 @@ pub(in crate::cli) struct FixtureArgs {
     append: bool,
 }
 
-pub(in crate::cli) async fn run(args: FixtureArgs, output: &Output) -> Result<u8, Failed> {
-    let command = Command::new("fixture", &args.connection);
-    let failed = |error| Failed::new(error, &command);
-    let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
+impl FixtureArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Fixture, &self.connection)
+    }
+}
+
+pub(in crate::cli) async fn run(args: &FixtureArgs, output: &Output) -> Result<u8> {
+    let settings = load(&args.connection, &Raw::default())?.settings;
     let request =
         FixtureRequest { commits: args.commits, streams: args.streams, seed: args.seed, append: args.append };
     let cancel = CancellationToken::new();
@@ -47,7 +52,7 @@ pub(in crate::cli) async fn run(args: FixtureArgs, output: &Output) -> Result<u8
     let began = Instant::now();
     let result = write_fixture(&settings, request, written, cancel).await;
     drop(shown);
-    let report = result.map_err(failed)?;
+    let report = result?;
     let took = began.elapsed().as_secs_f64();
     let json = json!({
         "database": settings.database(), "commits": report.commits, "commits_total": report.commits_total,

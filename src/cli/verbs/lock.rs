@@ -4,11 +4,10 @@ use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
-use crate::cli::settings::{Raw, settings};
-use crate::error::Error;
+use crate::cli::settings::{Raw, load};
+use crate::error::{Error, Result};
 use crate::operator::{LockReport, lock_state, release_lock};
 
 #[derive(Debug, Args)]
@@ -19,12 +18,12 @@ pub(in crate::cli) struct LockArgs {
 
 #[derive(Debug, Subcommand)]
 enum LockVerb {
-    /// Show who leads, what it is doing, and who holds the lock
+    /// Show who leads, what it is doing, and who holds the migration lock
     Show {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Open the lock that somebody else left behind
+    /// Open the migration lock that somebody else left behind
     ///
     /// Only for a holder that is certainly dead: another server may be migrating behind this lock.
     Release {
@@ -36,17 +35,34 @@ enum LockVerb {
     },
 }
 
-pub(in crate::cli) async fn run(args: LockArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
-    let (connection, release) = match args.verb {
-        LockVerb::Show { connection } => (connection, None),
-        LockVerb::Release { connection, force } => (connection, Some(force)),
-    };
-    let command = Command::new(if release.is_some() { "lock release" } else { "lock show" }, &connection);
-    let failed = |error| Failed::new(error, &command);
-    let (settings, _) = settings(&connection, &Raw::default()).map_err(failed)?;
-    let report = lock_state(&settings, registry).await.map_err(failed)?;
+impl LockArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        let verb = match self.verb {
+            LockVerb::Show { .. } => VerbName::LockShow,
+            LockVerb::Release { .. } => VerbName::LockRelease,
+        };
+        Command::new(verb, self.connection())
+    }
+
+    fn connection(&self) -> &Connection {
+        match &self.verb {
+            LockVerb::Show { connection } | LockVerb::Release { connection, .. } => connection,
+        }
+    }
+}
+
+pub(in crate::cli) async fn run(
+    args: &LockArgs,
+    command: &Command,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8> {
+    let connection = args.connection();
+    let settings = load(connection, &Raw::default())?.settings;
+    let report = lock_state(&settings, registry).await?;
     output.result(&report, text);
-    let Some(force) = release else { return Ok(0) };
+    let LockVerb::Release { force, .. } = args.verb else { return Ok(0) };
     let Some(lock) = report.lock.filter(|lock| lock.locked) else {
         if report.leader.is_some() {
             output.note("The lease isn't released by hand: it runs out by itself when its holder is gone.");
@@ -54,20 +70,24 @@ pub(in crate::cli) async fn run(args: LockArgs, registry: &Registry, output: &Ou
         return Ok(0);
     };
     if !force || !(connection.yes || confirmed(output)) {
-        let (force, yes) = (command.with("lock release --force"), command.with("lock release --force --yes"));
+        let (force, yes) =
+            (command.other("lock release --force"), command.other("lock release --force --yes"));
         output.note(&format!(
             "Nothing was changed. If the holder is certainly dead: {force} asks, {yes} doesn't"
         ));
         return Ok(0);
     }
-    if release_lock(&settings, registry, &lock).await.map_err(failed)? {
-        output.note("The lock is open; what it was is noted as `ForcedRelease` in the control document.");
+    if release_lock(&settings, registry, &lock).await? {
+        output.note(
+            "The migration lock is open; what it was is recorded as `ForcedRelease` in the control document.",
+        );
         return Ok(0);
     }
-    Err(failed(Error::LockHeld {
-        document: "Migration/Default".into(),
+    let (collection, id) = (&settings.lease().collection, &settings.lease().version_id);
+    Err(Error::LockHeld {
+        document: format!("{collection}/{{_id: \"{id}\"}}"),
         holder: "by somebody else by now".into(),
-    }))
+    })
 }
 
 fn text(report: &LockReport) -> String {
@@ -76,15 +96,15 @@ fn text(report: &LockReport) -> String {
         None => "The lease is free: no statefold is at work.".to_owned(),
     };
     let lock = match (&report.document, &report.holder) {
-        (None, _) => "The lock is free: there is no version document.".to_owned(),
-        (Some(document), Some(holder)) => format!("The lock is held {holder}.\n{document}"),
-        (Some(document), None) => format!("The lock is free.\n{document}"),
+        (None, _) => "The migration lock is free: there is no version document.".to_owned(),
+        (Some(document), Some(holder)) => format!("The migration lock is held {holder}.\n{document}"),
+        (Some(document), None) => format!("The migration lock is free.\n{document}"),
     };
     format!("{leader}\n{lock}")
 }
 
 fn confirmed(output: &Output) -> bool {
-    output.note("Type `release` to open it:");
+    output.note("Type `release` to open the migration lock:");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "release"
 }

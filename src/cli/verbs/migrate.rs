@@ -1,42 +1,47 @@
 //! `statefold migrate`
 
-use std::time::Duration;
-
 use clap::Args;
 use statefold_projections::Registry;
 
 use crate::application::{Migrate, Outcome, migrate};
-use crate::cli::args::{ChecksArgs, Connection, LeaseArgs, ThrottleArgs, TuningArgs};
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::args::{
+    ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, ThrottleArgs, TuningArgs,
+};
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::watch;
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Loaded, Raw, load};
 use crate::cli::text::generations::built_text;
+use crate::error::Result;
+
+impl MigrateArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Migrate, &self.connection)
+            .changeable("--max-errors", self.checks.max_errors.as_deref())
+    }
+}
 
 pub(in crate::cli) async fn run(
     args: &MigrateArgs,
+    command: &Command,
     registry: &Registry,
     output: &Output,
-) -> Result<u8, Failed> {
-    let command =
-        Command::new("migrate", &args.connection).flag("--max-errors", args.checks.max_errors.as_deref());
-    let failed = |error| Failed::new(error, &command);
+) -> Result<u8> {
     let raw = Raw {
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
-        politeness: Some(&args.politeness),
+        throttle: Some(&args.throttle),
         attempts: args.attempts,
-        max_errors: args.checks.max_errors.as_deref(),
-        verify: args.checks.verify.as_deref(),
+        checks: Some(&args.checks),
         ..Raw::default()
     };
-    let (settings, listen) = settings(&args.connection, &raw).map_err(failed)?;
-    let listen = args.listen.clone().or(listen);
-    let interval = Duration::from_secs(args.interval);
+    let Loaded { settings, listen } = load(&args.connection, &raw)?;
+    let listen = args.listen.listen.clone().or(listen);
+    let interval = args.interval.interval();
     let begin = || migrate(&settings, registry, Migrate::default());
-    let outcome = watch::watched(begin, listen.as_deref(), interval, output).await.map_err(failed)?;
-    output.result(&outcome, |outcome| text(outcome, &command));
+    let outcome = watch::watched(begin, listen.as_deref(), interval, output).await?;
+    output.result(&outcome, |outcome| text(outcome, command));
     Ok(0)
 }
 
@@ -67,15 +72,13 @@ pub(in crate::cli) struct MigrateArgs {
     #[command(flatten)]
     pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]
-    pub(in crate::cli) politeness: ThrottleArgs,
+    pub(in crate::cli) throttle: ThrottleArgs,
     #[command(flatten)]
     pub(in crate::cli) checks: ChecksArgs,
-    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
-    #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
-    pub(in crate::cli) listen: Option<String>,
-    /// Seconds between progress lines where there is no terminal
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(in crate::cli) interval: u64,
+    #[command(flatten)]
+    pub(in crate::cli) listen: ListenArgs,
+    #[command(flatten)]
+    pub(in crate::cli) interval: IntervalArgs,
     #[command(flatten)]
     pub(in crate::cli) tuning: TuningArgs,
 }

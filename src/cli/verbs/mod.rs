@@ -1,4 +1,4 @@
-//! The verbs: one file each, with its flags, what it does, and what it says.
+//! The verbs: one file each, with flags, work and words.
 
 pub(super) mod abort;
 pub(super) mod adopt;

@@ -1,26 +1,33 @@
-//! `statefold plan`, and what `rebuild` shows without `--yes`.
+//! `statefold plan`, which `rebuild` shows too without `--yes`.
 
 use bytesize::ByteSize;
 use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, TuningArgs};
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, or_dash, seconds, table};
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::no_event_store;
 use crate::config::Settings;
 use crate::engine::capacity::CapacityPlan;
+use crate::error::Result;
 use crate::operator::{PlanReport, preview};
 use crate::plan::Strategy;
 
-pub(in crate::cli) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8, Failed> {
-    let command = Command::new("plan", &args.connection);
+impl PlanArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Plan, &self.connection)
+    }
+}
+
+pub(in crate::cli) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8> {
     let raw = Raw { tuning: Some(&args.tuning), ..Raw::default() };
-    let (settings, _) = settings(&args.connection, &raw).map_err(|error| Failed::new(error, &command))?;
-    show(&settings, registry, &args.projections, output, &command).await
+    let settings = load(&args.connection, &raw)?.settings;
+    show(&settings, registry, &args.projections, output).await?;
+    Ok(0)
 }
 
 /// Prints the plan.
@@ -29,12 +36,10 @@ pub(in crate::cli) async fn show(
     registry: &Registry,
     projections: &[String],
     output: &Output,
-    command: &Command,
-) -> Result<u8, Failed> {
-    let report =
-        preview(settings, registry, projections).await.map_err(|error| Failed::new(error, command))?;
+) -> Result<()> {
+    let report = preview(settings, registry, projections).await?;
     output.result(&report, text);
-    Ok(0)
+    Ok(())
 }
 
 fn capacity_text(capacity: &CapacityPlan) -> String {
@@ -75,15 +80,15 @@ fn text(report: &PlanReport) -> String {
         "size",
         "time",
     ];
-    let rows = report.projections.iter().map(|one| {
-        let estimate = &one.estimate;
+    let rows = report.projections.iter().map(|plan| {
+        let estimate = &plan.estimate;
         [
-            one.projection.clone(),
-            one.projection_version.to_string(),
-            one.collections.join(" "),
-            or_dash(one.active_generation),
+            plan.projection.clone(),
+            plan.projection_version.to_string(),
+            plan.collections.join(" "),
+            or_dash(plan.active_generation),
             format!("~{}", number(estimate.commits)),
-            one.partitions.to_string(),
+            plan.partitions.to_string(),
             format!("~{}", number(estimate.snapshots)),
             format!("~{}", ByteSize(estimate.snapshot_bytes)),
             format!("~{}", seconds(estimate.seconds)),
@@ -95,8 +100,8 @@ fn text(report: &PlanReport) -> String {
         let cache =
             pass.cache_bytes.map_or_else(|| "unknown".to_owned(), |bytes| ByteSize(bytes).to_string());
         text.push_str(&format!(
-            "\nstrategy: {} order: {}\nevent store: {} commits, {}; server cache {cache}; {} cursors and as many \
-             writers; memory ~{} of {}; ~{}",
+            "\nstrategy: {} order: {}\nevent store: {} commits, {}; server cache {cache}; {} cursors and as \
+             many writers; memory ~{} of {}; ~{}",
             pass.strategy,
             pass.reason,
             number(pass.store_commits),
@@ -107,19 +112,19 @@ fn text(report: &PlanReport) -> String {
             seconds(pass.seconds),
         ));
     }
-    for one in &report.projections {
-        if !one.indexes.is_empty() {
-            text.push_str(&format!("\n{}: then the indexes {}", one.projection, one.indexes.join(", ")));
+    for plan in &report.projections {
+        if !plan.indexes.is_empty() {
+            text.push_str(&format!("\n{}: then the indexes {}", plan.projection, plan.indexes.join(", ")));
         }
-        if let Some(open) = &one.resumable {
-            let what = if open.same_definition {
+        if let Some(open) = &plan.resumable {
+            let fate = if open.same_definition {
                 "would be resumed"
             } else {
                 "would be given up: its definition changed"
             };
             text.push_str(&format!(
-                "\n{}: the unfinished build {} ({}, {} of {} partitions done) {what}",
-                one.projection, open.build, open.state, open.partitions_done, open.partitions
+                "\n{}: the unfinished build {} ({}, {} of {} partitions done) {fate}",
+                plan.projection, open.build, open.state, open.partitions_done, open.partitions
             ));
         }
     }
@@ -141,7 +146,7 @@ fn text(report: &PlanReport) -> String {
         text.push_str(&format!("\nnote: {note}"));
     }
     if let Some(holder) = &report.lock_held {
-        text.push_str(&format!("\nnote: the lock is held {holder}; a rebuild would not begin"));
+        text.push_str(&format!("\nnote: the migration lock is held {holder}; a rebuild would not begin"));
     }
     text
 }

@@ -4,11 +4,11 @@ use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, LeaseArgs};
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::fenced;
+use crate::error::Result;
 use crate::operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 
 #[derive(Debug, Args)]
@@ -21,8 +21,8 @@ pub(in crate::cli) struct ReadOnlyArgs {
 enum ReadOnlyVerb {
     /// Make the event store refuse events, whoever writes
     ///
-    /// By a validator of the collection: inserts fail with error 121, everything else goes on, rebuilds and
-    /// migrations as well. It stays so through restarts, until `read-only off`.
+    /// By a validator of the collection: inserts fail with error 121, everything else works as before,
+    /// rebuilds and migrations too. It stays so through restarts, until `read-only off`.
     On {
         /// Why, for those whose events are refused
         #[arg(long, value_name = "TEXT")]
@@ -34,8 +34,8 @@ enum ReadOnlyVerb {
     },
     /// Let the event store take events again, with the options it had before
     ///
-    /// Also in a copy of a database that was made while it was read-only, and after a cut-over that was cut
-    /// short.
+    /// Also in a copy of a database that was made while it was read-only, and after a cut-over that was
+    /// interrupted.
     Off {
         #[command(flatten)]
         connection: Connection,
@@ -49,32 +49,50 @@ enum ReadOnlyVerb {
     },
 }
 
+impl ReadOnlyArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        let verb = match self.verb {
+            ReadOnlyVerb::On { .. } => VerbName::ReadOnlyOn,
+            ReadOnlyVerb::Off { .. } => VerbName::ReadOnlyOff,
+            ReadOnlyVerb::Status { .. } => VerbName::ReadOnlyStatus,
+        };
+        Command::new(verb, self.connection())
+    }
+
+    fn connection(&self) -> &Connection {
+        match &self.verb {
+            ReadOnlyVerb::On { connection, .. }
+            | ReadOnlyVerb::Off { connection, .. }
+            | ReadOnlyVerb::Status { connection } => connection,
+        }
+    }
+
+    fn lease(&self) -> Option<&LeaseArgs> {
+        match &self.verb {
+            ReadOnlyVerb::On { lease, .. } | ReadOnlyVerb::Off { lease, .. } => Some(lease),
+            ReadOnlyVerb::Status { .. } => None,
+        }
+    }
+}
+
 pub(in crate::cli) async fn run(
-    args: ReadOnlyArgs,
+    args: &ReadOnlyArgs,
+    command: &Command,
     registry: &Registry,
     output: &Output,
-) -> Result<u8, Failed> {
-    let (name, connection) = match &args.verb {
-        ReadOnlyVerb::On { connection, .. } => ("read-only on", connection),
-        ReadOnlyVerb::Off { connection, .. } => ("read-only off", connection),
-        ReadOnlyVerb::Status { connection } => ("read-only status", connection),
-    };
-    let command = Command::new(name, connection);
-    let failed = |error| Failed::new(error, &command);
-    let lease = match &args.verb {
-        ReadOnlyVerb::On { lease, .. } | ReadOnlyVerb::Off { lease, .. } => Some(lease),
-        ReadOnlyVerb::Status { .. } => None,
-    };
-    let (settings, _) = settings(connection, &Raw { lease, ..Raw::default() }).map_err(failed)?;
+) -> Result<u8> {
+    let raw = Raw { lease: args.lease(), ..Raw::default() };
+    let settings = load(args.connection(), &raw)?.settings;
     let report = match &args.verb {
         ReadOnlyVerb::On { reason, .. } => read_only_on(&settings, registry, reason.as_deref()).await,
         ReadOnlyVerb::Off { .. } => read_only_off(&settings, registry).await,
         ReadOnlyVerb::Status { .. } => read_only_status(&settings, registry).await,
     };
-    let report = report.map_err(failed)?;
+    let report = report?;
     output.result(&report, |report| text(&args.verb, report));
     if !report.can_write {
-        output.note(&format!("To lift it: {}", command.with("read-only off")));
+        output.note(&format!("To lift it: {}", command.other("read-only off")));
     }
     Ok(0)
 }

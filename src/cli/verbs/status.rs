@@ -3,14 +3,14 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::EXIT_PENDING;
 use crate::cli::args::Connection;
-use crate::cli::command::Command;
-use crate::cli::exit::Failed;
+use crate::cli::command::{Command, VerbName};
+use crate::cli::exit::EXIT_PENDING;
 use crate::cli::screen::output::Output;
-use crate::cli::screen::table::{number, or_dash, table};
-use crate::cli::settings::{Raw, settings};
+use crate::cli::screen::table::{count, number, or_dash, table};
+use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::{fenced, no_event_store};
+use crate::error::Result;
 use crate::operator::{StatusReport, status};
 
 #[derive(Debug, Args)]
@@ -22,17 +22,23 @@ pub(in crate::cli) struct StatusArgs {
     check: bool,
 }
 
+impl StatusArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Status, &self.connection)
+    }
+}
+
 pub(in crate::cli) async fn run(
-    args: StatusArgs,
+    args: &StatusArgs,
+    command: &Command,
     registry: &Registry,
     output: &Output,
-) -> Result<u8, Failed> {
-    let command = Command::new("status", &args.connection);
-    let failed = |error| Failed::new(error, &command);
-    let (settings, _) = settings(&args.connection, &Raw::default()).map_err(failed)?;
-    let mut report = status(&settings, registry).await.map_err(failed)?;
+) -> Result<u8> {
+    let settings = load(&args.connection, &Raw::default())?.settings;
+    let mut report = status(&settings, registry).await?;
     for step in &mut report.next_steps {
-        *step = command.with(step.strip_prefix("statefold ").unwrap_or(step));
+        *step = command.other(step.strip_prefix("statefold ").unwrap_or(step));
     }
     output.result(&report, text);
     Ok(if args.check && report.is_behind() { EXIT_PENDING } else { 0 })
@@ -44,29 +50,30 @@ fn text(report: &StatusReport) -> String {
     }
     let header =
         ["projection", "version", "state", "active", "snapshots", "failed streams", "digest", "previous"];
-    let rows = report.projections.iter().map(|one| {
-        let previous: Vec<String> = one.previous_generations.iter().map(ToString::to_string).collect();
+    let rows = report.projections.iter().map(|status| {
+        let previous: Vec<String> = status.previous_generations.iter().map(ToString::to_string).collect();
         [
-            one.projection.clone(),
-            one.projection_version.to_string(),
-            one.state.name().to_owned(),
-            if one.collections.is_empty() { "-".into() } else { one.collections.join(" ") },
-            or_dash(one.snapshots.map(number)),
-            number(one.failed_streams),
-            one.digest.as_deref().map_or_else(|| "-".into(), |digest| digest.chars().take(12).collect()),
+            status.projection.clone(),
+            status.projection_version.to_string(),
+            status.state.name().to_owned(),
+            if status.collections.is_empty() { "-".into() } else { status.collections.join(" ") },
+            or_dash(status.snapshots.map(number)),
+            number(status.failed_streams),
+            status.digest.as_deref().map_or_else(|| "-".into(), |digest| digest.chars().take(12).collect()),
             if previous.is_empty() { "-".into() } else { previous.join(" ") },
         ]
     });
     let mut text = format!("{} on MongoDB {}\n", report.database, report.server_version);
     text.push_str(&table(header, rows));
-    for one in &report.projections {
-        if let Some(build) = &one.building {
+    for status in &report.projections {
+        if let Some(build) = &status.building {
             text.push_str(&format!(
                 "\n{} is {}: {} of {} partitions done",
                 build.build, build.state, build.partitions_done, build.partitions
             ));
             if build.failed_streams > 0 {
-                text.push_str(&format!(", {} failed streams", build.failed_streams));
+                let failed_streams = count(build.failed_streams, "failed stream", "failed streams");
+                text.push_str(&format!(", {failed_streams}"));
             }
             if let Some(paused) = &build.paused {
                 text.push_str(&format!("; {paused}"));
@@ -77,15 +84,16 @@ fn text(report: &StatusReport) -> String {
             if !build.older_servers.is_empty() {
                 let (version, servers) = (build.projection_version, build.older_servers.join(", "));
                 text.push_str(&format!(
-                    "\n  servers that can't read version {version}: {servers}; a cut-over by rename or view waits for them"
+                    "\n  servers that can't read version {version}: {servers}; a cut-over by rename or view \
+                     waits for them"
                 ));
             }
         }
     }
-    for one in &report.projections {
-        let Some(lag) = one.lag.as_ref().filter(|lag| lag.commits > 0) else { continue };
+    for status in &report.projections {
+        let Some(lag) = status.lag.as_ref().filter(|lag| lag.commits > 0) else { continue };
         let (name, line, since) =
-            (&one.projection, lag.line(), lag.since.as_deref().unwrap_or("the cut-over"));
+            (&status.projection, lag.line(), lag.since.as_deref().unwrap_or("the cut-over"));
         text.push_str(&match (lag.followed, &report.follower) {
             (true, Some(_)) => format!("\n{name}: behind by {line}."),
             (true, None) => format!("\n{name}: behind by {line}; nobody follows since {since}."),
@@ -104,15 +112,15 @@ fn text(report: &StatusReport) -> String {
     if let Some(leader) = &report.leader {
         text.push_str(&format!("\nLeading: {}.", leader.line()));
     }
-    for one in &report.instances {
+    for instance in &report.instances {
         let reads: Vec<String> =
-            one.reads.iter().map(|(name, versions)| format!("{name} {versions:?}")).collect();
-        let pid = one.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-        text.push_str(&format!("\nRunning: {}{pid}, reads {}", one.host, reads.join(", ")));
+            instance.reads.iter().map(|(name, versions)| format!("{name} {versions:?}")).collect();
+        let pid = instance.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+        text.push_str(&format!("\nRunning: {}{pid}, reads {}", instance.host, reads.join(", ")));
     }
     match &report.lock.holder {
-        Some(holder) => text.push_str(&format!("\nThe lock is held {holder}.")),
-        None => text.push_str("\nThe lock is free."),
+        Some(holder) => text.push_str(&format!("\nThe migration lock is held {holder}.")),
+        None => text.push_str("\nThe migration lock is free."),
     }
     if !report.next_steps.is_empty() {
         text.push_str("\nNext:");

@@ -1,42 +1,41 @@
 //! `statefold verify`
 
-use std::time::Duration;
-
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{Connection, TuningArgs};
-use crate::cli::command::Command;
-use crate::cli::exit::{EXIT_MISMATCH, Failed};
+use crate::cli::args::{Connection, IntervalArgs, TuningArgs};
+use crate::cli::command::{Command, VerbName};
+use crate::cli::exit::EXIT_MISMATCH;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, seconds, table};
 use crate::cli::screen::watch;
-use crate::cli::settings::{Raw, settings};
+use crate::cli::settings::{Raw, load};
 use crate::cli::text::differences::verdict;
 use crate::cli::text::event_store::no_event_store;
+use crate::error::Result;
 use crate::lifecycle::Share;
 use crate::operator::{Verification, VerifyReport, verify};
 
-pub(in crate::cli) async fn run(
-    args: &VerifyArgs,
-    registry: &Registry,
-    output: &Output,
-) -> Result<u8, Failed> {
-    let mut verb = vec!["verify".to_owned()];
-    verb.extend(args.projections.iter().cloned());
-    verb.extend(args.collections.iter().map(|name| format!("--collection {name}")));
-    let command = Command::new(verb.join(" "), &args.connection);
-    let failed = |error| Failed::new(error, &command);
+impl VerifyArgs {
+    /// The command as typed.
+    pub(in crate::cli) fn command(&self) -> Command {
+        Command::new(VerbName::Verify, &self.connection)
+            .arguments(self.projections.iter().cloned())
+            .arguments(self.collections.iter().map(|name| format!("--collection {name}")))
+    }
+}
+
+pub(in crate::cli) async fn run(args: &VerifyArgs, registry: &Registry, output: &Output) -> Result<u8> {
     let raw = Raw { tuning: Some(&args.tuning), ..Raw::default() };
-    let (settings, _) = settings(&args.connection, &raw).map_err(failed)?;
+    let settings = load(&args.connection, &raw)?.settings;
     let request = Verification {
         projections: args.projections.clone(),
         collections: args.collections.clone(),
         share: args.sample,
     };
     let begin = || verify(&settings, registry, request);
-    let interval = Duration::from_secs(args.interval);
-    let report = watch::watched(begin, None, interval, output).await.map_err(failed)?;
+    let interval = args.interval.interval();
+    let report = watch::watched(begin, None, interval, output).await?;
     output.result(&report, |report| text(report, settings.database()));
     Ok(if report.is_equal() { 0 } else { EXIT_MISMATCH })
 }
@@ -46,20 +45,20 @@ fn text(report: &VerifyReport, database: &str) -> String {
         return no_event_store(database, &report.databases_with_events);
     }
     let header = ["projection", "collections", "streams", "snapshots", "missing", "extra", "differing"];
-    let rows = report.projections.iter().map(|one| {
+    let rows = report.projections.iter().map(|verified| {
         [
-            one.projection.clone(),
-            one.collections.join(" "),
-            number(one.streams),
-            number(one.snapshots),
-            number(one.missing),
-            number(one.extra),
-            number(one.differing),
+            verified.projection.clone(),
+            verified.collections.join(" "),
+            number(verified.streams),
+            number(verified.snapshots),
+            number(verified.missing),
+            number(verified.extra),
+            number(verified.differing),
         ]
     });
     let mut text = table(header, rows);
-    for one in &report.projections {
-        text.push_str(&format!("\n{}", verdict(one)));
+    for verified in &report.projections {
+        text.push_str(&format!("\n{}", verdict(verified)));
     }
     text.push_str(&format!("\nFolded and compared in {}", seconds(report.seconds)));
     text
@@ -78,9 +77,8 @@ pub(in crate::cli) struct VerifyArgs {
     pub(in crate::cli) sample: Share,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
-    /// Seconds between progress lines where there is no terminal
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(in crate::cli) interval: u64,
+    #[command(flatten)]
+    pub(in crate::cli) interval: IntervalArgs,
     #[command(flatten)]
     pub(in crate::cli) tuning: TuningArgs,
 }

@@ -13,7 +13,7 @@ use crate::engine::leader::waiting::{Patience, SAY_EVERY, Waiting};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Challenger, Claim};
 use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{FenceKind, LeaseHolder, Owner, Store, Taken};
+use crate::store::{FenceKind, LeaseHolder, LeaseTaken, Owner, Store};
 
 /// Asks whether there still is something to lead for.
 pub(crate) type Needed<'a> = dyn Fn() -> BoxFuture<'a, Result<bool>> + Send + Sync + 'a;
@@ -226,13 +226,13 @@ impl<'a> Attempt<'a> {
         let (store, beat) = (self.claimant.store, over.as_ref().map(|held| held.beat));
         let take = || store.control().take_lease(owner, beat);
         match self.claimant.waiting.retried("taking the lease", take).await? {
-            Taken::Ours(token) => {
+            LeaseTaken::Ours(token) => {
                 if over.is_some() {
                     Recorder::takeover();
                 }
                 self.lead(token).map(Some)
             }
-            Taken::Theirs => {
+            LeaseTaken::Theirs => {
                 // Certainly not taken: the next take counts from its own sending.
                 self.sent = None;
                 Ok(None)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::leader::shared::Shared;
+use crate::engine::leader::shared::HeldLease;
 use crate::error::{Class, Error};
 use crate::lifecycle::Tenure;
 use crate::observe::{Doing, Progress, Recorder};
@@ -18,7 +18,7 @@ const NEWS_PER_RENEWAL: u32 = 10;
 
 /// Keeps a lease whose tenure counts from `base`.
 pub(crate) async fn keep(
-    shared: Arc<Shared>,
+    shared: Arc<HeldLease>,
     stop: CancellationToken,
     mut tenure: Tenure,
     base: Instant,
@@ -60,7 +60,7 @@ pub(crate) async fn keep(
     }
 }
 
-async fn renew(shared: &Shared, doing: &Doing, left: Duration) -> Result<bool, Error> {
+async fn renew(shared: &HeldLease, doing: &Doing, left: Duration) -> Result<bool, Error> {
     let token = shared.mandate.token;
     let renewal = shared.store.control().renew_lease(&shared.owner, token, doing, left.as_secs().max(1));
     // The write itself goes on if the time is over: it renews a lease that nobody uses.
@@ -69,7 +69,7 @@ async fn renew(shared: &Shared, doing: &Doing, left: Duration) -> Result<bool, E
     })
 }
 
-impl Shared {
+impl HeldLease {
     /// Ends the mandate and cancels everything at work.
     fn lose(&self, reason: &str) {
         tracing::error!(token = self.mandate.token, reason, "the lease is lost: stopping all work");

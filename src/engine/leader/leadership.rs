@@ -11,7 +11,7 @@ use futures::future::OptionFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::leader::keeper::keep;
-use crate::engine::leader::shared::Shared;
+use crate::engine::leader::shared::HeldLease;
 use crate::engine::leader::waiting::{SAY_EVERY, Waiting};
 use crate::error::{Error, Result};
 use crate::lifecycle::Tenure;
@@ -26,7 +26,7 @@ pub(crate) struct Leadership {
     pub(crate) cancel: CancellationToken,
     /// Whether a fence that was left behind was lifted first.
     pub(crate) lifted_fence: bool,
-    shared: Arc<Shared>,
+    shared: Arc<HeldLease>,
     keeper: Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: CancellationToken,
 }
@@ -52,7 +52,7 @@ impl Leadership {
         let lease = waiting.lease;
         let mandate = Mandate::under(store, token, sent + lease.ttl);
         let cancel = cancel.child_token();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(HeldLease {
             store: store.clone(),
             owner,
             mandate: mandate.clone(),
@@ -94,8 +94,8 @@ impl Leadership {
             let attempt = || self.shared.store.control().try_lock(self.mandate.token);
             match waiting.retried("taking the lock", attempt).await? {
                 LockTaken::Ours(lock) => {
-                    let former = self.keep_lock(Some(Arc::clone(&lock)));
-                    debug_assert!(former.is_none(), "the lock is taken once");
+                    let earlier = self.keep_lock(Some(Arc::clone(&lock)));
+                    debug_assert!(earlier.is_none(), "the lock is taken once");
                     waiting.over();
                     return Ok(lock);
                 }

@@ -9,7 +9,7 @@ use crate::observe::Progress;
 use crate::store::{Lock, Mandate, Owner, Store};
 
 /// What the leader and its keeper share.
-pub(crate) struct Shared {
+pub(crate) struct HeldLease {
     pub(super) store: Store,
     pub(super) owner: Owner,
     pub(super) mandate: Mandate,

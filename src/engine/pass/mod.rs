@@ -4,6 +4,6 @@ mod reading;
 mod report;
 mod survey;
 
-pub(crate) use reading::{Part, Reading};
+pub(crate) use reading::{PassPart, PassReader};
 pub use report::PassReport;
 pub(crate) use survey::{FEW_COMMITS, Survey};

@@ -21,7 +21,7 @@ const SPILL_BUFFERS: usize = 8;
 const COMPRESSION: u64 = 2;
 
 /// What reads.
-pub(crate) struct Reading<'a> {
+pub(crate) struct PassReader<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) layout: &'a Layout,
     pub(crate) workers: &'a Arc<Workers>,
@@ -34,7 +34,7 @@ pub(crate) struct Reading<'a> {
 }
 
 /// One projection of a pass.
-pub(crate) struct Part {
+pub(crate) struct PassPart {
     /// The projection and its streams.
     pub(crate) wanted: Wanted,
     /// Numbers of its partitions, in the order of the ranges.
@@ -65,7 +65,7 @@ impl Read {
     }
 }
 
-impl Reading<'_> {
+impl PassReader<'_> {
     /// Reads, and folds or spills, everything that is wanted; what needs more memory than it was
     /// estimated to is read again, with spill.
     ///
@@ -75,7 +75,7 @@ impl Reading<'_> {
         &self,
         choice: &Choice,
         source: &EventStore,
-        parts: Vec<Part>,
+        parts: Vec<PassPart>,
         report: &mut PassReport,
     ) -> Result<Read> {
         match choice.strategy {
@@ -85,7 +85,7 @@ impl Reading<'_> {
         }
     }
 
-    fn pass<'b>(&self, source: &'b EventStore, parts: &'b [Part]) -> Pass<'b, EventStore> {
+    fn pass<'b>(&self, source: &'b EventStore, parts: &'b [PassPart]) -> Pass<'b, EventStore> {
         let tuning = self.settings.tuning();
         let commits = parts.iter().map(|part| part.estimate.commits).sum();
         let names: Vec<&str> = parts.iter().map(|part| part.wanted.projection.spec().name()).collect();
@@ -106,7 +106,7 @@ impl Reading<'_> {
         &self,
         choice: &Choice,
         source: &EventStore,
-        parts: Vec<Part>,
+        parts: Vec<PassPart>,
         report: &mut PassReport,
     ) -> Result<Read> {
         let tuning = self.settings.tuning();
@@ -134,7 +134,12 @@ impl Reading<'_> {
     }
 
     /// Spills what is to be folded a range at a time.
-    async fn spill(&self, source: &EventStore, parts: Vec<Part>, report: &mut PassReport) -> Result<Read> {
+    async fn spill(
+        &self,
+        source: &EventStore,
+        parts: Vec<PassPart>,
+        report: &mut PassReport,
+    ) -> Result<Read> {
         let tuning = self.settings.tuning();
         let bytes: u64 = parts.iter().map(|part| part.estimate.commit_bytes).sum();
         let file = SpillFile::create(self.settings.spill_folder(), bytes / COMPRESSION)?;

@@ -6,6 +6,7 @@ use crate::plan::{Choice, Estimate, Strategy};
 
 /// The pass over the event store: plan and reality.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PassReport {
     /// How the event store was read.
     pub strategy: Strategy,
@@ -35,12 +36,12 @@ impl PassReport {
         Self {
             strategy: choice.strategy,
             reason: choice.reason.clone(),
-            planned_seconds: estimates.iter().map(|one| one.seconds).sum(),
+            planned_seconds: estimates.iter().map(|estimate| estimate.seconds).sum(),
             planned_memory_bytes: match choice.strategy {
-                Strategy::Natural => estimates.iter().map(|one| one.state_bytes).sum(),
+                Strategy::Natural => estimates.iter().map(|estimate| estimate.state_bytes).sum(),
                 Strategy::Spill | Strategy::Stream => 0,
             },
-            planned_snapshots: estimates.iter().map(|one| one.snapshots).sum(),
+            planned_snapshots: estimates.iter().map(|estimate| estimate.snapshots).sum(),
             divided_by: None,
             seconds: 0.0,
             read_seconds: 0.0,

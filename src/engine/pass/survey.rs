@@ -14,7 +14,7 @@ use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::CommitBatch;
 use crate::pipeline::{Governor, Workers};
 use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
-use crate::store::{Direction, EventStore, Store, is_out_of_time};
+use crate::store::{EventStore, IndexDirection, Store, is_out_of_time};
 
 /// Commits of the random sample: for each partition about this many, within bounds.
 const SAMPLES_PER_CUT: u32 = 20;
@@ -71,7 +71,7 @@ impl Survey {
     pub(crate) fn source(
         &self,
         store: &Store,
-        direction: Direction,
+        direction: IndexDirection,
         since: Option<bson::Timestamp>,
         (tuning, governor): (&Tuning, &Governor),
     ) -> EventStore {
@@ -88,8 +88,8 @@ impl Survey {
         let facts = PassFacts {
             commits: self.store.commits,
             bytes: self.store.bytes,
-            wanted_commits: wanted.iter().map(|one| one.commits).sum(),
-            states_bytes: wanted.iter().map(|one| one.state_bytes).sum(),
+            wanted_commits: wanted.iter().map(|estimate| estimate.commits).sum(),
+            states_bytes: wanted.iter().map(|estimate| estimate.state_bytes).sum(),
             cache_bytes: self.store.cache_bytes,
             memory_bytes: tuning.memory_bytes as u64,
         };

@@ -48,7 +48,12 @@ impl Build {
 
     /// Where the snapshots of a target are now.
     pub(super) fn readable_collection<'a>(&'a self, target: &'a TargetRecord) -> &'a str {
-        let at = self.record().targets.iter().position(|one| one.target == target.target).unwrap_or_default();
+        let at = self
+            .record()
+            .targets
+            .iter()
+            .position(|candidate| candidate.target == target.target)
+            .unwrap_or_default();
         self.job.staging.collection_of(at).unwrap_or(&target.staging)
     }
 

@@ -33,7 +33,7 @@ impl Run {
         if !self.has_events {
             return Ok(None);
         }
-        let filters = selected.iter().map(|one| one.spec().stream_filter().clone()).collect();
+        let filters = selected.iter().map(|projection| projection.spec().stream_filter().clone()).collect();
         Ok(Some(self.store.events().feed(since, filters)))
     }
 

@@ -13,7 +13,7 @@ use crate::engine::run::request::Rebuild;
 use crate::error::Result;
 use crate::observe::Progress;
 use crate::pipeline::{Governor, Workers};
-use crate::store::{Direction, Mandate, Store};
+use crate::store::{IndexDirection, Mandate, Store};
 
 /// What a run begins with.
 pub(crate) struct Begun<'a> {
@@ -24,7 +24,7 @@ pub(crate) struct Begun<'a> {
     /// The settings.
     pub(crate) settings: &'a Settings,
     /// Direction of the event store's stream index; `None` if there is no event store yet.
-    pub(crate) direction: Option<Direction>,
+    pub(crate) direction: Option<IndexDirection>,
     /// Where progress is shown.
     pub(crate) progress: &'a watch::Sender<Progress>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) registry: Registry,
     pub(super) settings: Settings,
-    pub(super) direction: Direction,
+    pub(super) direction: IndexDirection,
     /// Whether there is an event store.
     pub(super) has_events: bool,
     pub(super) leadership: Arc<Leadership>,
@@ -77,7 +77,7 @@ impl Run {
             registry: registry.clone(),
             settings: settings.clone(),
             // An application that starts for the first time may make its event store later.
-            direction: direction.unwrap_or(Direction::Descending),
+            direction: direction.unwrap_or(IndexDirection::Descending),
             has_events: direction.is_some(),
             leadership: Arc::clone(leadership),
             mandate: leadership.mandate.clone(),

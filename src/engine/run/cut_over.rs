@@ -33,6 +33,41 @@ enum Try {
     Later(String),
 }
 
+/// What a fence stands over during a cut-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FenceOver {
+    /// Nothing: there is no event store, or this user may not raise one.
+    Nothing,
+    /// The events that writers would append during the cut-over alone.
+    Events,
+    /// All events, since before: read-only mode, which a cut-over neither raises nor lifts.
+    ReadOnly,
+}
+
+/// The fence of an attempt.
+struct StandingFence {
+    kind: FenceOver,
+    /// When it was asked for.
+    began: Instant,
+    /// Up to where the change stream is read behind it; up to now, if absent.
+    drain_to: Option<(Timestamp, Marker)>,
+}
+
+/// What came of raising the fence.
+enum Raised {
+    Standing(StandingFence),
+    /// Something is in the way: why.
+    Busy(String),
+}
+
+/// What came of the steps behind the fence.
+enum BehindFence {
+    /// The pointer is flipped: at this operation time, where the server says one.
+    Flipped { refolded: u64, at: Option<Timestamp> },
+    /// Nothing has changed: why it has to be tried again, and whether the fence is lifted already.
+    Later { reason: String, lifted: bool },
+}
+
 impl Run {
     /// Publishes finished builds and makes them active, all in one update.
     pub(super) async fn cut_over(
@@ -97,62 +132,93 @@ impl Run {
         Ok(())
     }
 
+    /// One attempt: raise the fence, refold the rest and flip behind it, lift it, drain past it.
     async fn attempt_cut_over(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Try> {
         self.give_names(builds).await?;
-        let mut began = Instant::now();
-        let mut cut_over = CutOver::default();
+        let fence = match self.raise(feed).await? {
+            Raised::Standing(fence) => fence,
+            Raised::Busy(reason) => return Ok(Try::Later(reason)),
+        };
+        let behind = self.behind_the_fence(builds, feed, &fence).await;
+        let fence_ms = self.lift_after(&fence, &behind).await?;
+        let (refolded_fenced, flipped) = match behind? {
+            BehindFence::Flipped { refolded, at } => (refolded, at),
+            BehindFence::Later { reason, .. } => return Ok(Try::Later(reason)),
+        };
+        tracing::info!(fence_ms, refolded = refolded_fenced, "cut over");
+        let refolded_after = self.drain_all(builds, feed, fence.kind, flipped).await?;
+        let built = self.retire_former(builds).await?;
+        let fenced = fence.kind != FenceOver::Nothing;
+        let read_only = fence.kind == FenceOver::ReadOnly;
+        let cut_over = CutOver { fenced, read_only, fence_ms, tries: 0, refolded_fenced, refolded_after };
+        Ok(Try::Done(built, cut_over))
+    }
+
+    /// Raises the fence, unless one of read-only mode stands, or this user may raise none.
+    async fn raise(&self, feed: Option<&Feed>) -> Result<Raised> {
+        let began = Instant::now();
+        let standing = |kind, began, drain_to| Raised::Standing(StandingFence { kind, began, drain_to });
+        if !self.has_events {
+            return Ok(standing(FenceOver::Nothing, began, None));
+        }
+        if self.is_read_only().await? {
+            return Ok(standing(FenceOver::ReadOnly, began, None));
+        }
         let marker = feed.map(Feed::marker);
-        let mut fence = None;
-        if self.has_events && self.is_read_only().await? {
-            (cut_over.fenced, cut_over.read_only) = (true, true);
-        } else if self.has_events {
-            match self.store.control().raise_fence(&self.mandate, CUT_OVER).await {
-                Ok(Fenced::Standing(time, asked)) => {
-                    (cut_over.fenced, began) = (true, asked);
-                    fence = time.zip(marker);
-                }
-                Ok(Fenced::Busy(reason)) => return Ok(Try::Later(reason)),
-                // By hand there is somebody to call in who may; what is built is kept for them.
-                Err(Error::Permission { .. }) if self.caller == Caller::Start => tracing::warn!(
+        match self.store.control().raise_fence(&self.mandate, CUT_OVER).await {
+            Ok(Fenced::Standing(time, asked)) => Ok(standing(FenceOver::Events, asked, time.zip(marker))),
+            Ok(Fenced::Busy(reason)) => Ok(Raised::Busy(reason)),
+            // By hand there is somebody to call in who may; what is built is kept for them.
+            Err(Error::Permission { .. }) if self.caller == Caller::Start => {
+                tracing::warn!(
                     "this user may not change the event store's options (dbAdmin): cutting over without a fence; \
                      what arrives meanwhile is refolded right after"
-                ),
-                Err(error) => return Err(error),
+                );
+                Ok(standing(FenceOver::Nothing, began, None))
             }
+            Err(error) => Err(error),
         }
-        let mut flipped = None;
-        let done = self.behind_the_fence(builds, feed, fence, began, (&mut cut_over, &mut flipped)).await;
-        if cut_over.fenced && !cut_over.read_only {
-            // Also after an error: nobody else may be there to do it.
-            let lifted = self.lift().await;
-            let until = lifted.as_ref().ok().copied().flatten().unwrap_or_else(Instant::now);
-            let stood = until.saturating_duration_since(began);
-            cut_over.fence_ms = (stood.as_secs_f64() * 10_000.0).round() / 10.0;
-            match (&done, lifted) {
-                (_, Ok(_)) => {}
-                (Ok(_), Err(error)) => return Err(error),
-                (Err(_), Err(error)) => tracing::error!(
-                    error = %error.with_sources(),
-                    "the fence could not be lifted: the event store refuses events until the next start"
-                ),
-            }
+    }
+
+    /// Lifts the fence, also after an error: nobody else may be there to do it. Returns how long it stood, in
+    /// milliseconds.
+    async fn lift_after(&self, fence: &StandingFence, behind: &Result<BehindFence>) -> Result<f64> {
+        let is_lifted = matches!(behind, Ok(BehindFence::Later { lifted: true, .. }));
+        if fence.kind != FenceOver::Events || is_lifted {
+            return Ok(0.0);
         }
-        if let Some(reason) = done? {
-            return Ok(Try::Later(reason));
+        let lifted = self.lift().await;
+        let until = lifted.as_ref().ok().copied().flatten().unwrap_or_else(Instant::now);
+        match (behind, lifted) {
+            (_, Ok(_)) => {}
+            (Ok(_), Err(error)) => return Err(error),
+            (Err(_), Err(error)) => tracing::error!(
+                error = %error.with_sources(),
+                "the fence could not be lifted: the event store refuses events until the next start"
+            ),
         }
-        tracing::info!(fence_ms = cut_over.fence_ms, refolded = cut_over.refolded_fenced, "cut over");
-        if feed.is_some() || !cut_over.fenced {
-            // Deletes and whoever bypasses validation come past a fence.
+        let stood = until.saturating_duration_since(fence.began);
+        Ok((stood.as_secs_f64() * 10_000.0).round() / 10.0)
+    }
+
+    /// Refolds what came past the fence before the flip: deletes, and whoever bypasses validation.
+    async fn drain_all(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        fence: FenceOver,
+        flipped: Option<Timestamp>,
+    ) -> Result<u64> {
+        let mut refolded = 0;
+        if feed.is_some() || fence == FenceOver::Nothing {
             for build in builds.iter_mut() {
-                let refolded = match (feed, flipped) {
+                refolded += match (feed, flipped) {
                     (Some(feed), Some(flipped)) => self.drain(build, feed, flipped).await?,
                     _ => self.catch_up_once(build, feed, None).await?,
                 };
-                cut_over.refolded_after += refolded;
             }
         }
-        let built = self.retire_former(builds).await?;
-        Ok(Try::Done(built, cut_over))
+        Ok(refolded)
     }
 
     /// Whether the event store is in read-only mode. Without a marker the feed is then read up to a time that is
@@ -168,64 +234,82 @@ impl Run {
         attempt.retry(pauses()).when(transient).await
     }
 
-    /// What happens while the event store is still. `Some` says why it has to be tried again.
+    /// Refolds the rest and flips the pointer, while the event store is still.
     async fn behind_the_fence(
         &self,
         builds: &mut [Build],
         feed: Option<&Feed>,
-        fence: Option<(Timestamp, Marker)>,
-        began: Instant,
-        (cut_over, flipped): (&mut CutOver, &mut Option<Timestamp>),
-    ) -> Result<Option<String>> {
+        fence: &StandingFence,
+    ) -> Result<BehindFence> {
+        let mut refolded = 0;
         if self.has_events {
             for build in builds.iter_mut() {
-                let left = FENCE_MAX.saturating_sub(began.elapsed());
-                let mut last = Box::pin(self.catch_up_once(build, feed, fence));
-                let refolded = match feed {
-                    // Without a change stream everything is compared behind the fence: that takes its time.
-                    None => (&mut last).await?,
-                    // Nobody waits for it.
-                    Some(_) if cut_over.read_only => (&mut last).await?,
-                    Some(_) => match tokio::time::timeout(left, &mut last).await {
-                        Ok(refolded) => refolded?,
-                        Err(_) => {
-                            // The application first; then what was begun is awaited, so that no older
-                            // result comes after a newer one.
-                            self.lift().await?;
-                            cut_over.fenced = false;
-                            last.await?;
-                            return Ok(Some("what was left to refold took too long".to_owned()));
-                        }
-                    },
-                };
-                drop(last);
-                cut_over.refolded_fenced += refolded;
-            }
-        }
-        if cut_over.read_only && !self.is_read_only().await? {
-            return Ok(Some("read-only mode was ended meanwhile".to_owned()));
-        }
-        let published = self.publish(builds, began + FENCE_MAX).await;
-        match published {
-            Ok(()) => {
-                // Whatever the application writes from now on it has to fold itself, or `follow` does.
-                *flipped = self.store.operation_time().await?;
-                Ok(None)
-            }
-            Err(error) if is_busy(&error) => {
-                let renamed: Vec<String> = builds
-                    .iter()
-                    .flat_map(|build| build.record().swap.iter().flatten())
-                    .filter(|swap| swap.done)
-                    .map(|swap| swap.into.clone())
-                    .collect();
-                let mut reason = format!("something was in the way of a rename ({})", error.with_sources());
-                if !renamed.is_empty() {
-                    reason.push_str(&format!("; {} have the new generation already", renamed.join(", ")));
+                match self.refold_rest(build, feed, fence).await? {
+                    Some(streams) => refolded += streams,
+                    None => {
+                        return Ok(BehindFence::Later {
+                            reason: "what was left to refold took too long".into(),
+                            lifted: true,
+                        });
+                    }
                 }
-                Ok(Some(reason))
+            }
+        }
+        if fence.kind == FenceOver::ReadOnly && !self.is_read_only().await? {
+            return Ok(BehindFence::Later {
+                reason: "read-only mode was ended meanwhile".into(),
+                lifted: false,
+            });
+        }
+        match self.publish(builds, fence.began + FENCE_MAX).await {
+            // Whatever the application writes from now on it has to fold itself, or `follow` does.
+            Ok(()) => Ok(BehindFence::Flipped { refolded, at: self.store.operation_time().await? }),
+            Err(error) if is_busy(&error) => {
+                Ok(BehindFence::Later { reason: rename_was_in_the_way(builds, &error), lifted: false })
             }
             Err(error) => Err(error),
         }
     }
+
+    /// Refolds what is left of a build, and returns how many streams. `None`: it took longer than writers may wait,
+    /// and the fence is lifted already.
+    async fn refold_rest(
+        &self,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        fence: &StandingFence,
+    ) -> Result<Option<u64>> {
+        let mut last = Box::pin(self.catch_up_once(build, feed, fence.drain_to));
+        // Without a change stream everything is compared behind the fence: that takes its time. Under read-only
+        // mode nobody waits for it.
+        if feed.is_none() || fence.kind == FenceOver::ReadOnly {
+            return last.await.map(Some);
+        }
+        let left = FENCE_MAX.saturating_sub(fence.began.elapsed());
+        match tokio::time::timeout(left, &mut last).await {
+            Ok(refolded) => refolded.map(Some),
+            Err(_) => {
+                // The application first; then what was begun is awaited, so that no older result comes after a
+                // newer one.
+                self.lift().await?;
+                last.await?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Why a rename has to be tried again, and what is renamed already.
+fn rename_was_in_the_way(builds: &[Build], error: &Error) -> String {
+    let renamed: Vec<String> = builds
+        .iter()
+        .flat_map(|build| build.record().swap.iter().flatten())
+        .filter(|swap| swap.done)
+        .map(|swap| swap.into.clone())
+        .collect();
+    let mut reason = format!("something was in the way of a rename ({})", error.with_sources());
+    if !renamed.is_empty() {
+        reason.push_str(&format!("; {} have the new generation already", renamed.join(", ")));
+    }
+    reason
 }

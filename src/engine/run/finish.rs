@@ -62,9 +62,9 @@ impl Run {
         for (mut build, refused) in finished.into_iter().zip(refused) {
             let name = build.record().projection.clone();
             let spec = build.job.projection.spec().clone();
-            let is_missing = |one: &String| {
+            let is_missing = |required: &String| {
                 let mut names = failed.iter().map(|(name, _)| name).chain(&kept_back);
-                names.any(|name: &String| name.eq_ignore_ascii_case(one))
+                names.any(|name: &String| name.eq_ignore_ascii_case(required))
             };
             if spec.required().iter().any(is_missing) {
                 tracing::warn!(projection = name, "kept back: what it requires could not be published");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use statefold_projections::Registered;
 
-use crate::engine::pass::{Part, PassReport, Reading, Survey};
+use crate::engine::pass::{PassPart, PassReader, PassReport, Survey};
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ impl Run {
             .filter_map(|at| {
                 let build = builds.get(*at)?;
                 let name = build.job.projection.spec().name();
-                let position = selected.iter().position(|one| one.spec().name() == name)?;
+                let position = selected.iter().position(|projection| projection.spec().name() == name)?;
                 Some(survey.estimates.get(position)?.share(build.todo.len(), build.record().ranges.len()))
             })
             .collect();
@@ -47,7 +47,7 @@ impl Run {
                 build.staging()?.advance(BuildState::Building, |record| record.plan = Some(plan)).await?;
             }
         }
-        let work = Work { run: self, builds, todo, estimates, began };
+        let work = FoldWork { run: self, builds, todo, estimates, began };
         if !work.is_any() {
             return work.write(None).await.map(|()| None);
         }
@@ -59,7 +59,7 @@ impl Run {
 }
 
 /// The builds of one pass.
-struct Work<'a> {
+struct FoldWork<'a> {
     run: &'a Run,
     builds: &'a mut [Build],
     todo: Vec<usize>,
@@ -67,13 +67,13 @@ struct Work<'a> {
     began: Instant,
 }
 
-impl Work<'_> {
+impl FoldWork<'_> {
     fn is_any(&self) -> bool {
         self.todo.iter().any(|at| self.builds.get(*at).is_some_and(|build| !build.todo.is_empty()))
     }
 
     /// What the pass has to fold.
-    fn parts(&self) -> Vec<Part> {
+    fn parts(&self) -> Vec<PassPart> {
         let part = |(at, estimate): (&usize, &Estimate)| {
             let build = self.builds.get(*at)?;
             let wanted = Wanted {
@@ -84,7 +84,7 @@ impl Work<'_> {
                 share: Share::ALL,
             };
             let numbers = build.todo.iter().map(|partition| partition.number).collect();
-            Some(Part { wanted, numbers, estimate: *estimate })
+            Some(PassPart { wanted, numbers, estimate: *estimate })
         };
         self.todo.iter().zip(&self.estimates).filter_map(part).collect()
     }
@@ -99,7 +99,7 @@ impl Work<'_> {
     /// Reads, folds and writes.
     async fn all(self, choice: &Choice, report: &mut PassReport) -> Result<()> {
         let run = self.run;
-        let reading = Reading {
+        let reading = PassReader {
             settings: &run.settings,
             layout: &run.store.layout,
             workers: &run.workers,
@@ -122,7 +122,7 @@ impl Work<'_> {
             let Some((build, before)) = self.builds.get_mut(..=at).and_then(<[Build]>::split_last_mut) else {
                 continue;
             };
-            let others = self.run.others(&build.job.projection, before).await?;
+            let others = self.run.required_snapshots(&build.job.projection, before).await?;
             build.job_mut()?.others = others;
             if input.is_none() {
                 let commits = self.run.commits_of(&build.job.source, &build.todo).await?;

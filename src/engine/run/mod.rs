@@ -113,7 +113,7 @@ impl Run {
         for (position, projection) in selected.iter().enumerate() {
             builds.push(match self.finished_before(projection, position).await? {
                 Finished::Waiting(mut build) => {
-                    let others = self.others(projection, &builds).await?;
+                    let others = self.required_snapshots(projection, &builds).await?;
                     build.job_mut()?.others = others;
                     *build
                 }

@@ -13,7 +13,7 @@ use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
 use crate::observe::{Phase, Recorder};
 use crate::pipeline::{Job, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
-use crate::store::{BuildRecord, BuildStore, EventStore, SnapshotLookup, TargetRecord, Timings};
+use crate::store::{BuildOrigin, BuildRecord, BuildStore, EventStore, SnapshotLookup, TargetRecord, Timings};
 
 /// A finished partition is kept if at most one stream in so many differs; those are refolded.
 const REFOLDED_SHARE: u64 = 4;
@@ -162,7 +162,8 @@ impl Run {
             spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.mandate.token));
         let targets = names.map(TargetRecord::from).collect();
         let print = fingerprint(spec, &self.store.layout);
-        let record = BuildRecord::new(spec, generation, targets, ranges, (print, self.mandate.token));
+        let origin = BuildOrigin { fingerprint: print, token: self.mandate.token };
+        let record = BuildRecord::new(spec, generation, targets, ranges, origin);
         let record = BuildRecord { t0, ..record };
         let mut build =
             self.store.builds().create(record, spec.stream_filter().first(), &self.mandate).await?;
@@ -209,7 +210,11 @@ impl Run {
     }
 
     /// Finished snapshots of what the projection requires: built in this run, else the active ones.
-    pub(super) async fn others(&self, projection: &Registered, before: &[Build]) -> Result<Arc<dyn Lookup>> {
+    pub(super) async fn required_snapshots(
+        &self,
+        projection: &Registered,
+        before: &[Build],
+    ) -> Result<Arc<dyn Lookup>> {
         let spec = projection.spec();
         if spec.required().is_empty() {
             return Ok(Arc::new(NoLookup));

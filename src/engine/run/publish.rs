@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::{Phase, Recorder};
-use crate::store::{BuildRecord, Flip, Named, taken};
+use crate::store::{BuildRecord, Flip, NameHolder, view_name_taken};
 
 impl Run {
     /// Decides how readers will find each build.
@@ -31,8 +31,8 @@ impl Run {
                 (CutOverMode::Pointer, _) => {}
                 (CutOverMode::View, _) => {
                     for target in spec.targets() {
-                        if self.store.snapshots().named(target.collection()).await? == Named::Other {
-                            return Err(taken(target.collection()));
+                        if self.store.snapshots().named(target.collection()).await? == NameHolder::Other {
+                            return Err(view_name_taken(target.collection()));
                         }
                     }
                 }
@@ -71,8 +71,8 @@ impl Run {
             let active = active.ok_or_else(|| Error::Bug("nothing to rename over".into()))?;
             let prefix = build.job.projection.spec().stream_filter().first().to_owned();
             let records = self.store.builds().records(Some(&name)).await?;
-            if let Some(former) = records.into_iter().find(|record| record.generation == active.active) {
-                self.store.builds().adopt(former, &prefix, &self.mandate).await?;
+            if let Some(replaced) = records.into_iter().find(|record| record.generation == active.active) {
+                self.store.builds().adopt(replaced, &prefix, &self.mandate).await?;
             }
             // Before the copy: what has the name then is what may be dropped.
             build.swap = Some(build.job.staging.swap(&active).await?);
@@ -181,14 +181,14 @@ impl Run {
         build.staging()?.advance(BuildState::Active, settled).await?;
         let prefix = build.job.projection.spec().stream_filter().first().to_owned();
         let own = build.record().id.clone();
-        let former = self.store.builds().records(Some(&name)).await?;
-        let is_former = |record: &BuildRecord| record.state == BuildState::Active && record.id != own;
-        for record in former.into_iter().filter(is_former) {
-            let known = active.previous.iter().find(|one| one.generation == record.generation);
-            let collections = known.map(|one| one.collections.clone()).unwrap_or_default();
-            let mut former = self.store.builds().adopt(record, &prefix, &self.mandate).await?;
+        let records = self.store.builds().records(Some(&name)).await?;
+        let is_replaced = |record: &BuildRecord| record.state == BuildState::Active && record.id != own;
+        for record in records.into_iter().filter(is_replaced) {
+            let known = active.previous.iter().find(|previous| previous.generation == record.generation);
+            let collections = known.map(|previous| previous.collections.clone()).unwrap_or_default();
+            let mut replaced = self.store.builds().adopt(record, &prefix, &self.mandate).await?;
             let retired = |record: &mut BuildRecord| record.name_collections(&collections);
-            former.advance(BuildState::Retired, retired).await?;
+            replaced.advance(BuildState::Retired, retired).await?;
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ impl Run {
 
 /// There is no name to take.
 fn nameless(spec: &Spec) -> Error {
-    let collections: Vec<String> = spec.targets().iter().map(|one| one.generation(2)).collect();
+    let collections: Vec<String> = spec.targets().iter().map(|target| target.generation(2)).collect();
     Error::Unsupported(format!(
         "{0} has no active generation whose name could be taken: say which collection the application reads, as \
          `statefold adopt {0} --collection {1} --yes`",

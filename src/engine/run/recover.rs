@@ -29,8 +29,9 @@ impl Run {
         let Some(record) = self.cut_short(spec.name()).await? else { return Ok(Finished::No) };
         let active = self.store.control().active(spec.name()).await?;
         let is_pointed = active.as_ref().is_some_and(|active| active.active == record.generation);
-        let was_active =
-            |active: &ActiveGeneration| active.previous.iter().any(|one| one.generation == record.generation);
+        let was_active = |active: &ActiveGeneration| {
+            active.previous.iter().any(|previous| previous.generation == record.generation)
+        };
         if record.adopted && !is_pointed && !active.as_ref().is_some_and(was_active) {
             tracing::warn!(build = %record.id, "an adoption that was cut short is forgotten");
             self.store.snapshots().forget_adopted(&record.id, &self.mandate).await?;

@@ -6,6 +6,7 @@ use crate::engine::pass::PassReport;
 
 /// Result of a rebuild.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct RebuildReport {
     /// The published generations; empty if there was no event store.
     pub projections: Vec<Built>,
@@ -37,6 +38,7 @@ impl RebuildReport {
 
 /// One published generation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Built {
     /// Name of the projection.
     pub projection: String,
@@ -78,6 +80,7 @@ pub struct Built {
 
 /// How a cut-over went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct CutOver {
     /// Whether the event store was fenced.
     pub fenced: bool,

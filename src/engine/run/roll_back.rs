@@ -28,46 +28,56 @@ pub(crate) async fn rollback_targets(
     selected: Vec<Registered>,
     named: bool,
 ) -> Result<Vec<RollbackTarget>> {
-    let mut rollback_targets = Vec::new();
+    let mut targets = Vec::new();
     for projection in selected {
-        match rollback_target(store, registry, &projection).await {
-            Ok(former) => rollback_targets.push(former),
+        match candidate(store, registry, &projection).await? {
+            Candidate::Target(target) => targets.push(target),
             // Of all projections those are meant that have one.
-            Err(Error::Unsupported(reason)) if !named => {
+            Candidate::Impossible(reason) if !named => {
                 tracing::info!(projection = projection.spec().name(), reason, "left out");
             }
-            Err(error) => return Err(error),
+            Candidate::Impossible(reason) => return Err(Error::Unsupported(reason)),
         }
     }
-    if rollback_targets.is_empty() {
+    if targets.is_empty() {
         return Err(Error::Unsupported("no projection has a generation to go back to".into()));
     }
-    Ok(rollback_targets)
+    Ok(targets)
 }
 
-async fn rollback_target(
-    store: &Store,
-    registry: &Registry,
-    projection: &Registered,
-) -> Result<RollbackTarget> {
+/// Whether there is a generation to go back to.
+enum Candidate {
+    Target(RollbackTarget),
+    /// There is none: why.
+    Impossible(String),
+}
+
+/// Looks for the generation that was active before.
+///
+/// # Errors
+/// [`Error::State`] if its record contradicts the pointer; what the server said.
+async fn candidate(store: &Store, registry: &Registry, projection: &Registered) -> Result<Candidate> {
     let name = projection.spec().name();
     let active = store.control().active(name).await?;
     let Some(previous) = active.as_ref().and_then(|active| active.previous.first()) else {
-        return Err(Error::Unsupported(format!("{name} has no generation to go back to")));
+        return Ok(Candidate::Impossible(format!("{name} has no generation to go back to")));
     };
     let number = previous.generation;
     let pointed = active.as_ref().map(|active| active.active);
     let records = store.builds().records(Some(name)).await?;
     let record = records.iter().find(|record| record.generation == number).cloned();
     let existing = store.collection_names().await?;
-    let (Some(record), true) = (record, previous.collections.iter().all(|one| existing.contains(one))) else {
-        return Err(Error::Unsupported(format!("generation {number} of {name} isn't there any more")));
+    let (Some(record), true) = (record, previous.collections.iter().all(|name| existing.contains(name)))
+    else {
+        return Ok(Candidate::Impossible(format!("generation {number} of {name} isn't there any more")));
     };
-    let cut_short = records.iter().find(|one| {
-        one.state == BuildState::Published && one.generation != number && Some(one.generation) != pointed
+    let unfinished = records.iter().find(|record| {
+        record.state == BuildState::Published
+            && record.generation != number
+            && Some(record.generation) != pointed
     });
-    if let Some(other) = cut_short {
-        return Err(Error::Unsupported(format!(
+    if let Some(other) = unfinished {
+        return Ok(Candidate::Impossible(format!(
             "a cut-over to {} was cut short: finish it first with `statefold cutover {name} --yes`, or, if readers \
              don't use it yet, give it up with `statefold abort {name} --yes`; then roll back",
             other.id
@@ -83,42 +93,42 @@ async fn rollback_target(
     }
     let version = record.projection_version;
     let Some(projection) = registry.of_version(name, version) else {
-        return Err(Error::Unsupported(format!(
+        return Ok(Candidate::Impossible(format!(
             "generation {number} was built with version {version} of {name}, which this program doesn't have (it has \
              version {}): use one that has it, or register it with Registry::register_former",
             projection.spec().version()
         )));
     };
-    Ok(RollbackTarget { projection: projection.clone(), record })
+    Ok(Candidate::Target(RollbackTarget { projection: projection.clone(), record }))
 }
 
 impl Run {
     /// Goes back to these generations, all in one update.
-    pub(super) async fn roll_back_to(&self, rollback_targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
-        let selected: Vec<Registered> = rollback_targets.iter().map(|one| one.projection.clone()).collect();
+    pub(super) async fn roll_back_to(&self, targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
+        let selected: Vec<Registered> = targets.iter().map(|target| target.projection.clone()).collect();
         let survey = self.survey_with_retries(&selected).await?;
         let feed = self.follow(&selected).await?;
         if let Some(feed) = &feed {
             feed.begin();
         }
-        let result = self.back(rollback_targets, &survey, feed.as_ref()).await;
+        let result = self.roll_back_builds(targets, &survey, feed.as_ref()).await;
         if let Some(feed) = feed {
             feed.end().await;
         }
         result
     }
 
-    async fn back(
+    async fn roll_back_builds(
         &self,
-        rollback_targets: Vec<RollbackTarget>,
+        targets: Vec<RollbackTarget>,
         survey: &Survey,
         feed: Option<&Feed>,
     ) -> Result<RebuildReport> {
         let mut builds = Vec::new();
-        for (position, former) in rollback_targets.into_iter().enumerate() {
-            let mut build = self.open_published(former.record, &former.projection, position).await?;
+        for (position, target) in targets.into_iter().enumerate() {
+            let mut build = self.open_published(target.record, &target.projection, position).await?;
             build.exclusively_ours = false;
-            let others = self.others(&former.projection, &builds).await?;
+            let others = self.required_snapshots(&target.projection, &builds).await?;
             build.job_mut()?.others = others;
             builds.push(build);
         }

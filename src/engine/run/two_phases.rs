@@ -13,8 +13,8 @@ pub(crate) fn cannot_read<'a>(
     projection: &str,
     version: u32,
 ) -> impl Iterator<Item = &'a InstanceRow> {
-    let knows = move |one: &&InstanceRow| {
-        one.reads.get(projection).is_some_and(|versions| !versions.contains(&version))
+    let knows = move |instance: &&InstanceRow| {
+        instance.reads.get(projection).is_some_and(|versions| !versions.contains(&version))
     };
     instances.iter().filter(knows)
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::engine::pass::Survey;
 use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
-use crate::engine::verify::{Comparison, Kind, Outcome, Recheck, Subject, Verified};
+use crate::engine::verify::{Comparison, ComparisonOutcome, Kind, Recheck, Subject, Verified};
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify, stream_hash};
 use crate::observe::Phase;
@@ -104,7 +104,7 @@ impl Run {
         build: &mut Build,
         feed: Option<&Feed>,
         subject: &Subject,
-        outcome: &Outcome,
+        outcome: &ComparisonOutcome,
     ) -> Result<Option<Error>> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
         if outcome.suspects.is_empty() && outcome.foreign == 0 {
@@ -119,7 +119,7 @@ impl Run {
             }));
         }
         // They differ by their hash: folded too early or too late, most likely.
-        let mut judged = Recheck::default();
+        let mut recheck = Recheck::default();
         for _ in 0..ROUNDS {
             if names.is_empty() {
                 break;
@@ -127,13 +127,13 @@ impl Run {
             self.catch_up(build, feed).await?;
             build.recorder.enter(Phase::Verifying, 0);
             let recorded = self.recorded_of(build, &names).await?;
-            judged = comparison.look_again(subject, &names, build.exclusively_ours, Some(&recorded)).await?;
-            if judged.left > 0 || judged.moving.is_empty() && !judged.differences.is_empty() {
+            recheck = comparison.look_again(subject, &names, build.exclusively_ours, Some(&recorded)).await?;
+            if recheck.left > 0 || recheck.moving.is_empty() && !recheck.differences.is_empty() {
                 break;
             }
-            names = judged.streams();
+            names = recheck.streams();
         }
-        let verified = Verified::of(subject, comparison.share, outcome, judged);
+        let verified = Verified::of(subject, comparison.share, outcome, recheck);
         Ok((!verified.is_equal()).then(|| mismatch(&build.record().id, &verified)))
     }
 
@@ -184,14 +184,14 @@ pub(super) fn mismatch(what: &str, verified: &Verified) -> Error {
     if verified.foreign > 0 {
         text.push_str(&format!("; {} documents have an _id that is no text", verified.foreign));
     }
-    for one in verified.differences.iter().take(EXAMPLES_MAX) {
-        let how = match one.kind {
+    for difference in verified.differences.iter().take(EXAMPLES_MAX) {
+        let how = match difference.kind {
             Kind::Missing => "is missing",
             Kind::Extra => "is one too many",
             Kind::Differing => "differs",
         };
-        text.push_str(&format!("\n  {} {how}", one.id));
-        for field in &one.fields {
+        text.push_str(&format!("\n  {} {how}", difference.id));
+        for field in &difference.fields {
             let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
             let (expected, found) = (shown(&field.expected), shown(&field.found));
             text.push_str(&format!("\n    {}: {found} instead of {expected}", field.path));

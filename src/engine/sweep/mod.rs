@@ -10,7 +10,7 @@ use crate::config::{CleanupSettings, Settings};
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, KeepRules, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
-use crate::store::{Dropped, Listed, Mandate, Store};
+use crate::store::{DropOutcome, ListedCollection, Mandate, Store};
 
 /// Drops what has been eligible for the configured time, if there is one, at the end of a run that holds
 /// the lease. A failure is said, not more: the run has done what it was for.
@@ -53,22 +53,22 @@ impl Sweep<'_> {
         let listed = self.store.admin().listing().await?;
         let known = self.store.admin().known(&listed).await?;
         let mut report = CleanupReport::new(self.store.database());
-        for one in &listed {
-            let Some(uuid) = one.uuid else { continue };
-            let Some(projection) = self.projection_of(&known, &one.name) else { continue };
-            let staging = staging_parts(&one.name);
-            let verdict = known.collection(&one.name, &uuid.to_string(), staging, &self.rules);
-            let owner = known.owner(&one.name).filter(|_| staging.is_none());
+        for collection in &listed {
+            let Some(uuid) = collection.uuid else { continue };
+            let Some(projection) = self.projection_of(&known, &collection.name) else { continue };
+            let staging = staging_parts(&collection.name);
+            let verdict = known.collection(&collection.name, &uuid.to_string(), staging, &self.rules);
+            let owner = known.owner(&collection.name).filter(|_| staging.is_none());
             let kind = match owner {
                 _ if staging.is_some() => CleanupKind::Staging,
                 Some(owner) if owner.state != BuildState::Aborted => CleanupKind::Generation,
                 _ => CleanupKind::Foreign,
             };
             let build = owner.filter(|_| kind == CleanupKind::Generation).map(|owner| owner.id.clone());
-            let size = report.note_size(self.store.admin().size_of(&one.name).await);
+            let size = report.note_size(self.store.admin().size_of(&collection.name).await);
             report.items.push(CleanupItem {
                 build,
-                collection: Some(one.name.clone()),
+                collection: Some(collection.name.clone()),
                 ..CleanupItem::new(kind, projection, size, &verdict)
             });
         }
@@ -78,10 +78,11 @@ impl Sweep<'_> {
     }
 
     /// Former generations whose collections somebody else dropped: what is left is in records and pointer.
-    fn look_at_empty(&self, known: &Known, listed: &[Listed], report: &mut CleanupReport) {
+    fn look_at_empty(&self, known: &Known, listed: &[ListedCollection], report: &mut CleanupReport) {
         for build in known.builds.iter().filter(|build| build.state == BuildState::Retired) {
-            let is_selected = self.selected.iter().any(|one| one.spec().name() == build.projection);
-            let is_listed = |name: &str| listed.iter().any(|one| one.name == name);
+            let is_selected =
+                self.selected.iter().any(|projection| projection.spec().name() == build.projection);
+            let is_listed = |name: &str| listed.iter().any(|collection| collection.name == name);
             if is_selected && !build.collections().any(is_listed) {
                 let verdict = known.generation(build, &self.rules);
                 report.items.push(CleanupItem {
@@ -95,12 +96,12 @@ impl Sweep<'_> {
     /// Checkpoints, heads and failed streams of builds that are over or gone.
     async fn look_at_records(&self, known: &Known, report: &mut CleanupReport) -> Result<()> {
         for (build, size) in self.store.admin().recorded_of_builds().await? {
-            let record = known.builds.iter().find(|one| one.id == build);
-            let of = |projection: &&Registered| match record {
+            let record = known.builds.iter().find(|record| record.id == build);
+            let belongs = |projection: &&Registered| match record {
                 Some(record) => record.projection == projection.spec().name(),
                 None => build.strip_prefix(projection.spec().name()).is_some_and(is_number),
             };
-            let Some(projection) = self.selected.iter().find(of) else { continue };
+            let Some(projection) = self.selected.iter().find(belongs) else { continue };
             if record.is_some_and(|record| !record.state.is_over()) {
                 continue;
             }
@@ -117,11 +118,11 @@ impl Sweep<'_> {
     fn projection_of(&self, known: &Known, name: &str) -> Option<&str> {
         let published = staging_parts(name).map_or(name, |(published, _)| published);
         let owner = known.owner(published).map(|owner| owner.projection.as_str());
-        let of = |one: &&Registered| match owner {
-            Some(owner) => owner == one.spec().name(),
-            None => is_of_target(one.spec(), without_aside(published)),
+        let belongs = |projection: &&Registered| match owner {
+            Some(owner) => owner == projection.spec().name(),
+            None => is_of_target(projection.spec(), without_aside(published)),
         };
-        self.selected.iter().find(of).map(|one| one.spec().name())
+        self.selected.iter().find(belongs).map(|projection| projection.spec().name())
     }
 
     pub(crate) fn refuse_unknown(&self, seen: &Seen) -> Result<()> {
@@ -148,7 +149,10 @@ impl Sweep<'_> {
         }
         for item in report.items.iter_mut().filter(|item| item.eligible) {
             let Some(name) = &item.collection else { continue };
-            let uuid = listed.iter().find(|one| one.name == *name).and_then(|one| one.uuid);
+            let uuid = listed
+                .iter()
+                .find(|collection| collection.name == *name)
+                .and_then(|collection| collection.uuid);
             let Some(uuid) = uuid else { continue };
             item.done(self.store.admin().drop_listed(name, uuid, mandate).await?);
         }
@@ -159,14 +163,14 @@ impl Sweep<'_> {
         for item in report.items.iter_mut().filter(|item| item.eligible && item.collection.is_none()) {
             let Some(build) = &item.build else { continue };
             self.store.admin().forget_build(build, mandate).await?;
-            item.done(Dropped::Done);
+            item.done(DropOutcome::Dropped);
         }
         Ok(report)
     }
 
     /// From here on nobody reads a generation or rolls back to it, and its record knows which collections
     /// are to go.
-    async fn end_generation(&self, id: &str, listed: &[Listed], mandate: &Mandate) -> Result<()> {
+    async fn end_generation(&self, id: &str, listed: &[ListedCollection], mandate: &Mandate) -> Result<()> {
         let records = self.store.builds().records(None).await?;
         let Some(record) = records.into_iter().find(|record| record.id == id) else { return Ok(()) };
         if record.state == BuildState::Dropped {
@@ -181,8 +185,8 @@ impl Sweep<'_> {
         self.store.admin().forget_previous(&projection, generation, mandate).await?;
         let dropping = |record: &mut crate::store::BuildRecord| {
             for target in &mut record.targets {
-                let found = listed.iter().find(|one| one.name == target.collection);
-                target.dropping = found.and_then(|one| one.uuid);
+                let found = listed.iter().find(|collection| collection.name == target.collection);
+                target.dropping = found.and_then(|collection| collection.uuid);
             }
         };
         build.advance(BuildState::Dropped, dropping).await
@@ -191,7 +195,7 @@ impl Sweep<'_> {
 
 /// What a look found.
 pub(crate) struct Seen {
-    listed: Vec<Listed>,
+    listed: Vec<ListedCollection>,
     pub(crate) report: CleanupReport,
 }
 

@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::Droppable;
-use crate::store::{Dropped, Size};
+use crate::store::{DropOutcome, Size};
 
 /// Result of a clean-up or a purge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CleanupReport {
     /// Name of the database.
     pub database: String,
@@ -22,6 +23,7 @@ pub struct CleanupReport {
 /// What an item is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CleanupKind {
     /// A collection of a generation.
     Generation,
@@ -39,6 +41,7 @@ pub enum CleanupKind {
 
 /// Something that may go or has to stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CleanupItem {
     /// What it is.
     pub kind: CleanupKind,
@@ -57,9 +60,8 @@ pub struct CleanupItem {
     pub eligible: bool,
     /// Why, or why not.
     pub reason: String,
-    /// What came of it: `dropped`, `gone` (it wasn't there any more) or `another_collection` (one made
-    /// anew under its name, which stays). Absent if it wasn't tried.
-    pub outcome: Option<String>,
+    /// Outcome of its drop; absent if no drop was tried.
+    pub outcome: Option<DropOutcome>,
 }
 
 impl CleanupReport {
@@ -76,13 +78,13 @@ impl CleanupReport {
     /// Bytes of what was dropped, as far as they are known.
     #[must_use]
     pub fn dropped_bytes(&self) -> u64 {
-        let dropped = self.items.iter().filter(|item| item.outcome.as_deref() == Some(DROPPED));
+        let dropped = self.items.iter().filter(|item| item.is_dropped());
         dropped.filter_map(|item| item.bytes).sum()
     }
 
     /// What was dropped.
     pub fn dropped(&self) -> impl Iterator<Item = &str> {
-        self.items.iter().filter(|item| item.outcome.as_deref() == Some(DROPPED)).map(CleanupItem::name)
+        self.items.iter().filter(|item| item.is_dropped()).map(CleanupItem::name)
     }
 
     /// A size, or a note that it can't be read; once.
@@ -103,8 +105,6 @@ impl CleanupReport {
     }
 }
 
-const DROPPED: &str = "dropped";
-
 impl CleanupItem {
     pub(crate) fn new(kind: CleanupKind, projection: &str, size: Option<Size>, verdict: &Droppable) -> Self {
         Self {
@@ -120,13 +120,12 @@ impl CleanupItem {
         }
     }
 
-    pub(crate) fn done(&mut self, outcome: Dropped) {
-        let outcome = match outcome {
-            Dropped::Done => DROPPED,
-            Dropped::Gone => "gone",
-            Dropped::Another => "another_collection",
-        };
-        self.outcome = Some(outcome.to_owned());
+    pub(crate) fn done(&mut self, outcome: DropOutcome) {
+        self.outcome = Some(outcome);
+    }
+
+    fn is_dropped(&self) -> bool {
+        self.outcome == Some(DropOutcome::Dropped)
     }
 
     /// The collection, or whose records they are.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, Tuning};
-use crate::engine::pass::{Part, PassReport, Reading, Survey};
+use crate::engine::pass::{PassPart, PassReader, PassReport, Survey};
 use crate::error::{Error, Result};
 use crate::fold::{Digest, DocumentHashes, FoldCounts};
 use crate::lifecycle::Share;
@@ -18,7 +18,7 @@ use crate::pipeline;
 use crate::pipeline::ports::SnapshotSink;
 use crate::pipeline::{Comparing, Governor, Input, Job, Reader, Suspects, Wanted, Workers, read_stored};
 use crate::plan::{Estimate, Partition, Strategy};
-use crate::store::{Direction, EventStore, Store};
+use crate::store::{EventStore, IndexDirection, Store};
 
 /// What a pass gets in any case, if the budget has it at all.
 const PASS_BYTES_MIN: usize = 8 << 20;
@@ -32,7 +32,7 @@ fn left_of(budget: usize, tables: usize) -> usize {
 pub(crate) struct Comparison<'a> {
     pub(crate) store: &'a Store,
     pub(crate) settings: &'a Settings,
-    pub(crate) direction: Direction,
+    pub(crate) direction: IndexDirection,
     pub(crate) workers: &'a Arc<Workers>,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) cancel: &'a CancellationToken,
@@ -56,7 +56,7 @@ pub(crate) struct Subject {
 }
 
 /// What came out for one subject.
-pub(crate) struct Outcome {
+pub(crate) struct ComparisonOutcome {
     /// What was folded.
     pub(crate) counts: FoldCounts,
     /// Digest of what the events give.
@@ -78,10 +78,12 @@ impl Comparison<'_> {
     ///
     /// # Errors
     /// What reading gives; [`Error::Interrupted`].
-    pub(crate) async fn run(&self, subjects: &[Subject], survey: &Survey) -> Result<Vec<Outcome>> {
+    pub(crate) async fn run(&self, subjects: &[Subject], survey: &Survey) -> Result<Vec<ComparisonOutcome>> {
         let began = Instant::now();
-        let recorders: Vec<Recorder> =
-            subjects.iter().map(|one| Recorder::new(one.projection.spec().name(), self.progress)).collect();
+        let recorders: Vec<Recorder> = subjects
+            .iter()
+            .map(|subject| Recorder::new(subject.projection.spec().name(), self.progress))
+            .collect();
         for recorder in &recorders {
             recorder.enter(Phase::Verifying, 0);
         }
@@ -94,7 +96,7 @@ impl Comparison<'_> {
             let now = self.store.operation_time().await?;
             survey.source(self.store, self.direction, now, (self.settings.tuning(), &self.governor))
         };
-        let estimates: Vec<Estimate> = subjects.iter().map(|one| self.estimate(one)).collect();
+        let estimates: Vec<Estimate> = subjects.iter().map(|subject| self.estimate(subject)).collect();
         let tables = stored.iter().flat_map(|(tables, _)| tables).map(DocumentHashes::bytes).sum();
         let settings = self.settings_beside(tables)?;
         let mut choice = survey.choose(&estimates, settings.tuning());
@@ -104,7 +106,7 @@ impl Comparison<'_> {
             choice.strategy = Strategy::Natural;
         }
         let parts =
-            subjects.iter().zip(&recorders).zip(&estimates).map(|((subject, recorder), estimate)| Part {
+            subjects.iter().zip(&recorders).zip(&estimates).map(|((subject, recorder), estimate)| PassPart {
                 wanted: Wanted {
                     projection: subject.projection.clone(),
                     recorder: recorder.clone(),
@@ -115,7 +117,7 @@ impl Comparison<'_> {
                 numbers: subject.partitions.iter().map(|partition| partition.number).collect(),
                 estimate: *estimate,
             });
-        let reading = Reading {
+        let reading = PassReader {
             settings: &settings,
             layout: &self.store.layout,
             workers: self.workers,
@@ -147,7 +149,7 @@ impl Comparison<'_> {
             for name in &subject.collections {
                 foreign += self.store.snapshots().count_foreign(name).await?;
             }
-            outcomes.push(Outcome {
+            outcomes.push(ComparisonOutcome {
                 counts: done.counts,
                 expected: done.digest,
                 found,

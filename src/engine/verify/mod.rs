@@ -4,6 +4,6 @@ mod comparison;
 mod recheck;
 mod verdict;
 
-pub(crate) use comparison::{Comparison, Outcome, Subject};
+pub(crate) use comparison::{Comparison, ComparisonOutcome, Subject};
 pub(crate) use verdict::Recheck;
 pub use verdict::{Difference, Kind, Verified};

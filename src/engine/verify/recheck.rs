@@ -2,10 +2,11 @@
 //! now, and compared with its documents as they are now.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use bson::{Document, RawDocument, RawDocumentBuf};
 
-use crate::engine::verify::comparison::{Comparison, Subject};
+use crate::engine::verify::comparison::{Comparison, ComparisonOutcome, Subject};
 use crate::engine::verify::verdict::{Difference, Kind, Recheck};
 use crate::error::{Error, Result};
 use crate::fold::{FieldDifference, Folded, field_differences};
@@ -18,15 +19,40 @@ const TOGETHER: usize = 100;
 /// With so many streams that differ for certain it isn't worth to look at more.
 pub(crate) const DIFFERENCES_MAX: usize = 1000;
 
+/// How often streams that differ are looked at: the application may be about to write them.
+const ROUNDS: u32 = 6;
+/// Pause before the second look; each further one is longer by as much.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What the events of some streams give.
 struct Given {
     /// Documents by target and id.
     documents: Vec<HashMap<String, RawDocumentBuf>>,
     heads: HashMap<u64, i64>,
-    dead: HashSet<u64>,
+    failed_streams: HashSet<u64>,
 }
 
 impl Comparison<'_> {
+    /// Looks at what may differ until it is settled, or for the last time. The application may be at work.
+    pub(crate) async fn settled(&self, subject: &Subject, outcome: &ComparisonOutcome) -> Result<Recheck> {
+        let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
+        let mut recheck = Recheck::default();
+        for round in 0..ROUNDS {
+            if names.is_empty() {
+                return Ok(Recheck::default());
+            }
+            if round > 0 {
+                tokio::time::sleep(PAUSE * round).await;
+            }
+            recheck = self.look_again(subject, &names, false, None).await?;
+            if recheck.left > 0 {
+                break;
+            }
+            names = recheck.streams();
+        }
+        Ok(recheck)
+    }
+
     /// Looks at streams once more. Unless `strict`, the order of fields doesn't count. Of a generation whose heads are
     /// recorded only those streams are judged that were folded last where they are now: catching up sees to the others.
     ///
@@ -39,7 +65,7 @@ impl Comparison<'_> {
         strict: bool,
         recorded: Option<&HashMap<u64, i64>>,
     ) -> Result<Recheck> {
-        let mut judged = Recheck::default();
+        let mut recheck = Recheck::default();
         let mut groups = names.chunks(TOGETHER);
         for group in groups.by_ref() {
             if self.cancel.is_cancelled() {
@@ -51,24 +77,25 @@ impl Comparison<'_> {
                 continue;
             }
             // Only what stood still meanwhile is judged.
-            let streams: HashSet<String> = differ.iter().map(|one| one.stream.clone()).collect();
+            let streams: HashSet<String> =
+                differ.iter().map(|difference| difference.stream.clone()).collect();
             let after = self.given(subject, &streams.into_iter().collect::<Vec<_>>()).await?;
-            for one in differ {
-                let hash = stream_hash(&one.stream);
+            for difference in differ {
+                let hash = stream_hash(&difference.stream);
                 let stood_still = before.heads.get(&hash) == after.heads.get(&hash);
                 let as_recorded = recorded.is_none_or(|heads| heads.get(&hash) == before.heads.get(&hash));
                 if stood_still && as_recorded {
-                    judged.differences.push(one);
-                } else if judged.moving.last() != Some(&one.stream) {
-                    judged.moving.push(one.stream);
+                    recheck.differences.push(difference);
+                } else if recheck.moving.last() != Some(&difference.stream) {
+                    recheck.moving.push(difference.stream);
                 }
             }
-            if judged.differences.len() >= DIFFERENCES_MAX {
+            if recheck.differences.len() >= DIFFERENCES_MAX {
                 break;
             }
         }
-        judged.left = groups.map(|group| group.len() as u64).sum();
-        Ok(judged)
+        recheck.left = groups.map(|group| group.len() as u64).sum();
+        Ok(recheck)
     }
 
     /// Folds streams as they are now.
@@ -80,10 +107,10 @@ impl Comparison<'_> {
         let job = self.job(subject, source, (), &recorder);
         let folded = fold_streams(&job, names.to_vec(), None).await?;
         let documents = (0..subject.collections.len()).map(|target| documents_of(&folded, target)).collect();
-        let heads = folded.iter().flat_map(|one| one.heads.iter().copied()).collect();
-        let dead =
+        let heads = folded.iter().flat_map(|part| part.heads.iter().copied()).collect();
+        let failed_streams =
             folded.iter().flat_map(|one| &one.failed_streams).map(|one| stream_hash(&one.stream)).collect();
-        Ok(Given { documents, heads, dead })
+        Ok(Given { documents, heads, failed_streams })
     }
 
     async fn compared(
@@ -102,7 +129,7 @@ impl Comparison<'_> {
             for id in &ids {
                 let stream = filter.stream_of(id);
                 let hash = stream_hash(&stream);
-                if given.dead.contains(&hash) {
+                if given.failed_streams.contains(&hash) {
                     // It can't be told what should be there.
                     continue;
                 }
@@ -118,7 +145,7 @@ impl Comparison<'_> {
 }
 
 fn documents_of(folded: &[Folded], target: usize) -> HashMap<String, RawDocumentBuf> {
-    let buffers = folded.iter().filter_map(|one| one.snapshots.targets().get(target));
+    let buffers = folded.iter().filter_map(|part| part.snapshots.targets().get(target));
     let documents = buffers.flat_map(|buffer| buffer.documents());
     let by_id = documents.filter_map(|bytes| {
         let document = RawDocument::from_bytes(bytes).ok()?;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::engine::verify::comparison::{Outcome, Subject};
+use crate::engine::verify::comparison::{ComparisonOutcome, Subject};
 use crate::fold::FieldDifference;
 use crate::lifecycle::Share;
 
@@ -11,6 +11,7 @@ const SHOWN: usize = 20;
 
 /// What was found about one projection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Verified {
     /// Name of the projection.
     pub projection: String,
@@ -54,8 +55,9 @@ impl Verified {
         self.missing + self.extra + self.differing + self.foreign + self.suspected == 0
     }
 
-    pub(crate) fn of(subject: &Subject, share: Share, outcome: &Outcome, judged: Recheck) -> Self {
-        let count = |kind| judged.differences.iter().filter(|one| one.kind == kind).count() as u64;
+    pub(crate) fn of(subject: &Subject, share: Share, outcome: &ComparisonOutcome, recheck: Recheck) -> Self {
+        let count =
+            |kind| recheck.differences.iter().filter(|difference| difference.kind == kind).count() as u64;
         let suspects = outcome.suspects.streams.len() as u64 + outcome.suspects.more;
         let undisturbed = share.is_all() && suspects == 0 && outcome.foreign == 0;
         Self {
@@ -71,16 +73,17 @@ impl Verified {
             extra: count(Kind::Extra),
             differing: count(Kind::Differing),
             foreign: outcome.foreign,
-            suspected: judged.left + outcome.suspects.more,
-            moving: judged.moving.len() as u64,
+            suspected: recheck.left + outcome.suspects.more,
+            moving: recheck.moving.len() as u64,
             digest: undisturbed.then(|| outcome.found.to_string()),
-            differences: judged.differences.into_iter().take(SHOWN).collect(),
+            differences: recheck.differences.into_iter().take(SHOWN).collect(),
         }
     }
 }
 
 /// A snapshot that differs from what its events give.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// Its stream.
     pub stream: String,
@@ -97,6 +100,7 @@ pub struct Difference {
 /// How a snapshot differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Kind {
     /// The events give one, but none is stored.
     Missing,
@@ -120,7 +124,7 @@ pub(crate) struct Recheck {
 impl Recheck {
     /// Names of the streams that are to be looked at again.
     pub(crate) fn streams(&self) -> Vec<String> {
-        let differing = self.differences.iter().map(|one| one.stream.clone());
+        let differing = self.differences.iter().map(|difference| difference.stream.clone());
         let mut names: Vec<String> = differing.chain(self.moving.iter().cloned()).collect();
         names.sort_unstable();
         names.dedup();

@@ -11,7 +11,7 @@ use crate::engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
 use crate::error::{Error, Result};
 use crate::lifecycle::{Droppable, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
-use crate::store::{Admin, Listed, Mandate, Store};
+use crate::store::{Admin, Lifted, ListedCollection, Mandate, Store};
 
 /// How to purge.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> 
     if !store.admin().purge_control(token).await? {
         report.notes.push("another statefold began meanwhile: the control document stays".to_owned());
     } else if let Some(control) = report.items.iter_mut().find(|item| item.kind == CleanupKind::Control) {
-        control.done(crate::store::Dropped::Done);
+        control.done(crate::store::DropOutcome::Dropped);
     }
     Ok(report)
 }
@@ -76,19 +76,19 @@ async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport
     for leader in store.admin().others_leading().await? {
         report.refusals.push(format!("another statefold is at work: {leader}"));
     }
-    for one in &listed {
-        let Some((kind, projection, verdict)) = judge(&known, projections, one) else { continue };
-        if kind == CleanupKind::Generation && !verdict.is_yes() && !is_adopted(&known, &one.name) {
-            report.refusals.push(format!("{}: {}", one.name, verdict.reason()));
+    for collection in &listed {
+        let Some((kind, projection, verdict)) = judge(&known, projections, collection) else { continue };
+        if kind == CleanupKind::Generation && !verdict.is_yes() && !is_adopted(&known, &collection.name) {
+            report.refusals.push(format!("{}: {}", collection.name, verdict.reason()));
         }
         let size = match kind {
             CleanupKind::View => None,
-            _ => report.note_size(store.admin().size_of(&one.name).await),
+            _ => report.note_size(store.admin().size_of(&collection.name).await),
         };
-        let build = known.owner(&one.name).filter(|_| kind == CleanupKind::Generation);
+        let build = known.owner(&collection.name).filter(|_| kind == CleanupKind::Generation);
         report.items.push(CleanupItem {
             build: build.map(|build| build.id.clone()),
-            collection: Some(one.name.clone()),
+            collection: Some(collection.name.clone()),
             ..CleanupItem::new(kind, &projection, size, &verdict)
         });
     }
@@ -108,25 +108,25 @@ fn is_adopted(known: &Known, name: &str) -> bool {
 fn judge(
     known: &Known,
     projections: &[Registered],
-    one: &Listed,
+    collection: &ListedCollection,
 ) -> Option<(CleanupKind, String, Droppable)> {
-    if let Some(pointer) = known.view_of_ours(&one.name) {
+    if let Some(pointer) = known.view_of_ours(&collection.name) {
         let verdict = Droppable::Yes(format!("ACTIVE: readers of {} use it", pointer.projection));
         return Some((CleanupKind::View, pointer.projection.clone(), verdict));
     }
-    let uuid = one.uuid?.to_string();
-    if one.name.starts_with(Admin::RECORDS) {
+    let uuid = collection.uuid?.to_string();
+    if collection.name.starts_with(Admin::RECORDS) {
         let verdict = Droppable::Yes("records of statefold".to_owned());
         return Some((CleanupKind::Records, String::new(), verdict));
     }
-    let staging = staging_parts(&one.name);
-    let published = staging.map_or(one.name.as_str(), |(published, _)| published);
+    let staging = staging_parts(&collection.name);
+    let published = staging.map_or(collection.name.as_str(), |(published, _)| published);
     let owner = known.owner(published);
     let of_target =
         projections.iter().find(|projection| is_of_target(projection.spec(), without_aside(published)));
     let projection = owner.map(|owner| owner.projection.as_str());
     let projection = projection.or_else(|| of_target.map(|projection| projection.spec().name()))?;
-    let verdict = known.purged(&one.name, &uuid, staging.is_some());
+    let verdict = known.purged(&collection.name, &uuid, staging.is_some());
     let kind = match owner {
         _ if staging.is_some() => CleanupKind::Staging,
         Some(owner) if !owner.state.is_over() || verdict.is_yes() => CleanupKind::Generation,
@@ -144,7 +144,7 @@ async fn remove(
     let mut report = look(store, projections).await?;
     refuse(&report, force)?;
     store.control().lift_fence().await?;
-    if let Err(reason) = store.control().lift_read_only().await? {
+    if let Lifted::Busy(reason) = store.control().lift_read_only().await? {
         return Err(Error::FenceBusy { reason, waited_ms: 0 });
     }
     store.admin().forget_pointers(mandate).await?;
@@ -161,7 +161,7 @@ async fn remove(
         report.items.iter_mut().filter(|item| item.eligible && item.kind != CleanupKind::Control).collect();
     going.sort_by_key(last);
     for item in going {
-        let found = listed.iter().find(|one| Some(&one.name) == item.collection.as_ref());
+        let found = listed.iter().find(|collection| Some(&collection.name) == item.collection.as_ref());
         let Some(found) = found else { continue };
         match (found.uuid, &found.shows) {
             (Some(uuid), _) => item.done(store.admin().drop_listed(&found.name, uuid, mandate).await?),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::config::Settings;
 use crate::engine::leader::{Leadership, lead};
 use crate::engine::preflight::preflight;
-use crate::engine::refolding::Refolding;
+use crate::engine::refolding::{Refoldable, Refolding};
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::observe::{Progress, Recorder};
@@ -20,6 +20,7 @@ use crate::store::{BuildRecord, Store, StoredFailedStream};
 
 /// What became of failed streams that were folded once more.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct RetryReport {
     /// Streams that are folded now.
     pub healed: Vec<Healed>,
@@ -31,6 +32,7 @@ pub struct RetryReport {
 
 /// A stream that is folded now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Healed {
     /// Build it belongs to.
     pub build: String,
@@ -40,6 +42,7 @@ pub struct Healed {
 
 /// A build whose failed streams were not tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LeftOut {
     /// Its id.
     pub build: String,
@@ -86,7 +89,8 @@ async fn wanted(
     registry: &Registry,
     names: &[String],
 ) -> Result<(Vec<FailedOfBuild>, Vec<String>)> {
-    let projection = |name: &String| registry.get(name).ok().map(|one| one.spec().name().to_owned());
+    let projection =
+        |name: &String| registry.get(name).ok().map(|registered| registered.spec().name().to_owned());
     let projections: HashSet<String> = names.iter().filter_map(projection).collect();
     let mut unknown: HashSet<&String> = names.iter().filter(|name| projection(name).is_none()).collect();
     let mut found = Vec::new();
@@ -124,7 +128,7 @@ async fn retried(
 ) -> Result<RetryReport> {
     let mut report = RetryReport::default();
     let Some(direction) = preflight(store, &registry.select::<&str>(&[])?).await? else { return Ok(report) };
-    let with = Refolding {
+    let refolding = Refolding {
         store: store.clone(),
         settings: settings.clone(),
         direction,
@@ -133,7 +137,7 @@ async fn retried(
         cancel: leadership.cancel.clone(),
     };
     for failed_streams in found {
-        with.retry(failed_streams, &mut report).await?;
+        refolding.retry(failed_streams, &mut report).await?;
     }
     Ok(report)
 }
@@ -144,12 +148,11 @@ impl Refolding {
         let build = record.id.clone();
         let recorder = Recorder::new(projection.spec().name(), &watch::Sender::new(Progress::default()));
         let mut generation = match self.unfinished(&projection, record, &recorder) {
-            Ok(generation) => generation,
-            Err(Error::Unsupported(reason)) => {
+            Refoldable::Yes(generation) => *generation,
+            Refoldable::No(reason) => {
                 report.left_out.push(LeftOut { build, reason });
                 return Ok(());
             }
-            Err(error) => return Err(error),
         };
         // What isn't done is built anyway.
         let done: HashSet<u32> =
@@ -165,8 +168,8 @@ impl Refolding {
             self.note_sums(&mut generation).await?;
         }
         let left: Vec<StoredFailedStream> = self.store.builds().failed_streams(Some(&build), 0).await?;
-        let dead: HashSet<&String> = left.iter().map(|failed_stream| &failed_stream.stream).collect();
-        let healed = tried.into_iter().filter(|stream| !dead.contains(stream));
+        let still_failed: HashSet<&String> = left.iter().map(|failed_stream| &failed_stream.stream).collect();
+        let healed = tried.into_iter().filter(|stream| !still_failed.contains(stream));
         report.healed.extend(healed.map(|stream| Healed { build: build.clone(), stream }));
         let remaining = left.iter().filter(|failed_stream| streams.contains(&failed_stream.stream));
         report.remaining.extend(remaining.map(FailedStreamRow::from));

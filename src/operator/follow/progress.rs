@@ -4,7 +4,7 @@ use statefold_projections::Registered;
 use tokio::sync::watch;
 
 use crate::observe::{Phase, Progress};
-use crate::store::Behind;
+use crate::store::FeedLag;
 
 /// The progress of all projections together; metrics are each projection's own.
 pub(super) struct Shown {
@@ -14,12 +14,12 @@ pub(super) struct Shown {
 
 impl Shown {
     pub(super) fn new(projections: &[Registered], progress: &watch::Sender<Progress>) -> Self {
-        let names: Vec<&str> = projections.iter().map(|one| one.spec().name()).collect();
+        let names: Vec<&str> = projections.iter().map(|projection| projection.spec().name()).collect();
         Self { projections: names.join(", "), progress: progress.clone() }
     }
 
     /// So far it is behind before this round.
-    pub(super) fn behind(&self, behind: Behind) {
+    pub(super) fn behind(&self, behind: FeedLag) {
         self.progress.send_modify(|progress| {
             if progress.phase != Phase::Following {
                 let projection = self.projections.clone();

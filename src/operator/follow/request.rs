@@ -25,6 +25,7 @@ impl Default for Follow {
 
 /// What was done until it was stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FollowReport {
     /// The generations that were kept current.
     pub followed: Vec<Followed>,
@@ -34,10 +35,12 @@ pub struct FollowReport {
 
 impl FollowReport {
     pub(super) fn add(&mut self, projection: &str, generation: u32, streams: u64) {
-        let found =
-            self.followed.iter_mut().find(|one| one.projection == projection && one.generation == generation);
+        let found = self
+            .followed
+            .iter_mut()
+            .find(|followed| followed.projection == projection && followed.generation == generation);
         match found {
-            Some(one) => one.streams_refolded += streams,
+            Some(followed) => followed.streams_refolded += streams,
             None => self.followed.push(Followed {
                 projection: projection.to_owned(),
                 generation,
@@ -49,6 +52,7 @@ impl FollowReport {
 
 /// A generation that was kept current.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Followed {
     /// Name of the projection.
     pub projection: String,

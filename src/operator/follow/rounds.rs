@@ -8,13 +8,13 @@ use statefold_projections::{Registered, Registry, StreamFilter};
 use tokio::sync::watch;
 
 use crate::engine::preflight::of_active;
-use crate::engine::refolding::{Generation, Refolding};
+use crate::engine::refolding::{Generation, Refoldable, Refolding};
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::observe::{Progress, Recorder};
 use crate::operator::follow::progress::Shown;
 use crate::operator::follow::request::{Follow, FollowReport};
-use crate::store::{Behind, BuildRecord, Feed, Positions, Store};
+use crate::store::{BuildRecord, Feed, FeedLag, Positions, Store};
 
 /// Changes that come within this time are folded together.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -62,8 +62,8 @@ struct Open {
 
 /// What a follower works with.
 pub(super) struct Rounds<'a> {
-    with: Refolding,
-    beside: Store,
+    refolding: Refolding,
+    follow_control: Store,
     registry: &'a Registry,
     slots: Vec<Slot>,
     compare_every: Duration,
@@ -74,8 +74,8 @@ pub(super) struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     pub(super) fn new(
-        with: Refolding,
-        beside: Store,
+        refolding: Refolding,
+        follow_control: Store,
         registry: &'a Registry,
         selected: &[Registered],
         request: &Follow,
@@ -92,12 +92,12 @@ impl<'a> Rounds<'a> {
             compare: true,
             announced: StreamFilter::default(),
         };
-        let active = selected.iter().map(|one| slot(one, false));
-        let before = selected.iter().filter(|_| request.keep_warm).map(|one| slot(one, true));
+        let active = selected.iter().map(|projection| slot(projection, false));
+        let before = selected.iter().filter(|_| request.keep_warm).map(|projection| slot(projection, true));
         let slots = active.chain(before).collect();
         Self {
-            with,
-            beside,
+            refolding,
+            follow_control,
             registry,
             slots,
             compare_every: request.compare_every,
@@ -109,9 +109,9 @@ impl<'a> Rounds<'a> {
 
     /// Follows until it is cancelled, or until no generation is left that this program can fold.
     pub(super) async fn run(mut self) -> Result<()> {
-        let positions = self.beside.control().positions().await?;
+        let positions = self.follow_control.control().positions().await?;
         self.look().await?;
-        let now = self.with.store.operation_time().await?;
+        let now = self.refolding.store.operation_time().await?;
         let feed = now.map(|now| {
             // Where nothing is known, or something impossible (a restored copy), all heads are compared.
             let known = |id: &str| positions.get(id).copied().filter(|position| *position <= now);
@@ -123,7 +123,7 @@ impl<'a> Rounds<'a> {
                     since = since.min(position);
                 }
             }
-            self.with.store.events().feed(since, self.slots.iter_mut().map(Slot::announce).collect())
+            self.refolding.store.events().feed(since, self.slots.iter_mut().map(Slot::announce).collect())
         });
         if let Some(feed) = &feed {
             feed.begin();
@@ -160,18 +160,18 @@ impl<'a> Rounds<'a> {
 
     /// Says how far behind it is: dirty streams, and seconds since the oldest change that isn't folded.
     async fn behind(&self, feed: Option<&Feed>) -> Result<()> {
-        let (Some(feed), Some(now)) = (feed, self.with.store.operation_time().await?) else {
-            self.shown.behind(Behind::default());
+        let (Some(feed), Some(now)) = (feed, self.refolding.store.operation_time().await?) else {
+            self.shown.behind(FeedLag::default());
             return Ok(());
         };
-        let mut all = Behind::default();
+        let mut all = FeedLag::default();
         // What the feed hasn't seen yet counts as well.
         let unseen = now.time.saturating_sub(feed.position().time);
         for (at, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.before) {
             let behind = feed.behind(at);
             let seconds = behind.seconds + unseen;
             slot.recorder.lag(behind.streams, seconds);
-            all = Behind { streams: all.streams + behind.streams, seconds: all.seconds.max(seconds) };
+            all = FeedLag { streams: all.streams + behind.streams, seconds: all.seconds.max(seconds) };
         }
         self.shown.behind(all);
         Ok(())
@@ -179,7 +179,7 @@ impl<'a> Rounds<'a> {
 
     /// One slot: what is dirty is folded anew.
     async fn round(&mut self, at: usize, feed: Option<&Feed>) -> Result<u64> {
-        if self.with.cancel.is_cancelled() {
+        if self.refolding.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
         let taken = feed.map(|feed| feed.take_up_to(at)).transpose()?;
@@ -194,7 +194,7 @@ impl<'a> Rounds<'a> {
             None => (None, Vec::new(), true),
         };
         let compare = all || slot.compare;
-        match self.with.refold(&open.generation, streams, compare).await {
+        match self.refolding.refold(&open.generation, streams, compare).await {
             Ok(refolded) => {
                 slot.compare = false;
                 open.position = position;
@@ -206,7 +206,7 @@ impl<'a> Rounds<'a> {
                 self.report.add(&record.projection, record.generation, refolded);
                 Ok(refolded)
             }
-            Err(error @ Error::Fenced { .. }) if self.with.mandate.check().is_ok() => {
+            Err(error @ Error::Fenced { .. }) if self.refolding.mandate.check().is_ok() => {
                 let build = &open.generation.build.record.id;
                 tracing::info!(build, reason = %error.with_sources(), "somebody took this generation over; looking again");
                 (slot.open, slot.compare) = (None, true);
@@ -242,7 +242,7 @@ impl<'a> Rounds<'a> {
     }
 
     async fn open(&self, slot: &Slot, projection: &Registered, number: u32) -> Result<Option<Open>> {
-        let record = self.with.record(projection.spec().name(), number).await?;
+        let record = self.refolding.record(projection.spec().name(), number).await?;
         if slot.before && record.state != BuildState::Retired {
             return Ok(None);
         }
@@ -250,10 +250,11 @@ impl<'a> Rounds<'a> {
         if record.swap.is_some() || self.is_taken(projection, &record).await? {
             return Ok(None);
         }
-        let generation = match self.with.generation(projection, record, &slot.recorder).await {
+        let generation = match self.refolding.generation(projection, record, &slot.recorder).await? {
+            Refoldable::Yes(generation) => *generation,
             // One that statefold didn't build, or of another definition, can't be kept warm.
-            Err(Error::Unsupported(_)) if slot.before => return Ok(None),
-            other => other?,
+            Refoldable::No(_) if slot.before => return Ok(None),
+            Refoldable::No(reason) => return Err(Error::Unsupported(reason)),
         };
         tracing::info!(generation = generation.build.record.id, "following");
         // Whoever followed before may have ended before it noted what it did.
@@ -263,21 +264,21 @@ impl<'a> Rounds<'a> {
     /// Number of the generation that this slot is for, and the projection in its version.
     async fn wanted(&self, slot: &Slot) -> Result<Option<(u32, Registered)>> {
         let name = slot.projection.spec().name();
-        let Some(active) = self.with.store.control().active(name).await? else { return Ok(None) };
+        let Some(active) = self.refolding.store.control().active(name).await? else { return Ok(None) };
         if !slot.before {
             let projection = of_active(self.registry, &slot.projection, &active)?;
             return Ok(projection.map(|projection| (active.active, projection)));
         }
-        let Some(former) = active.previous.first() else { return Ok(None) };
-        let projection = self.registry.of_version(name, former.projection_version).cloned();
-        Ok(projection.map(|projection| (former.generation, projection)))
+        let Some(previous) = active.previous.first() else { return Ok(None) };
+        let projection = self.registry.of_version(name, previous.projection_version).cloned();
+        Ok(projection.map(|projection| (previous.generation, projection)))
     }
 
     /// Whether somebody who leads now has taken a generation over. The active one is left alone only if it is
     /// to be replaced, not by whoever has just made it active.
     async fn is_taken(&self, projection: &Registered, record: &BuildRecord) -> Result<bool> {
-        let held = self.with.store.control().lease().await?.map(|held| held.beat.token);
-        let active = self.with.store.control().active(projection.spec().name()).await?;
+        let held = self.refolding.store.control().lease().await?.map(|held| held.beat.token);
+        let active = self.refolding.store.control().active(projection.spec().name()).await?;
         let made_active =
             active.is_some_and(|active| active.active == record.generation && active.token == record.token);
         Ok(held == Some(record.token) && !made_active)
@@ -295,7 +296,7 @@ impl<'a> Rounds<'a> {
         for slot in &mut self.slots {
             let Some(open) = &mut slot.open else { continue };
             if open.unsummed {
-                match self.with.note_sums(&mut open.generation).await {
+                match self.refolding.note_sums(&mut open.generation).await {
                     // Taken over meanwhile: whoever did so notes them.
                     Ok(()) | Err(Error::Fenced { .. } | Error::State { .. }) => open.unsummed = false,
                     Err(error) => return Err(error),
@@ -306,7 +307,7 @@ impl<'a> Rounds<'a> {
             }
         }
         if self.saved.as_ref().is_none_or(|(_, saved)| *saved != positions) {
-            self.beside.control().save_positions(&positions, &self.with.mandate).await?;
+            self.follow_control.control().save_positions(&positions, &self.refolding.mandate).await?;
         }
         self.saved = Some((Instant::now(), positions));
         Ok(())
@@ -324,7 +325,7 @@ impl<'a> Rounds<'a> {
             }
         };
         tokio::select! {
-            () = self.with.cancel.cancelled() => Err(Error::Interrupted),
+            () = self.refolding.cancel.cancelled() => Err(Error::Interrupted),
             () = something => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use crate::store::{ActiveGeneration, BuildRecord, Positions, Store};
 /// It is found by a short look at commits after `since`: there may be more than was counted. An
 /// application that writes its own snapshots has them all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Lag {
     /// Commits that aren't folded.
     pub commits: u64,

@@ -1,5 +1,5 @@
-//! What clean-up reads and drops. Every drop names the UUID that was listed, so that a collection made
-//! anew under the same name stays.
+//! Reads and drops of clean-up and purge. Every drop names the UUID that was listed, so that a collection
+//! created later under the same name stays.
 
 use bson::{Document, Uuid, doc};
 use futures::TryStreamExt;
@@ -12,18 +12,15 @@ use crate::plan::{is_our_name, staging_token};
 use crate::store::connection::{Admin, LONG_CALL_SECONDS, call, call_within, number_of, readable};
 use crate::store::control::{ActiveGeneration, Mandate, describe};
 use crate::store::records::{BUILDS, BuildRecord, CHECKPOINTS, FAILED_STREAMS, HEADS};
-use crate::store::snapshots::{Named, is_missing};
-
-/// The UUID is that of another collection.
-const ANOTHER_UUID: i32 = 361;
+use crate::store::snapshots::{DropOutcome, NameHolder, listed_uuid};
 
 /// A collection or view of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct ListedCollection {
     pub(crate) name: String,
-    /// Absent for a view.
+    /// Its UUID; absent for a view.
     pub(crate) uuid: Option<Uuid>,
-    /// What it shows, if it is a view.
+    /// The collection it shows, if it is a view.
     pub(crate) shows: Option<String>,
 }
 
@@ -31,23 +28,13 @@ pub(crate) struct Listed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Size {
     pub(crate) documents: u64,
-    /// On disk, with indexes.
+    /// Bytes on disk, with indexes.
     pub(crate) bytes: u64,
 }
 
-/// How a drop ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dropped {
-    Done,
-    /// It wasn't there any more.
-    Gone,
-    /// Another collection stands under the name now.
-    Another,
-}
-
 impl Admin<'_> {
-    /// All collections and views, by name.
-    pub(crate) async fn listing(self) -> Result<Vec<Listed>> {
+    /// All collections and views, in the order of their names.
+    pub(crate) async fn listing(self) -> Result<Vec<ListedCollection>> {
         let db = self.store.db.clone();
         let list = async move {
             let cursor = db.run_cursor_command(doc! { "listCollections": 1 }).await?;
@@ -55,15 +42,15 @@ impl Admin<'_> {
         };
         let found = call("listing the collections", list).await?;
         let read = |one: &Document| {
-            let uuid = one.get_document("info").ok().and_then(|info| info.get("uuid"));
-            let uuid = uuid.and_then(|uuid| match uuid {
-                bson::Bson::Binary(binary) => binary.to_uuid().ok(),
-                _ => None,
-            });
-            let shows = one.get_document("options").ok().and_then(|options| options.get_str("viewOn").ok());
-            Some(Listed { name: one.get_str("name").ok()?.to_owned(), uuid, shows: shows.map(str::to_owned) })
+            let options = one.get_document("options").ok();
+            let shows = options.and_then(|options| options.get_str("viewOn").ok());
+            Some(ListedCollection {
+                name: one.get_str("name").ok()?.to_owned(),
+                uuid: listed_uuid(one),
+                shows: shows.map(str::to_owned),
+            })
         };
-        let mut listed: Vec<Listed> = found.iter().filter_map(read).collect();
+        let mut listed: Vec<ListedCollection> = found.iter().filter_map(read).collect();
         listed.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(listed)
     }
@@ -72,7 +59,7 @@ impl Admin<'_> {
     pub(crate) async fn size_of(self, name: &str) -> Result<Size> {
         let reply =
             self.store.command("asking for the size of a collection", doc! { "collStats": name }).await?;
-        // A count that outgrows 32 bits comes as a double from some servers.
+        // Some servers send a count beyond 32 bits as a double.
         let number = |name: &str| {
             let value = reply.get(name)?;
             #[expect(clippy::cast_possible_truncation, reason = "a size")]
@@ -83,8 +70,8 @@ impl Admin<'_> {
         Ok(Size { documents: number("count").unwrap_or(0), bytes })
     }
 
-    /// Everything that decides what may go.
-    pub(crate) async fn known(self, listed: &[Listed]) -> Result<Known> {
+    /// Everything that decides which collections may be dropped.
+    pub(crate) async fn known(self, listed: &[ListedCollection]) -> Result<Known> {
         let control = self.store.control().document().await?.unwrap_or_default();
         let mut pointers = Vec::new();
         for (projection, pointer) in control.get_document("Generations").ok().into_iter().flatten() {
@@ -131,7 +118,7 @@ impl Admin<'_> {
         Ok(sizes.into_iter().collect())
     }
 
-    /// Takes a generation out of its pointer's list of former ones.
+    /// Removes a generation from its pointer's list of previous generations.
     ///
     /// # Errors
     /// [`Error::Fenced`] if the token isn't the newest.
@@ -154,47 +141,20 @@ impl Admin<'_> {
     }
 
     /// Drops a collection if it still is the one that was listed.
-    pub(crate) async fn drop_listed(self, name: &str, uuid: Uuid, mandate: &Mandate) -> Result<Dropped> {
-        mandate.check()?;
-        let mut command = doc! { "drop": name, "writeConcern": { "w": "majority" } };
-        if self.store.facts.drops_by_uuid() {
-            command.insert("collectionUUID", uuid);
-        } else if let other @ (Dropped::Gone | Dropped::Another) = self.still_there(name, uuid).await? {
-            return Ok(other);
-        }
-        match self.store.command("dropping a collection", command).await {
-            Ok(_) => Ok(Dropped::Done),
-            Err(error) if is_missing(&error) => Ok(Dropped::Gone),
-            Err(Error::Server { code: Some(ANOTHER_UUID), .. }) => {
-                // The same is said of one that isn't there.
-                Ok(match self.still_there(name, uuid).await? {
-                    Dropped::Gone => Dropped::Gone,
-                    _ => Dropped::Another,
-                })
-            }
-            Err(error) => Err(error),
-        }
+    pub(crate) async fn drop_listed(self, name: &str, uuid: Uuid, mandate: &Mandate) -> Result<DropOutcome> {
+        self.store.snapshots().drop_listed(name, uuid, mandate).await
     }
 
     /// Drops a view if it still shows this collection.
-    pub(crate) async fn drop_view(self, name: &str, shows: &str, mandate: &Mandate) -> Result<Dropped> {
+    pub(crate) async fn drop_view(self, name: &str, shows: &str, mandate: &Mandate) -> Result<DropOutcome> {
         mandate.check()?;
         match self.store.snapshots().shown(name).await? {
-            Named::View(of) if of == shows => {}
-            Named::Nothing => return Ok(Dropped::Gone),
-            _ => return Ok(Dropped::Another),
+            NameHolder::View(collection) if collection == shows => {}
+            NameHolder::Nothing => return Ok(DropOutcome::Gone),
+            _ => return Ok(DropOutcome::AnotherCollection),
         }
         let command = doc! { "drop": name, "writeConcern": { "w": "majority" } };
-        self.store.command("dropping a view", command).await.map(|_| Dropped::Done)
-    }
-
-    /// [`Dropped::Done`] if it is still there.
-    async fn still_there(self, name: &str, uuid: Uuid) -> Result<Dropped> {
-        let found = self.listing().await?.into_iter().find(|one| one.name == name);
-        Ok(found.map_or(
-            Dropped::Gone,
-            |one| if one.uuid == Some(uuid) { Dropped::Done } else { Dropped::Another },
-        ))
+        self.store.command("dropping a view", command).await.map(|_| DropOutcome::Dropped)
     }
 
     /// Removes checkpoints, heads and failed streams of a build, whether or not it still has a record.
@@ -209,7 +169,8 @@ impl Admin<'_> {
     }
 }
 
-/// Ids of documents of ours beside the control document: they carry its name and a dot.
+/// Condition on ids: further control documents of ours, whose ids begin with that of the control document
+/// and a dot.
 fn others(control_id: &str) -> Document {
     doc! { "$gt": format!("{control_id}."), "$lt": format!("{control_id}/") }
 }
@@ -253,7 +214,7 @@ fn known_build(build: &BuildRecord) -> KnownBuild {
 }
 
 impl Admin<'_> {
-    /// What the names of all collections of records begin with.
+    /// Prefix of the names of all collections of records.
     pub(crate) const RECORDS: &'static str = "Statefold_";
     /// The collection of the build records.
     pub(crate) const BUILD_RECORDS: &'static str = BUILDS;
@@ -263,7 +224,7 @@ impl Admin<'_> {
         Ok(self.store.control().document().await?.map(|_| self.store.names.collection.clone()))
     }
 
-    /// Those who hold a lease of ours beside the one in the control document, in words.
+    /// Holders of leases of ours other than the one in the control document, in words.
     pub(crate) async fn others_leading(self) -> Result<Vec<String>> {
         let control = self.store.collection(&self.store.names.collection);
         let mut held = doc! { "_id": others(&self.store.names.control_id) };
@@ -292,9 +253,9 @@ impl Admin<'_> {
         }
     }
 
-    /// Removes the control document and others of ours beside it, if nobody has taken the lease since this
-    /// token was given back, our signature, a version document that says nothing, and the collection if
-    /// nothing is left in it. Returns whether the control document was removed.
+    /// Removes the control document, if nobody has taken the lease since this token was released. Removes then
+    /// also our further control documents, our signature, a version document that only has default values, and
+    /// the collection if it is empty. Returns whether the control document was removed.
     pub(crate) async fn purge_control(self, token: i64) -> Result<bool> {
         let name = self.store.names.collection.clone();
         let control = self.store.collection(&name);
@@ -312,7 +273,7 @@ impl Admin<'_> {
             control.delete_many(doc! { "_id": others(&id) }).await?;
             let signature = doc! { "$unset": { "LockedBy": "" } };
             control.update_one(doc! { "_id": &version }, signature).await?;
-            // As taking the lock makes it where there is none: it means the same as none.
+            // The document that taking the migration lock creates: it means the same as none.
             let nothing =
                 doc! { "$expr": { "$eq": ["$$ROOT", { "_id": version, "IsLocked": false, "Version": 0 }] } };
             control.delete_one(nothing).await?;
@@ -322,7 +283,7 @@ impl Admin<'_> {
             && let Some(empty) = self.listing().await?.into_iter().find(|one| one.name == name)
             && let Some(uuid) = empty.uuid
         {
-            // Nobody leads any more: there is no mandate to ask.
+            // The lease was released, so no mandate of a leader exists.
             let mandate = Mandate::new(token, std::time::Instant::now() + std::time::Duration::from_secs(5));
             self.drop_listed(&name, uuid, &mandate).await?;
         }

@@ -1,9 +1,9 @@
-//! What an operator needs to know or remove: listings, room on disk, members, rights.
+//! The operator's view of the server: collections, capacity, members of the replica set, privileges.
 
 mod capacity;
 mod cleanup;
 mod privileges;
 mod replication;
 
-pub(crate) use cleanup::{Dropped, Listed, Size};
+pub(crate) use cleanup::{ListedCollection, Size};
 pub(crate) use replication::RunThrottle;

@@ -1,4 +1,4 @@
-//! The records of one build: made, moved from state to state, resumed, ended.
+//! The records of one build: created, advanced from state to state, taken over, removed.
 
 use bson::{DateTime, Document, doc};
 use futures::TryStreamExt;
@@ -15,15 +15,15 @@ use crate::store::records::{
     BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS, SwapRecord, bits_for, ids_of,
 };
 
-/// One build and the token it is worked on with.
+/// One build, and the mandate of the process that works on it.
 #[derive(Clone)]
 pub(crate) struct BuildStore {
     pub(in crate::store) store: Store,
-    /// What the names of its streams begin with.
+    /// Prefix of the names of its streams.
     pub(in crate::store) prefix: String,
     /// The record, as last written.
     pub(crate) record: BuildRecord,
-    /// What it is written under.
+    /// The mandate to write it.
     pub(in crate::store) mandate: Mandate,
 }
 
@@ -67,18 +67,18 @@ impl Builds<'_> {
         Ok(build)
     }
 
-    /// A build as it is recorded, to read it.
+    /// A recorded build, for read-only use.
     pub(crate) fn open(self, record: BuildRecord, prefix: &str) -> BuildStore {
         BuildStore { store: self.store.clone(), prefix: prefix.to_owned(), record, mandate: Mandate::none() }
     }
 
-    /// A build to write into, under the token that its record has.
+    /// A recorded build to write into, under the token of its record.
     pub(crate) fn open_for_writing(self, record: BuildRecord, prefix: &str, mandate: &Mandate) -> BuildStore {
         BuildStore { mandate: mandate.clone(), ..self.open(record, prefix) }
     }
 
-    /// Takes over the records of a build for a newer token: first the build, then its checkpoints, so
-    /// that whoever held the older token can't finish a partition any more.
+    /// Takes over the records of a build for a newer token: first the build, then its checkpoints, so that a
+    /// process with the older token can't finish a partition any more.
     pub(crate) async fn adopt(
         self,
         mut record: BuildRecord,
@@ -111,7 +111,7 @@ impl BuildStore {
         if result.matched_count == 1 {
             return Ok(());
         }
-        // Either the token or the state is another one: say which.
+        // Either the token or the state has changed: the error tells which.
         let now = self.store.builds().records(Some(&self.record.projection)).await?;
         let now = now.into_iter().find(|record| record.id == self.record.id);
         match now {
@@ -128,8 +128,8 @@ impl BuildStore {
         Error::Fenced { token: self.record.token, what: format!("{what} of {}", self.record.id) }
     }
 
-    /// Moves the build to another state, with further changes of the record, if its token is still
-    /// ours and the move is legal.
+    /// Advances the build to another state, with further changes of the record, if its token is still ours and
+    /// the transition is legal.
     ///
     /// # Errors
     /// [`Error::Fenced`], [`Error::State`].
@@ -174,7 +174,7 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Writes into the record which names it is about to take.
+    /// Records the names the build is about to take over; `None` removes them.
     pub(crate) async fn note_swap(&mut self, swap: Option<Vec<SwapRecord>>) -> Result<()> {
         let encoded = bson::serialize_to_bson(&swap)
             .map_err(|error| Error::Bug(format!("the names can't be encoded: {error}")))?;
@@ -188,7 +188,7 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Writes counts and digest into the record, in whatever state it is.
+    /// Records counts and digest, in any state of the build.
     pub(crate) async fn note_sums(&mut self, counts: Counts, digest: Option<String>) -> Result<()> {
         let encoded = bson::serialize_to_document(&counts)
             .map_err(|error| Error::Bug(format!("the counts can't be encoded: {error}")))?;
@@ -203,7 +203,7 @@ impl BuildStore {
         Ok(())
     }
 
-    /// The partitions, as recorded.
+    /// The recorded partitions.
     pub(crate) fn partitions(&self) -> Vec<Partition> {
         (0..)
             .zip(&self.record.ranges)
@@ -211,7 +211,7 @@ impl BuildStore {
             .collect()
     }
 
-    /// Makes the documents of all partitions that have none yet.
+    /// Creates the missing checkpoints of partitions.
     async fn make_checkpoints(&self) -> Result<()> {
         self.mandate.check()?;
         let missing = self.record.ranges.iter().enumerate().map(|(partition, _)| {
@@ -233,7 +233,7 @@ impl BuildStore {
         refused_writes("making the checkpoints", &reply)
     }
 
-    /// Counts and digest of all partitions, as they are now.
+    /// Current counts and digest of all partitions together.
     pub(crate) async fn sums(&self) -> Result<(FoldCounts, Digest)> {
         let (mut counts, mut digest) = (FoldCounts::default(), Digest::default());
         for checkpoint in self.checkpoints().await? {
@@ -245,7 +245,7 @@ impl BuildStore {
         Ok((counts, digest))
     }
 
-    /// The finished partitions.
+    /// The checkpoints of the finished partitions.
     pub(crate) async fn checkpoints(&self) -> Result<Vec<Checkpoint>> {
         let checkpoints = self.store.collection(CHECKPOINTS);
         let filter = doc! { "_id": ids_of(&self.record.id, None), "Done": true };
@@ -254,10 +254,10 @@ impl BuildStore {
         found.into_iter().map(|document| readable(document, "a checkpoint")).collect()
     }
 
-    /// Removes checkpoint, heads and failed streams of a partition.
+    /// Resets the checkpoint of a partition, and removes its heads and failed streams.
     pub(in crate::store) async fn forget(&self, partition: u32) -> Result<()> {
         self.mandate.check()?;
-        // The checkpoint first: without it the rest is as good as not there.
+        // The checkpoint first: nothing else of a partition counts unless it is done.
         let checkpoints = self.store.collection(CHECKPOINTS);
         let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
         let reset = async move {
@@ -269,8 +269,8 @@ impl BuildStore {
             return Err(self.fenced("the checkpoints"));
         }
         let heads = doc! { "_id": ids_of(&self.record.id, Some(partition)) };
-        let letters = doc! { "Build": &self.record.id, "Partition": partition };
-        for (name, mut filter) in [(HEADS, heads), (FAILED_STREAMS, letters)] {
+        let failed_streams = doc! { "Build": &self.record.id, "Partition": partition };
+        for (name, mut filter) in [(HEADS, heads), (FAILED_STREAMS, failed_streams)] {
             let collection = self.store.collection(name);
             filter.insert("Token", doc! { "$lte": self.record.token });
             call("clearing a partition", async move { collection.delete_many(filter).await }).await?;
@@ -278,7 +278,7 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Removes all records of the build but its own.
+    /// Removes the checkpoints, heads and failed streams of the build.
     pub(crate) async fn forget_all(&self) -> Result<()> {
         let of_build = || doc! { "Build": &self.record.id };
         let heads = doc! { "_id": ids_of(&self.record.id, None) };
@@ -289,7 +289,7 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Writes the checkpoint of a partition, unless a newer token has been here.
+    /// Writes the checkpoint of a partition, unless a process with a newer token took the build over.
     pub(in crate::store) async fn write_checkpoint(
         &self,
         partition: u32,
@@ -297,8 +297,8 @@ impl BuildStore {
         terms: &[Term],
     ) -> Result<()> {
         self.mandate.check()?;
-        // The build's token is raised before the checkpoints are: both are asked. This write is also
-        // the barrier: once a majority has it, it has all that was written before it in the same term.
+        // A takeover raises the token of the build before those of the checkpoints: both are checked. This
+        // write is also the barrier: a majority that has it has all earlier writes of the same term.
         let alive = doc! {
             "update": BUILDS, "writeConcern": { "w": "majority" },
             "updates": [{
@@ -311,21 +311,20 @@ impl BuildStore {
         if reply.get_i32("n").unwrap_or(0) != 1 {
             return Err(self.fenced("the checkpoints"));
         }
-        if terms.iter().any(|one| *one != term(&reply)) {
+        if terms.iter().any(|written| *written != term(&reply)) {
             return Err(Error::Server {
                 doing: "finishing a partition".into(),
                 code: None,
                 transient: true,
-                source: "the primary changed meanwhile, and what the former one took may be lost".into(),
+                source: "the primary changed meanwhile, and writes to the former one may be lost".into(),
             });
         }
         let checkpoints = self.store.collection(CHECKPOINTS);
         let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
         let counts = bson::serialize_to_document(&Counts::from(record.counts))
             .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
-        let by = self.record.token;
         let set = doc! {
-            "Done": true, "DoneBy": by, "Counts": counts, "Digest": record.digest.to_string(),
+            "Done": true, "DoneBy": self.record.token, "Counts": counts, "Digest": record.digest.to_string(),
             "HeadBits": bits_for(record.heads.len()),
         };
         let update = doc! { "$set": set, "$inc": { "Revision": 1_i64 } };

@@ -10,11 +10,12 @@ use crate::store::builds::build::BuildStore;
 use crate::store::connection::{Builds, FORMAT, call, readable, written_late};
 use crate::store::records::FAILED_STREAMS;
 
-/// A stream that could not be folded, as stored.
+/// A stored failed stream: one that could not be folded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
 pub struct StoredFailedStream {
-    /// Build and stream.
+    /// Id: build and stream.
     #[serde(rename = "_id")]
     pub id: String,
     /// Build it belongs to: `Assets3`.
@@ -33,25 +34,25 @@ pub struct StoredFailedStream {
     pub at: DateTime,
 }
 
-const LETTERS_PER_INSERT: usize = 1000;
+const STREAMS_PER_INSERT: usize = 1000;
 
 pub(in crate::store) async fn write(
     build: &BuildStore,
     partition: u32,
     failed_streams: &[FailedStream],
 ) -> Result<()> {
-    for chunk in failed_streams.chunks(LETTERS_PER_INSERT) {
+    for chunk in failed_streams.chunks(STREAMS_PER_INSERT) {
         let collection = build.store.collection(FAILED_STREAMS);
         let documents: Vec<Document> =
             chunk.iter().map(|failed_stream| document(build, partition, failed_stream)).collect();
         let insert = async move { collection.insert_many(documents).ordered(false).await };
-        // What is there already is what a former try wrote late.
+        // A document that exists already comes from a late write of a former attempt.
         call("recording failed streams", insert).await.map_err(written_late)?;
     }
     Ok(())
 }
 
-/// A failed stream as it is stored.
+/// The document of a failed stream.
 pub(in crate::store) fn document(
     build: &BuildStore,
     partition: u32,
@@ -59,7 +60,7 @@ pub(in crate::store) fn document(
 ) -> Document {
     let id = &build.record.id;
     doc! {
-        "_id": build.letter_id(&failed_stream.stream), "Format": FORMAT, "Build": id, "Partition": partition,
+        "_id": build.failed_stream_id(&failed_stream.stream), "Format": FORMAT, "Build": id, "Partition": partition,
         "Token": build.record.token, "Stream": &failed_stream.stream, "Offset": failed_stream.number,
         "EventType": &failed_stream.event_type, "Reason": &failed_stream.reason, "Message": &failed_stream.message,
         "At": DateTime::now(),
@@ -67,29 +68,29 @@ pub(in crate::store) fn document(
 }
 
 impl BuildStore {
-    /// Id of the failed stream of a stream.
-    pub(in crate::store) fn letter_id(&self, stream: &str) -> String {
+    /// Id of the document of a failed stream.
+    pub(in crate::store) fn failed_stream_id(&self, stream: &str) -> String {
         format!("{}/{stream}", self.record.id)
     }
 }
 
 impl Builds<'_> {
-    /// Failed streams, in the order of their streams: of one build or of all, at most so many.
+    /// The failed streams of one build or of all, in the order of their names, at most `limit`.
     pub(crate) async fn failed_streams(
         self,
         build: Option<&str>,
         limit: i64,
     ) -> Result<Vec<StoredFailedStream>> {
         let filter = build.map_or_else(Document::new, |build| doc! { "Build": build });
-        self.find_letters(filter, limit).await
+        self.find_failed_streams(filter, limit).await
     }
 
-    /// The failed streams of one stream, of all builds.
+    /// The records of one failed stream, of all builds.
     pub(crate) async fn failed_streams_of(self, stream: &str) -> Result<Vec<StoredFailedStream>> {
-        self.find_letters(doc! { "Stream": stream }, 0).await
+        self.find_failed_streams(doc! { "Stream": stream }, 0).await
     }
 
-    async fn find_letters(self, filter: Document, limit: i64) -> Result<Vec<StoredFailedStream>> {
+    async fn find_failed_streams(self, filter: Document, limit: i64) -> Result<Vec<StoredFailedStream>> {
         let failed_streams = self.store.collection(FAILED_STREAMS);
         let find = async move {
             failed_streams
@@ -104,10 +105,10 @@ impl Builds<'_> {
         found.into_iter().map(|document| readable(document, "a failed stream")).collect()
     }
 
-    /// The commit of a stream that holds the event with this number, as relaxed extended JSON.
+    /// The commit of a stream with the event of this number, as relaxed extended JSON.
     pub(crate) async fn commit_with(self, stream: &str, number: i64) -> Result<Option<serde_json::Value>> {
         let events = self.store.collection(&self.store.layout.collection);
-        // Offsets only grow, so the last commit that begins at or before the event holds it.
+        // Offsets only grow, so the event is in the last commit that begins at or before it.
         let begins = number - self.store.layout.first_number(0);
         let filter =
             doc! { &self.store.layout.stream: stream, &self.store.layout.offset: { "$lte": begins } };

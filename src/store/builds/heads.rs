@@ -1,9 +1,9 @@
-//! `Statefold_Heads`: how far each stream was folded, in small documents by the hashes of their names.
+//! `Statefold_Heads`: the last folded offset of each stream, in small documents by the hashes of their names.
 //!
-//! A partition's heads are in 2^bits *buckets* `{build}/{partition}/{bucket}`, the bits being the first
-//! ones of the hash, so that the heads of a few streams are found by id, whatever the number of all.
-//! What is refolded later leaves the buckets alone: it writes a document of its own,
-//! `{build}/{partition}/s{hash}`, which counts. Everything of a partition is one range of ids.
+//! A partition's heads are in 2^bits *buckets* `{build}/{partition}/{bucket}`, by the first bits of the hash, so
+//! that the heads of a few streams are found by id, however many there are. A later refold of a stream doesn't
+//! change the buckets: it writes a document of its own, `{build}/{partition}/s{hash}`, which takes precedence.
+//! All heads of a partition are in one range of ids.
 
 use std::collections::{HashMap, HashSet};
 
@@ -34,7 +34,7 @@ impl BuildStore {
         heads.sort_unstable();
         let build = self.record.id.as_str();
         let same_bucket =
-            |one: &(u64, i64), next: &(u64, i64)| bucket_of(one.0, bits) == bucket_of(next.0, bits);
+            |head: &(u64, i64), next: &(u64, i64)| bucket_of(head.0, bits) == bucket_of(next.0, bits);
         let buckets: Vec<RawDocumentBuf> = heads
             .chunk_by(same_bucket)
             .map(|chunk| {
@@ -47,9 +47,9 @@ impl BuildStore {
             })
             .collect();
         let mut terms = Vec::new();
-        for some in buckets.chunks(BUCKETS_PER_INSERT) {
-            let documents: Vec<&[u8]> = some.iter().map(|bucket| bucket.as_bytes()).collect();
-            // As if again: what is there already is what a former try wrote late.
+        for chunk in buckets.chunks(BUCKETS_PER_INSERT) {
+            let documents: Vec<&[u8]> = chunk.iter().map(|bucket| bucket.as_bytes()).collect();
+            // Always as a repeated insert: a bucket that exists already comes from a late write of a former attempt.
             terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, true).await?);
         }
         Ok(terms)
@@ -86,7 +86,7 @@ impl BuildStore {
         Ok(heads)
     }
 
-    /// Heads as they count: what was refolded later comes before the buckets.
+    /// Merged heads: the documents of refolded streams take precedence over the buckets.
     fn merged(&self, documents: &[RawDocumentBuf]) -> Result<HashMap<u64, i64>> {
         let broken = || Error::Mismatch(format!("the recorded heads of {} are broken", self.record.id));
         let (mut heads, mut refolded) = (HashMap::new(), Vec::new());
@@ -101,14 +101,14 @@ impl BuildStore {
         for (hash, head) in refolded {
             match head {
                 Some(head) => heads.insert(hash, head),
-                // The stream is gone.
+                // The stream was deleted.
                 None => heads.remove(&hash),
             };
         }
         Ok(heads)
     }
 
-    /// Documents that a majority has, with everything acknowledged until then.
+    /// Documents of a collection, read with majority read concern after an operation time.
     pub(in crate::store) async fn find_since(
         &self,
         collection: &str,
@@ -119,11 +119,11 @@ impl BuildStore {
         let db = self.store.db.clone();
         let find = async move {
             let mut batches = db.run_cursor_command(command).batch().await?;
-            // The bytes as they are stored: digests are made of them.
+            // The stored bytes: digests are computed from them.
             let mut found = Vec::new();
             while let Some(batch) = batches.try_next().await? {
-                found
-                    .extend(Documents::of(batch.doc_slices()?).map(|one| one.map(|(_, one)| one.to_owned())));
+                let documents = Documents::of(batch.doc_slices()?);
+                found.extend(documents.map(|entry| entry.map(|(_, document)| document.to_owned())));
             }
             Ok(found)
         };
@@ -132,7 +132,7 @@ impl BuildStore {
         found.into_iter().map(|document| document.ok_or_else(broken)).collect()
     }
 
-    /// The head of a stream that was refolded, as it is written.
+    /// The update that writes the head of a refolded stream.
     pub(in crate::store) fn refolded_head(&self, partition: u32, hash: u64, head: Option<i64>) -> Document {
         let build = &self.record;
         doc! {

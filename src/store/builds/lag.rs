@@ -1,8 +1,8 @@
-//! What of the event store isn't folded into a generation, as far as a short look tells.
+//! A quick count of commits that aren't folded into a generation.
 //!
-//! Commits that say that they are newer than a time are compared with the recorded heads of their streams.
-//! The time in a commit is set when it is written, a little before it can be read, and deleted commits
-//! leave none: what is found is there, but there may be more.
+//! Commits with a timestamp after some time are compared with the recorded heads of their streams. The
+//! timestamp of a commit is set a little before the commit can be read, and deleted commits leave no trace: the
+//! count is a lower bound.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,14 +15,14 @@ use crate::lifecycle::stream_hash;
 use crate::plan::StreamRange;
 use crate::store::builds::build::BuildStore;
 use crate::store::connection::{call, is_out_of_time, number_of, offset_of};
-use crate::store::events::Direction;
+use crate::store::events::IndexDirection;
 
-/// Commits that are looked at.
+/// Maximum number of commits that are compared.
 const COMMITS_MAX: i64 = 1000;
-/// How long the server may look for them.
+/// Time limit for the server to find them.
 const LOOK_MS_MAX: i64 = 2000;
 
-/// Commits that aren't folded, among those that were looked at.
+/// Commits that aren't folded, among those that were compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Unfolded {
     pub(crate) commits: u64,
@@ -30,7 +30,7 @@ pub(crate) struct Unfolded {
     pub(crate) streams: u64,
     /// Time of the oldest one.
     pub(crate) oldest: Option<Timestamp>,
-    /// Whether there are commits that weren't looked at.
+    /// Whether there are commits that weren't compared.
     pub(crate) more: bool,
 }
 
@@ -43,11 +43,11 @@ struct Commit {
 }
 
 impl BuildStore {
-    /// What of the commits after a time isn't folded. `None` if a short look can't tell: commits without
-    /// a timestamp or without an index on it, or heads that aren't recorded.
+    /// The commits after a time that aren't folded. `None` if that can't be told quickly: commits without a
+    /// timestamp or without an index on it, or heads that aren't recorded.
     pub(crate) async fn unfolded(&self, filter: &StreamFilter, since: Timestamp) -> Result<Option<Unfolded>> {
         let checkpoints = self.checkpoints().await?;
-        let events = self.store.events().source(Direction::Descending, None, 0);
+        let events = self.store.events().source(IndexDirection::Descending, None, 0);
         let Some(field) = events.timestamp_index().await? else { return Ok(None) };
         if checkpoints.is_empty() || checkpoints.len() != self.record.ranges.len() {
             return Ok(None);
@@ -65,7 +65,8 @@ impl BuildStore {
         for commit in &found {
             let partition = partitions.iter().find(|partition| partition.range.holds(&commit.stream));
             let Some(number) = partition.map(|partition| partition.number) else { continue };
-            let bits = checkpoints.iter().find(|one| one.partition == number).map_or(0, |one| one.head_bits);
+            let checkpoint = checkpoints.iter().find(|checkpoint| checkpoint.partition == number);
+            let bits = checkpoint.map_or(0, |checkpoint| checkpoint.head_bits);
             wanted.entry(number).or_insert((bits, HashSet::new())).1.insert(stream_hash(&commit.stream));
         }
         let wanted: Vec<(u32, u32, Vec<u64>)> = wanted

@@ -1,4 +1,4 @@
-//! What is recorded of one build: its state, checkpoints, heads, failed streams, pauses.
+//! The records of builds: state, checkpoints, heads, failed streams, pauses.
 
 mod build;
 pub(in crate::store) mod failed_streams;
@@ -8,4 +8,3 @@ mod pause;
 
 pub(crate) use build::BuildStore;
 pub use failed_streams::StoredFailedStream;
-pub(in crate::store) use failed_streams::document;

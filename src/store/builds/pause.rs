@@ -1,7 +1,7 @@
-//! `Pause {By, Host, Since, Reason}` in a build's document: written from anywhere, seen by whoever builds.
+//! `Pause {By, Host, Since, Reason}` in a build's document: set by any process, obeyed by the one that builds.
 //!
-//! It belongs to whoever pauses and resumes: a build reads it and never writes it, so that a build that is
-//! begun again stays paused.
+//! Only whoever pauses and resumes writes it: a run reads it and never writes it, so that a build stays paused
+//! when it is resumed by another run.
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
@@ -18,7 +18,7 @@ fn unfinished() -> Document {
 }
 
 impl Builds<'_> {
-    /// Pauses an unfinished build. Returns whether it still was one; a pause that is there stays.
+    /// Pauses an unfinished build. An existing pause is kept. Returns whether the build was unfinished.
     pub(crate) async fn pause(self, id: &str, reason: Option<&str>) -> Result<bool> {
         let me = ProcessIdentity::me().document();
         let set = doc! { "$set": { "Pause": { "$ifNull": ["$Pause", {
@@ -28,7 +28,7 @@ impl Builds<'_> {
         self.update_unfinished("pausing the build", id, vec![set]).await
     }
 
-    /// Ends the pause of a build. Returns whether there was an unfinished one.
+    /// Ends the pause of an unfinished build. Returns whether the build was unfinished.
     pub(crate) async fn resume(self, id: &str) -> Result<bool> {
         self.update_unfinished("resuming the build", id, vec![doc! { "$unset": "Pause" }]).await
     }
@@ -39,7 +39,7 @@ impl Builds<'_> {
         Ok(call(doing, update).await?.matched_count == 1)
     }
 
-    /// The pauses of the builds that are worked on with this token.
+    /// The pauses of the unfinished builds with this token.
     pub(in crate::store) async fn pauses_of(self, token: i64) -> Result<Vec<PauseRecord>> {
         let builds = self.store.db.collection::<Document>(BUILDS);
         let filter = doc! { "Token": token, "State": unfinished(), "Pause": { "$exists": true } };

@@ -1,4 +1,4 @@
-//! Runs the driver's futures with a deadline.
+//! Calls of the driver with a deadline.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::store::connection::error::classify;
 /// Deadline of an ordinary call.
 pub(crate) const CALL_SECONDS: u64 = 60;
 
-/// Deadline of a call whose time grows with the data.
+/// Deadline of a call whose duration grows with the data.
 pub(in crate::store) const LONG_CALL_SECONDS: u64 = 24 * 3600;
 
-/// [`call_within`] the ordinary deadline.
+/// Runs a future of the driver within the deadline of an ordinary call, as [`call_within`] does.
 pub(in crate::store) async fn call<T: Send + 'static>(
     doing: &str,
     future: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
@@ -20,8 +20,8 @@ pub(in crate::store) async fn call<T: Send + 'static>(
     call_within(CALL_SECONDS, doing, future).await
 }
 
-/// Runs a driver's future to its end on a task of its own, and waits for it at most so long: a
-/// driver's future that is dropped midway costs its connection, and one on a dead socket never ends.
+/// Runs a future of the driver to its end on a task of its own, and waits for it at most `seconds`: a future that
+/// is dropped midway costs its connection, and one on a dead socket never ends.
 pub(in crate::store) async fn call_within<T: Send + 'static>(
     seconds: u64,
     doing: &str,

@@ -1,8 +1,8 @@
-//! The connection: one client, deadlines around its calls.
+//! The connection to a database: one client, with a deadline for each call.
 
 use std::time::Duration;
 
-use bson::{Document, doc};
+use bson::{Document, Timestamp, doc};
 use futures::TryStreamExt;
 use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
@@ -10,12 +10,12 @@ use statefold_projections::Layout;
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::plan::ServerFacts;
+use crate::plan::{ServerFacts, Topology};
 use crate::store::connection::call::call;
 use crate::store::connection::error::{classify, classify_code};
 use crate::store::connection::facts;
 
-/// How long to look for a server, unless the URI says otherwise.
+/// Time limit of server selection, unless the URI sets one.
 const SELECTION: Duration = Duration::from_secs(10);
 
 /// A connected database.
@@ -23,21 +23,21 @@ const SELECTION: Duration = Duration::from_secs(10);
 pub(crate) struct Store {
     client: Client,
     pub(in crate::store) db: Database,
-    /// What the server says of itself.
+    /// Version and topology of the server.
     pub(crate) facts: ServerFacts,
     /// Layout of the event store.
     pub(crate) layout: Layout,
-    /// Where version document and control document are.
+    /// Collection and ids of the version document and the control document.
     pub(in crate::store) names: ControlNames,
-    /// This deployment, where it is named or can be read.
+    /// Name of this deployment, where it is configured or can be read.
     pub(in crate::store) deployment: Option<String>,
-    /// Whether its lease is that of the leader, who also lifts fences that were left behind.
+    /// Whether the lease of this store is the leader's; only a leader lifts fences that were left behind.
     pub(crate) leads: bool,
-    /// Whether all goes to one server anyway, by whatever name it is reached.
+    /// Whether the connection is direct: all commands go to one server, whatever name it has in its replica set.
     pub(in crate::store) direct: bool,
 }
 
-/// Collection and ids of version document and control document.
+/// Collection and ids of the version document and the control document.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct ControlNames {
     pub(in crate::store) collection: String,
@@ -46,10 +46,10 @@ pub(in crate::store) struct ControlNames {
 }
 
 impl Store {
-    /// Connects and looks at the server. All writes of this client are acknowledged by a majority.
+    /// Connects and asks the server for its facts. All writes of this client are acknowledged by a majority.
     ///
     /// # Errors
-    /// [`Error::Config`] for a URI that can't be read, [`Error::Unreachable`], [`Error::Permission`],
+    /// [`Error::Config`] for a malformed URI, [`Error::Unreachable`], [`Error::Permission`],
     /// [`Error::Unsupported`].
     pub(crate) async fn connect(settings: &Settings, layout: &Layout) -> Result<Self> {
         let mut options = ClientOptions::parse(settings.uri()).await.map_err(|error| {
@@ -63,11 +63,11 @@ impl Store {
         options.app_name.get_or_insert_with(|| "statefold".into());
         options.server_selection_timeout.get_or_insert(SELECTION);
         options.connect_timeout.get_or_insert(SELECTION);
-        // Two at a time (the default) is slow to open what parallel scans need.
+        // The default of two at a time opens the connections of parallel scans too slowly.
         options.max_connecting.get_or_insert(8);
         options.max_pool_size.get_or_insert(64);
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).build());
-        // Whatever the URI says: what a secondary doesn't know yet must not be decided by.
+        // Whatever the URI says: decisions must not rest on the stale data of a secondary.
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         options.read_concern = None;
         let direct = options.direct_connection == Some(true);
@@ -92,8 +92,8 @@ impl Store {
         }
     }
 
-    /// The same store, whose lease is that of `follow`: it stands beside the one of whoever leads, and
-    /// its holder never touches a fence.
+    /// The same store with the control document of `follow`, which has a lease of its own. The holder of
+    /// that lease never touches a fence.
     pub(crate) fn follow_control(&self) -> Self {
         let mut store = self.clone();
         store.names.control_id.push_str(".Follow");
@@ -105,12 +105,12 @@ impl Store {
         self.db.collection(name)
     }
 
-    /// Name of the database.
+    /// The name of the database.
     pub(crate) fn database(&self) -> &str {
         self.db.name()
     }
 
-    /// Runs a command on the database. What a majority didn't confirm in time is an error.
+    /// Runs a command on the database. A write that a majority didn't confirm in time is an error.
     pub(in crate::store) async fn command(&self, doing: &str, command: Document) -> Result<Document> {
         let db = self.db.clone();
         let reply = call(doing, async move { db.run_command(command).await }).await?;
@@ -120,6 +120,16 @@ impl Store {
                 Err(classify_code(doing, error.get_i32("code").unwrap_or(0), message))
             }
             Err(_) => Ok(reply),
+        }
+    }
+
+    /// The time of the newest operation a majority may wait for; `None` on a standalone server.
+    pub(crate) async fn operation_time(&self) -> Result<Option<Timestamp>> {
+        let reply = self.command("asking for the operation time", doc! { "ping": 1 }).await?;
+        match (self.facts.topology, reply.get_timestamp("operationTime")) {
+            (Topology::Standalone, _) => Ok(None),
+            (_, Ok(time)) => Ok(Some(time)),
+            (_, Err(_)) => Err(Error::Unsupported("the server tells no operation time".into())),
         }
     }
 

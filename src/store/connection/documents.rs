@@ -1,4 +1,4 @@
-//! Reading the server's documents: format checks, numbers of any BSON type, refused writes.
+//! Readers of stored documents and replies: format checks, numbers of any BSON type, refused writes.
 
 use bson::{Bson, Document, Timestamp, doc};
 use serde::de::DeserializeOwned;
@@ -6,10 +6,10 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 use crate::store::connection::error::classify_code;
 
-/// Format of all documents of ours.
+/// Format of all documents that statefold writes.
 pub(in crate::store) const FORMAT: i32 = 1;
 
-/// Refuses a document of ours that a newer statefold wrote.
+/// Refuses a document that a newer statefold wrote.
 pub(in crate::store) fn check_format(document: &Document, what: &str) -> Result<()> {
     let found = document.get_i32("Format").unwrap_or(FORMAT);
     if found > FORMAT {
@@ -19,7 +19,7 @@ pub(in crate::store) fn check_format(document: &Document, what: &str) -> Result<
     Ok(())
 }
 
-/// Reads a document of ours.
+/// Deserializes a document that statefold wrote.
 ///
 /// # Errors
 /// [`Error::Newer`] if its format is newer, [`Error::Mismatch`] if it can't be read at all.
@@ -30,7 +30,7 @@ pub(in crate::store) fn readable<T: DeserializeOwned>(document: Document, what: 
         .map_err(|error| Error::Mismatch(format!("{what} ({id}) can't be read: {error}")))
 }
 
-/// The first write error of a reply, which the driver takes for a success.
+/// Fails with the first write error of a reply that the driver takes for a success.
 pub(in crate::store) fn refused_writes(doing: &str, reply: &Document) -> Result<()> {
     let first = |errors: &bson::Array| errors.first().and_then(bson::Bson::as_document).cloned();
     let refused = reply.get_array("writeErrors").ok().and_then(first);
@@ -48,7 +48,7 @@ pub(in crate::store) fn number_of(value: &Bson) -> Option<i64> {
     value.as_i64().or_else(|| value.as_i32().map(i64::from))
 }
 
-/// An offset, in whichever type of number it is stored.
+/// An offset, stored as any type of number.
 pub(in crate::store) fn offset_of(value: &Bson) -> Option<i64> {
     number_of(value).or_else(|| whole(value.as_f64()?))
 }
@@ -58,7 +58,7 @@ pub(crate) fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
 }
 
-/// What a majority has, with everything acknowledged until then.
+/// Majority read concern; with `since` after that operation time.
 pub(in crate::store) fn read_concern(since: Option<Timestamp>) -> Document {
     let mut concern = doc! { "level": "majority" };
     if let Some(since) = since {

@@ -1,4 +1,4 @@
-//! The driver's errors, sorted by what a caller can do about them.
+//! The driver's errors, classified by what a caller can do about them, and the codes of the server.
 
 use mongodb::error::{Error as DriverError, ErrorKind, RETRYABLE_WRITE_ERROR, WriteFailure};
 
@@ -10,15 +10,27 @@ const TRANSIENT: [i32; 22] = [
     13436,
 ];
 const NOT_PERMITTED: [i32; 3] = [13, 18, 8000];
+/// Codes after which a change stream can't resume: its place is no longer in the server's history.
+pub(in crate::store) const HISTORY_LOST: [i32; 4] = [136, 280, 286, 50811];
 const DISK_FULL: i32 = 14031;
 /// A document with this key exists.
-const DUPLICATE_KEY: i32 = 11000;
-/// A command took longer than its `maxTimeMS`.
-const OUT_OF_TIME: i32 = 50;
-/// No record has the id that a scan was to go on behind.
+pub(in crate::store) const DUPLICATE_KEY: i32 = 11000;
+/// A command took longer than its `maxTimeMS`, for example because it waited for an open transaction.
+pub(in crate::store) const OUT_OF_TIME: i32 = 50;
+/// No record has the id that a scan was to resume behind.
 const RECORD_GONE: i32 = 211;
+/// An index is being built on the collection.
+pub(in crate::store) const INDEX_BUILD: i32 = 12587;
+/// The UUID in the command is that of another collection.
+pub(in crate::store) const UUID_MISMATCH: i32 = 361;
+/// The collection exists already.
+pub(in crate::store) const NAMESPACE_EXISTS: i32 = 48;
+/// There is no such collection.
+pub(in crate::store) const NAMESPACE_NOT_FOUND: i32 = 26;
+/// A validator refused the document.
+pub(in crate::store) const VALIDATION_FAILED: i32 = 121;
 
-/// First code the server gave, wherever in the error it stands.
+/// The first code of the server in an error, wherever it stands.
 pub(in crate::store) fn code(error: &DriverError) -> Option<i32> {
     match error.kind.as_ref() {
         ErrorKind::Command(command) => Some(command.code),
@@ -32,10 +44,10 @@ pub(in crate::store) fn code(error: &DriverError) -> Option<i32> {
     }
 }
 
-/// Longest text of a reason: the driver repeats whole commands and replies.
+/// Maximum length of a reason: the driver repeats whole commands and replies.
 const REASON_CHARS_MAX: usize = 300;
 
-/// The driver's reason in a few words: what the server said, without the command it was said about.
+/// The driver's reason in a few words: the server's message without the command.
 fn reason(error: &DriverError) -> Source {
     let full = match error.kind.as_ref() {
         ErrorKind::Command(command) => {
@@ -46,10 +58,9 @@ fn reason(error: &DriverError) -> Source {
         }
         ErrorKind::InsertMany(many) => match many.write_errors.iter().flatten().next() {
             Some(write) => format!("{} (code {})", short(&write.message), write.code),
-            None => many
-                .write_concern_error
-                .as_ref()
-                .map_or_else(String::new, |one| format!("{} (code {})", short(&one.message), one.code)),
+            None => many.write_concern_error.as_ref().map_or_else(String::new, |concern| {
+                format!("{} (code {})", short(&concern.message), concern.code)
+            }),
         },
         ErrorKind::ServerSelection { message, .. } => selection(message),
         kind => kind.to_string(),
@@ -75,7 +86,7 @@ pub(in crate::store) fn classify(doing: &str, error: DriverError) -> Error {
     let doing = doing.to_owned();
     let code = code(&error);
     match (error.kind.as_ref(), code) {
-        // Refused credentials may show only as the reason why no server could be used.
+        // Refused credentials may show only in the reason that no server could be selected.
         (ErrorKind::ServerSelection { message, .. }, _) if message.contains("Authentication failed") => {
             Error::Permission { doing, source: "the server refused user name or password".into() }
         }
@@ -102,7 +113,7 @@ pub(in crate::store) fn classify(doing: &str, error: DriverError) -> Error {
     }
 }
 
-/// An error the server reported inside a reply that the driver took for a success.
+/// The error of a reply that the driver took for a success.
 pub(in crate::store) fn classify_code(doing: &str, code: i32, message: &str) -> Error {
     let (doing, source) = (doing.to_owned(), Source::from(format!("{} (code {code})", short(message))));
     match code {
@@ -112,15 +123,15 @@ pub(in crate::store) fn classify_code(doing: &str, code: i32, message: &str) -> 
     }
 }
 
-/// The error of a write of a partition that was cleared before: what is there already comes from an
-/// insert of a former try that reached the server late. Cleared and written once more, it is as it has
-/// to be; what is there must never be taken for what was to be written.
+/// The error of a write into a partition that was cleared before, transient if it is a duplicate key: the
+/// document comes from an insert of a former attempt that reached the server late, and may differ from the
+/// one to be written. The partition has to be cleared and written again.
 pub(in crate::store) fn written_late(error: Error) -> Error {
     now_transient(error, DUPLICATE_KEY)
 }
 
-/// The error of a scan by record ids: where the record has gone that a part begins behind, the event store
-/// has to be divided anew.
+/// The error of a scan by record ids, transient if the record that a part begins behind is gone: the event
+/// store then has to be divided again.
 pub(in crate::store) fn divided_in_vain(error: Error) -> Error {
     now_transient(error, RECORD_GONE)
 }
@@ -134,7 +145,7 @@ fn now_transient(mut error: Error, after: i32) -> Error {
     error
 }
 
-/// Whether the server ended a command because it took longer than it was given.
+/// Whether the server ended a command because it took longer than its `maxTimeMS`.
 pub(crate) fn is_out_of_time(error: &Error) -> bool {
     matches!(error, Error::Server { code: Some(OUT_OF_TIME), .. })
 }

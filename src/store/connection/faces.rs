@@ -1,14 +1,14 @@
-//! The five faces of a store: each a narrow view of the same connection, filled in by the room it names.
+//! The five handles of a store: narrow views of the same connection, each implemented by the module it names.
 
 use crate::store::connection::client::Store;
 
-/// The control document and its kin: lease, migration lock, fence, pointer, positions, instances.
+/// The control document and related documents: lease, migration lock, fence, pointer, positions, instances.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Control<'a> {
     pub(in crate::store) store: &'a Store,
 }
 
-/// The event store: its sources, its change stream, what an application appends.
+/// The event store: its sources, its change stream, the commits an application appends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Events<'a> {
     pub(in crate::store) store: &'a Store,
@@ -20,25 +20,25 @@ pub(crate) struct Builds<'a> {
     pub(in crate::store) store: &'a Store,
 }
 
-/// The collections of snapshots, whoever built them.
+/// The collections of snapshots, built by statefold or by an application.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Snapshots<'a> {
     pub(in crate::store) store: &'a Store,
 }
 
-/// What an operator asks of the server: listings, capacity, members, privileges.
+/// The operator's view of the server: collections, capacity, members, privileges.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admin<'a> {
     pub(in crate::store) store: &'a Store,
 }
 
 impl Store {
-    /// The control document and its kin: lease, migration lock, fence, pointer, positions, instances.
+    /// The control document and related documents: lease, migration lock, fence, pointer, positions, instances.
     pub(crate) fn control(&self) -> Control<'_> {
         Control { store: self }
     }
 
-    /// The event store: its sources, its change stream, what an application appends.
+    /// The event store: its sources, its change stream, the commits an application appends.
     pub(crate) fn events(&self) -> Events<'_> {
         Events { store: self }
     }
@@ -48,12 +48,12 @@ impl Store {
         Builds { store: self }
     }
 
-    /// The collections of snapshots, whoever built them.
+    /// The collections of snapshots, built by statefold or by an application.
     pub(crate) fn snapshots(&self) -> Snapshots<'_> {
         Snapshots { store: self }
     }
 
-    /// What an operator asks of the server: listings, capacity, members, privileges.
+    /// The operator's view of the server: collections, capacity, members, privileges.
     pub(crate) fn admin(&self) -> Admin<'_> {
         Admin { store: self }
     }

@@ -1,12 +1,11 @@
-//! What the server says of itself, and its time.
+//! Facts that the server tells of itself: version, topology, replica set.
 
-use bson::{Timestamp, doc};
+use bson::doc;
 use mongodb::Database;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::{ServerFacts, Topology};
 use crate::store::connection::call::call;
-use crate::store::connection::client::Store;
 
 /// Asks for version and topology.
 pub(in crate::store) async fn facts(db: &Database) -> Result<ServerFacts> {
@@ -31,7 +30,7 @@ pub(in crate::store) async fn facts(db: &Database) -> Result<ServerFacts> {
     Ok(ServerFacts { version, topology })
 }
 
-/// Id of the replica set, which a copy of its data doesn't take along to another one; `None` if this
+/// Id of the replica set, which a copy of its data on another replica set doesn't have; `None` if this
 /// user may not ask for it, or if there is none.
 pub(in crate::store) async fn replica_set_id(db: &Database) -> Option<String> {
     let admin = db.client().database("admin");
@@ -40,16 +39,4 @@ pub(in crate::store) async fn replica_set_id(db: &Database) -> Option<String> {
     let reply = reply.inspect_err(|error| tracing::debug!(error = %error.with_sources())).ok()?;
     let settings = reply.get_document("config").ok()?.get_document("settings").ok()?;
     settings.get_object_id("replicaSetId").ok().map(|id| id.to_hex())
-}
-
-impl Store {
-    /// The time of the newest operation a majority may wait for; `None` on a standalone server.
-    pub(crate) async fn operation_time(&self) -> Result<Option<Timestamp>> {
-        let reply = self.command("asking for the operation time", doc! { "ping": 1 }).await?;
-        match (self.facts.topology, reply.get_timestamp("operationTime")) {
-            (Topology::Standalone, _) => Ok(None),
-            (_, Ok(time)) => Ok(Some(time)),
-            (_, Err(_)) => Err(Error::Unsupported("the server tells no operation time".into())),
-        }
-    }
 }

@@ -1,7 +1,7 @@
-//! Bulk inserts: one raw command a batch, acknowledged by the primary alone, all of its reply read.
+//! Bulk inserts: one raw command per batch, acknowledged by the primary alone.
 //!
-//! The driver's `insert_many` encodes every document anew and hides the reply, whose `electionId` is
-//! what makes the cheap acknowledgement safe: see [`Term`].
+//! The driver's `insert_many` encodes every document again and hides the reply, whose `electionId` makes the
+//! cheap acknowledgement safe: see [`Term`].
 
 use bson::spec::ElementType;
 use bson::{Document, RawDocumentBuf, rawdoc};
@@ -20,7 +20,7 @@ fn insert_command(collection: &str, documents: &[&[u8]]) -> Result<RawDocumentBu
     let mut bytes = head.into_bytes();
     let size: usize = documents.iter().map(|document| document.len() + 8).sum();
     bytes.reserve(size + 32);
-    // Behind the last element, in place of the terminator.
+    // After the last element, in place of the terminator.
     bytes.pop();
     bytes.push(ElementType::Array as u8);
     bytes.extend_from_slice(b"documents\0");
@@ -63,8 +63,8 @@ fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
 /// Inserts documents.
 ///
 /// # Errors
-/// What the server says of the command, of a document, or of the write concern. `again`: they were
-/// inserted before and cleared, so that one that is there all the same is a [transient](written_late) error.
+/// The server's error about the command, a document, or the write concern. `again`: the documents were inserted
+/// and cleared before, so that a duplicate key is a [transient](written_late) error.
 pub(in crate::store) async fn insert(
     db: Database,
     doing: &'static str,
@@ -74,7 +74,7 @@ pub(in crate::store) async fn insert(
     let command = command?;
     let reply = call(doing, async move { db.run_raw_command(command).await }).await?;
     let mut errors =
-        reply.get_array("writeErrors").ok().into_iter().flatten().filter_map(|one| one.as_document());
+        reply.get_array("writeErrors").ok().into_iter().flatten().filter_map(|error| error.as_document());
     if let Some(error) = errors.next().or_else(|| reply.get_document("writeConcernError").ok()) {
         let text = error.get_str("errmsg").unwrap_or("no reason given");
         let error = classify_code(doing, error.get_i32("code").unwrap_or(0), text);
@@ -94,7 +94,7 @@ pub(in crate::store) fn insertion(
     insert(db.clone(), doing, insert_command(collection, documents), again)
 }
 
-/// The term a reply was given in.
+/// The term of the primary that gave a reply.
 pub(in crate::store) fn term(reply: &Document) -> Term {
     Term(reply.get_object_id("electionId").ok().map(|id| id.bytes()))
 }

@@ -1,4 +1,4 @@
-//! The connection to one deployment: the driver's client, what the server is, deadlines, error classes.
+//! The connection to one deployment: the driver's client, facts of the server, deadlines, error classes.
 
 mod call;
 mod client;
@@ -14,6 +14,10 @@ pub(in crate::store) use documents::{
     FORMAT, check_format, number_of, offset_of, read_concern, readable, refused_writes,
 };
 pub(crate) use error::is_out_of_time;
+pub(in crate::store) use error::{
+    DUPLICATE_KEY, HISTORY_LOST, INDEX_BUILD, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, OUT_OF_TIME,
+    UUID_MISMATCH, VALIDATION_FAILED,
+};
 pub(in crate::store) use error::{classify, code, divided_in_vain, written_late};
 pub(crate) use faces::{Admin, Builds, Control, Events, Snapshots};
 pub(in crate::store) use insert::{insertion, term};

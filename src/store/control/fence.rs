@@ -1,10 +1,10 @@
 //! The fence: the event store refuses inserts, by a validator that nothing satisfies.
 //!
-//! The former options are saved in the control document first, and travel inside the validator as well.
-//! Whoever finds one that was left behind can restore them exactly.
+//! The former options are saved in the control document first, and inside the validator as well, so that
+//! whoever finds an abandoned fence can restore them exactly.
 //!
-//! Invariant: a fence is lifted only as what it is. Whoever leads lifts that of a cut-over, and read-only mode
-//! ends by its own command.
+//! Invariant: each kind of fence is lifted in its own way only. The leader lifts that of a cut-over; read-only
+//! mode ends only when it is turned off.
 
 use std::time::{Duration, Instant};
 
@@ -12,28 +12,34 @@ use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Control, call};
+use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call};
 use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
 use crate::store::control::holder::ProcessIdentity;
 use crate::store::control::mandate::Mandate;
 
-/// The server gave up waiting for a running transaction.
-const TIME_LIMIT: i32 = 50;
-/// An index is being built on the event store.
-const INDEX_BUILD: i32 = 12587;
-/// How long inserts may queue behind the fence while it waits for a transaction.
+/// Time that inserts may queue behind the fence while it waits for a transaction.
 const FENCE_WAIT: Duration = Duration::from_millis(150);
-/// How long lifting it may wait.
+/// Time that lifting the fence may wait for a transaction.
 const LIFT_WAIT: Duration = Duration::from_secs(5);
 /// Reason of the fence of a cut-over.
 pub(crate) const CUT_OVER: &str = "cut-over";
 
 /// Outcome of an attempt to raise the fence.
 pub(crate) enum Fenced {
-    /// It stands, since this time of the server, where it tells one: every acknowledged insert is older. It was asked
-    /// for then, by this machine's clock.
+    /// It is raised, since this operation time, where the server tells one: every acknowledged insert is older.
+    /// The instant is when it was requested, by this machine's clock.
     Standing(Option<Timestamp>, Instant),
-    /// It could not be raised now, and nothing is left of it.
+    /// It could not be raised now, for this reason, and no trace of it is left.
+    Busy(String),
+}
+
+/// Outcome of an attempt to end read-only mode.
+pub(crate) enum Lifted {
+    /// The fence is lifted.
+    Done,
+    /// There was none.
+    NotRaised,
+    /// It can't be lifted now, for this reason.
     Busy(String),
 }
 
@@ -47,10 +53,11 @@ impl Control<'_> {
         self.raise(mandate, FenceKind::CutOver, reason).await
     }
 
-    /// Raises the fence of read-only mode, as [`Self::raise_fence`].
+    /// Raises the fence of read-only mode. Every insert that began before has ended when this returns.
     ///
     /// # Errors
-    /// As there.
+    /// [`Error::Permission`] without the right to change the collection's options (`collMod`);
+    /// [`Error::Fenced`] if the token isn't the newest.
     pub(crate) async fn raise_read_only(self, mandate: &Mandate, reason: &str) -> Result<Fenced> {
         self.raise(mandate, FenceKind::ReadOnly, reason).await
     }
@@ -69,7 +76,7 @@ impl Control<'_> {
             doc! { MARK: kind.mark(), "Reason": reason, "Token": mandate.token, "FormerOptions": former };
         record.extend(ProcessIdentity::me().document());
         record.insert("Since", DateTime::now());
-        // Durable before anything is changed.
+        // The record is durable before the options are changed.
         let control = self.store.collection(&self.store.names.collection);
         let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
         let note = doc! { "$set": { "Fence": record.clone() } };
@@ -87,7 +94,7 @@ impl Control<'_> {
                 Ok(Fenced::Busy(busy(&error).unwrap_or_default().to_owned()))
             }
             Err(error) => {
-                // It may stand all the same, if only the answer was lost.
+                // The fence may be raised even so, if only the reply was lost.
                 let lifted = self.lift(kind).await;
                 if let Err(second) = lifted {
                     tracing::warn!(error = %second.with_sources(), "whether the fence stands can't be told");
@@ -97,24 +104,24 @@ impl Control<'_> {
         }
     }
 
-    /// Lifts the fence of a cut-over, if one stands, and restores the former options. Returns since when it stands no
-    /// more, if one did.
+    /// Lifts the fence of a cut-over, if there is one, and restores the former options. Returns when it was
+    /// lifted.
     ///
     /// # Errors
-    /// What the server said; it may stand then.
+    /// The server's error; the fence may still be raised then.
     pub(crate) async fn lift_fence(self) -> Result<Option<Instant>> {
         self.lift(FenceKind::CutOver).await
     }
 
-    /// Lifts the fence of read-only mode, if it stands, and restores the former options. Returns whether it did;
-    /// `Err` says why it can't be done now.
+    /// Lifts the fence of read-only mode, if there is one, and restores the former options.
     ///
     /// # Errors
-    /// What the server said; it may stand then.
-    pub(crate) async fn lift_read_only(self) -> Result<std::result::Result<bool, String>> {
+    /// The server's error; the fence may still be raised then.
+    pub(crate) async fn lift_read_only(self) -> Result<Lifted> {
         match self.lift(FenceKind::ReadOnly).await {
-            Ok(lifted) => Ok(Ok(lifted.is_some())),
-            Err(error) => busy(&error).map(|reason| Err(reason.to_owned())).ok_or(error),
+            Ok(Some(_)) => Ok(Lifted::Done),
+            Ok(None) => Ok(Lifted::NotRaised),
+            Err(error) => busy(&error).map(|reason| Lifted::Busy(reason.to_owned())).ok_or(error),
         }
     }
 
@@ -142,7 +149,7 @@ impl Control<'_> {
         Ok(lifted)
     }
 
-    /// The fence that stands, if it is one of ours.
+    /// The fence that is raised, if it is one of ours.
     pub(crate) async fn fence(self) -> Result<Option<Fence>> {
         Ok(fence_of(&self.validation().await?))
     }
@@ -154,7 +161,7 @@ impl Control<'_> {
         call("noting that there is no fence", forget).await.map(|_| ())
     }
 
-    /// The validation options of the event store, as far as they are set.
+    /// The validation options of the event store that are set.
     async fn validation(self) -> Result<Document> {
         let (db, name) = (self.store.db.clone(), self.store.layout.collection.clone());
         let list = async move {
@@ -163,7 +170,7 @@ impl Control<'_> {
             db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await
         };
         let found = call("reading the event store's options", list).await?;
-        let options = found.first().and_then(|one| one.get_document("options").ok());
+        let options = found.first().and_then(|collection| collection.get_document("options").ok());
         let is_validation = |name: &str| name == "validator" || name.starts_with("validation");
         let options = options.into_iter().flatten().filter(|(name, _)| is_validation(name));
         Ok(options.map(|(name, value)| (name.clone(), value.clone())).collect())
@@ -179,10 +186,10 @@ impl Control<'_> {
     }
 }
 
-/// Why the options can't be changed now, if that may be otherwise later.
+/// The reason that the options can't be changed now, if it is a passing one.
 fn busy(error: &Error) -> Option<&'static str> {
     match error {
-        Error::Server { code: Some(TIME_LIMIT), .. } => Some("a transaction on the event store is open"),
+        Error::Server { code: Some(OUT_OF_TIME), .. } => Some("a transaction on the event store is open"),
         Error::Server { code: Some(INDEX_BUILD), .. } => Some("an index is being built on the event store"),
         _ => None,
     }

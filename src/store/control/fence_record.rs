@@ -1,44 +1,46 @@
-//! What a fence says of itself: why, by whom, since when, and what was there before.
+//! The record of a fence: reason, owner, time, and the former options of the event store.
 //!
-//! The record is the validator: `{$expr: {$and: [false, {$literal: {Statefold: …, Reason, …}}]}}`. So it goes
-//! wherever the collection's options go, and comes back with each refused insert.
+//! The record is part of the validator: `{$expr: {$and: [false, {$literal: {Statefold: …, Reason, …}}]}}`. So it
+//! is copied with the collection's options, and comes back with each refused insert.
 
-use crate::error::Error;
-use crate::store::control::holder::describe_time;
 use std::fmt;
 
 use bson::{Bson, Document};
 use serde::Serialize;
 
-/// Marks a validator of ours, and says of which kind it is.
+use crate::error::Error;
+use crate::store::control::holder::describe_time;
+
+/// Field that marks a validator of ours; its value is the kind of the fence.
 pub(in crate::store) const MARK: &str = "Statefold";
 
 /// A fence of ours around the event store: inserts are refused (error 121).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Fence {
-    /// What it is for.
+    /// Its purpose.
     pub kind: FenceKind,
-    /// Why it stands, in words.
+    /// The reason, in words.
     pub reason: String,
-    /// Who raised it: host and process.
+    /// The process that raised it, with its host.
     pub owner: String,
-    /// Since when, in RFC 3339, by the clock of whoever raised it.
+    /// When it was raised, in RFC 3339, by the clock of its owner.
     pub since: Option<String>,
 }
 
-/// What a fence is for.
+/// Purpose of a fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FenceKind {
-    /// A cut-over: it stands for milliseconds, and one that is left behind is lifted by whoever leads next.
+    /// A cut-over: it lasts for milliseconds, and an abandoned one is lifted by the next leader.
     CutOver,
-    /// Read-only mode: it stands until [`crate::operator::read_only_off`].
+    /// Read-only mode: it lasts until [`crate::operator::read_only_off`].
     ReadOnly,
 }
 
 impl FenceKind {
-    /// How it is written.
+    /// The value of [`MARK`].
     pub(in crate::store) fn mark(self) -> &'static str {
         match self {
             Self::CutOver => "fence",
@@ -59,11 +61,11 @@ impl fmt::Display for Fence {
 }
 
 impl Fence {
-    /// The fence that refused an insert, out of what the server says of error 121 (`errInfo` of the reply,
+    /// The fence that refused an insert, from the details of error 121 (`errInfo` of the reply,
     /// `WriteError::details` of the driver; from MongoDB 5.0 on). `None`: another validator refused it.
     ///
-    /// A writer that uses the driver itself tells with this whether to try again in some milliseconds
-    /// ([`FenceKind::CutOver`]) or to say that the event store is read-only ([`FenceKind::ReadOnly`]):
+    /// It tells a writer that uses the driver itself whether to retry after some milliseconds
+    /// ([`FenceKind::CutOver`]) or to report that the event store is read-only ([`FenceKind::ReadOnly`]):
     ///
     /// ```no_run
     /// use mongodb::error::{ErrorKind, WriteFailure};
@@ -112,7 +114,7 @@ pub(in crate::store) fn raises_cut_over(change: &Document) -> bool {
 }
 
 impl Fence {
-    /// The error of whoever wants to write while it stands.
+    /// The error of a write that it refuses.
     pub(crate) fn into_error(self) -> Error {
         let since = self.since.unwrap_or_else(|| "an unknown time".into());
         Error::ReadOnly { reason: self.reason, owner: self.owner, since }

@@ -1,16 +1,17 @@
-//! Who holds a lock of ours: written so that a dead holder on this machine can be told for certain.
+//! Signatures of the holders of lease, migration lock and fence: a dead holder on this machine is recognised for
+//! certain.
 
 use std::fs;
 
 use bson::{Bson, DateTime, Document, doc};
 
-/// A process, as it signs the lock.
+/// Identity of a process, with which it signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct ProcessIdentity {
     host: String,
     pid: u32,
-    /// Boot, PID namespace and start time of the process: together with the PID they never come
-    /// again. Empty where the system doesn't tell.
+    /// Boot, PID namespace and start time of the process: together with the PID they are unique. Empty where
+    /// the system doesn't tell them.
     process: String,
 }
 
@@ -41,8 +42,8 @@ impl ProcessIdentity {
         !self.process.is_empty() && *self == Self::me()
     }
 
-    /// Whether this signature's process certainly runs no more. Only a process of the same boot and
-    /// the same PID namespace can be judged.
+    /// Whether the process certainly doesn't run any more. That can be told only of a process of the same boot
+    /// and the same PID namespace.
     pub(in crate::store) fn is_certainly_dead(&self) -> bool {
         let (Some((world, _)), Some(mine)) =
             (self.process.rsplit_once('/'), process_identity(std::process::id()))
@@ -54,7 +55,7 @@ impl ProcessIdentity {
     }
 }
 
-/// Signature of a lock in words: `by HOST (pid N) since …`.
+/// A signature in words: `by HOST (pid N) since …`.
 pub(in crate::store) fn describe(locked_by: Option<&Document>) -> String {
     let Some(document) = locked_by else {
         return "by an unknown process, since an unknown time (it was not taken by statefold)".into();
@@ -70,7 +71,7 @@ pub(in crate::store) fn describe_time(document: &Document, name: &str) -> Option
     document.get_datetime(name).ok().and_then(|time| time.try_to_rfc3339_string().ok())
 }
 
-/// The signature of this process, with the time.
+/// The signature of this process, with the present time.
 pub(in crate::store) fn signature(owner: &str, token: i64) -> Document {
     let mut document = doc! { "Owner": owner, "Token": token };
     document.extend(ProcessIdentity::me().document());
@@ -87,12 +88,12 @@ fn host_name() -> String {
         .unwrap_or_else(|| "unknown".into())
 }
 
-/// `boot/pid namespace/start time` of a process; `None` if it doesn't run or the system isn't Linux.
+/// `boot/pid namespace/start time` of a process; `None` if it doesn't run, or the system isn't Linux.
 fn process_identity(pid: u32) -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold spaces; the 20th field behind it is the start time (proc(5)).
+    // The name in parentheses may contain spaces; the 20th field after it is the start time (proc(5)).
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
     let state = fields.next()?;

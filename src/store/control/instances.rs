@@ -1,8 +1,7 @@
-//! `Statefold_Instances`: the servers that run, each with the projection versions it can read.
+//! `Statefold_Instances`: the running servers, each with the projection versions it can read.
 //!
-//! A server that ends removes its document; one that dies is gone when its heartbeat is older than
-//! what it promised. The server's TTL index removes such documents within about a minute; whoever
-//! reads them leaves them out before that, by the server's clock.
+//! A server that ends removes its document. The document of one that dies expires at `GoneAt`: a TTL index
+//! removes it within about a minute, and readers ignore it before that, by the clock of the database server.
 
 use bson::{Bson, DateTime, Document, doc};
 use futures::TryStreamExt;
@@ -16,7 +15,7 @@ use crate::store::control::holder::{ProcessIdentity, describe_time};
 const INSTANCES: &str = "Statefold_Instances";
 
 impl Control<'_> {
-    /// Makes the TTL index.
+    /// Creates the TTL index.
     pub(crate) async fn prepare_instances(self) -> Result<()> {
         let create = doc! {
             "createIndexes": INSTANCES,
@@ -26,8 +25,8 @@ impl Control<'_> {
         self.store.command("preparing the list of instances", create).await.map(|_| ())
     }
 
-    /// Writes the heartbeat of an instance: it is gone if the next one isn't there in so many
-    /// milliseconds, by the server's clock.
+    /// Writes the heartbeat of an instance. It expires if the next one isn't written within so many milliseconds,
+    /// by the clock of the database server.
     pub(crate) async fn instance_beat(
         self,
         id: &str,
@@ -61,7 +60,7 @@ impl Control<'_> {
         call("removing this instance", remove).await.map(|_| ())
     }
 
-    /// The servers that run, by host and process.
+    /// The running servers, in the order of hosts and processes.
     pub(crate) async fn instances(self) -> Result<Vec<InstanceRow>> {
         let instances = self.store.collection(INSTANCES);
         let pipeline = [
@@ -84,7 +83,7 @@ fn row(document: &Document) -> InstanceRow {
     };
     let versions = |value: &Bson| -> Vec<u32> {
         let all = value.as_array().map(Vec::as_slice).unwrap_or_default();
-        all.iter().filter_map(number_of).filter_map(|one| u32::try_from(one).ok()).collect()
+        all.iter().filter_map(number_of).filter_map(|version| u32::try_from(version).ok()).collect()
     };
     let reads = document.get_document("Reads").ok();
     InstanceRow {

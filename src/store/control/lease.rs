@@ -1,8 +1,8 @@
 //! The lease in the control document: taken, renewed, released, each by one conditional majority write.
 //!
-//! `Lease {Owner, Host, Pid, Process, Version, Deployment, Since, At, Beat, Doing}` is there while
-//! somebody leads; `LeaseToken` stays for ever and only grows. An owner is unique per attempt, so that
-//! a write whose outcome is unknown can simply be sent again.
+//! `Lease {Owner, Host, Pid, Process, Version, Deployment, Since, At, Beat, Doing}` exists while a process holds
+//! the lease; `LeaseToken` is never removed and only grows. The owner is unique per attempt, so that a write
+//! whose outcome is unknown can be sent again.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -18,16 +18,16 @@ use crate::observe::{Doing, Leader};
 use crate::store::connection::{Control, FORMAT, call, call_within, check_format, number_of};
 use crate::store::control::holder::{ProcessIdentity, describe_time};
 
-/// Names of the attempts of this process that may hold something.
+/// Names of the live attempts of this process.
 static OWNERS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// The name an attempt signs with, known as long as this lives: what this process could not release
-/// (the server was gone) is then told from what it holds.
+/// The name an attempt signs with. It is registered until this is dropped, so that a lease or migration lock that
+/// this process couldn't release (the server was unreachable) is distinguished from one it holds.
 #[derive(Debug)]
 pub(crate) struct Owner(String);
 
 impl Owner {
-    /// A name that was never used.
+    /// A new, unique name.
     pub(crate) fn new() -> Self {
         let owner = bson::oid::ObjectId::new().to_hex();
         OWNERS.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.clone());
@@ -50,7 +50,7 @@ impl Drop for Owner {
     }
 }
 
-/// The held lease, as read.
+/// A held lease, as read from the control document.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaseHolder {
     pub(crate) beat: Beat,
@@ -85,10 +85,10 @@ impl LeaseHolder {
         Some(Self { beat: Beat { token, beat }, leader, holder: ProcessIdentity::read(lease) })
     }
 
-    /// Whether nobody can be leading any more under this name.
+    /// Whether the holder certainly doesn't lead any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.holder.as_ref().is_some_and(|one| {
-            one.is_certainly_dead() || (one.is_me() && !Owner::is_alive(&self.leader.owner))
+        self.holder.as_ref().is_some_and(|holder| {
+            holder.is_certainly_dead() || (holder.is_me() && !Owner::is_alive(&self.leader.owner))
         })
     }
 }
@@ -115,7 +115,7 @@ fn doing_document(doing: &Doing) -> Document {
 
 /// Outcome of an attempt to take the lease.
 #[derive(Debug)]
-pub(crate) enum Taken {
+pub(crate) enum LeaseTaken {
     /// It is ours, with this token.
     Ours(i64),
     /// Somebody else was faster.
@@ -145,8 +145,8 @@ impl Control<'_> {
         Ok(control.as_ref().and_then(|control| LeaseHolder::read(control, self.store.deployment.as_deref())))
     }
 
-    /// Takes the lease if nobody holds it, or if it still is at this beat.
-    pub(crate) async fn take_lease(self, owner: &Owner, over: Option<Beat>) -> Result<Taken> {
+    /// Takes the lease if nobody holds it, or if its beat still is `over`.
+    pub(crate) async fn take_lease(self, owner: &Owner, over: Option<Beat>) -> Result<LeaseTaken> {
         let mut free = vec![Bson::from(doc! { "$eq": [{ "$type": "$Lease" }, "missing"] })];
         if let Some(Beat { token, beat }) = over {
             free.push(
@@ -184,9 +184,9 @@ impl Control<'_> {
         let document = call("taking the lease", take).await?.unwrap_or_default();
         let held = document.get_document("Lease").ok().and_then(|lease| lease.get_str("Owner").ok());
         if held != Some(owner.name()) {
-            return Ok(Taken::Theirs);
+            return Ok(LeaseTaken::Theirs);
         }
-        document.get_i64("LeaseToken").map(Taken::Ours).map_err(|_| {
+        document.get_i64("LeaseToken").map(LeaseTaken::Ours).map_err(|_| {
             Error::Unsupported("`LeaseToken` of the control document is not a 64-bit integer".into())
         })
     }
@@ -195,7 +195,7 @@ impl Control<'_> {
         doc! { "_id": &self.store.names.control_id, "Lease.Owner": owner.name(), "LeaseToken": token }
     }
 
-    /// Renews the lease within so many seconds. Returns whether it still was ours.
+    /// Renews the lease within so many seconds. Returns whether it was still ours.
     pub(crate) async fn renew_lease(
         self,
         owner: &Owner,
@@ -213,7 +213,7 @@ impl Control<'_> {
         Ok(call_within(seconds, "renewing the lease", renew).await?.matched_count == 1)
     }
 
-    /// Gives the lease back. Returns whether it still was ours.
+    /// Releases the lease. Returns whether it was still ours.
     pub(crate) async fn release_lease(self, owner: &Owner, token: i64) -> Result<bool> {
         let control = self.store.collection(&self.store.names.collection);
         let filter = self.held_by(owner, token);

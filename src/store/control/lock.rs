@@ -1,8 +1,8 @@
-//! The lock of the version document `Migration/{_id: "Default"}`, taken the way Squidex takes it.
+//! The migration lock of the version document `Migration/{_id: "Default"}`, taken the way Squidex takes it.
 //!
-//! It is a courtesy: while it is locked, servers of the application wait. No safety rests on it; that
-//! comes from the lease and its token. Beside it we sign with `LockedBy`, and only what is signed with
-//! a token of ours that is older than our own is ever taken over.
+//! It is a courtesy: while it is locked, servers of the application wait. No safety rests on it; that comes
+//! from the lease and its token. We sign it with `LockedBy`, and take over only a migration lock with a signature
+//! of ours whose token is older than our own, or whose process certainly ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,33 +15,34 @@ use crate::store::connection::{Control, Store, call, number_of};
 use crate::store::control::holder::{ProcessIdentity, describe, signature};
 use crate::store::control::lease::Owner;
 
-/// What the version document says.
+/// State of the migration lock, from the version document.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct LockState {
     /// Whether it is locked.
     pub locked: bool,
-    /// Who holds it, in words; empty if nobody does.
+    /// The holder in words; empty if it is free.
     pub holder: String,
     /// The whole document.
     pub document: Document,
 }
 
-/// Whether nobody can be at work any more under this signature.
+/// Whether the process of this signature certainly doesn't work any more.
 fn is_abandoned(signature: &Document) -> bool {
     let owner = signature.get_str("Owner").unwrap_or_default();
     ProcessIdentity::read(signature)
-        .is_some_and(|one| one.is_certainly_dead() || (one.is_me() && !Owner::is_alive(owner)))
+        .is_some_and(|holder| holder.is_certainly_dead() || (holder.is_me() && !Owner::is_alive(owner)))
 }
 
-/// An attempt to take the lock.
+/// Outcome of an attempt to take the migration lock.
 pub(crate) enum LockTaken {
     /// It is ours.
     Ours(Arc<Lock>),
-    /// Somebody else holds it: who, in words.
+    /// Somebody else holds it: the holder in words.
     Theirs(String),
 }
 
-/// The held lock. It has to be [released](Lock::release).
+/// The migration lock, held by this process. It has to be [released](Lock::release).
 pub(crate) struct Lock {
     store: Store,
     owner: Owner,
@@ -49,24 +50,27 @@ pub(crate) struct Lock {
 }
 
 impl Control<'_> {
-    /// Collection and id of the version document, as shown.
+    /// Collection and id of the version document, for display.
     pub(crate) fn lock_name(self) -> String {
         format!("{}/{{_id: \"{}\"}}", self.store.names.collection, self.store.names.version_id)
     }
 
-    /// Takes the lock for the holder of the lease, and over from a run of ours that lost the lease or
-    /// certainly ended.
+    /// Takes the migration lock for the holder of the lease. Takes it over from a run of ours that lost the
+    /// lease or certainly ended.
     pub(crate) async fn try_lock(self, token: i64) -> Result<LockTaken> {
         let owner = Owner::new();
         let found = self.lock_if(owner.name(), token, doc! { "$ne": ["$IsLocked", true] }).await?;
-        let Some(holder) = holder_unless(&found, owner.name()) else { return Ok(self.locked(owner)) };
-        if let Some(signature) = holder.as_ref() {
+        let holder = Holder::of(&found, owner.name());
+        if holder == Holder::Us {
+            return Ok(self.locked(owner));
+        }
+        if let Holder::Signed(signature) = &holder {
             let former = signature.get("Token").and_then(number_of);
-            // Whoever took a newer token than that leads instead of it.
+            // The holder of a newer token leads instead of the one that signed.
             if former.is_some_and(|former| former < token) || is_abandoned(signature) {
                 tracing::warn!(
                     holder = self.describe(Some(signature)),
-                    "taking the lock over from a run that ended without releasing it"
+                    "taking the migration lock over from a run that ended without releasing it"
                 );
                 let theirs = signature.get_str("Owner").unwrap_or_default();
                 let stale = doc! { "$and": [
@@ -74,22 +78,22 @@ impl Control<'_> {
                     { "$eq": ["$LockedBy.Owner", { "$literal": theirs }] },
                 ] };
                 let found = self.lock_if(owner.name(), token, stale).await?;
-                if holder_unless(&found, owner.name()).is_none() {
+                if Holder::of(&found, owner.name()) == Holder::Us {
                     return Ok(self.locked(owner));
                 }
             }
         }
-        Ok(LockTaken::Theirs(self.describe(holder.as_ref())))
+        Ok(LockTaken::Theirs(self.describe(holder.signature())))
     }
 
     fn locked(self, owner: Owner) -> LockTaken {
         LockTaken::Ours(Arc::new(Lock { store: self.store.clone(), owner, held: AtomicBool::new(true) }))
     }
 
-    /// Who signed, in words; a signature of another deployment is named as such.
+    /// The signer in words, with the deployment if that is another one.
     fn describe(self, signature: Option<&Document>) -> String {
         let mut text = describe(signature);
-        let theirs = signature.and_then(|one| one.get_str("Deployment").ok());
+        let theirs = signature.and_then(|signature| signature.get_str("Deployment").ok());
         if let (Some(theirs), Some(mine)) = (theirs, self.store.deployment.as_deref())
             && theirs != mine
         {
@@ -100,7 +104,7 @@ impl Control<'_> {
         text
     }
 
-    /// One conditional step; returns the document after it.
+    /// Locks and signs the version document if `free` holds. Returns the document after the update.
     async fn lock_if(self, owner: &str, token: i64, free: Document) -> Result<Document> {
         let mut signature = signature(owner, token);
         if let Some(deployment) = &self.store.deployment {
@@ -124,15 +128,15 @@ impl Control<'_> {
                 .return_document(ReturnDocument::After)
                 .await
         };
-        Ok(call("taking the lock", lock).await?.unwrap_or_default())
+        Ok(call("taking the migration lock", lock).await?.unwrap_or_default())
     }
 
-    /// What the version document says; `None` if there is none.
+    /// The state of the migration lock; `None` if there is no version document.
     pub(crate) async fn lock_state(self) -> Result<Option<LockState>> {
         let (migration, id) =
             (self.store.collection(&self.store.names.collection), self.store.names.version_id.clone());
         let find = async move { migration.find_one(doc! { "_id": id }).await };
-        let found = call("reading the lock", find).await?;
+        let found = call("reading the migration lock", find).await?;
         Ok(found.map(|document| {
             let locked = document.get_bool("IsLocked").unwrap_or(false);
             let holder =
@@ -141,8 +145,8 @@ impl Control<'_> {
         }))
     }
 
-    /// Opens the lock, whoever holds it, if the document is still the one that was shown, and records
-    /// in the control document what was opened, by whom and when. Returns whether it was.
+    /// Opens the migration lock, whoever holds it, if the holder is still the one that was shown, and records in
+    /// the control document what was opened, by whom and when. Returns whether it was opened.
     pub(crate) async fn force_release(self, shown: &LockState) -> Result<bool> {
         let migration = self.store.collection(&self.store.names.collection);
         let mut filter = doc! { "_id": &self.store.names.version_id, "IsLocked": true };
@@ -152,7 +156,7 @@ impl Control<'_> {
         };
         let update = doc! { "$set": { "IsLocked": false }, "$unset": { "LockedBy": "" } };
         let release = async move { migration.update_one(filter, update).await };
-        let released = call("releasing the lock", release).await?.matched_count == 1;
+        let released = call("releasing the migration lock", release).await?.matched_count == 1;
         if released {
             let mut record: Document = doc! { "Document": { "$literal": shown.document.clone() } };
             for (name, value) in ProcessIdentity::me().document() {
@@ -160,7 +164,7 @@ impl Control<'_> {
             }
             let (control, id) =
                 (self.store.collection(&self.store.names.collection), self.store.names.control_id.clone());
-            // The time is the server's: a pipeline knows it.
+            // The time of the server, which only a pipeline can refer to.
             record.insert("At", "$$NOW");
             let note = vec![doc! { "$set": { "ForcedRelease": record } }];
             let record = async move { control.update_one(doc! { "_id": id }, note).upsert(true).await };
@@ -177,12 +181,33 @@ impl Control<'_> {
     }
 }
 
-/// `None` if the lock is that owner's, else its signature as far as there is one.
-#[expect(clippy::option_option, reason = "nobody, somebody unknown, somebody")]
-fn holder_unless(document: &Document, owner: &str) -> Option<Option<Document>> {
-    let signature = document.get_document("LockedBy").ok();
-    let ours = signature.is_some_and(|signature| signature.get_str("Owner").ok() == Some(owner));
-    (!ours).then(|| signature.cloned())
+/// Holder of the migration lock, after an attempt to take it.
+#[derive(Debug, Clone, PartialEq)]
+enum Holder {
+    /// The attempt succeeded.
+    Us,
+    /// A process that signed.
+    Signed(Document),
+    /// A process that didn't sign: none of ours.
+    Unsigned,
+}
+
+impl Holder {
+    /// The holder according to the version document. `owner`: the name that the attempt signed with.
+    fn of(document: &Document, owner: &str) -> Self {
+        match document.get_document("LockedBy") {
+            Ok(signature) if signature.get_str("Owner").ok() == Some(owner) => Self::Us,
+            Ok(signature) => Self::Signed(signature.clone()),
+            Err(_) => Self::Unsigned,
+        }
+    }
+
+    fn signature(&self) -> Option<&Document> {
+        match self {
+            Self::Signed(signature) => Some(signature),
+            Self::Us | Self::Unsigned => None,
+        }
+    }
 }
 
 impl Lock {
@@ -190,8 +215,8 @@ impl Lock {
         doc! { "_id": &self.store.names.version_id, "LockedBy.Owner": self.owner.name() }
     }
 
-    /// Locks again what somebody opened while we hold it. A lock that was opened *and* taken can't be
-    /// told from ours (Squidex signs nothing), which is why nothing rests on it.
+    /// Locks the migration lock again if somebody opened it while we hold it. One that was opened *and* taken
+    /// can't be told from ours (Squidex doesn't sign), which is why no safety rests on it.
     pub(crate) async fn keep(&self) -> Result<()> {
         if !self.held.load(Ordering::Relaxed) {
             return Ok(());
@@ -200,16 +225,16 @@ impl Lock {
         let mut opened = self.ours();
         opened.insert("IsLocked", false);
         let lock = async move { migration.update_one(opened, doc! { "$set": { "IsLocked": true } }).await };
-        if call("keeping the lock", lock).await?.matched_count == 1 {
-            tracing::warn!("somebody opened the lock while this run holds it; it is locked again");
+        if call("keeping the migration lock", lock).await?.matched_count == 1 {
+            tracing::warn!("somebody opened the migration lock while this run holds it; it is locked again");
         }
         Ok(())
     }
 
-    /// Moves the application's version on, if it is still that one and the lock is ours.
+    /// Advances the application's version, if it still is `from` and the migration lock is ours.
     ///
     /// # Errors
-    /// [`Error::LockHeld`] if it isn't any more.
+    /// [`Error::LockHeld`] if it isn't.
     pub(crate) async fn move_version(&self, from: i32, to: i32) -> Result<()> {
         let migration = self.store.collection(&self.store.names.collection);
         let mut filter = self.ours();
@@ -223,7 +248,7 @@ impl Lock {
         Err(Error::LockHeld { document: self.store.control().lock_name(), holder })
     }
 
-    /// Opens the lock, if it is still ours; once.
+    /// Opens the migration lock if it still is ours. Does nothing when it is called again.
     pub(crate) async fn release(&self) -> Result<()> {
         if !self.held.swap(false, Ordering::Relaxed) {
             return Ok(());
@@ -231,8 +256,8 @@ impl Lock {
         let (migration, ours) = (self.store.collection(&self.store.names.collection), self.ours());
         let update = doc! { "$set": { "IsLocked": false }, "$unset": { "LockedBy": "" } };
         let release = async move { migration.update_one(ours, update).await };
-        if call("releasing the lock", release).await?.matched_count == 0 {
-            tracing::warn!("the lock was no longer ours when it was to be released");
+        if call("releasing the migration lock", release).await?.matched_count == 0 {
+            tracing::warn!("the migration lock was no longer ours when it was to be released");
         }
         Ok(())
     }

@@ -17,36 +17,36 @@ pub(crate) struct Mandate {
 }
 
 impl Mandate {
-    /// A mandate until then.
+    /// A mandate that expires at `until`, with the sessions noted in the store's own control document.
     pub(crate) fn new(token: i64, until: Instant) -> Self {
         Self { token, until: Arc::new(Mutex::new(until)), sessions: Arc::default() }
     }
 
-    /// As [`new`](Self::new), under the lease of this store.
+    /// A mandate that expires at `until`, under the lease of this store.
     pub(crate) fn under(store: &Store, token: i64, until: Instant) -> Self {
         Self { sessions: Arc::new(SessionLog::at(&store.names.control_id)), ..Self::new(token, until) }
     }
 
-    /// One that is over: to read with.
+    /// An expired mandate, for read-only use.
     pub(in crate::store) fn none() -> Self {
         Self::new(0, Instant::now())
     }
 
-    /// Goes on until then.
+    /// Extends the mandate until `until`.
     pub(crate) fn extend(&self, until: Instant) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    /// Ends now.
+    /// Ends the mandate now.
     pub(crate) fn end(&self) {
         self.extend(Instant::now());
     }
 
-    /// Asks before each write. Reads this machine's clock: a process that was stopped and goes on
-    /// learns here, at once, that its time is over.
+    /// Checks that the mandate hasn't expired: to be called before each write. It reads this machine's clock, so
+    /// that a process that was suspended learns at once when it resumes that its time is over.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`].
+    /// [`Error::LeaseLost`] if it has expired.
     pub(crate) fn check(&self) -> Result<()> {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
         if Instant::now() < until {
@@ -56,16 +56,16 @@ impl Mandate {
     }
 }
 
-/// The sessions of a holder that are noted, and where.
+/// The noted sessions of a holder of the lease, and the control document they are noted in.
 #[derive(Debug, Default)]
 pub(in crate::store) struct SessionLog {
-    /// Id of the control document with the lease; that of the store if there is none.
+    /// Id of that control document; `None` means the one of the store.
     pub(super) control_id: Option<String>,
     ids: Mutex<HashSet<Vec<u8>>>,
 }
 
 impl SessionLog {
-    /// Nothing yet, to be noted there.
+    /// An empty log for the control document with this id.
     pub(in crate::store) fn at(control_id: &str) -> Self {
         Self { control_id: Some(control_id.to_owned()), ids: Mutex::default() }
     }

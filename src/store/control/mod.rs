@@ -1,4 +1,5 @@
-//! The control document and its kin: lease, migration lock, fence, pointer, positions of `follow`, instances.
+//! The control document and related documents: lease, migration lock, fence, pointer, positions of `follow`,
+//! instances.
 
 mod fence;
 mod fence_record;
@@ -12,11 +13,11 @@ mod pointer_changes;
 mod positions;
 mod sessions;
 
-pub(crate) use fence::{CUT_OVER, Fenced};
+pub(crate) use fence::{CUT_OVER, Fenced, Lifted};
 pub(in crate::store) use fence_record::raises_cut_over;
 pub use fence_record::{Fence, FenceKind};
 pub(in crate::store) use holder::{ProcessIdentity, describe};
-pub(crate) use lease::{LeaseHolder, Owner, Taken};
+pub(crate) use lease::{LeaseHolder, LeaseTaken, Owner};
 pub use lock::LockState;
 pub(crate) use lock::{Lock, LockTaken};
 pub(crate) use mandate::Mandate;

@@ -12,10 +12,11 @@ use crate::store::records::BuildRecord;
 /// The pointer of one projection: the generation that readers use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
 pub struct ActiveGeneration {
     /// Number of the generation.
     pub active: u32,
-    /// How readers find it.
+    /// Cut-over mode: how readers find it.
     #[serde(default)]
     pub mode: CutOverMode,
     /// Collection of the first target.
@@ -26,7 +27,7 @@ pub struct ActiveGeneration {
     pub projection_version: u32,
     /// Operation time of the flip.
     pub since: Timestamp,
-    /// Token of whoever flipped.
+    /// Token of the process that flipped.
     #[serde(default)]
     pub token: i64,
     /// Generations that were active before, newest first.
@@ -35,7 +36,7 @@ pub struct ActiveGeneration {
 
 impl ActiveGeneration {
     /// Collection of the first target of the newest generation that was built with this version of the
-    /// projection: what a program of that version may read.
+    /// projection: the one that a program of that version may read.
     #[must_use]
     pub fn collection_of(&self, version: u32) -> Option<&str> {
         self.generation_of(version)?.1.first().map(String::as_str)
@@ -47,7 +48,7 @@ impl ActiveGeneration {
         if self.projection_version == version {
             return Some((self.active, &self.collections));
         }
-        let former = self.previous.iter().find(|one| one.projection_version == version)?;
+        let former = self.previous.iter().find(|previous| previous.projection_version == version)?;
         Some((former.generation, &former.collections))
     }
 }
@@ -55,6 +56,7 @@ impl ActiveGeneration {
 /// A generation that was active before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
 pub struct PreviousGeneration {
     /// Its number.
     pub generation: u32,
@@ -64,7 +66,7 @@ pub struct PreviousGeneration {
     pub projection_version: u32,
 }
 
-/// A build that readers are to use.
+/// A build for readers to use, with the mode of its cut-over.
 pub(crate) struct Flip {
     pub(crate) record: BuildRecord,
     pub(crate) mode: CutOverMode,
@@ -79,7 +81,7 @@ impl Control<'_> {
         }
     }
 
-    /// Operation time of a flip; on a standalone server the time of this machine.
+    /// The operation time for a flip; on a standalone server the time of this machine.
     pub(crate) async fn flip_time(self) -> Result<Timestamp> {
         let clock = || {
             let seconds = bson::DateTime::now().timestamp_millis() / 1000;
@@ -91,7 +93,7 @@ impl Control<'_> {
     /// Sets the pointers of these builds in one update, if the token is still the newest.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if it isn't; no pointer has moved then.
+    /// [`Error::Fenced`] if it isn't; no pointer has changed then.
     pub(crate) async fn flip(self, flips: &[Flip], mandate: &Mandate, now: Timestamp) -> Result<()> {
         let token = mandate.token;
         let mut set = Document::new();
@@ -99,7 +101,7 @@ impl Control<'_> {
             let former = self.active(&build.projection).await?;
             let swap = build.swap.as_deref();
             let previous = former.into_iter().flat_map(|former| {
-                let aside = swap.map(|swap| swap.iter().map(|one| one.aside.clone()).collect());
+                let aside = swap.map(|swaps| swaps.iter().map(|swap| swap.aside.clone()).collect());
                 let last = PreviousGeneration {
                     generation: former.active,
                     collections: aside.unwrap_or(former.collections),
@@ -108,7 +110,7 @@ impl Control<'_> {
                 std::iter::once(last).chain(former.previous)
             });
             let collections: Vec<String> = match swap {
-                Some(swap) => swap.iter().map(|one| one.into.clone()).collect(),
+                Some(swaps) => swaps.iter().map(|swap| swap.into.clone()).collect(),
                 None => build.targets.iter().map(|target| target.collection.clone()).collect(),
             };
             let active = ActiveGeneration {
@@ -119,7 +121,7 @@ impl Control<'_> {
                 projection_version: build.projection_version,
                 since: now,
                 token,
-                previous: previous.filter(|one| one.generation != build.generation).collect(),
+                previous: previous.filter(|former| former.generation != build.generation).collect(),
             };
             let active = bson::serialize_to_document(&active)
                 .map_err(|error| Error::Bug(format!("the pointer can't be encoded: {error}")))?;

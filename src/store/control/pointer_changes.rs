@@ -1,4 +1,4 @@
-//! Watching the pointers: a change stream on the control document, where there is one.
+//! Changes of the pointers: a change stream on the control document, where the server has change streams.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::plan::Topology;
 use crate::store::connection::{Control, call, check_format, classify};
 use crate::store::control::pointer::{ActiveGeneration, active_in};
 
-/// How long the server waits for a change before it says that there is none.
+/// Time the server waits for a change before it replies that there is none.
 const AWAIT: Duration = Duration::from_secs(1);
-/// How long its answer may take beyond that: a dead connection never gives one.
+/// Time its reply may take beyond that: a dead connection never gives one.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// Changes of the control document, as they come.
+/// The change stream of the control document.
 pub(crate) struct PointerChanges(ChangeStream<Document>);
 
 impl Control<'_> {
-    /// The pointer of a projection, as a majority has it: an election doesn't take it back.
+    /// The pointer of a projection, read with majority read concern: an election can't roll it back.
     pub(crate) async fn pointer(self, projection: &str) -> Result<Option<ActiveGeneration>> {
         let control = self.store.collection(&self.store.names.collection);
         let pipeline = [doc! { "$match": { "_id": &self.store.names.control_id } }];
@@ -32,7 +32,8 @@ impl Control<'_> {
         active_in(&control, projection)
     }
 
-    /// Opens the changes of the pointers, from now on. `None`: not on this server, or not for this user.
+    /// Opens the change stream of the pointers, from now on. `None` if the server has no change streams, or this
+    /// user may not open them.
     pub(crate) async fn pointer_changes(self) -> Result<Option<PointerChanges>> {
         if self.store.facts.topology == Topology::Standalone {
             return Ok(None);
@@ -55,10 +56,10 @@ impl Control<'_> {
 }
 
 impl PointerChanges {
-    /// Waits until a pointer may have moved, or for a while. Returns whether one may.
+    /// Waits for a change, at most a second. Returns whether a pointer may have changed.
     ///
     /// # Errors
-    /// What the server said; the changes have to be opened anew then.
+    /// The server's error; the change stream has to be reopened then.
     pub(crate) async fn next(&mut self) -> Result<bool> {
         let doing = "watching the pointer";
         match tokio::time::timeout(AWAIT + ANSWER, self.0.next_if_any()).await {
@@ -71,7 +72,7 @@ impl PointerChanges {
     }
 }
 
-/// Whether a change of the control document may be one of a pointer: most are renewals of the lease.
+/// Whether a change of the control document may concern a pointer: most are renewals of the lease.
 fn moves_a_pointer(change: &Document) -> bool {
     let Ok(update) = change.get_document("updateDescription") else { return true };
     let set = update.get_document("updatedFields").ok();

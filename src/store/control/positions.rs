@@ -1,6 +1,6 @@
-//! The control document of `follow`: a lease of its own, and how far each followed generation is.
+//! The control document of `follow`: a lease of its own, and the position of each followed generation.
 //!
-//! `Positions.{build}` is the operation time up to which everything is folded into that generation. It is
+//! `Positions.{build}` is the operation time up to which all events are folded into that generation. It is
 //! written under the token of this lease.
 
 use std::collections::HashMap;
@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::store::connection::{Control, FORMAT, call};
 use crate::store::control::mandate::Mandate;
 
-/// How far generations are followed: operation times by build.
+/// Positions of followed generations: operation times by build.
 pub(crate) type Positions = HashMap<String, Timestamp>;
 
 impl Control<'_> {
-    /// How far each generation is followed. To be asked of [the follower's](Store::follow_control) store.
+    /// The position of each followed generation. To be called on [the follower's](Store::follow_control) store.
     pub(crate) async fn positions(self) -> Result<Positions> {
         let control = self.document().await?.unwrap_or_default();
         let positions = control.get_document("Positions").cloned().unwrap_or_default();
@@ -23,10 +23,10 @@ impl Control<'_> {
         Ok(positions.into_iter().filter_map(position).collect())
     }
 
-    /// Notes how far generations are followed. To be asked of [the follower's](Store::follow_control) store.
+    /// Saves the positions of followed generations. To be called on [the follower's](Store::follow_control) store.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if another process follows by now.
+    /// [`Error::Fenced`] if another process holds the lease of `follow` by now.
     pub(crate) async fn save_positions(self, positions: &Positions, mandate: &Mandate) -> Result<()> {
         mandate.check()?;
         let all: Document = positions.iter().map(|(build, at)| (build.clone(), (*at).into())).collect();

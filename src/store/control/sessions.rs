@@ -1,7 +1,7 @@
-//! Sessions that have transactions, noted beside the lease they work under (`Sessions`).
+//! Sessions with transactions, noted in the control document of the lease they work under (`Sessions`).
 //!
-//! A transaction that a dead process left open keeps others from its documents until the server gives it up,
-//! after a minute. Whoever takes the lease over ends the sessions of all that held it before.
+//! A transaction that a dead process left open locks its documents until the server aborts it, after a minute.
+//! Whoever takes the lease over ends the sessions of all former holders.
 
 use bson::{Document, doc};
 
@@ -31,7 +31,7 @@ impl Control<'_> {
         Ok(())
     }
 
-    /// Ends the sessions of those that held this lease before. Returns how many there were.
+    /// Ends the sessions of former holders of this lease. Returns their number.
     pub(crate) async fn end_orphaned_sessions(self, token: i64) -> Result<usize> {
         let control = self.document().await?.unwrap_or_default();
         let Ok(sessions) = control.get_array("Sessions") else { return Ok(0) };

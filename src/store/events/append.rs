@@ -1,4 +1,4 @@
-//! Inserting one commit, and telling why it was refused.
+//! Inserts one commit, and tells why it was refused.
 
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
@@ -7,32 +7,30 @@ use mongodb::error::{Error as DriverError, ErrorKind, WriteError, WriteFailure};
 use mongodb::options::IndexOptions;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Events, call, classify, number_of};
+use crate::store::connection::{DUPLICATE_KEY, Events, VALIDATION_FAILED, call, classify, number_of};
 use crate::store::control::Fence;
 
 const DOING: &str = "appending to the event store";
-/// A document with this key exists.
-const DUPLICATE_KEY: i32 = 11000;
-/// A validator refused the document.
-const REFUSED: i32 = 121;
 
-/// How the insert of a commit ended.
+/// Outcome of the insert of a commit.
 pub(crate) enum Inserted {
-    /// It is there.
+    /// The commit was inserted.
     Done,
-    /// Another commit has its place, or it was there already.
+    /// The place is taken, by another commit or by this one, which was inserted before.
     Taken,
     /// A fence of ours refused it.
     Fenced(Fence),
-    /// A validator refused it, which surely isn't a fence of ours, or wasn't a moment later.
+    /// A validator refused it. `surely`: the validator certainly isn't a fence of ours; else it was none when
+    /// it was read a moment later.
     Refused { error: Error, surely: bool },
 }
 
 impl Events<'_> {
-    /// Makes sure that no two commits of a stream can have the same offset.
+    /// Ensures that no two commits of a stream can have the same offset: creates the unique index with the event
+    /// store, or checks that it exists.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if an event store is there that doesn't.
+    /// [`Error::Unsupported`] if the event store exists without such an index.
     pub(crate) async fn prepare_append(self) -> Result<()> {
         let events = self.store.collection(&self.store.layout.collection);
         let (stream, offset) = (self.store.layout.stream.clone(), self.store.layout.offset.clone());
@@ -62,7 +60,7 @@ impl Events<'_> {
         )))
     }
 
-    /// Number of a stream's last event.
+    /// The number of a stream's last event.
     pub(crate) async fn stream_head(self, stream: &str) -> Result<Option<i64>> {
         let layout = &self.store.layout;
         let events = self.store.collection(&layout.collection);
@@ -70,7 +68,9 @@ impl Events<'_> {
             doc! { "$match": { &layout.stream: stream } },
             doc! { "$sort": { &layout.offset: -1 } },
             doc! { "$limit": 1 },
-            doc! { "$project": { "offset": format!("${}", layout.offset), "count": { "$size": format!("${}", layout.events) } } },
+            doc! { "$project": {
+                "offset": format!("${}", layout.offset), "count": { "$size": format!("${}", layout.events) },
+            } },
         ];
         let find = async move { events.aggregate(pipeline).await?.try_next().await };
         let Some(last) = call("looking for the stream's last event", find).await? else { return Ok(None) };
@@ -81,10 +81,11 @@ impl Events<'_> {
         }
     }
 
-    /// Id of the commit that comes behind this event of a stream.
+    /// The id of the commit that follows this event of a stream.
     pub(crate) async fn commit_behind(self, stream: &str, head: i64) -> Result<Option<Bson>> {
         let events = self.store.collection(&self.store.layout.collection);
-        let filter = doc! { &self.store.layout.stream: stream, &self.store.layout.offset: self.store.layout.offset_behind(head) };
+        let layout = &self.store.layout;
+        let filter = doc! { &layout.stream: stream, &layout.offset: layout.offset_behind(head) };
         let find = async move { events.find_one(filter).projection(doc! { "_id": 1 }).await };
         let found = call("looking for the commit", find).await?;
         Ok(found.and_then(|mut commit| commit.remove("_id")))
@@ -93,19 +94,19 @@ impl Events<'_> {
     /// Inserts a commit, acknowledged by a majority.
     ///
     /// # Errors
-    /// What the server said, but for what [`Inserted`] tells.
+    /// Errors of the server other than the refusals in [`Inserted`].
     pub(crate) async fn insert_commit(self, commit: Document) -> Result<Inserted> {
         let events = self.store.collection(&self.store.layout.collection);
         let insert = async move { Ok(events.insert_one(commit).await.map(|_| ())) };
         let Err(error) = call(DOING, insert).await? else { return Ok(Inserted::Done) };
         match write_error(&error) {
             Some(write) if write.code == DUPLICATE_KEY => Ok(Inserted::Taken),
-            Some(write) if write.code == REFUSED => match &write.details {
+            Some(write) if write.code == VALIDATION_FAILED => match &write.details {
                 Some(details) => Ok(match Fence::in_error_details(details) {
                     Some(fence) => Inserted::Fenced(fence),
                     None => Inserted::Refused { error: classify(DOING, error), surely: true },
                 }),
-                // Before 5.0 the server doesn't say what refused it.
+                // Servers before 5.0 don't say which validator refused it.
                 None => Ok(match self.store.control().fence().await? {
                     Some(fence) => Inserted::Fenced(fence),
                     None => Inserted::Refused { error: classify(DOING, error), surely: false },

@@ -1,65 +1,37 @@
-//! The change stream of the event store: which streams were touched since a time.
+//! The change stream of the event store: which streams were changed since a time.
 //!
-//! Deletes carry no name of a stream; after one, anything may be dirty. When the server's history no
-//! longer reaches back to where the feed stands (286, 136), the feed begins anew with a newer time and
-//! says that anything may be dirty.
+//! A delete doesn't name its stream; after one, any stream may be dirty. When the server's history no
+//! longer reaches back to the position of the feed (286, 136), the feed restarts at the present time and
+//! marks all streams as dirty.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::ResumeToken;
 use statefold_projections::StreamFilter;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::Dirty;
-use crate::store::connection::{Events, Store, call, classify, code};
+use crate::store::connection::{Events, HISTORY_LOST, Store, call, classify, code};
 use crate::store::control::raises_cut_over;
-use crate::store::events::feed::Feed;
+use crate::store::events::change_buffer::ChangeBuffer;
 
-/// How long the server waits for a change before it says that there is none.
+/// Time the server waits for a change before it replies that there is none.
 const AWAIT: Duration = Duration::from_millis(100);
-/// Pause before the feed is opened again after a failure.
+/// Pause before the change stream is reopened after a failure.
 const REOPEN: Duration = Duration::from_millis(250);
-/// History lost, cursor fell behind, change stream can't go on.
-const HISTORY_LOST: [i32; 4] = [136, 280, 286, 50811];
-/// Memory for the names of dirty streams of one projection.
-const DIRTY_BYTES: usize = 64 * 1024 * 1024;
 
-/// What the feed and its task share.
-pub(in crate::store) struct Shared {
-    store: Store,
-    filters: Vec<StreamFilter>,
-    state: Mutex<State>,
-    pub(in crate::store) changed: Notify,
-}
-
-/// How far the feed is.
-pub(in crate::store) struct State {
-    pub(in crate::store) dirty: Vec<Dirty>,
-    pub(in crate::store) position: Timestamp,
-    /// Fences of a cut-over whose raising was seen.
-    pub(in crate::store) fenced: u64,
-    /// Whether nothing more will come, and why, until somebody was told.
-    pub(in crate::store) ended: bool,
-    pub(in crate::store) failed: Option<Error>,
+/// Reads the change stream into a [`ChangeBuffer`], on a task of its own.
+pub(in crate::store) struct ChangeReader {
+    pub(in crate::store) store: Store,
+    pub(in crate::store) filters: Vec<StreamFilter>,
+    pub(in crate::store) buffer: Arc<ChangeBuffer>,
 }
 
 impl Events<'_> {
-    /// Follows the event store from a time on, for the streams of these filters, once it is told to
-    /// [begin](Feed::begin).
-    pub(crate) fn feed(self, since: Timestamp, filters: Vec<StreamFilter>) -> Feed {
-        let dirty = filters.iter().map(|_| Dirty::new(DIRTY_BYTES)).collect();
-        let state = Mutex::new(State { dirty, position: since, fenced: 0, ended: false, failed: None });
-        let shared = Arc::new(Shared { store: self.store.clone(), filters, state, changed: Notify::new() });
-        let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
-        let task = tokio::spawn(Arc::clone(&shared).run(since, begin.clone(), stop.clone()));
-        Feed { shared, begin, stop, task }
-    }
-
     async fn open_changes(self, start: Start) -> Result<ChangeStream<Document>> {
         let events = self.store.collection(&self.store.layout.collection);
         let stream = format!("fullDocument.{}", self.store.layout.stream);
@@ -92,32 +64,27 @@ fn is_history_lost(error: &Error) -> bool {
     matches!(error, Error::Server { code: Some(code), .. } if HISTORY_LOST.contains(code))
 }
 
-impl Shared {
-    pub(in crate::store) fn state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changed.notify_waiters();
-        result
-    }
-
-    pub(in crate::store) fn look<T>(&self, at: impl FnOnce(&State) -> T) -> T {
-        at(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Opens the feed at the present time; whatever happened before has to be found by comparing.
+impl ChangeReader {
+    /// Opens the change stream at the present time; earlier changes have to be found by comparing heads.
     async fn begin_anew(&self) -> Result<ChangeStream<Document>> {
         tracing::warn!("the server's history doesn't reach back far enough: comparing all heads instead");
         let now = self.store.operation_time().await?;
         let now = now.ok_or_else(|| Error::Unsupported("this server has no change streams".into()))?;
         let changes = self.store.events().open_changes(Start::At(now)).await?;
-        self.state(|state| {
+        self.buffer.update(|state| {
             state.dirty.iter_mut().for_each(Dirty::mark_all);
             state.position = state.position.max(now);
         });
         Ok(changes)
     }
 
-    /// Opens the stream when it is time, and follows it.
-    async fn run(self: Arc<Self>, since: Timestamp, begin: CancellationToken, stop: CancellationToken) {
+    /// Opens the change stream once `begin` is cancelled, and follows it until `stop` is.
+    pub(in crate::store) async fn run(
+        self,
+        since: Timestamp,
+        begin: CancellationToken,
+        stop: CancellationToken,
+    ) {
         tokio::select! {
             () = begin.cancelled() => {}
             () = stop.cancelled() => return,
@@ -128,38 +95,38 @@ impl Shared {
         };
         match opened {
             Ok(changes) => self.follow(changes, stop).await,
-            Err(error) => self.fail(error),
+            Err(error) => self.buffer.fail(error),
         }
     }
 
-    async fn follow(self: Arc<Self>, mut changes: ChangeStream<Document>, stop: CancellationToken) {
-        // After a change of the collection as a whole the stream has ended.
-        while !stop.is_cancelled() && !self.look(|state| state.ended) {
+    async fn follow(self, mut changes: ChangeStream<Document>, stop: CancellationToken) {
+        // The stream has ended after a change of the collection as a whole.
+        while !stop.is_cancelled() && !self.buffer.look(|state| state.ended) {
             match changes.next_if_any().await {
                 Ok(Some(change)) => self.take_in(&change),
                 Ok(None) => {
                     let position = changes.resume_token().as_ref().and_then(time_of);
                     if let Some(position) = position {
-                        self.state(|state| state.position = state.position.max(position));
+                        self.buffer.update(|state| state.position = state.position.max(position));
                     }
                 }
                 Err(error) => {
                     let lost = code(&error).is_some_and(|code| HISTORY_LOST.contains(&code));
                     let error = classify("following the event store", error);
-                    tracing::debug!(error = %error.with_sources(), "the feed is opened again");
-                    // Opened again whatever it was: what doesn't go away by itself, the opening says.
+                    tracing::debug!(error = %error.with_sources(), "the change stream is reopened");
+                    // Reopened after any error: one that lasts comes back from the reopening.
                     let at = changes.resume_token();
-                    match self.open_again(at, lost, &stop).await {
-                        Ok(Some(again)) => changes = again,
+                    match self.reopen(at, lost, &stop).await {
+                        Ok(Some(reopened)) => changes = reopened,
                         Ok(None) => return,
-                        Err(error) => return self.fail(error),
+                        Err(error) => return self.buffer.fail(error),
                     }
                 }
             }
         }
     }
 
-    async fn open_again(
+    async fn reopen(
         &self,
         at: Option<ResumeToken>,
         lost: bool,
@@ -184,24 +151,17 @@ impl Shared {
         Ok(None)
     }
 
-    fn fail(&self, error: Error) {
-        self.state(|state| {
-            state.failed = Some(error);
-            state.ended = true;
-        });
-    }
-
     fn take_in(&self, change: &Document) {
         let at = change.get_timestamp("clusterTime").ok();
         let stored = change.get_document("fullDocument").ok();
         let stream = stored.and_then(|stored| stored.get_str(&self.store.layout.stream).ok());
-        self.state(|state| {
+        self.buffer.update(|state| {
             let position = at.unwrap_or(state.position);
             match change.get_str("operationType").unwrap_or_default() {
                 "insert" | "replace" | "update" => match stream {
                     Some(stream) => {
                         for (filter, dirty) in self.filters.iter().zip(&mut state.dirty) {
-                            // A stream that says that another one ends makes that one dirty.
+                            // A stream that records the end of another one makes that one dirty.
                             let left_out = filter.suffix_left_out();
                             let main =
                                 left_out.and_then(|suffix| stream.strip_suffix(suffix)).unwrap_or(stream);
@@ -212,7 +172,7 @@ impl Shared {
                     }
                     None => state.dirty.iter_mut().for_each(Dirty::mark_all),
                 },
-                // Whatever else is done to the options, read-only mode for one, is no marker.
+                // No other change of the options is a marker, for example that of read-only mode.
                 "modify" => state.fenced += u64::from(raises_cut_over(change)),
                 "createIndexes" | "dropIndexes" | "create" => {}
                 "delete" => state.dirty.iter_mut().for_each(Dirty::mark_all),
@@ -228,7 +188,7 @@ impl Shared {
     }
 }
 
-/// The time a resume token stands for: its key string begins with the type of a timestamp (0x82) and
+/// The time of a resume token: its key string begins with the type of a timestamp (0x82) and
 /// eight bytes, big endian, in hexadecimal digits.
 fn time_of(token: &ResumeToken) -> Option<Timestamp> {
     let token = bson::serialize_to_bson(token).ok()?;

@@ -1,31 +1,34 @@
-//! The feed of the event store, as those see it who take from it: what is dirty, up to when, and since when.
+//! The feed of the event store: dirty streams, the position up to which changes were seen, and the lag.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bson::Timestamp;
+use statefold_projections::StreamFilter;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::Dirty;
-use crate::store::events::changes::Shared;
+use crate::store::connection::Events;
+use crate::store::events::change_buffer::ChangeBuffer;
+use crate::store::events::changes::ChangeReader;
 
-/// The feed at work, on a task of its own.
+/// A feed of the event store. Its change stream is read on a task of its own.
 pub(crate) struct Feed {
-    pub(in crate::store) shared: Arc<Shared>,
-    pub(in crate::store) begin: CancellationToken,
-    pub(in crate::store) stop: CancellationToken,
-    pub(in crate::store) task: JoinHandle<()>,
+    buffer: Arc<ChangeBuffer>,
+    begin: CancellationToken,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
-/// See [`Feed::marker`].
+/// A place in the change stream to wait for: see [`Feed::marker`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marker(u64);
 
-/// How far behind the feed is.
+/// Lag of a projection behind the event store.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Behind {
+pub(crate) struct FeedLag {
     /// Dirty streams.
     pub(crate) streams: usize,
     /// Seconds since the oldest change that isn't folded, by the server's time.
@@ -36,31 +39,43 @@ fn ended() -> Error {
     Error::Mismatch("the event store can't be followed any more".into())
 }
 
+impl Events<'_> {
+    /// A feed of the event store from a time on, for the streams of these filters, once it is told to
+    /// [begin](Feed::begin).
+    pub(crate) fn feed(self, since: Timestamp, filters: Vec<StreamFilter>) -> Feed {
+        let buffer = Arc::new(ChangeBuffer::new(filters.len(), since));
+        let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
+        let reader = ChangeReader { store: self.store.clone(), filters, buffer: Arc::clone(&buffer) };
+        let task = tokio::spawn(reader.run(since, begin.clone(), stop.clone()));
+        Feed { buffer, begin, stop, task }
+    }
+}
+
 impl Feed {
-    /// Opens the change stream. Not before the bulk is written: the server would look at each of its
-    /// inserts to find that it isn't one of the event store's, while it is busy with them.
+    /// Opens the change stream. To be called after the bulk inserts: the server would check each of them
+    /// against the change stream while it is busy with writing them.
     pub(crate) fn begin(&self) {
         self.begin.cancel();
     }
 
-    /// Takes what is dirty for the projection at this position: streams, and whether any other may be.
+    /// Takes the dirty streams of the projection with this number, and whether any other stream may be dirty.
     ///
     /// # Errors
-    /// Why the feed ended, if it did.
+    /// The reason the feed ended, if it did.
     pub(crate) fn take(&self, projection: usize) -> Result<(Vec<String>, bool)> {
-        self.shared.state(|state| match state.failed.take() {
+        self.buffer.update(|state| match state.failed.take() {
             Some(error) => Err(error),
             None if state.ended => Err(ended()),
             None => Ok(state.dirty.get_mut(projection).map(Dirty::take).unwrap_or_default()),
         })
     }
 
-    /// As [`take`](Self::take), but only streams that were touched until then.
+    /// Takes the dirty streams as [`take`](Self::take) does, but only those changed up to a time.
     ///
     /// # Errors
-    /// Why the feed ended, if it did.
+    /// The reason the feed ended, if it did.
     pub(crate) fn take_until(&self, projection: usize, until: Timestamp) -> Result<(Vec<String>, bool)> {
-        self.shared.state(|state| match state.failed.take() {
+        self.buffer.update(|state| match state.failed.take() {
             Some(error) => Err(error),
             None if state.ended => Err(ended()),
             None => {
@@ -70,59 +85,59 @@ impl Feed {
         })
     }
 
-    /// As [`take`](Self::take), with the time up to which everything was seen.
+    /// Takes the dirty streams as [`take`](Self::take) does, with the time up to which all changes were seen.
     ///
     /// # Errors
-    /// Why the feed ended, if it did.
+    /// The reason the feed ended, if it did.
     pub(crate) fn take_up_to(&self, projection: usize) -> Result<(Timestamp, Vec<String>, bool)> {
         let position = self.position();
         self.take(projection).map(|(streams, all)| (position, streams, all))
     }
 
-    /// The time up to which everything was seen.
+    /// The time up to which all changes were seen.
     pub(crate) fn position(&self) -> Timestamp {
-        self.shared.look(|state| state.position)
+        self.buffer.look(|state| state.position)
     }
 
-    /// Waits until anything is dirty, or the feed has ended.
+    /// Waits until any stream is dirty, or the feed has ended.
     pub(crate) async fn dirtied(&self) {
         loop {
-            let changed = self.shared.changed.notified();
+            let changed = self.buffer.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if self.shared.look(|state| state.ended || !state.dirty.iter().all(Dirty::is_empty)) {
+            if self.buffer.look(|state| state.ended || !state.dirty.iter().all(Dirty::is_empty)) {
                 return;
             }
             changed.await;
         }
     }
 
-    /// How far behind a projection is.
-    pub(crate) fn behind(&self, projection: usize) -> Behind {
-        self.shared.look(|state| {
-            let Some(dirty) = state.dirty.get(projection) else { return Behind::default() };
+    /// The lag of a projection.
+    pub(crate) fn behind(&self, projection: usize) -> FeedLag {
+        self.buffer.look(|state| {
+            let Some(dirty) = state.dirty.get(projection) else { return FeedLag::default() };
             let seconds = dirty.oldest().map_or(0, |oldest| state.position.time.saturating_sub(oldest.time));
-            Behind { streams: dirty.len(), seconds }
+            FeedLag { streams: dirty.len(), seconds }
         })
     }
 
     /// Whether all these streams of a projection are dirty, as far as the feed knows.
     pub(crate) fn has_all(&self, projection: usize, streams: &[String]) -> bool {
-        self.shared.look(|state| {
+        self.buffer.look(|state| {
             state.dirty.get(projection).is_some_and(|dirty| streams.iter().all(|one| dirty.has(one)))
         })
     }
 
     /// A marker to wait behind: the next fence of a cut-over.
     pub(crate) fn marker(&self) -> Marker {
-        Marker(self.shared.look(|state| state.fenced))
+        Marker(self.buffer.look(|state| state.fenced))
     }
 
-    /// Waits until everything written up to a time was seen, or a marker that was set by that time:
-    /// changes come in order, and a marker comes at once where a time is told only now and then.
+    /// Waits until all changes up to a time were seen, or a marker that was set by that time: changes come
+    /// in order, and a marker arrives at once, while the server reports times only now and then.
     ///
     /// # Errors
-    /// [`Error::Deadline`] after so long; why the feed ended, if it did.
+    /// [`Error::Deadline`] after `within`; the reason the feed ended, if it did.
     pub(crate) async fn reached(
         &self,
         time: Timestamp,
@@ -131,10 +146,10 @@ impl Feed {
     ) -> Result<()> {
         let wait = async {
             loop {
-                let changed = self.shared.changed.notified();
+                let changed = self.buffer.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.shared.look(|state| {
+                if self.buffer.look(|state| {
                     let marked = marker.is_some_and(|Marker(before)| state.fenced > before);
                     marked || state.position >= time || state.ended
                 }) {
@@ -144,7 +159,7 @@ impl Feed {
             }
         };
         match tokio::time::timeout(within, wait).await {
-            Ok(()) => match self.shared.state(|state| (state.failed.take(), state.ended)) {
+            Ok(()) => match self.buffer.update(|state| (state.failed.take(), state.ended)) {
                 (Some(error), _) => Err(error),
                 (None, true) => Err(ended()),
                 (None, false) => Ok(()),

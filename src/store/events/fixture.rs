@@ -33,6 +33,7 @@ pub struct FixtureRequest {
 
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct FixtureReport {
     /// Commits written.
     pub commits: u64,

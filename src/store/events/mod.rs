@@ -1,7 +1,9 @@
-//! The event store: read by ranges, by the index and as a change stream; appended to only for an application.
+//! The event store: read by ranges, through its index and as a change stream; written only by an application's
+//! writer and for fixtures.
 
 mod append;
 mod batch;
+mod change_buffer;
 mod changes;
 mod feed;
 mod fixture;
@@ -10,6 +12,6 @@ mod sample;
 mod source;
 
 pub(crate) use append::Inserted;
-pub(crate) use feed::{Behind, Feed, Marker};
+pub(crate) use feed::{Feed, FeedLag, Marker};
 pub use fixture::{FixtureReport, FixtureRequest, write_fixture};
-pub(crate) use source::{Direction, EventStore};
+pub(crate) use source::{EventStore, IndexDirection};

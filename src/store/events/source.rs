@@ -31,7 +31,7 @@ const BATCH_BYTES: u64 = 1_250_000;
 
 /// Direction of the offsets in the index on streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub(crate) enum IndexDirection {
     /// `{stream: 1, offset: 1}`
     Ascending,
     /// `{stream: 1, offset: -1}`, as Squidex has it.
@@ -43,7 +43,7 @@ pub(crate) enum Direction {
 pub(crate) struct EventStore {
     pub(in crate::store) db: Database,
     pub(in crate::store) layout: Layout,
-    direction: Direction,
+    direction: IndexDirection,
     since: Option<Timestamp>,
     pub(in crate::store) batch_commits: u32,
     /// How a scan in natural order is divided, if that is not left to the store.
@@ -61,7 +61,7 @@ impl Events<'_> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there is no such index.
-    pub(crate) async fn stream_index(self) -> Result<Direction> {
+    pub(crate) async fn stream_index(self) -> Result<IndexDirection> {
         let events = self.store.collection(&self.store.layout.collection);
         let indexes: Vec<mongodb::IndexModel> = call("listing the event store's indexes", async move {
             events.list_indexes().await?.try_collect().await
@@ -74,8 +74,8 @@ impl Events<'_> {
             let second = first.and(keys.next()).filter(|(name, _)| *name == offset);
             let second = second.filter(|_| keys.next().is_none());
             match second.and_then(|(_, order)| number(order)) {
-                Some(1) => Some(Direction::Ascending),
-                Some(-1) => Some(Direction::Descending),
+                Some(1) => Some(IndexDirection::Ascending),
+                Some(-1) => Some(IndexDirection::Descending),
                 _ => None,
             }
         };
@@ -101,7 +101,7 @@ impl Events<'_> {
     /// The event store, seen from an operation time on.
     pub(crate) fn source(
         self,
-        direction: Direction,
+        direction: IndexDirection,
         since: Option<Timestamp>,
         batch_commits: u32,
     ) -> EventStore {
@@ -155,12 +155,12 @@ impl EventStore {
 
     /// Order of a scan: the index in the direction that gives ascending offsets.
     fn order(&self) -> Document {
-        let stream = if self.direction == Direction::Ascending { 1 } else { -1 };
+        let stream = if self.direction == IndexDirection::Ascending { 1 } else { -1 };
         doc! { &self.layout.stream: stream, &self.layout.offset: 1 }
     }
 
     fn index(&self) -> Document {
-        let offset = if self.direction == Direction::Ascending { 1 } else { -1 };
+        let offset = if self.direction == IndexDirection::Ascending { 1 } else { -1 };
         doc! { &self.layout.stream: 1, &self.layout.offset: offset }
     }
 
@@ -274,7 +274,7 @@ impl EventSource for EventStore {
     }
 
     fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
-        let last = if self.direction == Direction::Ascending { "$last" } else { "$first" };
+        let last = if self.direction == IndexDirection::Ascending { "$last" } else { "$first" };
         let offset = format!("${}", self.layout.offset);
         let pipeline = vec![
             doc! { "$match": self.range(range) },

@@ -36,9 +36,9 @@ pub(crate) struct BuildRecord {
     pub generation: u32,
     /// Version of the projection it is built with.
     pub projection_version: u32,
-    /// What it is built with: [`crate::lifecycle::fingerprint`].
+    /// Fingerprint of the definition it is built with: [`crate::lifecycle::fingerprint`].
     pub fingerprint: String,
-    /// How far it is.
+    /// Its state.
     pub state: BuildState,
     /// Token of the process that works on it.
     pub token: i64,
@@ -52,23 +52,23 @@ pub(crate) struct BuildRecord {
     /// Whether its collections were there already, built by an application.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
-    /// The names it is about to take from the active generation, one for each target.
+    /// The names it is about to take over from the active generation, one for each target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<Vec<SwapRecord>>,
-    /// How the event store was to be read last, and what was expected of it.
+    /// The plan of its last run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRecord>,
-    /// What was folded, once all partitions are done.
+    /// Counts of what was folded, once all partitions are done.
     pub counts: Counts,
     /// Digest of all snapshots, once all partitions are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// How long it took.
     pub timings: Timings,
-    /// Why it failed last, if it did.
+    /// The last failure, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Who paused it, if somebody did. Read only: it belongs to whoever pauses and resumes.
+    /// Its pause, if there is one. Never written with the record: it belongs to whoever pauses and resumes.
     #[serde(default, skip_serializing)]
     pub pause: Option<PauseRecord>,
     /// When it was planned.
@@ -77,14 +77,23 @@ pub(crate) struct BuildRecord {
     pub updated_at: DateTime,
 }
 
+/// The definition a build is made with, and the process that makes it.
+#[derive(Debug, Clone)]
+pub(crate) struct BuildOrigin {
+    /// Fingerprint of the definition: [`crate::lifecycle::fingerprint`].
+    pub fingerprint: String,
+    /// Token of the process.
+    pub token: i64,
+}
+
 impl BuildRecord {
-    /// The record of a build that is planned, with this fingerprint and token.
+    /// The record of a planned build.
     pub(crate) fn new(
         spec: &Spec,
         generation: u32,
         targets: Vec<TargetRecord>,
         ranges: Vec<StreamRange>,
-        (fingerprint, token): (String, i64),
+        BuildOrigin { fingerprint, token }: BuildOrigin,
     ) -> Self {
         Self {
             id: format!("{}{generation}", spec.name()),
@@ -111,7 +120,7 @@ impl BuildRecord {
         }
     }
 
-    /// Notes where the collections are, one for each target; nothing, if that isn't known.
+    /// Sets the names of the collections, one for each target; does nothing for an empty list.
     pub(crate) fn name_collections(&mut self, collections: &[String]) {
         for (target, collection) in self.targets.iter_mut().zip(collections) {
             target.collection.clone_from(collection);
@@ -119,26 +128,26 @@ impl BuildRecord {
     }
 }
 
-/// What was planned.
+/// The plan of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PlanRecord {
-    /// In which order the event store is read.
+    /// The order in which the event store is read.
     pub strategy: Strategy,
-    /// Why.
+    /// The reason for the strategy.
     pub reason: String,
-    /// Commits expected.
+    /// Expected number of commits.
     pub commits: i64,
-    /// Snapshots expected.
+    /// Expected number of snapshots.
     pub snapshots: i64,
-    /// Memory the states were expected to need, in bytes.
+    /// Expected memory of the states, in bytes.
     pub state_bytes: i64,
-    /// Time expected, in seconds, without indexes.
+    /// Expected time in seconds, without index builds.
     pub seconds: f64,
 }
 
 impl PlanRecord {
-    /// The record of a choice and what is expected of one projection.
+    /// The record of a strategy and the estimate of one projection.
     pub(crate) fn new(choice: &Choice, estimate: &Estimate) -> Self {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         Self {
@@ -156,14 +165,14 @@ impl PlanRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct TargetRecord {
-    /// Name without a number.
+    /// Name of the target, without a number.
     pub target: String,
-    /// Where it is built.
+    /// The staging collection.
     pub staging: String,
-    /// What it is published as.
+    /// The published collection.
     pub collection: String,
-    /// UUID of the collection, once it was decided that it goes: one that is made under its name later
-    /// is another's.
+    /// UUID of the collection, once it is to be dropped: a collection created under its name later is another
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropping: Option<bson::Uuid>,
 }
@@ -188,7 +197,7 @@ impl From<Counts> for FoldCounts {
     }
 }
 
-/// How long the phases of a build took, in milliseconds; of the last run, if it was resumed.
+/// Durations of the phases of a build, in milliseconds; of the last run, if it was resumed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Timings {
@@ -198,17 +207,17 @@ pub(crate) struct Timings {
     pub index_ms: i64,
     /// Comparing heads with the event store.
     pub check_ms: i64,
-    /// Folding everything once more and comparing it.
+    /// Refolding everything and comparing it.
     #[serde(default)]
     pub verify_ms: i64,
 }
 
-/// Why a build failed.
+/// The failure of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Failure {
     /// Stable short name: [`crate::error::Error::code`].
     pub code: String,
-    /// In words.
+    /// The reason in words.
     pub message: String,
 }

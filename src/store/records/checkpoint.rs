@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fold::{Digest, FoldCounts};
 
-/// A partition: one document each from the beginning, so that taking a build over raises the token of
-/// all of them, and nobody with an older one can finish a partition any more.
+/// Checkpoint of a partition. Each partition has one from the beginning, so that a takeover of the build
+/// raises the token of all of them, and no process with an older token can finish a partition any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Checkpoint {
@@ -20,10 +20,10 @@ pub(crate) struct Checkpoint {
     pub(crate) counts: Counts,
     #[serde(default)]
     pub(crate) digest: String,
-    /// The recorded heads are in 2^bits documents, by the first bits of their hashes.
+    /// Number of bits: the recorded heads are in 2^bits documents, by the first bits of their hashes.
     #[serde(default)]
     pub(crate) head_bits: u32,
-    /// Grows with every change of what was folded: what was read of one is stale at the next.
+    /// Grows with every change of the folded data: data read at one revision is stale at the next.
     #[serde(default)]
     pub(crate) revision: i64,
 }
@@ -35,7 +35,7 @@ impl Checkpoint {
     }
 }
 
-/// What a build folded.
+/// Counts of what a build folded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Counts {

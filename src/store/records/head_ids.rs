@@ -1,4 +1,4 @@
-//! Ids of the documents that hold heads: buckets by hash, and single ones for refolded streams.
+//! Ids of the documents that hold heads: buckets by hash, and one document for each refolded stream.
 
 use bson::{Document, doc};
 
@@ -8,7 +8,7 @@ const BITS_MAX: u32 = 24;
 /// Streams in a bucket, at most on average: 16 bytes each.
 const HEADS_PER_BUCKET: usize = 256;
 
-/// How many bits divide so many heads into small buckets.
+/// Number of bits that divide so many heads into small buckets.
 pub(in crate::store) fn bits_for(heads: usize) -> u32 {
     heads.div_ceil(HEADS_PER_BUCKET).max(1).next_power_of_two().trailing_zeros().min(BITS_MAX)
 }
@@ -17,14 +17,14 @@ pub(crate) fn bucket_of(hash: u64, bits: u32) -> u64 {
     hash.checked_shr(u64::BITS - bits).unwrap_or(0)
 }
 
-/// The ids of everything of a build (heads, checkpoints), or of one of its partitions (heads), as a condition.
+/// Condition on ids: all heads and checkpoints of a build, or all heads of one of its partitions.
 pub(in crate::store) fn ids_of(build: &str, partition: Option<u32>) -> Document {
-    let of = partition.map_or_else(|| build.to_owned(), |partition| format!("{build}/{partition}"));
-    // 0 is what comes behind a slash.
-    doc! { "$gte": format!("{of}/"), "$lt": format!("{of}0") }
+    let prefix = partition.map_or_else(|| build.to_owned(), |partition| format!("{build}/{partition}"));
+    // The character after a slash is 0.
+    doc! { "$gte": format!("{prefix}/"), "$lt": format!("{prefix}0") }
 }
 
-/// Id of the head of one stream that was refolded.
+/// Id of the document with the head of one refolded stream.
 pub(in crate::store) fn refolded_id(build: &str, partition: u32, hash: u64) -> String {
     format!("{build}/{partition}/s{hash:016x}")
 }

@@ -1,4 +1,4 @@
-//! The documents of ours, as values: what is stored, and how it is named. Nothing here talks to the server.
+//! Stored documents as values, with the names of their collections. Nothing here talks to the server.
 
 mod build;
 mod checkpoint;
@@ -7,7 +7,7 @@ mod pause;
 mod swap;
 
 pub(in crate::store) use build::{BUILDS, CHECKPOINTS, FAILED_STREAMS, HEADS};
-pub(crate) use build::{BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
+pub(crate) use build::{BuildOrigin, BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use checkpoint::Counts;
 pub(in crate::store) use head_ids::{bits_for, ids_of, refolded_id};

@@ -3,23 +3,23 @@
 use bson::DateTime;
 use serde::{Deserialize, Serialize};
 
-/// Who paused a build.
+/// A pause of a build: by whom, since when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct PauseRecord {
     /// Name of the user, as the system knows it.
     pub by: String,
-    /// The host it was said on.
+    /// The host the pause was set on.
     pub host: String,
-    /// Since when.
+    /// When it began.
     pub since: DateTime,
-    /// Why, if that was said.
+    /// The reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl PauseRecord {
-    /// By whom, since when and why, in words.
+    /// The pause in words: by whom, since when and why.
     #[must_use]
     pub(crate) fn line(&self) -> String {
         let since = self.since.try_to_rfc3339_string().unwrap_or_default();

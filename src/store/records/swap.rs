@@ -1,4 +1,4 @@
-//! Names that a generation takes over, as they are recorded.
+//! Record of the names that a generation takes over.
 
 use bson::Uuid;
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct SwapRecord {
-    /// Where it is before.
+    /// Its name before.
     pub from: String,
     /// The name it takes.
     pub into: String,
-    /// Where a copy is of what had that name.
+    /// Name of the copy of the collection that had that name.
     pub aside: String,
     /// UUID of the collection.
     pub uuid: Uuid,
-    /// UUID of what had the name.
+    /// UUID of the collection that had the name.
     pub former_uuid: Uuid,
-    /// Whether it has the name, as this process knows.
+    /// Whether it has the name, as far as this process knows.
     #[serde(skip)]
     pub(crate) done: bool,
 }

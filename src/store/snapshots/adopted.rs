@@ -1,4 +1,4 @@
-//! Generations that an application built: recorded, never written.
+//! Adopted generations: built by an application, recorded by us, never written.
 
 use bson::doc;
 use futures::FutureExt;
@@ -12,9 +12,9 @@ use crate::plan::{Partition, StreamRange};
 use crate::store::builds::BuildStore;
 use crate::store::connection::{Snapshots, call};
 use crate::store::control::Mandate;
-use crate::store::records::{BUILDS, BuildRecord, TargetRecord};
+use crate::store::records::{BUILDS, BuildOrigin, BuildRecord, TargetRecord};
 
-/// The records of a build, without its snapshots: they are what they are.
+/// A sink that writes the records of an adopted build, but none of its snapshots.
 pub(crate) struct RecordsOnly(pub(crate) BuildStore);
 
 impl SnapshotSink for RecordsOnly {
@@ -37,13 +37,13 @@ impl SnapshotSink for RecordsOnly {
 }
 
 impl BuildRecord {
-    /// The record of a generation that was found. It is retired until it is active: nobody resumes it.
+    /// The record of an adopted generation. It is retired until it is active, so that no run resumes it.
     pub(crate) fn adopted(
         spec: &Spec,
         generation: u32,
         collections: &[String],
         ranges: Vec<StreamRange>,
-        (fingerprint, token): (String, i64),
+        origin: BuildOrigin,
     ) -> Self {
         let targets = spec.targets().iter().zip(collections).map(|(target, collection)| TargetRecord {
             target: target.collection().to_owned(),
@@ -51,13 +51,13 @@ impl BuildRecord {
             collection: collection.clone(),
             dropping: None,
         });
-        let new = Self::new(spec, generation, targets.collect(), ranges, (fingerprint, token));
+        let new = Self::new(spec, generation, targets.collect(), ranges, origin);
         Self { state: BuildState::Retired, adopted: true, ..new }
     }
 }
 
 impl Snapshots<'_> {
-    /// Removes the record of an adoption that was cut short, with all that belongs to it.
+    /// Removes the record of an interrupted adoption, with its checkpoints, heads and failed streams.
     pub(crate) async fn forget_adopted(self, id: &str, mandate: &Mandate) -> Result<()> {
         let records = self.store.builds().records(None).await?;
         let Some(record) = records.into_iter().find(|record| record.id == id && record.adopted) else {

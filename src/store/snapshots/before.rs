@@ -1,7 +1,7 @@
-//! What streams left in a build before they are refolded, and the revisions of their partitions.
+//! The prior state of streams in a build, read before they are refolded, with the revisions of their partitions.
 //!
-//! The checkpoints are read first. All else is read while the streams are read and folded: a replacement
-//! is made only if the checkpoints still have these revisions then, and nothing changes without them.
+//! The checkpoints are read first, the rest while the streams are read and folded: a replacement is made only
+//! if the checkpoints still have these revisions, and every change of the data changes a revision.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,22 +15,22 @@ use crate::store::builds::BuildStore;
 use crate::store::connection::{read_concern, readable};
 use crate::store::records::{CHECKPOINTS, Checkpoint, FAILED_STREAMS};
 
-/// What there is before streams are refolded.
+/// The state of a build before streams are refolded.
 pub(crate) struct BeforeRefold {
-    /// The checkpoints of their partitions.
+    /// The checkpoints of the streams' partitions.
     pub(in crate::store) checkpoints: BTreeMap<u32, Checkpoint>,
     since: Option<Timestamp>,
-    left: JoinHandle<Result<Left>>,
+    prior: JoinHandle<Result<PriorState>>,
 }
 
-/// What the streams left behind when they were folded last.
-pub(in crate::store) struct Left {
+/// The results of the last fold of some streams.
+pub(in crate::store) struct PriorState {
     /// Snapshots, by target.
     pub(in crate::store) snapshots: Vec<HashMap<String, RawDocumentBuf>>,
     /// Recorded heads by hash.
     pub(in crate::store) heads: HashMap<u64, i64>,
-    /// Names of those that are failed streams.
-    pub(in crate::store) dead: HashSet<String>,
+    /// Names of the failed streams among them.
+    pub(in crate::store) failed_streams: HashSet<String>,
 }
 
 impl Before for BeforeRefold {
@@ -40,18 +40,18 @@ impl Before for BeforeRefold {
 }
 
 impl BeforeRefold {
-    /// The rest of it.
-    pub(in crate::store) async fn left(self) -> Result<(BTreeMap<u32, Checkpoint>, Left)> {
-        let left = self.left.await.map_err(|error| Error::Bug(error.to_string()))??;
-        Ok((self.checkpoints, left))
+    /// Awaits the prior state. Returns it with the checkpoints.
+    pub(in crate::store) async fn prior(self) -> Result<(BTreeMap<u32, Checkpoint>, PriorState)> {
+        let prior = self.prior.await.map_err(|error| Error::Bug(error.to_string()))??;
+        Ok((self.checkpoints, prior))
     }
 }
 
 impl BuildStore {
-    /// Looks at the partitions of streams that are about to be refolded.
+    /// Reads the checkpoints of streams that are about to be refolded, and begins to read their prior state.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if another process took the build over; what the server said.
+    /// [`Error::Fenced`] if another process took the build over; the server's error.
     pub(in crate::store) async fn before_refold(&self, parts: &[RefoldPart]) -> Result<BeforeRefold> {
         self.mandate.check()?;
         let (checkpoints, since) = self.checkpoints_of(parts.iter().map(|part| part.partition)).await?;
@@ -60,11 +60,11 @@ impl BuildStore {
             return Err(self.fenced("the checkpoints"));
         }
         let (build, parts, bits) = (self.clone(), parts.to_vec(), checkpoints.clone());
-        let left = tokio::spawn(async move { build.left(&parts, &bits, since).await });
-        Ok(BeforeRefold { checkpoints, since, left })
+        let prior = tokio::spawn(async move { build.prior_state(&parts, &bits, since).await });
+        Ok(BeforeRefold { checkpoints, since, prior })
     }
 
-    /// The checkpoints of some partitions, and the server's time of them.
+    /// The checkpoints of some partitions, and the operation time at which they were read.
     pub(in crate::store) async fn checkpoints_of(
         &self,
         partitions: impl Iterator<Item = u32>,
@@ -80,16 +80,17 @@ impl BuildStore {
         let found = batch.into_iter().flatten().filter_map(Bson::as_document).cloned();
         let read = |found: Document| readable::<Checkpoint>(found, "a checkpoint");
         let checkpoints: Result<Vec<Checkpoint>> = found.map(read).collect();
-        let by_partition = checkpoints?.into_iter().map(|one| (one.partition, one)).collect();
+        let by_partition =
+            checkpoints?.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint)).collect();
         Ok((by_partition, reply.get_timestamp("operationTime").ok()))
     }
 
-    async fn left(
+    async fn prior_state(
         &self,
         parts: &[RefoldPart],
         checkpoints: &BTreeMap<u32, Checkpoint>,
         since: Option<Timestamp>,
-    ) -> Result<Left> {
+    ) -> Result<PriorState> {
         let streams: Vec<&String> = parts.iter().flat_map(|part| &part.streams).collect();
         let ids: Vec<&str> =
             streams.iter().filter_map(|stream| stream.strip_prefix(self.prefix.as_str())).collect();
@@ -98,8 +99,8 @@ impl BuildStore {
             let filter = doc! { "_id": { "$in": &ids } };
             self.find_since(collection, filter, since)
         });
-        let letters: Vec<String> = streams.iter().map(|stream| self.letter_id(stream)).collect();
-        let letters = self.find_since(FAILED_STREAMS, doc! { "_id": { "$in": letters } }, since);
+        let failed_ids: Vec<String> = streams.iter().map(|stream| self.failed_stream_id(stream)).collect();
+        let failed_streams = self.find_since(FAILED_STREAMS, doc! { "_id": { "$in": failed_ids } }, since);
         let wanted: Vec<(u32, u32, Vec<u64>)> = parts
             .iter()
             .map(|part| {
@@ -110,16 +111,16 @@ impl BuildStore {
             .collect();
         let heads = self.heads_of_streams(&wanted, since);
         let snapshots = futures::future::try_join_all(snapshots);
-        let (snapshots, letters, heads) = futures::try_join!(snapshots, letters, heads)?;
+        let (snapshots, failed_streams, heads) = futures::try_join!(snapshots, failed_streams, heads)?;
         let by_id = |documents: Vec<RawDocumentBuf>| {
-            let id = |one: &RawDocumentBuf| one.get_str("_id").unwrap_or_default().to_owned();
-            documents.into_iter().map(|one| (id(&one), one)).collect()
+            let id = |document: &RawDocumentBuf| document.get_str("_id").unwrap_or_default().to_owned();
+            documents.into_iter().map(|document| (id(&document), document)).collect()
         };
-        let stream = |letter: &RawDocumentBuf| letter.get_str("Stream").ok().map(str::to_owned);
-        Ok(Left {
+        let stream = |failed: &RawDocumentBuf| failed.get_str("Stream").ok().map(str::to_owned);
+        Ok(PriorState {
             snapshots: snapshots.into_iter().map(by_id).collect(),
             heads,
-            dead: letters.iter().filter_map(stream).collect(),
+            failed_streams: failed_streams.iter().filter_map(stream).collect(),
         })
     }
 }

@@ -1,7 +1,8 @@
-//! Collections of snapshots: staged, refolded, published, taken over by name, looked up.
+//! Collections of snapshots: staged, refolded, published, renamed to an application's names, looked up, dropped.
 
 mod adopted;
 mod before;
+mod dropping;
 mod lookup;
 mod publish;
 mod replace;
@@ -12,7 +13,8 @@ mod swap;
 mod view;
 
 pub(crate) use adopted::RecordsOnly;
+pub use dropping::DropOutcome;
+pub(in crate::store) use dropping::listed_uuid;
 pub(crate) use lookup::SnapshotLookup;
-pub(in crate::store) use staging::is_missing;
 pub(crate) use swap::is_busy;
-pub(crate) use view::{Named, taken};
+pub(crate) use view::{NameHolder, view_name_taken};

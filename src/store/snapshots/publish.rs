@@ -1,12 +1,12 @@
-//! Publishing: staging collections get their final names. Readers follow the pointer, not the name.
+//! Publishing: staging collections get their final names. Readers don't find them before the pointer is set.
 
 use crate::error::{Error, Result};
 use crate::store::builds::BuildStore;
 use crate::store::snapshots::staging::is_missing;
 
 impl BuildStore {
-    /// Renames every staging collection to its final name; one that has it already is left alone,
-    /// so that a run cut short here can be finished.
+    /// Renames every staging collection to its final name. One that has it already is left alone, so that an
+    /// interrupted run can be finished.
     ///
     /// # Errors
     /// [`Error::State`] if neither name exists.

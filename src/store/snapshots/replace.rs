@@ -1,9 +1,9 @@
-//! Replaces what refolded streams left in the collections of a build: snapshots, heads, failed streams,
+//! Replaces the results of refolded streams in the collections of a build: snapshots, heads, failed streams,
 //! digests and counts change together, in one transaction (one after the other where there are none).
 //!
-//! The checkpoints of the partitions are written in the same transaction, under their token and under
-//! the revisions that were read *before the streams were*: whoever was taken over from gets nothing in,
-//! and an older fold never comes after a newer one, also that of a process that slept in between.
+//! The checkpoints of the partitions are written in the same transaction, under their token and under the
+//! revisions that were read *before the streams were*: a process that was replaced can't write, and an older
+//! fold never overwrites a newer one, not even that of a process that was suspended in between.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -17,46 +17,47 @@ use crate::fold::Digest;
 use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::{Refolded, Replaced};
 use crate::plan::Topology;
-use crate::store::builds::BuildStore;
-use crate::store::connection::{call, classify};
+use crate::store::builds::{BuildStore, failed_streams};
+use crate::store::connection::{call, classify, refused_writes};
 use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS};
-use crate::store::snapshots::before::{BeforeRefold, Left};
+use crate::store::snapshots::before::{BeforeRefold, PriorState};
 
-/// How often a transaction is tried that ran into another one.
+/// Attempts at a transaction that conflicts with another one.
 const TRIES: u32 = 5;
-/// Pause before the second try; each further one is longer by as much.
+/// Pause before the second attempt; the pause grows by as much before each further one.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The changes of one partition.
 #[derive(Default)]
-struct Change {
+struct PartitionChange {
     before: Digest,
     after: Digest,
     streams: i64,
-    letters: i64,
+    failed_streams: i64,
 }
 
 /// The commands of a replacement.
 struct Commands {
     writes: Vec<RawDocumentBuf>,
     checkpoints: RawDocumentBuf,
-    /// Says that partitions are done again that the checkpoints' command makes undone: without transactions.
+    /// Marks the partitions as done again, which the command of the checkpoints marks as not done: only without
+    /// transactions.
     done: Option<RawDocumentBuf>,
     partitions: i32,
 }
 
 impl BuildStore {
-    /// Puts the results of refolded streams in the place of what was there.
+    /// Replaces the prior results of refolded streams.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if another process took the build over; what the server said.
+    /// [`Error::Fenced`] if another process took the build over; the server's error.
     pub(in crate::store) async fn replace_streams(
         &self,
         before: BeforeRefold,
         refolded: Refolded,
     ) -> Result<Replaced> {
-        let (checkpoints, left) = before.left().await?;
-        let commands = Replacing { build: self, checkpoints: &checkpoints, left, refolded }.commands()?;
+        let (checkpoints, prior) = before.prior().await?;
+        let commands = Replacing { build: self, checkpoints: &checkpoints, prior, refolded }.commands()?;
         self.mandate.check()?;
         let build = self.clone();
         // Spawned as a whole: a session must not be dropped within a transaction.
@@ -71,7 +72,7 @@ impl BuildStore {
         Err(self.fenced("the checkpoints"))
     }
 
-    /// Where the snapshots of a target are: in staging, published, or under the name of another generation.
+    /// The collection with the snapshots of a target: staging, published, or with the name of another generation.
     pub(crate) fn collection_of(&self, target: usize) -> Option<&str> {
         if let Some(swap) = self.record.swap.as_ref().and_then(|all| all.get(target)) {
             return Some(if swap.done { &swap.into } else { &swap.from });
@@ -111,7 +112,7 @@ impl Commands {
         }
     }
 
-    /// The checkpoints first: if they aren't what they were, nothing else needs to be sent.
+    /// Sends the checkpoints first: if they have changed meanwhile, nothing else needs to be sent.
     async fn in_transaction(&self, build: &BuildStore, session: &mut ClientSession) -> Result<bool> {
         for command in std::iter::once(&self.checkpoints).chain(&self.writes) {
             let reply = build.store.db.run_raw_command(command.clone()).session(&mut *session).await;
@@ -123,8 +124,9 @@ impl Commands {
         Ok(true)
     }
 
-    /// Without transactions the checkpoints come first as well: they keep out what is stale. Until the rest is
-    /// written as well the partitions of an unfinished build aren't done: cut short here, they are built anew.
+    /// Sends the commands without a transaction. The checkpoints come first as well: they keep out stale folds.
+    /// The partitions of an unfinished build are marked as not done until the rest is written: if this is
+    /// interrupted, they are rebuilt.
     async fn one_by_one(&self, build: &BuildStore) -> Result<bool> {
         for command in std::iter::once(&self.checkpoints).chain(&self.writes).chain(&self.done) {
             let reply = build.store.db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
@@ -136,27 +138,27 @@ impl Commands {
     }
 
     fn accepted(&self, command: &RawDocumentBuf, reply: &Document) -> Result<bool> {
-        crate::store::connection::refused_writes("replacing refolded streams", reply)?;
-        let is_it = |one: &RawDocumentBuf| std::ptr::eq(command, one);
-        let counts = is_it(&self.checkpoints) || self.done.as_ref().is_some_and(is_it);
+        refused_writes("replacing refolded streams", reply)?;
+        let is_this = |other: &RawDocumentBuf| std::ptr::eq(command, other);
+        let counts = is_this(&self.checkpoints) || self.done.as_ref().is_some_and(is_this);
         Ok(!counts || reply.get_i32("n").unwrap_or(0) == self.partitions)
     }
 }
 
-/// What is turned into commands.
+/// A replacement, to be turned into commands.
 struct Replacing<'a> {
     build: &'a BuildStore,
     checkpoints: &'a BTreeMap<u32, Checkpoint>,
-    left: Left,
+    prior: PriorState,
     refolded: Refolded,
 }
 
 impl Replacing<'_> {
     fn commands(&self) -> Result<Commands> {
-        let mut changes: BTreeMap<u32, Change> = BTreeMap::new();
+        let mut changes: BTreeMap<u32, PartitionChange> = BTreeMap::new();
         let mut writes = Vec::new();
         self.snapshots(&mut changes, &mut writes)?;
-        self.letters(&mut changes, &mut writes)?;
+        self.failed_streams(&mut changes, &mut writes)?;
         self.heads(&mut changes, &mut writes)?;
         let partitions = i32::try_from(self.checkpoints.len()).unwrap_or(i32::MAX);
         let checkpoints = self.checkpoints(&changes)?;
@@ -164,7 +166,8 @@ impl Replacing<'_> {
         Ok(Commands { writes, checkpoints, done, partitions })
     }
 
-    /// Whether what is cut short can be seen, and is built anew then. Of a generation that readers use nothing is.
+    /// Whether the partitions are marked as not done meanwhile, so that an interruption is noticed and they are
+    /// rebuilt. Those of a generation that readers use never are.
     fn is_undone_meanwhile(&self) -> bool {
         let standalone = self.build.store.facts.topology == Topology::Standalone;
         standalone && self.build.record.state.is_resumable()
@@ -175,13 +178,17 @@ impl Replacing<'_> {
         parts.flat_map(|part| part.streams.iter().map(move |stream| (part.partition, stream)))
     }
 
-    fn snapshots(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+    fn snapshots(
+        &self,
+        changes: &mut BTreeMap<u32, PartitionChange>,
+        writes: &mut Vec<RawDocumentBuf>,
+    ) -> Result<()> {
         let prefix = self.build.prefix.as_str();
         let partitions: HashMap<&str, u32> = self
             .streams()
             .filter_map(|(partition, stream)| Some((stream.strip_prefix(prefix)?, partition)))
             .collect();
-        for (target, stored) in self.left.snapshots.iter().enumerate() {
+        for (target, stored) in self.prior.snapshots.iter().enumerate() {
             let Some(collection) = self.build.collection_of(target) else { continue };
             let mut gone: Vec<&str> = Vec::new();
             let mut kept = HashMap::new();
@@ -220,39 +227,48 @@ impl Replacing<'_> {
     }
 
     /// Replaces the failed streams.
-    fn letters(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+    fn failed_streams(
+        &self,
+        changes: &mut BTreeMap<u32, PartitionChange>,
+        writes: &mut Vec<RawDocumentBuf>,
+    ) -> Result<()> {
         let partitions: HashMap<&str, u32> =
             self.streams().map(|(partition, stream)| (stream.as_str(), partition)).collect();
-        for stream in &self.left.dead {
+        for stream in &self.prior.failed_streams {
             if let Some(partition) = partitions.get(stream.as_str()) {
-                changes.entry(*partition).or_default().letters -= 1;
+                changes.entry(*partition).or_default().failed_streams -= 1;
             }
         }
-        if !self.left.dead.is_empty() {
-            let ids: Vec<String> = self.left.dead.iter().map(|stream| self.build.letter_id(stream)).collect();
+        if !self.prior.failed_streams.is_empty() {
+            let failed_streams = self.prior.failed_streams.iter();
+            let ids: Vec<String> = failed_streams.map(|stream| self.build.failed_stream_id(stream)).collect();
             let deletes = doc! { "q": { "_id": { "$in": ids } }, "limit": 0 };
             writes.push(raw(&doc! { "delete": FAILED_STREAMS, "deletes": [deletes] })?);
         }
-        let mut letters: Vec<Document> = Vec::new();
-        for letter in self.refolded.failed_streams() {
-            let Some(partition) = partitions.get(letter.stream.as_str()) else { continue };
-            changes.entry(*partition).or_default().letters += 1;
-            letters.push(crate::store::builds::document(self.build, *partition, letter));
+        let mut documents: Vec<Document> = Vec::new();
+        for failed_stream in self.refolded.failed_streams() {
+            let Some(partition) = partitions.get(failed_stream.stream.as_str()) else { continue };
+            changes.entry(*partition).or_default().failed_streams += 1;
+            documents.push(failed_streams::document(self.build, *partition, failed_stream));
         }
-        if !letters.is_empty() {
-            writes.push(raw(&doc! { "insert": FAILED_STREAMS, "documents": letters })?);
+        if !documents.is_empty() {
+            writes.push(raw(&doc! { "insert": FAILED_STREAMS, "documents": documents })?);
         }
         Ok(())
     }
 
-    /// Notes the heads.
-    fn heads(&self, changes: &mut BTreeMap<u32, Change>, writes: &mut Vec<RawDocumentBuf>) -> Result<()> {
+    /// Writes the heads.
+    fn heads(
+        &self,
+        changes: &mut BTreeMap<u32, PartitionChange>,
+        writes: &mut Vec<RawDocumentBuf>,
+    ) -> Result<()> {
         let heads = self.refolded.heads();
         let mut updates = Vec::new();
         for part in &self.refolded.parts {
             let named = part.streams.iter().map(|stream| stream_hash(stream));
             for hash in named.chain(part.gone.iter().copied()) {
-                let (before, after) = (self.left.heads.get(&hash).copied(), heads.get(&hash).copied());
+                let (before, after) = (self.prior.heads.get(&hash).copied(), heads.get(&hash).copied());
                 if before == after {
                     continue;
                 }
@@ -267,8 +283,8 @@ impl Replacing<'_> {
         Ok(())
     }
 
-    /// Moves digests and counts of the partitions, under their token and revision.
-    fn checkpoints(&self, changes: &BTreeMap<u32, Change>) -> Result<RawDocumentBuf> {
+    /// Updates digests and counts of the partitions, under their token and revision.
+    fn checkpoints(&self, changes: &BTreeMap<u32, PartitionChange>) -> Result<RawDocumentBuf> {
         let token = self.build.record.token;
         let mut updates = Vec::new();
         for (partition, found) in self.checkpoints {
@@ -282,7 +298,8 @@ impl Replacing<'_> {
             let counts = Counts {
                 streams: found.counts.streams + change.map_or(0, |change| change.streams),
                 snapshots: found.counts.snapshots + number(after.documents()) - number(before.documents()),
-                failed_streams: found.counts.failed_streams + change.map_or(0, |change| change.letters),
+                failed_streams: found.counts.failed_streams
+                    + change.map_or(0, |change| change.failed_streams),
                 ..found.counts
             };
             let counts = bson::serialize_to_document(&counts)
@@ -298,7 +315,7 @@ impl Replacing<'_> {
         raw(&doc! { "update": CHECKPOINTS, "updates": updates })
     }
 
-    /// Says that the partitions are done again.
+    /// Marks the partitions as done again.
     fn done(&self) -> Result<RawDocumentBuf> {
         let token = self.build.record.token;
         let updates = self.checkpoints.values().map(|found| {
@@ -322,7 +339,7 @@ async fn commit(session: &mut ClientSession) -> mongodb::error::Result<()> {
     }
 }
 
-/// As [`classify`]; what says that the whole transaction may be tried again is transient.
+/// Classifies an error as [`classify`] does; one after which the whole transaction may be retried is transient.
 fn transaction_error(error: DriverError) -> Error {
     let again = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
     match classify("replacing refolded streams", error) {

@@ -109,8 +109,8 @@ impl Snapshots<'_> {
         Ok(names)
     }
 
-    /// What the server lists under a name.
-    async fn listed(self, name: &str) -> Result<Option<Document>> {
+    /// The server's listing of the collection or view with a name.
+    pub(super) async fn listed(self, name: &str) -> Result<Option<Document>> {
         let (db, filter) = (self.store.db.clone(), doc! { "name": name });
         let command = doc! { "listCollections": 1, "filter": filter };
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };

@@ -1,4 +1,4 @@
-//! The staging collections of a build: made, filled, cleared, indexed, renamed, dropped.
+//! The staging collections of a build: created, filled, cleared, indexed, renamed, dropped.
 
 use backon::Retryable;
 use bson::{Document, doc};
@@ -15,18 +15,15 @@ use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, Sn
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::builds::{BuildStore, failed_streams};
 use crate::store::connection::{
-    LONG_CALL_SECONDS, call, call_within, classify, code, insertion, refused_writes,
+    INDEX_BUILD, LONG_CALL_SECONDS, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, call, call_within, classify, code,
+    insertion, refused_writes,
 };
 use crate::store::snapshots::before::BeforeRefold;
 
-const NAMESPACE_EXISTS: i32 = 48;
-const NAMESPACE_NOT_FOUND: i32 = 26;
-/// An index is being built on the collection.
-const INDEX_BUILD: i32 = 12587;
 const IDS_PER_BATCH: u32 = 10_000;
 
 impl BuildStore {
-    /// Makes the staging collections.
+    /// Creates the staging collections.
     pub(crate) async fn create_staging(&self) -> Result<()> {
         for target in &self.record.targets {
             let (db, name) = (self.store.db.clone(), target.staging.clone());
@@ -41,7 +38,7 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Names the staging collections after our token, before they are made.
+    /// Names the staging collections after our token, before they are created.
     pub(crate) fn name_staging(&mut self) {
         let token = self.record.token;
         for target in &mut self.record.targets {
@@ -49,23 +46,24 @@ impl BuildStore {
         }
     }
 
-    /// Gives the build up: its collections and records go, its own record says so. Readers must not use it.
+    /// Aborts the build: drops its collections and removes its records but its own, which is marked as aborted.
+    /// Readers must not use it.
     ///
     /// # Errors
-    /// [`Error::State`] if it is active, or was.
+    /// [`Error::State`] if it is or was active.
     pub(crate) async fn abort(&mut self) -> Result<Vec<String>> {
         let published = self.record.state == BuildState::Published;
         if published {
             self.unswap().await?;
         }
-        // The state first: from then on nobody resumes what is about to go.
+        // The state first: from then on no run resumes the build.
         self.advance(BuildState::Aborted, |_| {}).await?;
         let mut dropped = self.drop_staging().await?;
         if published {
             let uuids = self.store.snapshots().uuids().await?;
             for target in &self.record.targets {
                 let Some(uuid) = uuids.get(&target.collection) else { continue };
-                self.store.admin().drop_listed(&target.collection, *uuid, &self.mandate).await?;
+                self.store.snapshots().drop_listed(&target.collection, *uuid, &self.mandate).await?;
                 dropped.push(target.collection.clone());
             }
         }
@@ -73,8 +71,8 @@ impl BuildStore {
         Ok(dropped)
     }
 
-    /// Brings the staging collections of an adopted build under the name of our token, whichever
-    /// token they carry now, and drops what a process with an older token made anew.
+    /// Renames the staging collections of a build that was taken over to the names of our token, whichever token
+    /// they carry now, and drops collections that a process with an older token created again.
     ///
     /// # Errors
     /// [`Error::State`] if one of them is gone.
@@ -88,15 +86,15 @@ impl BuildStore {
                 .filter_map(|name| Some((staging_token(&target.collection, name)?, name)))
                 .filter(|(token, _)| *token <= self.record.token)
                 .collect();
-            // The one the record names is the build's; a higher token is a take-over cut short. A lower
-            // one is what a process that was taken over from made anew.
+            // The collection the record names is the build's; one with a higher token is from an interrupted
+            // takeover. One with a lower token was created again by a process that was replaced.
             found.sort_unstable();
             let named = staging_token(&target.collection, &target.staging).unwrap_or(i64::MIN);
             let newest = found.pop_if(|(token, _)| *token >= named);
             match newest {
                 Some((_, name)) if *name == ours => {}
                 Some((_, name)) => self.rename(name, &ours).await?,
-                // Cut short while it was published: no pointer names it yet, so it goes back.
+                // Interrupted while it was published: no pointer names it yet, so it becomes staging again.
                 None if names.contains(&target.collection) => self.rename(&target.collection, &ours).await?,
                 None => {
                     return Err(Error::State {
@@ -131,7 +129,7 @@ impl BuildStore {
             let (admin, command) = (admin.clone(), command.clone());
             call(&doing, async move { admin.run_command(command).await })
         };
-        // An index build of a process that died goes on for a while.
+        // The index build of a dead process continues for a while.
         let busy = |error: &Error| matches!(error, Error::Server { code: Some(INDEX_BUILD), .. });
         let reply = attempt.retry(pauses()).when(busy).await?;
         refused_writes(&doing, &reply)
@@ -143,8 +141,8 @@ impl BuildStore {
         call("dropping a staging collection", async move { collection.drop().await }).await
     }
 
-    /// Drops what late writes of this process made anew under its own token, after another one took
-    /// the build over and renamed the collection that was there.
+    /// Drops collections that late writes of this process created again under its own token, after another
+    /// process took the build over and renamed the staging collections.
     pub(crate) async fn drop_leftovers(&self) -> Result<Vec<String>> {
         let now = self.store.builds().records(Some(&self.record.projection)).await?;
         let now = now.into_iter().find(|record| record.id == self.record.id);
@@ -163,7 +161,7 @@ impl BuildStore {
         Ok(dropped)
     }
 
-    /// Drops all staging collections of this build, whatever their token. Returns their names.
+    /// Drops all staging collections of this build, of whatever token. Returns their names.
     pub(crate) async fn drop_staging(&self) -> Result<Vec<String>> {
         let names = self.store.collection_names().await?;
         let is_staging = |name: &&String| {
@@ -176,7 +174,7 @@ impl BuildStore {
         Ok(dropped)
     }
 
-    /// Builds the indexes of every target that aren't there yet.
+    /// Builds the missing indexes of every target.
     pub(crate) async fn create_indexes(&self, spec: &Spec) -> Result<()> {
         for (target, definition) in self.record.targets.iter().zip(spec.targets()) {
             if definition.indexes().is_empty() {
@@ -203,7 +201,7 @@ impl BuildStore {
         found.ok_or_else(|| Error::Bug(format!("{} has no target {target}", self.record.id)))
     }
 
-    /// Ids of the snapshots whose streams are in a range: names of streams are a prefix and the id.
+    /// Filter for the snapshots whose streams are in a range: a stream's name is a prefix and the snapshot's id.
     fn id_filter(&self, range: &StreamRange) -> Document {
         let id = |name: &str| name.strip_prefix(&self.prefix).unwrap_or_default().to_owned();
         let mut bounds = doc! { "$gte": id(&range.first) };
@@ -301,7 +299,7 @@ impl Staging for BuildStore {
     }
 }
 
-/// Whether the server said that the collection isn't there.
+/// Whether the server said that the collection doesn't exist.
 pub(in crate::store) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Server { code: Some(NAMESPACE_NOT_FOUND), .. })
 }

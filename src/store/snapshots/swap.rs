@@ -1,49 +1,46 @@
-//! A generation under another one's name: what is there is copied aside on the server, then one
-//! `renameCollection` puts the new one in its place. Two renames would leave a gap that readers see.
+//! A generation under another one's name: the collection with that name is copied aside on the server, then
+//! one `renameCollection` puts the new one in its place. Two renames would leave a gap that readers see.
 //!
-//! The rename names the UUID of what it drops, so that nothing else is ever dropped; and UUIDs tell later,
-//! after a crash, which of two collections has the name.
+//! The rename names the UUID of the collection it drops, so that no other one is ever dropped; and after a
+//! crash UUIDs tell which of two collections has the name.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bson::{Bson, Document, Uuid, doc};
+use bson::{Document, Uuid, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{BuildState, aside_name};
 use crate::plan::staging_name;
 use crate::store::builds::BuildStore;
-use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within, refused_writes};
+use crate::store::connection::{
+    INDEX_BUILD, LONG_CALL_SECONDS, OUT_OF_TIME, Snapshots, UUID_MISMATCH, call, call_within, refused_writes,
+};
 use crate::store::control::{ActiveGeneration, Mandate};
 use crate::store::records::{BuildRecord, SwapRecord};
+use crate::store::snapshots::dropping::listed_uuid;
 
-/// Another collection has the name than the one that was to be dropped.
-const UUID_MISMATCH: i32 = 361;
-/// An index is being built on one of the collections.
-const INDEX_BUILD: i32 = 12587;
-/// The server gave up waiting.
-const TIME_LIMIT: i32 = 50;
-/// How long a rename behind the fence may wait: inserts into both collections queue behind it.
+/// Time that a rename inside the fence may wait: inserts into both collections queue behind it.
 const RENAME_MS_MAX: i64 = 500;
-/// Pause before a rename that something was in the way of is tried again, behind the fence.
+/// Pause before an obstructed rename is retried inside the fence.
 const RENAME_PAUSE: Duration = Duration::from_millis(20);
 
-/// Whether something was in the way that goes away by itself: an open transaction, an index build, an election.
+/// Whether the obstacle passes by itself: an open transaction, an index build, an election.
 pub(crate) fn is_busy(error: &Error) -> bool {
-    let busy = matches!(error, Error::Server { code: Some(TIME_LIMIT | INDEX_BUILD), .. });
+    let busy = matches!(error, Error::Server { code: Some(OUT_OF_TIME | INDEX_BUILD), .. });
     busy || error.class() == Class::Transient
 }
 
 impl Snapshots<'_> {
-    /// Whether readers use a generation already because it has their collection's name.
+    /// Whether readers use a generation already, because it has the name of the collection they read.
     pub(crate) async fn is_swapped(self, record: &BuildRecord) -> Result<bool> {
         let Some(swap) = &record.swap else { return Ok(false) };
         let uuids = self.uuids().await?;
         Ok(swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid)))
     }
 
-    /// Whether a generation is complete, but was never active, and readers don't use it.
+    /// Whether a generation is published, but was never active, and readers don't use it.
     pub(crate) async fn is_unused(self, record: &BuildRecord) -> Result<bool> {
         if record.state != BuildState::Published || record.adopted {
             return Ok(false);
@@ -62,23 +59,18 @@ impl Snapshots<'_> {
             db.run_cursor_command(doc! { "listCollections": 1 }).await?.try_collect::<Vec<Document>>().await
         };
         let found = call("listing the collections", list).await?;
-        let uuid = |one: Document| {
-            let Some(Bson::Binary(binary)) = one.get_document("info").ok()?.get("uuid").cloned() else {
-                return None;
-            };
-            Some((one.get_str("name").ok()?.to_owned(), binary.to_uuid().ok()?))
-        };
+        let uuid = |one: Document| Some((one.get_str("name").ok()?.to_owned(), listed_uuid(&one)?));
         Ok(found.into_iter().filter_map(uuid).collect())
     }
 
-    /// Copies what the active generation has under its names, with its indexes, so that it can be rolled back
-    /// to. A copy that is there already is replaced.
+    /// Copies the collections of the active generation with their indexes, so that it can be rolled back to. An
+    /// existing copy is replaced.
     ///
     /// # Errors
-    /// What the server said.
+    /// The server's error.
     pub(crate) async fn copy_aside(self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
         for name in &active.collections {
-            // Before each: a process that was stopped meanwhile must not copy what has the name by then.
+            // Before each copy: a process that was stopped meanwhile must not copy a newer collection of that name.
             mandate.check()?;
             let aside = aside_name(name, active.active);
             tracing::info!(collection = %name, to = %aside, "copying what will be replaced");
@@ -99,7 +91,7 @@ impl Snapshots<'_> {
         let others = found.into_iter().filter(|index| index.get_str("name").ok() != Some("_id_"));
         let indexes: Vec<Document> = others
             .map(|mut index| {
-                // What the server adds by itself.
+                // Added by the server.
                 index.remove("ns");
                 index
             })
@@ -115,7 +107,7 @@ impl Snapshots<'_> {
 }
 
 impl BuildStore {
-    /// What it takes to give this build the names of the active generation, whose content is copied aside.
+    /// The renames that give this build the names of the active generation, whose content is copied aside.
     ///
     /// # Errors
     /// [`Error::State`] if one of the collections isn't there.
@@ -143,12 +135,12 @@ impl BuildStore {
         Ok(swap)
     }
 
-    /// Gives the collections their new names, those that haven't got them yet, until then. Once the first one has
-    /// its name, what is in the way of the others is waited for.
+    /// Renames the collections that don't have their new names yet. Once the first one is renamed, obstacles to
+    /// the others are waited for, up to `until`.
     ///
     /// # Errors
-    /// [`Error::State`] if another collection has the name by now; [busy](is_busy) if something is in the way; what
-    /// the server said.
+    /// [`Error::State`] if another collection has the name by now; a [busy](is_busy) error if something is in
+    /// the way; the server's error.
     pub(crate) async fn rename_into(&mut self, until: Instant) -> Result<()> {
         let number = self.record.swap.as_ref().map_or(0, Vec::len);
         for at in 0..number {
@@ -160,8 +152,8 @@ impl BuildStore {
                 let left = until.saturating_duration_since(Instant::now());
                 let renamed = self.rename_one(&swap, left).await;
                 if renamed.is_err() {
-                    // It may be done all the same, if only the answer was lost.
-                    self.look_where().await?;
+                    // The collection may be renamed even so, if only the reply was lost.
+                    self.read_renamed().await?;
                 }
                 let any = self.record.swap.iter().flatten().any(|swap| swap.done);
                 match renamed {
@@ -201,8 +193,8 @@ impl BuildStore {
         }
     }
 
-    /// Notes which collections have their new names.
-    async fn look_where(&mut self) -> Result<()> {
+    /// Reads from the server which collections have their new names.
+    async fn read_renamed(&mut self) -> Result<()> {
         let uuids = self.store.snapshots().uuids().await?;
         for swap in self.record.swap.iter_mut().flatten() {
             swap.done = uuids.get(&swap.into) == Some(&swap.uuid);
@@ -210,8 +202,8 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Brings collections that were about to take other names back under their own, and forgets that they were.
-    /// False if they are gone.
+    /// Renames collections that were about to take other names back to their own, and removes the swap from the
+    /// record. Returns false if one of them is gone.
     ///
     /// # Errors
     /// [`Error::State`] if another collection has such a name.
@@ -233,37 +225,37 @@ impl BuildStore {
         Ok(all)
     }
 
-    /// After a take-over: finds out which collections have their new names already, and brings the others
-    /// under the name of our token, so that nobody who was taken over from can rename them.
+    /// After a takeover: finds out which collections have their new names already, and renames the others to
+    /// the staging names of our token, so that the process that was replaced can't rename them.
     ///
     /// # Errors
     /// [`Error::State`] if one of them is gone.
     pub(crate) async fn adopt_swap(&mut self) -> Result<()> {
         let uuids = self.store.snapshots().uuids().await?;
         let token = self.record.token;
-        let mut swap = self.record.swap.clone().unwrap_or_default();
-        for (one, target) in swap.iter_mut().zip(self.record.targets.clone()) {
-            one.done = uuids.get(&one.into) == Some(&one.uuid);
-            if one.done {
+        let mut swaps = self.record.swap.clone().unwrap_or_default();
+        for (swap, target) in swaps.iter_mut().zip(self.record.targets.clone()) {
+            swap.done = uuids.get(&swap.into) == Some(&swap.uuid);
+            if swap.done {
                 continue;
             }
-            let is_staged = crate::plan::staging_token(&target.collection, &one.from).is_some();
-            let ours = if is_staged { staging_name(&target.collection, token) } else { one.from.clone() };
-            let now = uuids.iter().find(|(_, uuid)| **uuid == one.uuid).map(|(name, _)| name.clone());
+            let is_staged = crate::plan::staging_token(&target.collection, &swap.from).is_some();
+            let ours = if is_staged { staging_name(&target.collection, token) } else { swap.from.clone() };
+            let now = uuids.iter().find(|(_, uuid)| **uuid == swap.uuid).map(|(name, _)| name.clone());
             match now {
                 Some(now) if now == ours => {}
                 Some(now) => self.rename(&now, &ours).await?,
                 None => {
                     return Err(Error::State {
                         build: self.record.id.clone(),
-                        expected: format!("its collection {}", one.from),
+                        expected: format!("its collection {}", swap.from),
                         actual: "without it".to_owned(),
                     });
                 }
             }
-            one.from = ours;
+            swap.from = ours;
         }
-        self.record.swap = Some(swap);
+        self.record.swap = Some(swaps);
         Ok(())
     }
 }
