@@ -1,4 +1,4 @@
-//! An own event store, an own event type and an own projection, rebuilt through the library.
+//! Rebuilds a projection of one's own, with an event store and event types of one's own.
 //!
 //! ```sh
 //! MONGODB_URI="$(scripts/mongod start)" cargo run --example own_projection
@@ -108,12 +108,15 @@ async fn write_ledger(uri: &str, database: &str) -> Result<(), mongodb::error::E
     ledger.create_index(IndexModel::builder().keys(doc! { "account": 1, "first": 1 }).build()).await?;
     let entry =
         |kind: &str, cents: i64| doc! { "kind": kind, "data": { "cents": cents, "owner": "household" } };
+    let commit = |account: &str, first: i32, entries: Vec<Document>| {
+        doc! { "account": account, "first": first, "entries": entries }
+    };
     ledger
         .insert_many([
-            doc! { "account": "account-1", "first": 0, "entries": [entry("Deposited", 500), entry("Withdrawn", 120)] },
-            doc! { "account": "account-2", "first": 0, "entries": [{ "kind": "Deposited", "data": "{\"cents\": 70}" }] },
-            doc! { "account": "account-1", "first": 2, "entries": [entry("Deposited", 20)] },
-            doc! { "account": "other-3", "first": 0, "entries": [entry("Deposited", 1)] },
+            commit("account-1", 0, vec![entry("Deposited", 500), entry("Withdrawn", 120)]),
+            commit("account-2", 0, vec![doc! { "kind": "Deposited", "data": "{\"cents\": 70}" }]),
+            commit("account-1", 2, vec![entry("Deposited", 20)]),
+            commit("other-3", 0, vec![entry("Deposited", 1)]),
         ])
         .await?;
     Ok(())

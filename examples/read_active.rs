@@ -1,12 +1,12 @@
-//! How an application reads snapshots: a handle says which collection is active, now and after each flip.
+//! Reads snapshots as an application does: a handle names the active collection, now and after each flip.
 //!
 //! ```sh
 //! MONGODB_URI=… STATEFOLD_DATABASE=… cargo run --example read_active -- Assets 3
 //! MONGODB_URI=… STATEFOLD_DATABASE=… cargo run --example read_active -- Assets 3 --follow
 //! ```
 //!
-//! With `--follow` it reads again whenever the pointer moves. A program in another language does the same with
-//! one small document: `Migration/{_id: "Statefold"}`, field `Generations.Assets.Collection`.
+//! With `--follow` it reads again whenever the pointer moves. A program in another language does the same
+//! with one small document: `Migration/{_id: "Statefold"}`, field `Generations.Assets.Collection`.
 
 use std::error::Error;
 
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut active = follow_active(&settings, &squidex::registry(), &projection).await?;
     let database = Client::with_uri_str(&uri).await?.database(&database);
     loop {
-        // For each query: this asks nobody.
+        // For each query; this asks no server.
         match active.collection() {
             Some(collection) => {
                 println!("{projection} is read from {collection}:");

@@ -1,5 +1,5 @@
-//! A server that starts its port first, migrates in the background, serves reads meanwhile, and says
-//! that it is ready after.
+//! A server that opens its port first, migrates in the background, serves reads meanwhile, and reports
+//! that it is ready afterwards.
 //!
 //! ```sh
 //! MONGODB_URI=… STATEFOLD_DATABASE=… cargo run --example server -- 127.0.0.1:8080
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(migrated?)
 }
 
-/// What a read needs.
+/// The state of the read route.
 struct Reads {
     db: Database,
     version: u32,
@@ -90,6 +90,7 @@ async fn assets(State(reads): State<Arc<Reads>>) -> Result<Json<Value>, (StatusC
     let found = snapshots.find(doc! { "dl": false }).sort(doc! { "mt": -1 }).limit(10).await;
     let found: Vec<Document> =
         found.map_err(|error| failed(&error))?.try_collect().await.map_err(|error| failed(&error))?;
-    let found: Vec<Value> = found.into_iter().map(|one| Bson::Document(one).into_relaxed_extjson()).collect();
+    let found: Vec<Value> =
+        found.into_iter().map(|snapshot| Bson::Document(snapshot).into_relaxed_extjson()).collect();
     Ok(Json(json!({ "collection": collection, "assets": found })))
 }

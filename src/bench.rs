@@ -1,3 +1,3 @@
-//! The pure steps of the hot path, for the benches of this workspace alone: no promise is made about them.
+//! The pure steps of the hot path, for the benchmarks of this workspace only; they may change at any time.
 
 pub use crate::fold::{Route, Router, StreamFold, decode_frame, encode_frame};

@@ -1,4 +1,4 @@
-//! What can go wrong, in classes that tell a caller what to do about it.
+//! The errors of the library, in classes that tell a caller what to do about them.
 
 use std::error::Error as StdError;
 
@@ -12,15 +12,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The cause below an error.
 pub type Source = Box<dyn StdError + Send + Sync>;
 
-/// What kind of trouble an error is.
+/// The class of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Class {
-    /// May go away by itself: trying again is right.
+    /// The trouble may go away by itself, so trying again is right.
     Transient,
-    /// The event store or a snapshot is not as it has to be.
+    /// The event store or a snapshot is not as it should be.
     Data,
-    /// An operator has to change something first.
+    /// An operator has to change something before trying again.
     Operator,
     /// Cancelled from outside; the work done is kept.
     Interrupted,
@@ -28,20 +28,20 @@ pub enum Class {
     Bug,
 }
 
-/// Everything the library can fail with.
+/// An error of the library.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Settings that don't fit; all problems found.
+    /// Invalid settings, with all problems that were found.
     #[error("{}", .0.join("\n"))]
     Config(Vec<String>),
     /// A projection that isn't registered, or can't be.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// No server answers.
+    /// The server doesn't answer.
     #[error("{doing}: the server can't be reached")]
     Unreachable {
-        /// What was being done.
+        /// The step that failed.
         doing: String,
         /// The driver's reason.
         #[source]
@@ -50,15 +50,15 @@ pub enum Error {
     /// The server took longer than the deadline.
     #[error("{doing}: no answer within {seconds} s")]
     Deadline {
-        /// What was being done.
+        /// The step that failed.
         doing: String,
         /// The deadline, in seconds.
         seconds: u64,
     },
-    /// The user of the connection may not do that, or the credentials are wrong.
+    /// The user of the connection lacks a right, or the credentials are wrong.
     #[error("{doing}: not permitted")]
     Permission {
-        /// What was being done.
+        /// The step that failed.
         doing: String,
         /// The server's reason.
         #[source]
@@ -67,18 +67,18 @@ pub enum Error {
     /// The server has no space left.
     #[error("{doing}: the server's disk is full")]
     DiskFull {
-        /// What was being done.
+        /// The step that failed.
         doing: String,
         /// The server's reason.
         #[source]
         source: Source,
     },
-    /// Any other failure reported by server or driver.
+    /// Any other failure that the server or the driver reported.
     #[error("{doing} failed")]
     Server {
-        /// What was being done.
+        /// The step that failed.
         doing: String,
-        /// Code the server gave, where it did.
+        /// Code of the server, if it gave one.
         code: Option<i32>,
         /// Whether trying again may help.
         transient: bool,
@@ -86,13 +86,13 @@ pub enum Error {
         #[source]
         source: Source,
     },
-    /// This server, topology or database can't be worked with.
+    /// A server, topology, database or request that isn't supported, with the reason.
     #[error("{0}")]
     Unsupported(String),
     /// Refused because of what is at stake, unless it is forced.
     #[error("refused: {}", .reasons.join("; "))]
     Refused {
-        /// Why.
+        /// The reasons.
         reasons: Vec<String>,
         /// The flag that does it all the same.
         unless: &'static str,
@@ -102,29 +102,29 @@ pub enum Error {
     LockHeld {
         /// Collection and id of the version document.
         document: String,
-        /// Who holds it and since when, as far as it is known.
+        /// The holder, and since when it holds the lock, as far as it is known.
         holder: String,
     },
     /// Another statefold leads, and it is alive.
     #[error("another statefold is at work: {holder}")]
     LeaseHeld {
-        /// Who it is, since when, and what it is doing.
+        /// The holder of the lease, since when it leads, and its work.
         holder: String,
     },
-    /// This process led, but no more: nothing was written after it knew.
+    /// This process no longer leads. It wrote nothing after it knew.
     #[error("the lease was lost (token {token}): {reason}")]
     LeaseLost {
         /// The token this process worked with.
         token: i64,
-        /// How it was lost.
+        /// The reason.
         reason: String,
     },
-    /// This process tried to migrate as often as it may.
+    /// This process has tried to migrate as often as it may.
     #[error("the start failed after {attempts} attempts")]
     BootFailed {
-        /// How often it tried.
+        /// Number of attempts.
         attempts: u32,
-        /// Why it failed first.
+        /// The error of the first attempt.
         #[source]
         first: Box<Error>,
     },
@@ -133,7 +133,7 @@ pub enum Error {
     Fenced {
         /// The token this process worked with.
         token: i64,
-        /// What was refused.
+        /// The thing that the token is no longer valid for.
         what: String,
     },
     /// A build can't make this step from the state it is in.
@@ -152,9 +152,9 @@ pub enum Error {
     /// The cut-over could not be made; the finished generation is kept.
     #[error("the cut-over could not be made in {tries} tries: {reason}")]
     NotCutOver {
-        /// How often it was tried.
+        /// Number of attempts.
         tries: u32,
-        /// Why it failed last.
+        /// The reason of the last failure.
         reason: String,
     },
     /// The event store is read-only, by [`crate::operator::read_only_on`].
@@ -162,23 +162,23 @@ pub enum Error {
     ReadOnly {
         /// The reason that was given.
         reason: String,
-        /// Who did it: host and process.
+        /// Host and process that made it read-only.
         owner: String,
-        /// Since when, in RFC 3339.
+        /// The time since which it is read-only, in RFC 3339.
         since: String,
     },
     /// The settings say that this server writes no events ([`crate::config::Settings::with_read_only`]).
     #[error("this server is set to read-only (MODE_READONLY) and writes no events")]
     ReadOnlyServer,
-    /// The fence of a cut-over refused events for longer than the writer waits: to be tried again.
+    /// The fence of a cut-over refused events for longer than the writer waits; it is worth another try.
     #[error("the event store refuses events ({fence}), also after {waited_ms} ms")]
     WritesFenced {
-        /// Why, by whom and since when, in words.
+        /// Its reason, owner and start, in words.
         fence: String,
-        /// How long it was waited for, in milliseconds.
+        /// Time waited, in milliseconds.
         waited_ms: u128,
     },
-    /// A stream doesn't stand where the writer expected it: somebody else appended to it.
+    /// A stream has another last event than the writer expected: somebody else appended to it.
     #[error("the last event of {stream} is {actual}, not {expected} (-1: it has none)")]
     Conflict {
         /// Name of the stream.
@@ -193,14 +193,15 @@ pub enum Error {
         "the event store's options can't be changed: {reason}, also after {waited_ms} ms; nothing was changed"
     )]
     FenceBusy {
-        /// What is in the way.
+        /// The obstacle.
         reason: String,
-        /// How long it was waited for, in milliseconds.
+        /// Time waited, in milliseconds.
         waited_ms: u128,
     },
     /// More failed streams than allowed: nothing was published.
     #[error(
-        "{projection}: {failed_streams} of {streams} streams could not be folded, allowed are {allowed}; nothing was published"
+        "{projection}: {failed_streams} of {streams} streams could not be folded, \
+         allowed are {allowed}; nothing was published"
     )]
     FailedStreams {
         /// Name of the projection.
@@ -217,7 +218,7 @@ pub enum Error {
     /// The database was written by a newer statefold, or built with a newer projection.
     #[error("{what} is of version {found}; this statefold knows up to {known}")]
     Newer {
-        /// What is newer.
+        /// The thing that is newer.
         what: String,
         /// Its version.
         found: u32,
@@ -226,25 +227,26 @@ pub enum Error {
     },
     /// The states need more memory than allowed, and natural order without spill was asked for.
     #[error(
-        "the states need more than the {budget} MiB that --memory allows: allow more, or use --strategy spill"
+        "the states need more than the memory budget of {budget} MiB, and only natural order without spill \
+         was allowed"
     )]
     MemoryBudget {
         /// The budget, in MiB.
         budget: usize,
     },
-    /// Cancelled; what was built so far is kept.
+    /// The work was cancelled; what was built so far is kept.
     #[error("interrupted; what is built so far is kept")]
     Interrupted,
-    /// A file or socket of this machine.
+    /// A file or a socket of this machine failed.
     #[error("{doing}")]
     Io {
-        /// What was being done.
+        /// The step that failed.
         doing: String,
         /// The system's reason.
         #[source]
         source: std::io::Error,
     },
-    /// A task of this program failed.
+    /// A fault of this program.
     #[error("a task of statefold failed: {0}")]
     Bug(String),
 }

@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! What it is not: an event store, a query layer, or a way to change events. It never writes the
-//! event store, but for what an application appends with an [`EventWriter`].
+//! It is not an event store, a query layer, or a way to change events. It never writes to the event
+//! store, except for events that an application appends with an [`EventWriter`].
 //!
 //! Metrics go through the `metrics` facade and logs through `tracing`; the library installs neither
 //! a recorder nor a subscriber. Features: `cli` (the command line, [`cli::main`]), `http` (metrics
@@ -51,7 +51,7 @@ mod store;
 pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
-// What every caller needs.
+// Used by every caller.
 pub use config::{CleanupSettings, LeaseSettings, Settings, Throttle, Tuning};
 pub use engine::running::Running;
 pub use error::{Class, Error, Result};
@@ -59,7 +59,7 @@ pub use lifecycle::{BuildState, ErrorLimit, Share, Verify};
 pub use observe::{Doing, Leader, Phase, Progress};
 pub use plan::{Estimate, NaturalBy, Strategy};
 
-// What an application links.
+// Linked by an application.
 pub use application::{ActiveHandle, Reading, active_generation, follow_active};
 pub use application::{Appended, EventWriter, Expected, NewEvent, Payload};
 pub use application::{Hook, Migrate, Outcome, migrate};
@@ -68,7 +68,7 @@ pub use lifecycle::{Behind, CutOverMode};
 pub use observe::InstanceRow;
 pub use store::{ActiveGeneration, Fence, FenceKind, PreviousGeneration};
 
-// What an operator asks for, a verb of the command line each.
+// Operations of an operator, one for each verb of the command line.
 pub use engine::capacity::CapacityPlan;
 pub use engine::pass::PassReport;
 pub use engine::run::{Built, CutOver, Rebuild, RebuildReport};

@@ -1,12 +1,12 @@
-//! How many instructions the hot path takes, by gungraun: the same number on a busy machine, too.
+//! Number of instructions of the hot path, counted by gungraun: the same on a busy machine.
 //!
 //! ```text
 //! cargo install gungraun-runner --version 0.20.0   # the version of the library, see Cargo.lock
 //! cargo bench -p statefold-benches --bench instructions
 //! ```
 //!
-//! Needs valgrind (3.19 will do). Every run is compared with the one before it, and fails if a bench
-//! needs 2 % more instructions; `-- --save-baseline=NAME` and `-- --baseline=NAME` compare with a
+//! Needs valgrind (3.19 is enough). Every run is compared with the one before it, and fails if a bench
+//! takes 2 % more instructions; `-- --save-baseline=NAME` and `-- --baseline=NAME` compare with a
 //! named run. Divide by 64 for one commit; `whole` folds the assets of a store of 8000 commits.
 
 #![expect(missing_docs, reason = "the macros make public functions of the benches")]

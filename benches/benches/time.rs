@@ -1,12 +1,12 @@
-//! How long the hot path takes, by criterion: for the feeling, and to compare allocators and machines.
+//! Time of the hot path, measured by criterion: for an overview, and to compare allocators and machines.
 //!
 //! ```text
 //! cargo bench -p statefold-benches --bench time
 //! cargo bench -p statefold-benches --bench time -- 'apply/'
 //! ```
 //!
-//! All numbers are per commit (criterion shows them as elements a second). On a machine that does
-//! other things, too, look at the [instructions](instructions.rs) instead.
+//! All numbers are per commit (criterion shows them as elements per second). On a busy machine use the
+//! [instructions](instructions.rs) instead.
 
 use std::hint::black_box;
 use std::time::Duration;

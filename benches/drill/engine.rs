@@ -1,13 +1,13 @@
-//! The engine under drill: this very program, started again as `statefold`, so that it shares no runtime with the
-//! application.
+//! The engine under drill: this same program, started as `statefold`, so that it shares no runtime with
+//! the application.
 
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{Args, Result};
+use crate::args::{Args, Result};
 
-/// Variable that makes this program `statefold`.
+/// Environment variable that makes this program act as `statefold`.
 pub(crate) const ENGINE: &str = "DRILL_ENGINE";
 
 fn command(args: &Args, verb: &[&str]) -> Result<Command> {
@@ -21,7 +21,7 @@ fn command(args: &Args, verb: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs a verb to its end and returns what it prints.
+/// Runs a verb to its end and returns its report.
 pub(crate) async fn run(args: &Args, verb: &[&str]) -> Result<Value> {
     let mut command = command(args, verb)?;
     command.args(["-o", "json"]);
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &Args, verb: &[&str]) -> Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Starts a verb that goes on.
+/// Starts a verb that runs until it is stopped.
 pub(crate) fn start(args: &Args, verb: &[&str]) -> Result<Child> {
     Ok(command(args, verb)?.stdout(Stdio::null()).spawn()?)
 }

@@ -1,10 +1,11 @@
-//! A drill: generations are built, cut over to, rolled back and cleaned up while an application writes and reads
-//! without a pause. `scripts/cutover-drill` starts it.
+//! A drill: generations are built, cut over to, rolled back and cleaned up while an application writes
+//! and reads without a pause. `scripts/cutover-drill` starts it.
 //!
-//! Every acknowledged event is recorded here, outside of the engine, and looked for after each cut-over.
+//! Every acknowledged event is recorded here, outside the engine, and searched for after each cut-over.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is text")]
 
+mod args;
 mod engine;
 mod readers;
 mod report;
@@ -18,39 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// What went wrong, in words.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-/// Result of everything here.
-type Result<T> = std::result::Result<T, Failure>;
-
-/// Builds, cuts over, rolls back and cleans up under a live application, and counts what it notices.
-#[derive(Debug, Clone, Parser)]
-pub(crate) struct Args {
-    /// Connection string of a replica set that is used for nothing else
-    #[arg(long, env = "MONGODB_URI", hide_env_values = true)]
-    pub(crate) uri: String,
-    /// Database, which is made anew
-    #[arg(long, default_value = "cutover_drill")]
-    pub(crate) database: String,
-    /// Commits of the event store before the drill
-    #[arg(long, default_value_t = 1_000_000)]
-    pub(crate) commits: u64,
-    /// Writers of the application
-    #[arg(long, default_value_t = 4)]
-    pub(crate) writers: usize,
-    /// Pause of a writer after each commit, in milliseconds
-    #[arg(long, default_value_t = 20)]
-    pub(crate) pause: u64,
-    /// Readers of the application
-    #[arg(long, default_value_t = 2)]
-    pub(crate) readers: usize,
-    /// Cut-overs: two builds, the others roll back and forth
-    #[arg(long, default_value_t = 10)]
-    pub(crate) cutovers: usize,
-    /// How readers find a generation: pointer or view
-    #[arg(long, default_value = "pointer")]
-    pub(crate) mode: String,
-}
+use crate::args::{Args, Failure};
 
 fn main() -> ExitCode {
     if std::env::var(engine::ENGINE).is_ok() {

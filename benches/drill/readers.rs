@@ -1,4 +1,5 @@
-//! The application's readers: they follow the active generation and look for snapshots that are always there.
+//! The application's readers: they follow the active generation and read snapshots that must always
+//! exist.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,16 +8,16 @@ use bson::{Document, doc};
 use mongodb::Database;
 use statefold::Settings;
 
-use crate::{Args, Result};
+use crate::args::{Args, Result};
 
-/// What all readers saw.
+/// Counters of all readers.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) reads: AtomicU64,
     pub(crate) errors: AtomicU64,
-    /// Snapshots that should have been there.
+    /// Number of snapshots that were missing.
     pub(crate) missing: AtomicU64,
-    /// How often another generation was read than before.
+    /// Number of changes from one generation to another.
     pub(crate) switches: AtomicU64,
 }
 
@@ -28,7 +29,7 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    /// Starts them; they look for these ids, which nobody touches.
+    /// Starts the readers; they read the snapshots with these ids, whose streams no writer changes.
     pub(crate) fn start(args: &Args, db: &Database, ids: &Arc<Vec<String>>) -> Self {
         let (seen, stop) = (Arc::<Seen>::default(), Arc::new(AtomicBool::new(false)));
         let tasks = (0..args.readers).map(|number| {
@@ -40,7 +41,7 @@ impl Readers {
         Self { seen, stop, tasks }
     }
 
-    /// Stops them.
+    /// Stops the readers and waits for their end.
     pub(crate) async fn stop(&mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks.drain(..) {

@@ -1,25 +1,25 @@
-//! What the drill prints.
+//! The report of the drill.
 
 use std::time::Duration;
 
-/// One cut-over, as the application noticed it.
+/// One cut-over, as seen by the application.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    /// What was done.
+    /// The verb that was run.
     pub(crate) verb: String,
-    /// The generation that is active after it.
+    /// The active generation afterwards.
     pub(crate) generation: u64,
     /// Time of the whole command, in seconds.
     pub(crate) seconds: f64,
-    /// How long the fence stood, as the engine says, in milliseconds.
+    /// Duration of the fence, as reported by the engine, in milliseconds.
     pub(crate) fence_ms: f64,
-    /// Streams refolded in all, and behind the fence.
+    /// Number of streams refolded in total, and behind the fence.
     pub(crate) refolded: (u64, u64),
-    /// Tries it took.
+    /// Number of tries.
     pub(crate) tries: u64,
-    /// For each writer that noticed it, how long a commit was held up.
+    /// Longest delay of a commit, for each writer that was refused.
     pub(crate) outages: Vec<Duration>,
-    /// Events looked for in the new generation, and how many streams lacked some.
+    /// Commits searched for in the new generation, and the number of streams that lack some.
     pub(crate) checked: u64,
     pub(crate) lost: u64,
 }
@@ -28,7 +28,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Median and largest of some numbers.
+/// Median and maximum of some numbers; `None` if there are none.
 pub(crate) fn middle_and_worst(mut numbers: Vec<f64>) -> Option<(f64, f64)> {
     numbers.sort_by(f64::total_cmp);
     Some((*numbers.get(numbers.len() / 2)?, *numbers.last()?))
@@ -36,9 +36,9 @@ pub(crate) fn middle_and_worst(mut numbers: Vec<f64>) -> Option<(f64, f64)> {
 
 /// The table of all cut-overs.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text =
-        "cut-over     to  seconds  refolded (fenced)  fence ms  outage of writers ms (median, worst)  tries  checked  lost\n"
-            .to_owned();
+    let mut text = "cut-over     to  seconds  refolded (fenced)  fence ms  \
+                    outage of writers ms (median, worst)  tries  checked  lost\n"
+        .to_owned();
     for row in rows {
         let outage = middle_and_worst(row.outages.iter().copied().map(milliseconds).collect());
         let outage = outage.map_or_else(
@@ -55,8 +55,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let outages = rows.iter().flat_map(|row| row.outages.iter().copied().map(milliseconds)).collect();
     if let (Some((median, worst)), Some((out_median, out_worst))) = (fences, middle_and_worst(outages)) {
         text.push_str(&format!(
-            "\nfence: median {median:.1} ms, worst {worst:.1} ms of {}; outage of a writer: median {out_median:.1} ms, \
-             worst {out_worst:.1} ms\n",
+            "\nfence: median {median:.1} ms, worst {worst:.1} ms of {}; \
+             outage of a writer: median {out_median:.1} ms, worst {out_worst:.1} ms\n",
             rows.len()
         ));
     }

@@ -10,20 +10,21 @@ use futures::TryStreamExt;
 use mongodb::{Client, Database};
 use serde_json::Value;
 
+use crate::args::{Args, Result};
+use crate::engine;
 use crate::readers::Readers;
 use crate::report::{Row, middle_and_worst, table};
 use crate::support::oracle;
 use crate::writers::Writers;
-use crate::{Args, Result, engine};
 
-/// Streams that exist and are gone on with.
+/// Number of existing streams that the writers continue.
 const EXISTING: i64 = 400;
-/// Snapshots that readers look for.
+/// Number of snapshots that the readers read.
 const LOOKED_FOR: i64 = 2000;
-/// Events whose way into the active generation is timed.
+/// Number of events whose time into the active generation is measured.
 const FOLLOWED: usize = 20;
 
-/// Runs the drill; true if nothing was lost and no reader was wronged.
+/// Runs the drill; returns true if nothing was lost and no reader met an error or a missing snapshot.
 pub(crate) async fn run(args: &Args) -> Result<bool> {
     let db = Client::with_uri_str(&args.uri).await?.database(&args.database);
     db.drop().await?;
@@ -46,7 +47,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     let caught_up = followed(args, &db).await?;
     writers.stop().await?;
     readers.stop().await?;
-    // At last everything is in order, by an independent fold of all that was acknowledged, and by the engine's.
+    // The last generation must equal an independent fold of all acknowledged commits, and verify.
     engine::run(args, &["rebuild", "Assets", "--yes"]).await?;
     let missing = compare(&db, &writers.streams(), &lengths(&writers.streams())).await?.1;
     let verified = engine::run(args, &["verify", "Assets"]).await?;
@@ -55,35 +56,38 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
 
     let seen = &readers.seen;
     let (reads, errors) = (seen.reads.load(Ordering::Relaxed), seen.errors.load(Ordering::Relaxed));
-    let wronged = seen.missing.load(Ordering::Relaxed);
+    let unseen = seen.missing.load(Ordering::Relaxed);
     let lost = rows.iter().map(|row| row.lost).sum::<u64>() + missing;
     let items = cleaned.get("items").and_then(Value::as_array).map_or(0, Vec::len);
     println!("events acknowledged: {}; lost: {lost}", writers.events());
     println!(
-        "reads: {reads}; errors: {errors}; snapshots missing: {wronged}; switches of a reader: {}",
+        "reads: {reads}; errors: {errors}; snapshots missing: {unseen}; switches of a reader: {}",
         seen.switches.load(Ordering::Relaxed)
     );
     if let Some((median, worst)) = middle_and_worst(caught_up) {
         println!(
-            "from an event to the active generation (follow): median {median:.0} ms, worst {worst:.0} ms of {FOLLOWED}"
+            "from an event to the active generation (follow): \
+             median {median:.0} ms, worst {worst:.0} ms of {FOLLOWED}"
         );
     }
     let equal = verified.pointer("/projections/0/differing") == Some(&Value::from(0));
     println!("clean-up looked at {items} things; snapshot collections in the end: {snapshots}");
     println!("the last generation equals the event store: {equal}");
-    Ok(lost == 0 && errors == 0 && wronged == 0 && equal)
+    Ok(lost == 0 && errors == 0 && unseen == 0 && equal)
 }
 
-/// Names of streams that writers go on with, and ids of snapshots that nobody touches.
+/// Names of streams that writers continue, and ids of snapshots whose streams no writer changes.
 async fn streams(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
     let pipeline = [
-        doc! { "$match": { "EventStream": { "$gte": "asset-", "$lt": "asset." }, "EventStreamOffset": -1_i64 } },
+        doc! { "$match": {
+            "EventStream": { "$gte": "asset-", "$lt": "asset." }, "EventStreamOffset": -1_i64,
+        } },
         doc! { "$sample": { "size": 4 * (EXISTING + LOOKED_FOR) } },
         doc! { "$project": { "_id": 0, "EventStream": 1 } },
     ];
     let found: Vec<Document> =
         db.collection::<Document>("Events2").aggregate(pipeline).await?.try_collect().await?;
-    let names = found.iter().filter_map(|one| one.get_str("EventStream").ok().map(str::to_owned));
+    let names = found.iter().filter_map(|commit| commit.get_str("EventStream").ok().map(str::to_owned));
     let mut names: Vec<String> = names.filter(|name| !name.ends_with("--deleted")).collect();
     names.sort();
     names.dedup();
@@ -107,14 +111,14 @@ fn lengths(streams: &BTreeMap<String, Vec<Document>>) -> BTreeMap<String, usize>
     streams.iter().map(|(name, commits)| (name.clone(), commits.len())).collect()
 }
 
-/// One cut-over, and whether everything that was acknowledged before its fence is in the new generation.
+/// Runs one cut-over, and checks that the new generation has everything acknowledged before its fence.
 async fn cut_over(args: &Args, db: &Database, writers: &Writers, verb: &[&str]) -> Result<Row> {
     writers.next();
     let at_least = lengths(&writers.streams());
     let began = Instant::now();
     let report = engine::run(args, verb).await?;
     let seconds = began.elapsed().as_secs_f64();
-    // Also who noticed the very end of the fence has written by now.
+    // Writers that were refused until the end of the fence have written by now.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let outages = writers.outages(began);
     let noticed = writers.before_fence();
@@ -139,8 +143,8 @@ async fn cut_over(args: &Args, db: &Database, writers: &Writers, verb: &[&str]) 
     Ok(row)
 }
 
-/// Looks in the active generation for the commits of these streams that have to be there: their snapshots are those of
-/// so many commits, or more. Returns the commits that were looked for, and the streams that lack some.
+/// Checks the active generation: the snapshot of each stream must be that of the needed number of commits,
+/// or of more. Returns the number of commits checked, and of streams that lack some.
 async fn compare(
     db: &Database,
     streams: &BTreeMap<String, Vec<Document>>,
@@ -154,7 +158,7 @@ async fn compare(
     let (mut checked, mut lost) = (0, 0);
     for (stream, commits) in streams {
         let needed = needed.get(stream).copied().unwrap_or(0);
-        // A deleted stream may have been deleted just now.
+        // A deleted stream may or may not have its snapshot still.
         if commits.is_empty() || needed == 0 {
             continue;
         }
@@ -171,7 +175,7 @@ async fn compare(
     Ok((checked, lost))
 }
 
-/// How long it takes until an event is in the active generation, in milliseconds, while `follow` is at work.
+/// Times from an insert to its snapshot in the active generation while `follow` runs, in milliseconds.
 async fn followed(args: &Args, db: &Database) -> Result<Vec<f64>> {
     let mut follower = engine::start(args, &["follow", "Assets"])?;
     let events = db.collection::<Document>("Events2");
@@ -179,16 +183,16 @@ async fn followed(args: &Args, db: &Database) -> Result<Vec<f64>> {
     let pointer = control.as_ref().and_then(|control| control.get_document("Generations").ok());
     let name = pointer
         .and_then(|all| all.get_document("Assets").ok())
-        .and_then(|one| one.get_str("Collection").ok());
+        .and_then(|pointer| pointer.get_str("Collection").ok());
     let snapshots = db.collection::<Document>(name.ok_or("no pointer")?);
     let mut times = Vec::new();
-    // The first one waits until the follower has caught up with what happened before it began.
+    // The first event isn't counted: it waits until the follower has caught up with former events.
     for number in 0..=FOLLOWED {
         let id = format!("followed-{number}");
         let stream = crate::support::commits::asset_stream(&id);
         let created = crate::support::commits::asset_created(&id);
-        let one = crate::support::commits::commit(&stream, -1, &[("AssetCreatedEventV2", &created)]);
-        events.insert_one(one).await?;
+        let commit = crate::support::commits::commit(&stream, -1, &[("AssetCreatedEventV2", &created)]);
+        events.insert_one(commit).await?;
         let began = Instant::now();
         let id = stream.strip_prefix("asset-").unwrap_or(&stream).to_owned();
         while snapshots.find_one(doc! { "_id": &id }).await?.is_none() {

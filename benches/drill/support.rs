@@ -1,4 +1,4 @@
-//! What the tests have, too: commits, and what their snapshots have to be.
+//! Support code shared with the tests: commits, and an oracle of their snapshots.
 
 #[path = "../../tests/support/commits.rs"]
 pub(crate) mod commits;

@@ -1,5 +1,5 @@
-//! The application's writers: streams that exist, new ones, several events in a commit, permanent deletes. What the
-//! server acknowledged is recorded.
+//! The application's writers: they append to existing and new streams, with one or several events per
+//! commit, and delete streams permanently. Every acknowledged commit is recorded.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,28 +11,28 @@ use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::error::{ErrorKind, WriteFailure};
 
+use crate::args::{Args, Result};
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, commit};
-use crate::{Args, Result};
 
-/// Error of an insert that a validator refused.
+/// Error code of an insert that a validator refused.
 const REFUSED: i32 = 121;
-/// Each so many commits a stream is deleted for good.
+/// Number of commits of a writer after which it deletes a stream permanently.
 const DELETE_EVERY: usize = 500;
 
 /// One acknowledged insert.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Insert {
     pub(crate) acknowledged: Instant,
-    /// From the first try to the acknowledgement.
+    /// Time from the first try to the acknowledgement.
     pub(crate) took: Duration,
-    /// Whether the fence refused it at first.
+    /// True if the fence refused it at first.
     pub(crate) refused: bool,
 }
 
-/// What one writer was acknowledged.
+/// The acknowledged writes of one writer.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    /// The commits of each of its streams; empty if it was deleted.
+    /// The commits of each of its streams; empty for a deleted stream.
     pub(crate) streams: BTreeMap<String, Vec<Document>>,
     pub(crate) inserts: Vec<Insert>,
     pub(crate) events: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Written {
 /// All writers.
 pub(crate) struct Writers {
     pub(crate) written: Vec<Arc<Mutex<Written>>>,
-    /// How many commits each stream had when a fence was noticed first.
+    /// Number of commits of each stream when a writer first noticed the fence.
     before_fence: Arc<Mutex<Option<BTreeMap<String, usize>>>>,
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<Result<()>>>,
@@ -61,14 +61,14 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn lengths(all: &[Arc<Mutex<Written>>]) -> BTreeMap<String, usize> {
-    let of = |written: &Arc<Mutex<Written>>| -> Vec<(String, usize)> {
+    let streams = |written: &Arc<Mutex<Written>>| -> Vec<(String, usize)> {
         locked(written).streams.iter().map(|(name, commits)| (name.clone(), commits.len())).collect()
     };
-    all.iter().flat_map(of).collect()
+    all.iter().flat_map(streams).collect()
 }
 
 impl Writers {
-    /// Starts them; each goes on with some streams that exist.
+    /// Starts the writers; the existing streams are divided among them.
     pub(crate) async fn start(
         args: &Args,
         events: &Collection<Document>,
@@ -99,38 +99,38 @@ impl Writers {
         Ok(Self { written: all, before_fence, stop, tasks })
     }
 
-    /// Forgets the fence that was noticed last.
+    /// Forgets the last fence that a writer noticed.
     pub(crate) fn next(&self) {
         *locked(&self.before_fence) = None;
     }
 
-    /// How many commits of each stream were acknowledged before the fence that was noticed last; before now, if
-    /// none was.
+    /// Number of commits of each stream that were acknowledged before the last fence was noticed; empty
+    /// if none was noticed.
     pub(crate) fn before_fence(&self) -> BTreeMap<String, usize> {
         locked(&self.before_fence).clone().unwrap_or_default()
     }
 
-    /// Events acknowledged so far.
+    /// Number of events acknowledged so far.
     pub(crate) fn events(&self) -> u64 {
         self.written.iter().map(|written| locked(written).events).sum()
     }
 
-    /// For each writer the longest time that an insert was held up by a fence since then.
+    /// The longest delay of an insert by a fence since an instant, for each writer that was refused.
     pub(crate) fn outages(&self, since: Instant) -> Vec<Duration> {
-        let of = |written: &Arc<Mutex<Written>>| {
+        let longest = |written: &Arc<Mutex<Written>>| {
             let written = locked(written);
             let late = written.inserts.iter().rev().take_while(|insert| insert.acknowledged >= since);
             late.filter(|insert| insert.refused).map(|insert| insert.took).max()
         };
-        self.written.iter().filter_map(of).collect()
+        self.written.iter().filter_map(longest).collect()
     }
 
-    /// The commits of all their streams.
+    /// The acknowledged commits of all streams.
     pub(crate) fn streams(&self) -> BTreeMap<String, Vec<Document>> {
         self.written.iter().flat_map(|written| locked(written).streams.clone()).collect()
     }
 
-    /// Stops them.
+    /// Stops the writers and waits for their end.
     pub(crate) async fn stop(&mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks.drain(..) {
@@ -160,7 +160,7 @@ impl Writer {
         self.all.get(self.number)
     }
 
-    /// A new stream, or one to go on with.
+    /// Chooses a new stream, or an existing one to continue.
     fn stream(&self, number: usize) -> String {
         let new = || asset_stream(&format!("drill-{}-{number}", self.number));
         let Some(mine) = self.mine() else { return new() };
@@ -180,7 +180,8 @@ impl Writer {
         let before: i64 = {
             let written = locked(mine);
             let commits = written.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
-            commits.iter().filter_map(|one| one.get("EventsCount").and_then(bson::Bson::as_i64)).sum()
+            let count = |commit: &Document| commit.get("EventsCount").and_then(bson::Bson::as_i64);
+            commits.iter().filter_map(count).sum()
         };
         let id = stream.rsplit("--").next().unwrap_or(stream);
         let (created, renamed) = (asset_created(id), asset_renamed(id, &format!("{number}.png")));
@@ -189,31 +190,32 @@ impl Writer {
             (_, 0) => vec![("AssetAnnotatedEvent", &renamed), ("AssetAnnotatedEvent", &renamed)],
             _ => vec![("AssetAnnotatedEvent", &renamed)],
         };
-        let one = commit(stream, before - 1, &events);
+        let document = commit(stream, before - 1, &events);
         let began = Instant::now();
         let mut refused = false;
-        while let Err(error) = self.events.insert_one(&one).await {
+        while let Err(error) = self.events.insert_one(&document).await {
             if !is_refused(&error) {
                 return Err(error.into());
             }
             if !refused {
                 refused = true;
-                // Whatever is acknowledged by now was written before the fence was raised.
+                // Everything acknowledged until now was written before the fence was raised.
                 locked(&self.before_fence).get_or_insert_with(|| lengths(&self.all));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let mut written = locked(mine);
         written.events += events.len() as u64;
-        written.streams.entry(stream.to_owned()).or_default().push(one);
+        written.streams.entry(stream.to_owned()).or_default().push(document);
         written.inserts.push(Insert { acknowledged: Instant::now(), took: began.elapsed(), refused });
         Ok(())
     }
 
-    /// Deletes a stream for good, as Squidex does: said in a stream of its own, then its commits go.
+    /// Deletes a stream permanently, as Squidex does: a commit in another stream records it, then the
+    /// commits of the stream are removed.
     async fn delete(&self, stream: &str) -> Result<()> {
         let Some(mine) = self.mine() else { return Ok(()) };
-        // Already before: a generation that is built meanwhile may know it or not.
+        // Recorded first: a generation that is built meanwhile may or may not have the stream.
         locked(mine).streams.insert(stream.to_owned(), Vec::new());
         let farewell = commit(&format!("{stream}--deleted"), -1, &[("AssetDeletedEvent", "{}")]);
         while let Err(error) = self.events.insert_one(&farewell).await {

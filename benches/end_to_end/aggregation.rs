@@ -1,27 +1,26 @@
-//! As much of the fold as one aggregation on the server can express.
+//! A server-side aggregation: the part of the fold that one pipeline can express.
 //!
-//! It groups the commits of each stream, puts them into the order of their offsets and takes from the
-//! first and last events what stands in headers or can be cut out of the text of a payload: times,
-//! authors, version, name, hash, whether it was deleted. What it can't do: read JSON (there is no
-//! operator for it before 8.x), so no metadata, tags, sizes or escapes; tell an event that changes
-//! nothing from one that does, so the version is off; refuse a stream with a hole. Its result is
-//! therefore not compared.
+//! It groups the commits of each stream, sorts them by their offsets and takes from the first and last
+//! events the values in headers, and those that a regular expression finds in the text of a payload:
+//! times, authors, version, name, hash, deletion. It can't read JSON (there is no operator for it before
+//! 8.x), so metadata, tags, sizes and escapes are missing; it counts events that change nothing, so the
+//! version differs; and it doesn't refuse a stream with a hole. Its result is therefore not compared.
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::Database;
 
-use crate::Result;
 use crate::database::{EVENTS, in_prefix, server_pid};
-use crate::job::Outcome;
+use crate::error::Result;
 use crate::meter::Meter;
+use crate::outcome::Outcome;
 
 const COLLECTION: &str = "Bench_Aggregation";
 
-/// Runs it.
+/// Runs the aggregation.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn work(db: &Database) -> Result<Outcome> {
     let server = server_pid(db).await?;
     let meter = Meter::start(server)?;
@@ -65,7 +64,7 @@ fn pipeline() -> Vec<Document> {
     ]
 }
 
-/// The part of a text that a pattern's group finds.
+/// Expression for the first group of a pattern, matched in a text.
 fn cut(text: Document, pattern: &str) -> Document {
     doc! { "$let": {
         "vars": { "found": { "$regexFind": { "input": text, "regex": pattern } } },
@@ -73,7 +72,7 @@ fn cut(text: Document, pattern: &str) -> Document {
     } }
 }
 
-/// What the pattern finds in the last payload that has it.
+/// Expression for the first group of a pattern, matched in the last payload that matches it.
 fn last_with(pattern: &str) -> Document {
     let having = doc! { "$filter": {
         "input": "$events.Payload", "as": "payload",

@@ -1,31 +1,11 @@
-//! What we want to reach, and whether a run does. Nothing fails because of it.
+//! The bars of one run and of several. A bar that isn't met is reported, it fails nothing.
 
-use serde::{Deserialize, Serialize};
-
+use crate::bar::Bar;
 use crate::results::Results;
 use crate::rows::{INDEXED, PLAIN, PROGRAM, Row};
 use crate::table::count;
 
-/// A wish with its value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Bar {
-    pub(crate) what: String,
-    pub(crate) wanted: f64,
-    pub(crate) value: f64,
-    pub(crate) met: bool,
-}
-
-impl Bar {
-    fn at_least(what: impl Into<String>, wanted: f64, value: f64) -> Self {
-        Self { what: what.into(), wanted, value, met: value >= wanted }
-    }
-
-    fn at_most(what: impl Into<String>, wanted: f64, value: f64) -> Self {
-        Self { what: what.into(), wanted, value, met: value <= wanted }
-    }
-}
-
-/// The bars that one run can tell.
+/// The bars that one run is measured by.
 pub(crate) fn of_run(results: &Results) -> Vec<Bar> {
     let mut bars = Vec::new();
     for (group, squidex, pymongo) in [(PLAIN, 8.0, 6.0), (INDEXED, 5.5, 4.5)] {
@@ -57,12 +37,13 @@ pub(crate) fn of_runs(all: &[Results]) -> Vec<Bar> {
     let mut bars = Vec::new();
     let rate = |results: &Results| results.own(PLAIN).and_then(|own: &Row| own.events_per_second);
     let find = |commits: u64, small: bool| {
-        all.iter().find(|one| one.fixture.commits == commits && is_small(one) == small).and_then(rate)
+        let matches = |run: &&Results| run.fixture.commits == commits && is_small(run) == small;
+        all.iter().find(matches).and_then(rate)
     };
     if let (Some(few), Some(many)) = (find(1_000_000, false), find(10_000_000, false)) {
         bars.push(Bar::at_least("events/s at 10 M commits over those at 1 M", 0.6, many / few));
     }
-    for small in all.iter().filter(|one| is_small(one)) {
+    for small in all.iter().filter(|run| is_small(run)) {
         let commits = small.fixture.commits;
         if let (Some(large), Some(value)) = (find(commits, false), rate(small)) {
             let what = format!("events/s with {} GB of cache at {} commits", small.cache_gb, count(commits));
@@ -72,7 +53,7 @@ pub(crate) fn of_runs(all: &[Results]) -> Vec<Bar> {
     bars
 }
 
-/// Whether the server had a small cache.
+/// Returns true if the server had a small cache.
 pub(crate) fn is_small(results: &Results) -> bool {
     results.cache_gb < 1.0
 }

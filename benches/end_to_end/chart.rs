@@ -1,4 +1,4 @@
-//! The chart: events in a second as bars, as an SVG that is readable on light and dark pages.
+//! The chart: events per second as bars, in an SVG that is readable on light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::table::{count, thousands};
 
 const WIDTH: f64 = 820.0;
 const LABELS: f64 = 270.0;
-/// Room for the numbers behind the longest bar.
+/// Space for the numbers after the longest bar.
 const NUMBERS: f64 = 180.0;
 const LINE: f64 = 28.0;
 const BAR: f64 = 18.0;
@@ -66,11 +66,11 @@ pub(crate) fn svg(run: &Results) -> String {
     )
 }
 
-/// The rows of a group that do the whole fold, fastest first.
+/// The rows of a group with the whole fold, fastest first.
 fn rows<'a>(run: &'a Results, group: &str) -> Vec<&'a Row> {
     let mut rows: Vec<&Row> =
         run.rows.iter().filter(|row| row.group == group && row.name != "aggregation").collect();
-    rows.sort_by(|one, other| one.seconds.median.total_cmp(&other.seconds.median));
+    rows.sort_by(|left, right| left.seconds.median.total_cmp(&right.seconds.median));
     rows
 }
 

@@ -1,4 +1,4 @@
-//! Two collections of snapshots, document by document in the order of their ids.
+//! Comparison of two collections of snapshots, document by document in the order of their ids.
 
 use std::cmp::Ordering;
 
@@ -6,22 +6,22 @@ use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures::TryStreamExt;
 use mongodb::{Cursor, Database};
 
-use crate::Result;
 use crate::database::REFERENCE;
+use crate::error::Result;
 
-/// How alike two results are.
+/// Similarity of two equal results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Byte by byte.
+    /// Equal byte by byte.
     Identical,
-    /// Value by value; so many documents have their fields in another order.
+    /// Equal value by value; this many documents have their fields in another order.
     Reordered(u64),
 }
 
 /// Compares a collection with the reference.
 ///
 /// # Errors
-/// If they differ: at which document, and how.
+/// If they differ: the first differing document, and how it differs.
 pub(crate) async fn with_reference(db: &Database, collection: &str) -> Result<Verdict> {
     let (mut ours, mut theirs) = (open(db, REFERENCE).await?, open(db, collection).await?);
     let mut reordered = 0;
@@ -54,11 +54,12 @@ fn id(document: &RawDocumentBuf) -> &str {
     document.get_str("_id").unwrap_or_default()
 }
 
-fn differs(collection: &str, how: &str, document: &RawDocumentBuf) -> crate::Failure {
+fn differs(collection: &str, how: &str, document: &RawDocumentBuf) -> crate::error::Failure {
     format!("{collection} {how} {}", id(document)).into()
 }
 
-/// Whether two documents have equal values, whatever the order of their fields.
+/// Checks that two documents have equal values, in any order of their fields; the error is the first
+/// difference.
 fn same(expected: &RawDocumentBuf, actual: &RawDocumentBuf) -> std::result::Result<(), String> {
     let parse = |raw: &RawDocumentBuf| Document::try_from(raw.as_ref()).map_err(|error| error.to_string());
     let (expected, actual) = (parse(expected)?, parse(actual)?);
@@ -75,15 +76,16 @@ fn same(expected: &RawDocumentBuf, actual: &RawDocumentBuf) -> std::result::Resu
     }
 }
 
-fn equal(one: &Bson, other: &Bson) -> bool {
-    match (one, other) {
-        (Bson::Document(one), Bson::Document(other)) => {
-            let found = |(name, value): (&String, &Bson)| other.get(name).is_some_and(|o| equal(value, o));
-            one.len() == other.len() && one.iter().all(found)
+fn equal(left: &Bson, right: &Bson) -> bool {
+    match (left, right) {
+        (Bson::Document(left), Bson::Document(right)) => {
+            let found =
+                |(name, value): (&String, &Bson)| right.get(name).is_some_and(|other| equal(value, other));
+            left.len() == right.len() && left.iter().all(found)
         }
-        (Bson::Array(one), Bson::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+        (Bson::Array(left), Bson::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
         }
-        _ => one == other,
+        _ => left == right,
     }
 }

@@ -1,13 +1,13 @@
-//! Who takes part, under which name, in which order.
+//! The contenders: their names, their tasks, and their order in a round.
 
 use std::path::PathBuf;
 
-use crate::Result;
 use crate::args::RunArgs;
+use crate::error::Result;
 use crate::job::Task;
 use crate::statefold;
 
-/// One who is measured once a round.
+/// A contender, which runs once per round.
 #[derive(Debug, Clone)]
 pub(crate) struct Contender {
     /// Name in the results.
@@ -21,10 +21,10 @@ impl Contender {
     }
 }
 
-/// All that were asked for; the read floor comes with the variant that was found to be the best.
+/// All requested contenders; the read floor uses the best variant.
 ///
 /// # Errors
-/// For a name that nobody has.
+/// If there is no contender of a requested name.
 pub(crate) fn all(args: &RunArgs, strategies: &[String], read: Task) -> Result<Vec<Contender>> {
     let mut all = Vec::new();
     for name in &args.contenders {
@@ -68,12 +68,12 @@ fn pymongo(python: Option<&PathBuf>) -> Vec<Contender> {
         .into()
 }
 
-/// Name of a variant.
+/// Name of the variant with or without indexes.
 pub(crate) fn named(name: &str, indexes: bool) -> String {
     if indexes { format!("{name} indexed") } else { name.to_owned() }
 }
 
-/// The strategies to run: those asked for, or statefold's only one where it can't be told.
+/// The strategies to run: the requested ones, or only the default if statefold has no `--strategy`.
 ///
 /// # Errors
 /// If statefold doesn't run.
@@ -86,8 +86,8 @@ pub(crate) fn strategies(asked: &[String]) -> Result<Vec<String>> {
     Ok(asked.to_vec())
 }
 
-/// The order of a round: rotated, and backwards every other time, so that nobody always follows the
-/// same one.
+/// The order of a round: rotated, and reversed in every second round, so that no contender always
+/// follows the same one.
 pub(crate) fn order(contenders: usize, round: u32, rounds: u32) -> Vec<usize> {
     let mut order: Vec<usize> = (0..contenders).collect();
     if contenders > 0 {

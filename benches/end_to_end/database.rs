@@ -1,4 +1,4 @@
-//! The server as the contenders see it: connecting, counting, clearing up between runs.
+//! Access to the server for all contenders: connecting, counting, cleaning up between runs.
 
 use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use futures::TryStreamExt;
@@ -8,22 +8,22 @@ use mongodb::{Client, Database};
 use statefold::projections::{IndexDefinition, Registered};
 use statefold::squidex;
 
-use crate::Result;
+use crate::error::Result;
 
 /// The event store.
 pub(crate) const EVENTS: &str = "Events2";
-/// What all results must be equal to.
+/// Collection that all results must be equal to.
 pub(crate) const REFERENCE: &str = "Bench_Reference";
-/// Beginning of the names of the streams that are folded, and the first name behind them.
+/// Prefix of the names of the streams that are folded, and the first name after them.
 pub(crate) const PREFIX: &str = "asset-";
 const PREFIX_END: &str = "asset.";
-/// Collections that stay when a contender has been measured.
+/// Collections that are kept between runs.
 const KEPT: [&str; 3] = [EVENTS, "Statefold_Fixture", REFERENCE];
 
 /// Connects as statefold does.
 ///
 /// # Errors
-/// If the URI can't be read.
+/// If the URI is invalid.
 pub(crate) async fn connect(uri: &str, database: &str) -> Result<Database> {
     let mut options = ClientOptions::parse(uri).await?;
     options.max_connecting = Some(8);
@@ -53,7 +53,7 @@ pub(crate) async fn server_pid(db: &Database) -> Result<u32> {
     Ok(u32::try_from(pid)?)
 }
 
-/// The operation time of now: a scan from there on misses nothing acknowledged before.
+/// The current operation time: a scan after it misses nothing acknowledged before.
 ///
 /// # Errors
 /// If the server has no operation times (a standalone).
@@ -76,16 +76,16 @@ pub(crate) fn number(value: &Bson) -> Option<i64> {
 /// Number of commits that a filter finds.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn count(db: &Database, filter: Document) -> Result<u64> {
     let reply = db.run_command(doc! { "count": EVENTS, "query": filter }).await?;
     Ok(reply.get("n").and_then(number).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
 }
 
-/// Opens a cursor that gives whole batches, unparsed.
+/// Opens a cursor over whole, unparsed batches.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn batches(db: &Database, mut command: Document, batch: u32) -> Result<RawBatchCursor> {
     if command.contains_key("aggregate") {
         command.insert("cursor", doc! { "batchSize": i64::from(batch) });
@@ -96,10 +96,10 @@ pub(crate) async fn batches(db: &Database, mut command: Document, batch: u32) ->
     Ok(db.run_cursor_command(command).with_options(options).batch().await?)
 }
 
-/// Runs a command made of raw bytes and looks for the errors that the driver leaves in the reply.
+/// Runs a raw command and checks the reply for write errors, which the driver doesn't report.
 ///
 /// # Errors
-/// Those of the server, also of single documents.
+/// An error of the server, also for single documents.
 pub(crate) async fn run_raw(db: &Database, command: RawDocumentBuf) -> Result<()> {
     let reply = db.run_raw_command(command).await?;
     match reply.get_array("writeErrors") {
@@ -111,7 +111,7 @@ pub(crate) async fn run_raw(db: &Database, command: RawDocumentBuf) -> Result<()
 /// Builds the indexes of the projection on a collection.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn create_indexes(db: &Database, collection: &str) -> Result<()> {
     let projection = projection()?;
     let indexes = projection.spec().targets().iter().flat_map(|target| target.indexes());
@@ -133,17 +133,17 @@ fn index(index: &IndexDefinition) -> Document {
 /// Number of secondary indexes of a collection.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn secondary_indexes(db: &Database, collection: &str) -> Result<usize> {
     let names = db.collection::<Document>(collection).list_index_names().await?;
     Ok(names.len().saturating_sub(1))
 }
 
-/// Removes what contenders left and writes what is in memory to disk, so that the next one doesn't
-/// pay for it.
+/// Removes the collections of former contenders and flushes the server's memory to disk, so that the
+/// next run doesn't pay for it.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn clear_up(db: &Database) -> Result<()> {
     for name in db.list_collection_names().await? {
         if !KEPT.contains(&name.as_str()) {
@@ -157,7 +157,7 @@ pub(crate) async fn clear_up(db: &Database) -> Result<()> {
 /// All documents of a collection in the order of their ids.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn all(db: &Database, collection: &str) -> Result<Vec<RawDocumentBuf>> {
     let collection = db.collection::<RawDocumentBuf>(collection);
     Ok(collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(1000).await?.try_collect().await?)

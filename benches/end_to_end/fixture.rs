@@ -1,4 +1,4 @@
-//! The event store that is read: made once for each number of commits, then used again.
+//! The event store that is read: made once for each number of commits, then reused.
 
 use std::process::{Command, Stdio};
 
@@ -6,22 +6,23 @@ use bson::{Bson, Document, doc};
 use mongodb::Database;
 use statefold::fixture::FIXTURE_FORMAT;
 
+use crate::database;
 use crate::database::{EVENTS, number};
+use crate::error::Result;
 use crate::statefold::STATEFOLD;
-use crate::{Result, database};
 
-/// Where ids, names and chances come from.
+/// Seed of all ids, names and random choices.
 pub(crate) const SEED: i64 = 1;
 
-/// Name of the database with so many commits.
+/// Name of the database with this many commits.
 pub(crate) fn database_name(commits: u64) -> String {
     format!("bench_{commits}")
 }
 
-/// Makes the event store, unless it is there.
+/// Makes the event store, unless it exists.
 ///
 /// # Errors
-/// Those of the server, and if statefold can't make it.
+/// An error of the server, or a failure of `statefold fixture`.
 pub(crate) async fn ensure(db: &Database, uri: &str, commits: u64) -> Result<()> {
     if is_there(db, commits).await? {
         println!("the event store of {commits} commits is there already");

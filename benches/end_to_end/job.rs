@@ -1,16 +1,15 @@
-//! One contender in a process of its own: what it is told, what it answers.
+//! A job: one contender in a process of its own, told what to do as JSON and answering with its outcome.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use crate::meter::{Measured, peak_memory_mb};
-use crate::{Result, aggregation, database, read, squidex, statefold, write};
+use crate::error::Result;
+use crate::outcome::Outcome;
 
-/// What to do, and where.
+/// A task and the database it works on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) uri: String,
@@ -18,83 +17,28 @@ pub(crate) struct Job {
     pub(crate) task: Task,
 }
 
-/// What to do.
+/// The work of a contender.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Read the events and drop them.
     Read { ranges: u32, batch: u32 },
-    /// Write the snapshots that are there already.
+    /// Write the snapshots of the reference.
     Write { raw_command: bool },
     /// Run statefold.
     Statefold { strategy: String, memory: Option<String> },
-    /// Do what Squidex's rebuilder does.
+    /// Rebuild with the algorithm of Squidex.
     Squidex { batch: usize, indexes: bool },
     /// Run the Python script.
     Pymongo { python: PathBuf, indexes: bool },
-    /// Let the server do it.
+    /// Fold on the server, by an aggregation.
     Aggregation,
 }
 
-/// What was measured.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Outcome {
-    /// The whole of it.
-    pub(crate) seconds: f64,
-    /// Parts of it, in seconds.
-    pub(crate) parts: BTreeMap<String, f64>,
-    pub(crate) server_cpu_seconds: f64,
-    pub(crate) client_cpu_seconds: f64,
-    pub(crate) client_peak_mb: f64,
-    /// Events folded, where any were.
-    pub(crate) events: u64,
-    /// Commits read or snapshots written.
-    pub(crate) documents: u64,
-    /// Where the snapshots are.
-    pub(crate) collection: Option<String>,
-}
-
-impl Outcome {
-    /// What this process took.
-    pub(crate) fn of(measured: &Measured) -> Self {
-        Self {
-            seconds: measured.seconds,
-            server_cpu_seconds: measured.server_cpu_seconds,
-            client_cpu_seconds: measured.client_cpu_seconds,
-            client_peak_mb: peak_memory_mb("self").unwrap_or_default(),
-            ..Self::default()
-        }
-    }
-
-    /// A part of the time.
-    pub(crate) fn part(&self, name: &str) -> f64 {
-        self.parts.get(name).copied().unwrap_or_default()
-    }
-}
-
 impl Job {
-    /// Does it, in this process.
+    /// Runs the job in a new process and waits for its end.
     ///
     /// # Errors
-    /// Whatever goes wrong: a contender that fails is no result.
-    pub(crate) async fn work(self) -> Result<Outcome> {
-        let db = database::connect(&self.uri, &self.database).await?;
-        match &self.task {
-            Task::Read { ranges, batch } => read::work(&db, *ranges, *batch).await,
-            Task::Write { raw_command } => write::work(&db, *raw_command).await,
-            Task::Statefold { strategy, memory } => {
-                statefold::work(&self, database::server_pid(&db).await?, strategy, memory.as_deref())
-            }
-            Task::Squidex { batch, indexes } => squidex::work(&db, *batch, *indexes).await,
-            Task::Aggregation => aggregation::work(&db).await,
-            Task::Pymongo { .. } => Err("the script is a process of its own".into()),
-        }
-    }
-
-    /// Does it in a new process, and waits for it.
-    ///
-    /// # Errors
-    /// If the process fails, with what it said.
+    /// If the process fails, or prints no outcome.
     pub(crate) fn spawn(&self, server: u32) -> Result<Outcome> {
         let mut command = match &self.task {
             Task::Pymongo { python, indexes } => {

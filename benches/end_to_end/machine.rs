@@ -1,4 +1,4 @@
-//! On what, and of which versions: what makes two results comparable.
+//! Machine and program versions of a run, which decide if two results are comparable.
 
 use std::fs;
 use std::process::Command;
@@ -23,7 +23,7 @@ pub(crate) struct Versions {
 }
 
 impl Machine {
-    /// This one.
+    /// This machine.
     pub(crate) fn here() -> Self {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let memory = text("/proc/meminfo");
@@ -37,13 +37,13 @@ impl Machine {
     }
 }
 
-/// Major and minor version: what follows is the distributor's.
+/// Major and minor version of a kernel, without the distributor's suffix.
 fn kernel(release: &str) -> String {
     release.trim().split(['.', '-']).take(2).collect::<Vec<_>>().join(".")
 }
 
 impl Versions {
-    /// Those of this run.
+    /// The versions of this run.
     pub(crate) fn now(server: String, revision: &str) -> Self {
         let rustc = Command::new("rustc").arg("--version").output();
         let rustc = rustc.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());

@@ -1,6 +1,6 @@
 //! The end-to-end benchmark: statefold against the floor of the driver, Squidex's own algorithm, a
 //! plain script and a server-side aggregation, interleaved, on one server, with results compared
-//! document by document. `scripts/bench` starts it; `BENCHMARKS.md` is what it makes.
+//! document by document. `scripts/bench` starts it; it writes `BENCHMARKS.md`.
 //!
 //! Every contender runs in a process of its own (`job`), which prints its measurement as one line.
 
@@ -8,15 +8,19 @@
 
 mod aggregation;
 mod args;
+mod bar;
 mod bars;
 mod chart;
 mod compare;
 mod contender;
 mod database;
+mod dispatch;
+mod error;
 mod fixture;
 mod job;
 mod machine;
 mod meter;
+mod outcome;
 mod read;
 mod report;
 mod results;
@@ -32,11 +36,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, Verb};
-
-/// What went wrong, in words for the one who started the benchmark.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-/// Result of everything here.
-type Result<T> = std::result::Result<T, Failure>;
+use crate::error::Result;
+use crate::job::Job;
 
 fn main() -> ExitCode {
     // `cargo bench` adds this flag for harnesses of its own.
@@ -54,7 +55,8 @@ fn go(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Run(args) => runtime()?.block_on(run::run(args)),
         Verb::Job { job } => {
-            let outcome = runtime()?.block_on(serde_json::from_str::<job::Job>(&job)?.work())?;
+            let job: Job = serde_json::from_str(&job)?;
+            let outcome = runtime()?.block_on(dispatch::run(&job))?;
             println!("{}", serde_json::to_string(&outcome)?);
             Ok(())
         }

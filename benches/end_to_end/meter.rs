@@ -1,17 +1,17 @@
-//! Time, CPU seconds of the server and of a client, peak memory: what `/proc` says (Linux).
+//! A meter of time, CPU seconds of server and client, and peak memory, read from `/proc` (Linux).
 
 use std::fs;
 use std::time::Instant;
 
-use crate::Result;
+use crate::error::Result;
 
-/// Ticks of `/proc/PID/stat` in a second, on every Linux of today.
+/// Ticks of `/proc/PID/stat` per second, on every current Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// Fields of `/proc/PID/stat` behind the name: user and system time, own and of ended children.
+/// Fields of `/proc/PID/stat` after the name: user and system time, own and of ended children.
 const OWN: [usize; 2] = [11, 12];
 const CHILDREN: [usize; 2] = [13, 14];
 
-/// Started when the measured part begins.
+/// A running measurement.
 pub(crate) struct Meter {
     server: u32,
     began: Instant,
@@ -19,7 +19,7 @@ pub(crate) struct Meter {
     own_before: f64,
 }
 
-/// What a measured part took.
+/// Time and CPU seconds of the measured part.
 pub(crate) struct Measured {
     pub(crate) seconds: f64,
     pub(crate) server_cpu_seconds: f64,
@@ -27,7 +27,7 @@ pub(crate) struct Measured {
 }
 
 impl Meter {
-    /// Begins to measure this process and the server with that process id.
+    /// Starts to measure this process and the server with this process id.
     ///
     /// # Errors
     /// If the server isn't on this machine.
@@ -55,7 +55,7 @@ impl Meter {
     }
 }
 
-/// This process and the children it has waited for.
+/// CPU seconds of this process and of the children it has waited for.
 fn client_cpu_seconds() -> Result<f64> {
     Ok(cpu_seconds("self", OWN)? + cpu_seconds("self", CHILDREN)?)
 }
@@ -63,13 +63,13 @@ fn client_cpu_seconds() -> Result<f64> {
 fn cpu_seconds(process: &str, fields: [usize; 2]) -> Result<f64> {
     let path = format!("/proc/{process}/stat");
     let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    // The name, in brackets, may hold anything; the other fields come after it.
+    // The name, in parentheses, may contain any character; the other fields come after it.
     let values: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks: f64 = fields.iter().filter_map(|at| values.get(*at)?.parse::<f64>().ok()).sum();
     Ok(ticks / TICKS_PER_SECOND)
 }
 
-/// Most memory that a process had at any time so far, in MB; `None` if it is gone.
+/// Peak memory of a process so far, in MB; `None` if it has ended.
 pub(crate) fn peak_memory_mb(process: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

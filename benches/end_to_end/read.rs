@@ -1,20 +1,20 @@
-//! The floor of reading: the fastest scan that the official driver was found to do, its documents
-//! dropped. Ranges of record ids in natural order, each read by a task of its own.
+//! The floor of reading: the fastest scan found for the official driver, its documents dropped. Ranges
+//! of record ids in natural order, each read by its own task.
 
 use bson::{Bson, Document, RawDocument, Timestamp, doc};
 use futures::TryStreamExt;
 use mongodb::Database;
 use mongodb::raw_batch_cursor::RawBatch;
 
-use crate::Result;
 use crate::database::{EVENTS, batches, in_prefix, number, operation_time, server_pid};
-use crate::job::Outcome;
+use crate::error::Result;
 use crate::meter::Meter;
+use crate::outcome::Outcome;
 
-/// Documents to choose bounds from.
+/// Number of sampled documents from which bounds are chosen.
 const SAMPLES: i32 = 400;
 
-/// Where a range ends: a commit that belongs to it, and its record id.
+/// End of a range: its last commit, and the record id of that commit.
 #[derive(Debug, Clone)]
 struct Bound {
     record: i64,
@@ -24,9 +24,9 @@ struct Bound {
 /// Reads all commits of the prefix.
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn work(db: &Database, ranges: u32, batch: u32) -> Result<Outcome> {
-    // So that connecting isn't measured.
+    // This also connects, so that connecting isn't measured.
     let server = server_pid(db).await?;
     let meter = Meter::start(server)?;
     let since = operation_time(db).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn work(db: &Database, ranges: u32, batch: u32) -> Result<Outco
     Ok(Outcome { documents, ..Outcome::of(&meter.stop()?) })
 }
 
-/// Bounds that cut the collection into about equal parts.
+/// Bounds that divide the collection into roughly equal parts.
 async fn bounds(db: &Database, ranges: u32) -> Result<Vec<Bound>> {
     if ranges < 2 {
         return Ok(Vec::new());
@@ -56,12 +56,13 @@ async fn bounds(db: &Database, ranges: u32) -> Result<Vec<Bound>> {
         doc! { "$project": { "_id": 1 } },
     ];
     let sampled: Vec<Document> = events.aggregate(pipeline).await?.try_collect().await?;
-    let ids: Vec<Bson> = sampled.iter().filter_map(|one| one.get("_id").cloned()).collect();
+    let ids: Vec<Bson> = sampled.iter().filter_map(|sample| sample.get("_id").cloned()).collect();
     // A sample carries no record ids.
     let found = events.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 });
     let found: Vec<Document> = found.show_record_id(true).await?.try_collect().await?;
-    let bound = |one: &Document| {
-        Some(Bound { record: one.get("$recordId").and_then(number)?, id: one.get("_id")?.clone() })
+    let bound = |document: &Document| {
+        let record = document.get("$recordId").and_then(number)?;
+        Some(Bound { record, id: document.get("_id")?.clone() })
     };
     let mut found: Vec<Bound> = found.iter().filter_map(bound).collect();
     found.sort_unstable_by_key(|bound| bound.record);
@@ -91,7 +92,7 @@ async fn scan(
         for entry in batch.doc_slices()? {
             let document = entry?.as_document().ok_or("the server sent no document")?;
             documents += 1;
-            if last.is_some_and(|end| is(document, &end.id)) {
+            if last.is_some_and(|end| has_id(document, &end.id)) {
                 return Ok(documents);
             }
         }
@@ -102,13 +103,13 @@ async fn scan(
     Ok(documents)
 }
 
-/// Record id of the last document that the server looked at for a batch.
+/// Record id of the last document that the server scanned for a batch.
 fn scanned(batch: &RawBatch) -> Option<i64> {
     let cursor = batch.as_raw_document().get_document("cursor").ok()?;
     cursor.get_document("postBatchResumeToken").ok()?.get_i64("$recordId").ok()
 }
 
-fn is(document: &RawDocument, id: &Bson) -> bool {
+fn has_id(document: &RawDocument, id: &Bson) -> bool {
     let own = document.get("_id").ok().flatten();
     own.and_then(|own| Bson::try_from(own).ok()).is_some_and(|own| own == *id)
 }

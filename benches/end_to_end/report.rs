@@ -1,16 +1,18 @@
-//! BENCHMARKS.md and the chart, from results.
+//! The page BENCHMARKS.md and the chart, made from results.
 
 use std::collections::HashSet;
 use std::fs;
 
 use crate::args::ReportArgs;
-use crate::bars::{Bar, is_small, of_run, of_runs};
+use crate::bar::Bar;
+use crate::bars::{is_small, of_run, of_runs};
+use crate::chart;
+use crate::error::Result;
 use crate::results::Results;
 use crate::rows::{INDEXED, PARTS, PLAIN, PROGRAM, Row, label};
 use crate::table::{TITLES, bar_cells, cells, count, markdown, seconds, thousands};
-use crate::{Result, chart};
 
-/// What the generated part stands between.
+/// Marks before and after the generated part of the page.
 const BEGIN: &str = "<!-- generated: begin -->\n";
 const END: &str = "<!-- generated: end -->\n";
 
@@ -19,7 +21,7 @@ const END: &str = "<!-- generated: end -->\n";
 /// # Errors
 /// If a file can't be read or written, or the page has no place for the tables.
 pub(crate) fn write(args: &ReportArgs) -> Result<()> {
-    // A pattern may well name the first one again.
+    // A glob pattern may name the first file again.
     let mut paths = args.results.clone();
     let mut seen = HashSet::new();
     paths.retain(|path| seen.insert(path.clone()));
@@ -52,14 +54,14 @@ fn tables(first: &Results, all: &[Results]) -> String {
             text.push_str(&format!("\n### {title}\n\n{}", markdown(TITLES, &rows)));
         }
     }
-    let mut large: Vec<&Results> = all.iter().filter(|one| !is_small(one)).collect();
-    large.sort_by_key(|one| one.fixture.commits);
+    let mut large: Vec<&Results> = all.iter().filter(|run| !is_small(run)).collect();
+    large.sort_by_key(|run| run.fixture.commits);
     if large.len() > 1 {
         text.push_str("\n### Growth\n\nMicroseconds for each event of the projection, without indexes.\n\n");
         text.push_str(&growth(&large));
     }
-    let mut small: Vec<&Results> = all.iter().filter(|one| is_small(one)).collect();
-    small.sort_by_key(|one| one.fixture.commits);
+    let mut small: Vec<&Results> = all.iter().filter(|run| is_small(run)).collect();
+    small.sort_by_key(|run| run.fixture.commits);
     if !small.is_empty() {
         text.push_str("\n### A small cache\n\nThousands of events in a second, without indexes.\n\n");
         text.push_str(&caches(&small, &large));
@@ -99,7 +101,7 @@ fn conditions(run: &Results) -> String {
     )
 }
 
-/// Names of the rows without indexes that any of these runs has, in the order of the first.
+/// Names of all rows without indexes in these runs, in the order of their first occurrence.
 fn names(runs: &[&Results]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for row in runs.iter().flat_map(|run| &run.rows).filter(|row| row.group == PLAIN) {
@@ -111,7 +113,7 @@ fn names(runs: &[&Results]) -> Vec<String> {
     names
 }
 
-/// A line for each run, a column for each contender.
+/// A table with a line per run and a column per contender.
 fn matrix(corner: &str, runs: &[(String, &Results)], cell: impl Fn(&Results, &Row) -> String) -> String {
     let names = names(&runs.iter().map(|(_, run)| *run).collect::<Vec<_>>());
     let titles: Vec<String> = names.iter().map(|name| label(name)).collect();
@@ -138,8 +140,8 @@ fn caches(small: &[&Results], large: &[&Results]) -> String {
     let mut runs = Vec::new();
     for run in small {
         let same = large.iter().filter(|other| other.fixture.commits == run.fixture.commits);
-        for one in same.chain([run]) {
-            runs.push((format!("{} commits, {} GB", count(one.fixture.commits), one.cache_gb), *one));
+        for run in same.chain([run]) {
+            runs.push((format!("{} commits, {} GB", count(run.fixture.commits), run.cache_gb), *run));
         }
     }
     matrix("", &runs, |_, row| row.events_per_second.map_or_else(String::new, |rate| thousands(rate / 1e3)))

@@ -1,4 +1,4 @@
-//! What a run leaves: everything that was measured, as one file of JSON.
+//! Results of a run: all measurements, stored as one JSON file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
-use crate::bars::Bar;
-use crate::job::Outcome;
+use crate::bar::Bar;
+use crate::error::Result;
 use crate::machine::{Machine, Versions};
+use crate::outcome::Outcome;
 use crate::rows::Row;
 
-/// A run.
+/// The results of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) fixture: Fixture,
     pub(crate) cache_gb: f64,
     pub(crate) rounds: u32,
-    /// Strategy that is taken for statefold's default.
+    /// Strategy that counts as statefold's default.
     pub(crate) default_strategy: String,
     pub(crate) memory: Option<String>,
     pub(crate) machine: Machine,
     pub(crate) versions: Versions,
-    /// Variants of the read floor that were tried before the rounds, in seconds.
+    /// Variants of the read floor that were tried before the rounds, with their seconds.
     pub(crate) read_variants: Vec<(String, f64)>,
-    /// The one that was measured.
+    /// The variant that was measured.
     pub(crate) read_floor: String,
-    /// How results compare with the reference, where they do.
+    /// Comparison with the reference, by contender; only of those that are compared.
     pub(crate) compared: BTreeMap<String, String>,
     /// All outcomes by contender, in the order of the rounds.
     pub(crate) outcomes: BTreeMap<String, Vec<Outcome>>,
-    /// What is made of them.
+    /// Rows of the tables, computed from the outcomes.
     pub(crate) rows: Vec<Row>,
     pub(crate) bars: Vec<Bar>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Results {
 pub(crate) struct Fixture {
     pub(crate) commits: u64,
     pub(crate) seed: i64,
-    /// Commits of the projection, those of streams it leaves out among them.
+    /// Commits under the prefix of the projection, including those of streams it leaves out.
     pub(crate) prefix_commits: u64,
     /// Events of the projection.
     pub(crate) events: u64,
@@ -54,10 +54,10 @@ impl Results {
         format!("end-to-end-{}-cache-{}gb.json", self.fixture.commits, self.cache_gb)
     }
 
-    /// Writes the file and returns where it is.
+    /// Writes the file and returns its path.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// An error of the file system.
     pub(crate) fn save(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder)?;
         let path = folder.join(self.name());
@@ -68,7 +68,7 @@ impl Results {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it isn't one of ours.
+    /// If the file can't be read, or isn't such a file.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?)

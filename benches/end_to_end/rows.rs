@@ -1,28 +1,28 @@
-//! Rows of the tables, made of outcomes: medians, ranges, rates.
+//! Rows of the tables, computed from outcomes: medians, ranges, rates.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::contender::named;
-use crate::job::Outcome;
+use crate::outcome::Outcome;
 
-/// Rows of rebuilds that end without secondary indexes.
+/// Group of rebuilds without secondary indexes.
 pub(crate) const PLAIN: &str = "without indexes";
-/// Rows of rebuilds with them.
+/// Group of rebuilds with secondary indexes.
 pub(crate) const INDEXED: &str = "with indexes";
-/// Rows of whole programs, from start to end.
+/// Group of whole programs, from start to end.
 pub(crate) const PROGRAM: &str = "whole program";
-/// Rows that the floor is made of.
+/// Group of the parts of the floor.
 pub(crate) const PARTS: &str = "parts of the floor";
-/// Name of the floor's rows.
+/// Name of the rows of the floor.
 pub(crate) const FLOOR: &str = "floor";
-/// Who the others are compared with.
+/// Name of the rows that all others are compared with.
 pub(crate) const BASELINE: &str = "squidex 100";
 
 type Outcomes = BTreeMap<String, Vec<Outcome>>;
 
-/// Median and range of one thing, measured once a round.
+/// Median and range of one value, measured once per round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -31,7 +31,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of values; `None` if there are none.
+    /// The spread of values; `None` if there are none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -44,15 +44,15 @@ impl Spread {
     }
 }
 
-/// A row.
+/// A row of a table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) group: String,
     pub(crate) name: String,
     pub(crate) seconds: Spread,
-    /// Events of the projection in a second; none for a part of the floor.
+    /// Events of the projection per second; `None` for a part of the floor.
     pub(crate) events_per_second: Option<f64>,
-    /// Medians; none where the times are only a part of a process.
+    /// Medians; `None` if the time is only a part of a process.
     pub(crate) server_cpu_seconds: Option<f64>,
     pub(crate) client_cpu_seconds: Option<f64>,
     pub(crate) client_peak_mb: Option<f64>,
@@ -67,11 +67,11 @@ pub(crate) fn rows(outcomes: &Outcomes, events: u64) -> Vec<Row> {
     let mut rows = floor(outcomes);
     for (name, runs) in outcomes {
         if name.starts_with("statefold") {
-            let of = |parts: &'static [&'static str]| {
+            let sum = |parts: &'static [&'static str]| {
                 spread(runs, move |run| parts.iter().map(|part| run.part(part)).sum())
             };
-            rows.extend(of(&["build"]).map(|seconds| part(PLAIN, name, seconds)));
-            rows.extend(of(&["build", "index"]).map(|seconds| part(INDEXED, name, seconds)));
+            rows.extend(sum(&["build"]).map(|seconds| part(PLAIN, name, seconds)));
+            rows.extend(sum(&["build", "index"]).map(|seconds| part(INDEXED, name, seconds)));
             rows.extend(whole(PROGRAM, name, runs));
         } else if let Some(plain) = name.strip_suffix(" indexed") {
             rows.extend(whole(INDEXED, plain, runs));
@@ -85,8 +85,8 @@ pub(crate) fn rows(outcomes: &Outcomes, events: u64) -> Vec<Row> {
         row.events_per_second = Some(events / row.seconds.median);
     }
     proportions(&mut rows);
-    // The floor, statefold, then the others, the fastest first.
-    rows.sort_by(|one, other| one.seconds.median.total_cmp(&other.seconds.median));
+    // The floor, statefold, then the others, fastest first.
+    rows.sort_by(|left, right| left.seconds.median.total_cmp(&right.seconds.median));
     rows.sort_by_key(|row| (place(&row.group), row.name != FLOOR, !row.name.starts_with("statefold")));
     rows
 }
@@ -97,10 +97,10 @@ fn place(group: &str) -> Option<usize> {
 
 fn proportions(rows: &mut [Row]) {
     for group in [PLAIN, INDEXED, PROGRAM] {
-        // A whole program is held against the others with indexes, as it builds them.
-        let with = if group == PROGRAM { INDEXED } else { group };
+        // A whole program builds indexes, so it is compared with the others that do.
+        let reference = if group == PROGRAM { INDEXED } else { group };
         let median = |name: &str| {
-            rows.iter().find(|row| row.group == with && row.name == name).map(|row| row.seconds.median)
+            rows.iter().find(|row| row.group == reference && row.name == name).map(|row| row.seconds.median)
         };
         let (baseline, floor) = (median(BASELINE), median(FLOOR));
         for row in rows.iter_mut().filter(|row| row.group == group) {
@@ -138,13 +138,13 @@ fn whole(group: &str, name: &str, runs: &[Outcome]) -> Option<Row> {
     })
 }
 
-/// The floor: the best read and the best write of each round together, and its parts.
+/// The rows of the floor: the best read plus the better write, round by round, and its parts.
 fn floor(outcomes: &Outcomes) -> Vec<Row> {
     let write = ["write insert_many", "write raw insert"].into_iter().filter_map(|name| {
         let runs = outcomes.get(name)?;
         Some((spread(runs, |run| run.seconds)?.median, name, runs))
     });
-    let write = write.min_by(|one, other| one.0.total_cmp(&other.0));
+    let write = write.min_by(|left, right| left.0.total_cmp(&right.0));
     let mut rows = Vec::new();
     for name in ["read", "write insert_many", "write raw insert"] {
         rows.extend(outcomes.get(name).and_then(|runs| whole(PARTS, name, runs)));
@@ -161,7 +161,7 @@ fn floor(outcomes: &Outcomes) -> Vec<Row> {
     rows
 }
 
-/// Name of a contender as the tables show it.
+/// Name of a contender in the tables.
 pub(crate) fn label(name: &str) -> String {
     match name.split_once(' ') {
         Some(("squidex", batch)) => format!("Squidex's algorithm, batches of {batch}"),

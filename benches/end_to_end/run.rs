@@ -1,4 +1,4 @@
-//! A whole run: fixture, reference, the variants of the read floor, then round after round.
+//! A whole run: fixture, reference, variants of the read floor, then all rounds.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,21 @@ use crate::args::RunArgs;
 use crate::compare::{Verdict, with_reference};
 use crate::contender::{self, Contender};
 use crate::database::{self, REFERENCE, clear_up, connect, count, in_prefix};
-use crate::job::{Job, Outcome, Task};
+use crate::error::Result;
+use crate::job::{Job, Task};
 use crate::machine::{Machine, Versions};
+use crate::outcome::Outcome;
 use crate::results::{Fixture, Results};
 use crate::rows::{INDEXED, PARTS, PLAIN, PROGRAM};
-use crate::{Result, bars, fixture, rows, squidex, table};
+use crate::{bars, fixture, rows, squidex, table};
 
-/// Ranges and batch sizes that are tried for the read floor.
+/// Numbers of ranges and batch sizes that are tried for the read floor.
 const RANGES: [u32; 3] = [1, 2, 4];
 const BATCHES: [u32; 3] = [500, 1000, 2000];
-/// How often each of them is tried; the better time counts.
+/// Tries of each combination; the best time counts.
 const TRIES: u32 = 2;
 
-/// What all steps need.
+/// The context of all steps.
 struct Bench {
     db: Database,
     uri: String,
@@ -70,8 +72,8 @@ impl Bench {
         tokio::task::block_in_place(|| job.spawn(self.server))
     }
 
-    /// The snapshots that all results have to be equal to, made by Squidex's algorithm; this warms the
-    /// caches as well.
+    /// Makes the reference, the snapshots that all results have to be equal to, with Squidex's
+    /// algorithm. This also warms the caches.
     async fn reference(&self, args: &RunArgs) -> Result<Fixture> {
         println!("making the reference (Squidex's algorithm, not measured)");
         clear_up(&self.db).await?;
@@ -91,7 +93,7 @@ impl Bench {
         })
     }
 
-    /// Tries the variants of the read floor and returns their times and the best.
+    /// Tries the variants of the read floor and returns their times and the best variant.
     async fn read_variants(&self, args: &RunArgs, commits: u64) -> Result<(Vec<(String, f64)>, Task)> {
         let mut best = (f64::INFINITY, Task::Read { ranges: 2, batch: 1000 });
         let mut tried = Vec::new();
@@ -139,7 +141,7 @@ impl Bench {
         Ok((outcomes, compared))
     }
 
-    /// Whether a contender did what it should.
+    /// Checks the result of a contender, and returns how it compares with the reference.
     async fn check(&self, who: &Contender, outcome: &Outcome, fixture: &Fixture) -> Result<Option<String>> {
         let name = &who.name;
         let commits = matches!(who.task, Task::Read { .. });

@@ -1,14 +1,14 @@
 //! Squidex's rebuilder, with the same driver and the same fold: its algorithm, not its runtime.
 //!
-//! Clear the collection (with its indexes at once); read all events of the prefix in the order of time
-//! for the distinct `AggregateId` headers, in batches; meanwhile, a worker per core takes a batch,
-//! loads its streams by one query on their names in the order of time, folds each object and writes all
+//! It clears the collection (and creates its indexes at once) and reads all events of the prefix by time,
+//! to collect the distinct `AggregateId` headers in batches. Meanwhile a worker per core takes a batch,
+//! loads its streams with one query on their names by time, folds each object and writes all of them
 //! with one ordered, retryable bulk of replacements with upsert, under the server's default write
-//! concern (a majority): so do its code and the defaults of its driver.
+//! concern (majority). Squidex does the same, with the defaults of its driver.
 //!
-//! Where it differs, it is faster: batches of 1000 commits that stay raw bytes, where Squidex makes an
-//! object of each event. One known defect is left out, as results have to be equal: an object without
-//! events ends its batch there; here it is skipped.
+//! The differences make it faster: batches of 1000 commits that stay raw bytes, whereas Squidex makes an
+//! object of each event. One known defect is left out, as results have to be equal: in Squidex an object
+//! without events ends its batch; here it is skipped.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,32 +20,32 @@ use mongodb::Database;
 use statefold::projections::{Commit, Layout, NoLookup, Registered, Slot, Snapshots};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::Result;
 use crate::database::{EVENTS, PREFIX, batches, create_indexes, projection, run_raw, server_pid};
-use crate::job::Outcome;
+use crate::error::Result;
 use crate::meter::Meter;
+use crate::outcome::Outcome;
 
-/// Where the snapshots go.
+/// Collection the snapshots are written to.
 pub(crate) const COLLECTION: &str = "Bench_Squidex";
 const COMMITS_PER_BATCH: u32 = 1000;
-/// Batches of ids that wait for a worker.
+/// Maximum number of batches of ids that wait for a worker.
 const BATCHES_AHEAD: usize = 2;
 
 type Batches = Arc<Mutex<mpsc::Receiver<Vec<String>>>>;
 
-/// Counts of what was done, by all workers.
+/// Progress of all workers.
 #[derive(Default)]
 struct Done {
     events: AtomicU64,
     snapshots: AtomicU64,
-    /// Bulks begun.
+    /// Number of bulks started.
     bulks: AtomicI64,
 }
 
-/// Rebuilds with batches of so many objects.
+/// Rebuilds with batches of this many objects.
 ///
 /// # Errors
-/// Those of the server and of the fold.
+/// An error of the server or of the fold.
 pub(crate) async fn work(db: &Database, batch: usize, indexes: bool) -> Result<Outcome> {
     let server = server_pid(db).await?;
     let cores = std::thread::available_parallelism()?.get();
@@ -75,7 +75,7 @@ pub(crate) async fn work(db: &Database, batch: usize, indexes: bool) -> Result<O
     })
 }
 
-/// Distinct ids in first-seen order, in batches.
+/// Reads the distinct ids in the order of their first event, and sends them in batches.
 async fn read_ids(db: Database, batch: usize, to: mpsc::Sender<Vec<String>>) -> Result<()> {
     let layout = Layout::default();
     let command = doc! {
@@ -101,7 +101,7 @@ async fn read_ids(db: Database, batch: usize, to: mpsc::Sender<Vec<String>>) -> 
                 seen.insert(id.to_owned());
                 ids.push(id.to_owned());
                 if ids.len() == batch && to.send(std::mem::take(&mut ids)).await.is_err() {
-                    return Ok(()); // the workers failed, and say why
+                    return Ok(()); // the workers failed, and return the error
                 }
             }
         }
@@ -110,7 +110,7 @@ async fn read_ids(db: Database, batch: usize, to: mpsc::Sender<Vec<String>>) -> 
     Ok(())
 }
 
-/// A worker: batch after batch until there are no more.
+/// A worker: rebuilds batches until there are no more.
 async fn handle(db: Database, batches: Batches, done: Arc<Done>) -> Result<()> {
     let projection = projection()?;
     loop {
@@ -169,7 +169,7 @@ async fn rebuild(db: &Database, projection: &Registered, ids: &[String], done: &
         done.snapshots.fetch_add(1, Ordering::Relaxed);
     }
     if !snapshots.is_empty() {
-        // The driver adds a session; what makes the write retryable in it is a number that only grows.
+        // The driver adds a session; an ascending transaction number in it makes the write retryable.
         let number = done.bulks.fetch_add(1, Ordering::Relaxed) + 1;
         let mut command = rawdoc! { "update": COLLECTION, "ordered": true, "txnNumber": number };
         command.append(cstr!("updates"), updates);

@@ -1,19 +1,20 @@
-//! statefold itself, as its users start it; the times are those of its own report.
+//! statefold itself, started as users start it; the times come from its own report.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::Result;
-use crate::job::{Job, Outcome};
+use crate::error::Result;
+use crate::job::Job;
 use crate::meter::{Meter, peak_memory_mb};
+use crate::outcome::Outcome;
 
-/// The program.
+/// Path of the program.
 pub(crate) const STATEFOLD: &str = env!("CARGO_BIN_EXE_statefold");
-/// The strategy that statefold chooses itself.
+/// Name that leaves the choice of the strategy to statefold.
 pub(crate) const DEFAULT: &str = "default";
-/// Time between two looks at its memory.
+/// Interval at which its memory is read.
 const LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Deserialize)]
@@ -32,10 +33,10 @@ struct Built {
     check_seconds: f64,
 }
 
-/// Whether this statefold can be told its strategy.
+/// Returns true if this statefold has the flag `--strategy`.
 ///
 /// # Errors
-/// If it doesn't run.
+/// If it can't be started.
 pub(crate) fn takes_strategy() -> Result<bool> {
     let help = Command::new(STATEFOLD).args(["rebuild", "--help"]).output()?;
     Ok(String::from_utf8_lossy(&help.stdout).contains("--strategy"))
@@ -44,11 +45,11 @@ pub(crate) fn takes_strategy() -> Result<bool> {
 /// Rebuilds the projection. Parts: `build`, `index`, `check`.
 ///
 /// # Errors
-/// If it ends with anything but 0, with what it said.
+/// If it fails, with its output.
 pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>) -> Result<Outcome> {
     let mut command = Command::new(STATEFOLD);
     command.args(["rebuild", "Assets", "--yes", "-o", "json", "--log", "warn"]);
-    // The server's oplog is a small one.
+    // The server has a small oplog.
     command.env("STATEFOLD_IGNORE_MARGIN", "true");
     if strategy != DEFAULT {
         command.args(["--strategy", strategy]);
@@ -85,7 +86,8 @@ pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>)
     })
 }
 
-/// Looks at the peak of a process until it is gone: the kernel keeps it, so the last look is enough.
+/// Reads the peak memory of a process until it ends. The kernel keeps the peak, so the last value
+/// counts.
 fn watch_memory(child: &Child) -> std::thread::JoinHandle<f64> {
     let process = child.id().to_string();
     std::thread::spawn(move || {

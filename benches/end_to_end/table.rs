@@ -1,9 +1,9 @@
-//! Tables, for the terminal and for Markdown.
+//! Tables for the terminal and for Markdown.
 
-use crate::bars::Bar;
+use crate::bar::Bar;
 use crate::rows::{Row, label};
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::with_capacity(digits.len() + 4);
@@ -16,13 +16,13 @@ pub(crate) fn thousands(number: f64) -> String {
     text
 }
 
-/// A count with its thousands apart.
+/// A count with separated thousands.
 pub(crate) fn count(number: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
     thousands(number as f64)
 }
 
-/// Seconds, with as many digits as say something.
+/// Seconds, with two decimals below ten and one above.
 pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.2}") } else { format!("{seconds:.1}") }
 }
@@ -47,7 +47,7 @@ pub(crate) fn cells(row: &Row) -> [String; 8] {
     ]
 }
 
-/// Lines for the terminal: columns below each other.
+/// A table for the terminal, its columns aligned.
 pub(crate) fn aligned<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
     let width = |at: usize| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
@@ -79,7 +79,7 @@ pub(crate) fn markdown<const N: usize>(titles: [&str; N], rows: &[[String; N]]) 
     text
 }
 
-/// One line a bar.
+/// The cells of a bar.
 pub(crate) fn bar_cells(bar: &Bar) -> [String; 4] {
     let decimals = if bar.wanted < 1.0 || bar.value < 2.0 { 2 } else { 1 };
     [

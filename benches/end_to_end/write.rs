@@ -1,5 +1,5 @@
-//! The floor of writing: the snapshots, ready-made in memory in the order of their ids, inserted by
-//! two writers; and, on its own, what the indexes cost on that collection.
+//! The floor of writing: finished snapshots in memory, in the order of their ids, inserted by two
+//! writers; and, measured separately, the index builds on that collection.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use bson::{RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 use mongodb::Database;
 use mongodb::options::{Acknowledgment, WriteConcern};
 
-use crate::Result;
 use crate::database::{REFERENCE, all, clear_up, create_indexes, run_raw, server_pid};
-use crate::job::Outcome;
+use crate::error::Result;
 use crate::meter::Meter;
+use crate::outcome::Outcome;
 
 const COLLECTION: &str = "Bench_Write";
 const WRITERS: usize = 2;
@@ -21,7 +21,7 @@ const DOCUMENTS_PER_BATCH: usize = 1000;
 /// Writes all snapshots, then builds the indexes (part `index`, not in `seconds`).
 ///
 /// # Errors
-/// Those of the server.
+/// An error of the server.
 pub(crate) async fn work(db: &Database, raw_command: bool) -> Result<Outcome> {
     let snapshots = Arc::new(all(db, REFERENCE).await?);
     let documents = snapshots.len() as u64;
@@ -36,7 +36,7 @@ pub(crate) async fn work(db: &Database, raw_command: bool) -> Result<Outcome> {
     for writer in writers {
         writer.await??;
     }
-    // Once this one is on the majority, everything before it is.
+    // Once this document is majority-committed, all earlier ones are.
     let barrier = db.collection("Bench_Barrier");
     barrier.insert_one(doc! {}).write_concern(WriteConcern::majority()).await?;
     let mut outcome = Outcome { documents, ..Outcome::of(&meter.stop()?) };
@@ -46,7 +46,7 @@ pub(crate) async fn work(db: &Database, raw_command: bool) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Writes batches until none is left.
+/// Writes batches until all are written.
 async fn write(
     db: Database,
     snapshots: Arc<Vec<RawDocumentBuf>>,

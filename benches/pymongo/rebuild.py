@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Rebuilds asset snapshots as one would in a plain script: read, fold into dicts, insert in batches.
+"""Rebuilds asset snapshots in a plain script: reads, folds into dicts, inserts in batches.
 
-A contender of the end-to-end benchmark (scripts/bench), which compares its documents with those of the
-others. Reads the prefix in the order of the index on streams, folds each stream with json.loads,
-inserts batches of 1000; --indexes builds the indexes afterwards. Prints its measurement as JSON.
+A contender of the end-to-end benchmark (scripts/bench), which compares its documents with the reference.
+Reads the prefix in the order of the index on streams, folds each stream with json.loads and inserts
+batches of 1000; --indexes builds the indexes afterwards. Prints its measurement as JSON.
 """
 
 import argparse
@@ -26,18 +26,18 @@ INDEXES = [
     IndexModel([("_ai", 1), ("fh", 1)]),
     IndexModel([("id", 1), ("dl", 1)]),
 ]
-NO_CASE = {"ı": "ı", "ſ": "ſ"}  # the two letters that .NET doesn't raise into ASCII
+NO_CASE = {"ı": "ı", "ſ": "ſ"}  # the two letters that .NET doesn't convert to ASCII capitals
 
 
 def upper(text):
-    """Upper case, letter by letter, as a comparison without case sees it."""
+    """Upper case for a comparison without case, letter by letter."""
     if text.isascii():
         return text.upper()
     return "".join(NO_CASE.get(c) or (c.upper() if len(c.upper()) == 1 else c) for c in text)
 
 
 def escape(name):
-    """Names inside of metadata, as MongoDB can store them."""
+    """A name inside metadata, in a form that MongoDB can store."""
     if name == "":
         return "§empty"
     if name != "$" and name.startswith("$"):
@@ -46,7 +46,7 @@ def escape(name):
 
 
 def value(json_value):
-    """A JSON value as it is stored: all numbers are doubles."""
+    """A JSON value in its stored form: all numbers are doubles."""
     if isinstance(json_value, bool) or json_value is None or isinstance(json_value, str):
         return json_value
     if isinstance(json_value, (int, float)):
@@ -67,7 +67,7 @@ def tags_of(payload, name="tags"):
 
 
 def old_image(payload):
-    """Type and metadata of an event from before there was metadata."""
+    """Type and metadata of an event of a former version, which had no metadata."""
     size = payload.get("pixelWidth"), payload.get("pixelHeight")
     if payload.get("isImage") and None not in size:
         return 1, {"pixelWidth": float(size[0]), "pixelHeight": float(size[1])}
@@ -150,7 +150,7 @@ def annotated(state, name=None, slug=None, protected=None, tags=None, metadata=N
 
 
 def apply(state, kind, payload):
-    """Folds one event; returns the state, and whether it changed."""
+    """Folds one event; returns the state, and True if it changed."""
     if kind in ("assetcreatedevent", "assetcreatedeventv2"):
         old = kind == "assetcreatedevent"
         image = old_image(payload) if old else (ASSET_TYPES[payload["type"]], metadata_of(payload) or {})
@@ -180,7 +180,7 @@ def apply(state, kind, payload):
 
 
 def fold(commits):
-    """The state that the events of one stream lead to, and their number."""
+    """The folded state of one stream, and the number of its events."""
     state, version, events = None, -1, 0
     for commit in commits:
         for event in commit["Events"]:
@@ -234,7 +234,7 @@ def document(key, state):
 def rebuild(db, indexes):
     target = db[TARGET]
     target.drop()
-    # This order is that of the index on streams, read backwards: nothing has to be sorted.
+    # The order of the index on streams, read backwards, so that the server needs no sort.
     order = [("EventStream", DESCENDING), ("EventStreamOffset", ASCENDING)]
     commits = db.Events2.find({"EventStream": {"$regex": "^" + PREFIX}}).sort(order)
     events, written, batch = 0, 0, []

@@ -1,29 +1,27 @@
-//! The rounds: servers of a new release start, some are killed or stopped, all others must end well.
+//! The rounds: servers of a new release start, some are killed or stopped, all others must succeed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 use mongodb::{Client, Database};
-use statefold::{FixtureRequest, write_fixture};
-use statefold::{Rebuild, Settings, Strategy, Tuning, rebuild};
-
+use statefold::{FixtureRequest, Rebuild, Settings, Strategy, Tuning, rebuild, write_fixture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::args::{Args, Result};
 use crate::recording::Recording;
 use crate::report::{Gap, Report};
 use crate::servers::{Blow, Ended, Server};
 use crate::versions::assets_of;
-use crate::{Args, Result};
 
 const DATABASE: &str = "race";
-/// A round that takes longer has failed.
+/// Maximum time of a round; a longer one has failed.
 const ROUND_MAX: Duration = Duration::from_secs(120);
-/// For so long servers are disturbed in a round.
+/// Time in a round during which servers are disturbed.
 const DISTURBED: Duration = Duration::from_secs(8);
 
-/// Numbers by chance: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift
+/// Random numbers: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift
 /// generators, scrambled", 2016).
 struct Chance(u64);
 
@@ -36,7 +34,7 @@ impl Chance {
     }
 }
 
-/// Goes on for as long as it was told. Returns whether everything is as it has to be.
+/// Runs rounds for the given time. Returns true if every check succeeded.
 pub(crate) async fn run(args: &Args) -> Result<bool> {
     std::fs::create_dir_all(&args.logs)?;
     let judge = format!("[lease]\njudge_processes = {}\nattempts = 1000\n", args.judge);
@@ -50,7 +48,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     let recording = Recording::start(&db).await?;
     let tuning = Tuning { strategy: Some(Strategy::Natural), ..Tuning::default() };
     let calm = rebuild(&settings.clone().with_tuning(tuning)?, &assets_of(1), Rebuild::default()).await?;
-    let digest = calm.projections.first().map(|one| one.digest.clone()).ok_or("nothing was built")?;
+    let digest = calm.projections.first().map(|built| built.digest.clone()).ok_or("nothing was built")?;
     let hash = hash(&db, "States_Assets3").await?;
     println!("undisturbed: generation 3, digest {digest}");
 
@@ -116,7 +114,7 @@ async fn round(
         }
         if !done && began.elapsed() < DISTURBED && Instant::now() >= next {
             let leader = leader(db).await?;
-            // The leader more often than not.
+            // Two times of three it is the leader.
             let candidates: Vec<usize> =
                 servers.iter().filter(|(_, server)| server.blow.is_none()).map(|(at, _)| *at).collect();
             let chosen = usize::try_from(chance.below(candidates.len() as u64))?;
@@ -164,7 +162,7 @@ async fn leader(db: &Database) -> Result<Option<(u32, i64)>> {
     Ok(Some((u32::try_from(lease.get_i64("Pid")?)?, control.get_i64("LeaseToken")?)))
 }
 
-/// Digest and collection of the active generation, which must be of this version.
+/// Digest and collection of the active generation, which must have this version.
 async fn active(db: &Database, version: u32) -> Result<(String, String)> {
     let control = db.collection::<Document>("Migration").find_one(doc! { "_id": "Statefold" }).await?;
     let control = control.ok_or("there is no control document")?;
@@ -179,7 +177,7 @@ async fn active(db: &Database, version: u32) -> Result<(String, String)> {
     Ok((digest, pointer.collection))
 }
 
-/// Hash over all documents of a collection, by the server.
+/// Hash of all documents of a collection, computed by the server.
 async fn hash(db: &Database, collection: &str) -> Result<String> {
     let reply = db.run_command(doc! { "dbHash": 1, "collections": [collection] }).await?;
     Ok(reply.get_document("collections")?.get_str(collection)?.to_owned())

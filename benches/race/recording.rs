@@ -1,4 +1,4 @@
-//! Records what is written, from a change stream.
+//! A recording of all relevant writes, from a change stream.
 
 use std::time::Instant;
 
@@ -8,29 +8,29 @@ use mongodb::Database;
 use mongodb::options::{ChangeStreamPreAndPostImages, FullDocumentType};
 use tokio::task::JoinHandle;
 
-use crate::Result;
+use crate::args::Result;
 use crate::history::Write;
 
-/// What was seen.
+/// The recorded writes.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// What the rules are about, in order.
+    /// The writes that the rules check, in order.
     pub(crate) history: Vec<Write>,
-    /// Tokens, and when they were handed out.
+    /// Tokens, and the times they were first seen.
     pub(crate) tokens: Vec<(i64, Instant)>,
 }
 
-/// A recording at work.
+/// A running recording.
 pub(crate) struct Recording {
     db: Database,
     task: JoinHandle<Result<Seen>>,
 }
 
-/// A collection that is written to when everything is over.
+/// Collection whose first write ends the recording.
 const END: &str = "TheEnd";
 
 impl Recording {
-    /// Makes the collections of records so that changes show the documents as they were after them.
+    /// Creates the collections of records, so that each change has the document as it was after it.
     pub(crate) async fn prepare(db: &Database) -> Result<()> {
         for name in ["Migration", "Statefold_Builds", "Statefold_Checkpoints"] {
             let images = ChangeStreamPreAndPostImages::builder().enabled(true).build();
@@ -39,7 +39,7 @@ impl Recording {
         Ok(())
     }
 
-    /// Begins to record.
+    /// Starts to record.
     pub(crate) async fn start(db: &Database) -> Result<Self> {
         let mut changes = db.watch().full_document(FullDocumentType::WhenAvailable).await?;
         let task = tokio::spawn(async move {
@@ -61,7 +61,7 @@ impl Recording {
         Ok(Self { db: db.clone(), task })
     }
 
-    /// Ends it, once everything written until now was seen.
+    /// Ends the recording after the last write so far.
     pub(crate) async fn end(self) -> Result<Seen> {
         self.db.collection::<Document>(END).insert_one(doc! { "_id": 1 }).await?;
         self.task.await?

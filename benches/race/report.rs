@@ -1,35 +1,35 @@
-//! What is printed in the end.
+//! The report of the race.
 
 use std::time::{Duration, Instant};
 
-use crate::Args;
+use crate::args::Args;
 use crate::history::{Findings, check};
 use crate::recording::Seen;
 use crate::servers::Blow;
 
-/// Something that was done to a server, and when somebody else led after it.
+/// A blow to a server, and the time until another server led.
 pub(crate) struct Gap {
     pub(crate) blow: Blow,
-    /// The token it led under, if it led.
+    /// The token of the server, if it led.
     pub(crate) token: Option<i64>,
     pub(crate) at: Instant,
     pub(crate) ended: Option<Duration>,
 }
 
-/// All there is to say.
+/// All counts and findings.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) started: usize,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) unexpected: Vec<String>,
-    /// Collection of each generation, and whether it is equal to the undisturbed one.
+    /// Collection of each generation, and true if it equals the undisturbed one.
     pub(crate) generations: Vec<(String, bool)>,
     findings: Findings,
     writes: usize,
 }
 
 impl Report {
-    /// Takes in what was recorded.
+    /// Checks the recorded writes, and completes the gaps.
     pub(crate) fn finish(&mut self, seen: &Seen) {
         self.findings = check(&seen.history);
         self.writes = seen.history.len();
@@ -58,8 +58,8 @@ impl Report {
             let middle = times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64);
             let worst = times.last().map_or(0.0, Duration::as_secs_f64);
             println!(
-                "{:>10}: {} servers, {leaders} of them leading; until the next led ({} times): median {middle:.2} s, \
-                 worst {worst:.2} s",
+                "{:>10}: {} servers, {leaders} of them leading; until the next led ({} times): \
+                 median {middle:.2} s, worst {worst:.2} s",
                 blow.name(),
                 all.len(),
                 times.len(),
@@ -67,8 +67,8 @@ impl Report {
         }
         let found = &self.findings;
         println!(
-            "history: {} writes; the lease was taken {} times, {} of them from a leader that had not given it back; {} \
-             flips, {} late writes to old staging",
+            "history: {} writes; the lease was taken {} times, {} of them from a leader that had not given \
+             it back; {} flips, {} late writes to old staging",
             self.writes, found.taken, found.taken_over, found.flips, found.late_writes
         );
         println!("violations: {}", found.violations.len());

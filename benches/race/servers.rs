@@ -1,18 +1,18 @@
-//! The servers: processes of this program that migrate, with what was done to each.
+//! The servers: processes of this program that migrate, and the blow that each got.
 
 use std::fs::File;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::{Args, Result, VERSION};
+use crate::args::{Args, Result, VERSION};
 
-/// What is done to a server.
+/// A disturbance of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Blow {
     /// SIGKILL
     Kill,
     /// SIGTERM
     Terminate,
-    /// SIGSTOP, and SIGCONT after a while
+    /// SIGSTOP, and SIGCONT later
     Stop,
 }
 
@@ -33,13 +33,13 @@ pub(crate) struct Server {
     log: String,
 }
 
-/// How a server ended.
+/// The end of a server.
 pub(crate) enum Ended {
-    /// It says that the database is at its version.
+    /// It reported that the database is at its version.
     Done,
-    /// As it was made to.
+    /// It was ended by the blow.
     ByBlow,
-    /// In a way it shouldn't.
+    /// It ended in any other way.
     Unexpected(String),
 }
 
@@ -51,7 +51,7 @@ impl Server {
         let child = Command::new(std::env::current_exe()?)
             .args(["migrate", "--log-format", "json", "--config"])
             .arg(settings)
-            // Slow enough that there is something to disturb.
+            // Slow enough to be disturbed.
             .args(["--threads", "1", "--readers", "1", "--batch-commits", "50", "--batch-docs", "10"])
             .args(["--partitions", "12", "--strategy", "stream"])
             .args([
@@ -82,7 +82,7 @@ impl Server {
         if done.success() { Ok(()) } else { Err(format!("SIG{name} could not be sent").into()) }
     }
 
-    /// How it ended, if it did.
+    /// Reason of its end; `None` while it runs.
     pub(crate) fn ended(&mut self) -> Result<Option<Ended>> {
         let Some(status) = self.child.try_wait()? else { return Ok(None) };
         Ok(Some(self.judge(status)))
@@ -99,7 +99,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Also one that is stopped.
+        // SIGKILL ends a stopped process, too.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

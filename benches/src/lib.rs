@@ -1,8 +1,8 @@
-//! What the benches of the hot path work on: commits of a fixture, by event type, and states.
+//! Workloads of the hot-path benches: commits of a fixture, by event type, and states.
 //!
-//! The same work is measured twice, by [`time`](../benches/time.rs) and by
-//! [`instructions`](../benches/instructions.rs). Every piece of work handles [`COMMITS`] commits but
-//! [`Whole`], which folds [`STORE`] of them. Documents and layout live for ever, as a bench does.
+//! Each workload is measured twice, by [`time`](../benches/time.rs) and by
+//! [`instructions`](../benches/instructions.rs). It handles [`COMMITS`] commits, except for [`Whole`],
+//! which folds those of a store of [`STORE`]. Documents and layout are never freed.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,12 +12,12 @@ use statefold::fixture::{FixtureSpec, Generator};
 use statefold::projections::{Commit, Layout, NoLookup, Registered, Registry, Slot, Snapshots, States};
 use statefold::squidex;
 
-/// Commits of one piece of work.
+/// Number of commits of a workload.
 pub const COMMITS: usize = 64;
-/// Commits of the fixture.
+/// Number of commits of the fixture.
 pub const STORE: u64 = 8000;
 
-/// Asset events: those of today, one of old, one that no projection knows.
+/// Types of asset events: current ones, legacy ones, and one that no projection knows.
 pub const EVENT_TYPES: [&str; 8] = [
     "AssetCreatedEventV2",
     "AssetUpdatedEventV2",
@@ -28,7 +28,7 @@ pub const EVENT_TYPES: [&str; 8] = [
     "AssetTaggedEvent",
     UNKNOWN,
 ];
-/// The type no projection knows.
+/// A type that no projection knows.
 pub const UNKNOWN: &str = "AssetFileScannedEvent";
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(squidex::registry);
@@ -80,14 +80,14 @@ pub fn route_all(documents: &[&'static RawDocument]) -> usize {
     documents.iter().filter_map(|document| Commit::stream_of(document, layout())).map(str::len).sum()
 }
 
-/// Walks over the events of every document, and returns the bytes of their types.
+/// Decodes the events of every document, and returns the bytes of their types.
 #[must_use]
 pub fn decode_events(documents: &[&'static RawDocument]) -> usize {
     let events = documents.iter().flat_map(|document| decode(document).events());
     events.flatten().map(|event| event.event_type.len()).sum()
 }
 
-/// A batch as the server sends it, and what routes it to two shards.
+/// A batch as the server sends it, and the router to two shards.
 pub struct Batch {
     array: RawArrayBuf,
     router: Router,
@@ -105,7 +105,7 @@ impl Batch {
         Self { array, router }
     }
 
-    /// Routes the batch, and returns the number of commits that were wanted.
+    /// Routes the batch, and returns the number of commits that were selected.
     #[must_use]
     pub fn route(&self) -> usize {
         let lists = self.router.by_shard(&self.array, usize::MAX, 2).unwrap_or_default();
@@ -127,11 +127,11 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The commits of one frame, and the frame of them.
+    /// The commits of one frame, and the encoded frame.
     #[must_use]
     pub fn new() -> Self {
         let commits: Vec<u8> =
-            documents("asset-").into_iter().flat_map(|one| one.as_bytes()).copied().collect();
+            documents("asset-").into_iter().flat_map(|document| document.as_bytes()).copied().collect();
         let mut frame = Vec::new();
         encode_frame(&commits, &mut frame);
         Self { commits, frame, read: Vec::new() }
@@ -143,7 +143,7 @@ impl Frame {
         self.commits.len()
     }
 
-    /// Compresses them, and returns the size of the frame.
+    /// Compresses the commits, and returns the size of the frame.
     pub fn encode(&mut self) -> usize {
         encode_frame(&self.commits, &mut self.frame);
         self.frame.len()
@@ -164,7 +164,7 @@ impl Default for Frame {
     }
 }
 
-/// Commits to fold into one state, which exists already.
+/// Commits to fold into one existing state.
 pub struct Fold {
     states: Box<dyn States>,
     slot: Slot,
@@ -196,7 +196,7 @@ impl Fold {
         let mut states = assets().states();
         let slot = states.open();
         let mut fold = Self { states, slot, commits };
-        // The first commit of the first asset that is created in the form of today.
+        // The first commit of the first asset that has the current form of the creation event.
         let is_first = |commit: &Commit<'_>| {
             commit.first_number == 0
                 && commit.events().flatten().all(|event| event.event_type == "AssetCreatedEventV2")
@@ -229,7 +229,7 @@ impl Fold {
 /// The assets of the whole fixture, from documents to snapshots, in the order of the store.
 pub struct Whole {
     states: Box<dyn States>,
-    /// Each document with the place of its stream.
+    /// Each document with the position of its stream.
     documents: Vec<(&'static RawDocument, usize)>,
     streams: Vec<&'static str>,
     slots: Vec<Slot>,
@@ -237,7 +237,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Knows the streams, has folded nothing.
+    /// Collects the documents and streams, without folding.
     #[must_use]
     pub fn new() -> Self {
         let mut places = std::collections::HashMap::new();
@@ -306,7 +306,7 @@ impl Whole {
         }
     }
 
-    /// Everything: folds, writes, closes. Returns the bytes of the snapshots.
+    /// Folds, writes and closes all states, and returns the bytes of the snapshots.
     pub fn run(&mut self) -> usize {
         self.fold();
         let bytes = self.emit();

@@ -1,9 +1,9 @@
-//! A list that grows chunk by chunk: what is in it never moves, and growing never needs twice the memory.
+//! A list that grows chunk by chunk, so that growing never needs twice the memory.
 
 const CHUNK: usize = 4096;
 
-/// A growing list. Unlike a `Vec` it needs no second copy of itself while it grows, which counts
-/// where it holds a million states.
+/// A growing list. Unlike a `Vec` it needs no second copy of itself while it grows, which matters
+/// for a million states.
 #[derive(Debug)]
 pub struct Chunked<T> {
     chunks: Vec<Vec<T>>,
@@ -22,7 +22,7 @@ impl<T> Chunked<T> {
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => chunk.push(item),
             _ => {
-                // A short list stays short: only the chunks behind the first have their full size.
+                // A short list stays small: only the chunks after the first have their full size.
                 let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
                 chunk.push(item);
                 self.chunks.push(chunk);
@@ -49,7 +49,7 @@ impl<T> Chunked<T> {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 
-    /// Whether there is no item.
+    /// Returns true if there is no item.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
@@ -60,7 +60,7 @@ impl<T> Chunked<T> {
         self.chunks.iter().flatten()
     }
 
-    /// Memory of the list itself, in bytes; what the items own elsewhere isn't counted.
+    /// Memory of the list itself, in bytes, without the heap memory that its items own.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.chunks.iter().map(Vec::capacity).sum::<usize>() * size_of::<T>()

@@ -12,26 +12,32 @@ mod careful;
 pub struct Commit<'a> {
     /// Name of the stream.
     pub stream: &'a str,
-    /// The offset as stored: its meaning is the layout's.
+    /// The offset as stored; the layout says how it counts.
     pub offset: i64,
     /// Number of the first event.
     pub first_number: i64,
     /// Number of events.
     pub count: i64,
-    /// The array, as the document it is.
+    /// The array of events, as the document that BSON stores it as.
     events: &'a RawDocument,
     layout: &'a Layout,
 }
 
 impl<'a> Commit<'a> {
-    /// Finds the parts of a commit in one walk over its elements; the events are counted, not read.
-    /// Fields the layout doesn't name are passed over without looking at their values.
+    /// Finds the fields of a commit in one walk over its elements; the events are counted, not read.
+    /// Fields that the layout doesn't name are skipped, their values unread.
     ///
     /// # Errors
     /// [`CommitError`] if a field of the layout is absent or has another type.
     pub fn decode(document: &'a RawDocument, layout: &'a Layout) -> Result<Self, CommitError> {
-        // What isn't plainly a commit is read once more, to say what is wrong.
-        Self::decode_quickly(document, layout).or_else(|Odd| careful::commit(document, layout))
+        Self::decode_quickly(document, layout).or_else(|Odd| Self::decode_carefully(document, layout))
+    }
+
+    /// Reads a document with the bson crate, which names what is wrong with it.
+    #[cold]
+    fn decode_carefully(document: &'a RawDocument, layout: &'a Layout) -> Result<Self, CommitError> {
+        let fields = careful::fields(document, layout)?;
+        Ok(Self::new(fields.stream, fields.offset, fields.count, fields.events, layout))
     }
 
     fn decode_quickly(document: &'a RawDocument, layout: &'a Layout) -> Result<Self, Odd> {
@@ -60,9 +66,9 @@ impl<'a> Commit<'a> {
         Self { stream, offset, first_number: layout.first_number(offset), count, events, layout }
     }
 
-    /// Name of the stream a document belongs to, be it a commit otherwise or not: what is needed to
-    /// pass it on to whoever folds that stream. Much cheaper than [`decode`](Self::decode), and equal
-    /// to its result.
+    /// Name of the stream a document belongs to, even if the document is no valid commit: enough to
+    /// route it to the folder that owns the stream. Much cheaper than [`decode`](Self::decode), and
+    /// equal to its result.
     #[must_use]
     pub fn stream_of(document: &'a RawDocument, layout: &Layout) -> Option<&'a str> {
         let quick = || -> Result<Option<&'a str>, Odd> {
@@ -77,19 +83,19 @@ impl<'a> Commit<'a> {
         quick().unwrap_or_else(|Odd| careful::stream_of(document, layout))
     }
 
-    /// Offset of a document, be it a commit otherwise or not, where it has one.
+    /// Offset of a document, even if the document is no valid commit; `None` if it has none.
     #[must_use]
     pub fn offset_of(document: &RawDocument, layout: &Layout) -> Option<i64> {
         careful::integer(document.get(&layout.offset).ok().flatten()?)
     }
 
-    /// Number the next event of the stream has.
+    /// Number of the event that follows this commit in its stream.
     #[must_use]
     pub fn next_number(&self) -> i64 {
         self.first_number.saturating_add(self.count)
     }
 
-    /// The events, in order. An entry that isn't an event is an error in its place.
+    /// The events, in order. An entry that isn't an event yields an error.
     pub fn events(&self) -> impl Iterator<Item = Result<Event<'a>, FoldFailure>> + use<'a> {
         Events {
             commit: *self,
@@ -106,10 +112,22 @@ struct Events<'a> {
     /// Number of the next event.
     number: i64,
     quick: Walk<'a>,
-    /// Entries that were plainly events.
+    /// Number of entries that the quick reader has read.
     passed: usize,
-    /// Reads the entries from the first odd one on.
-    careful: Option<<&'a RawDocument as IntoIterator>::IntoIter>,
+    /// The entries from the first one on that the quick reader couldn't read.
+    careful: Option<careful::Entries<'a>>,
+}
+
+impl<'a> Events<'a> {
+    /// Reads the next entry with the bson crate, which is used for all further entries, too.
+    #[cold]
+    fn next_carefully(&mut self) -> Option<Result<Event<'a>, FoldFailure>> {
+        let Commit { stream, layout, events, .. } = self.commit;
+        let entries = self.careful.get_or_insert_with(|| careful::entries_after(events, self.passed));
+        let event = careful::next_event(entries, stream, self.number, layout)?;
+        self.number = self.number.saturating_add(1);
+        Some(event)
+    }
 }
 
 impl<'a> Iterator for Events<'a> {
@@ -129,7 +147,7 @@ impl<'a> Iterator for Events<'a> {
                 return Some(Ok(event));
             }
         }
-        careful::next_event(self)
+        self.next_carefully()
     }
 }
 

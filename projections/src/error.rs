@@ -1,12 +1,12 @@
-//! What can go wrong inside a fold, in a commit's shape, or while registering a projection.
+//! Errors of a fold, of a commit's shape, and of registering a projection.
 
 use thiserror::Error;
 
-/// Why one event, or one finished state, could not be folded. It concerns one stream only.
+/// Reason why one event, or one finished state, could not be folded. It concerns one stream only.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FoldError {
-    /// The payload is not what its event type promises: broken JSON or a value of the wrong type.
+    /// The payload does not fit its event type: broken JSON or a value of the wrong type.
     #[error("unreadable payload: {0}")]
     Payload(String),
     /// A header is absent or of the wrong type.
@@ -33,7 +33,7 @@ pub enum FoldError {
 }
 
 impl FoldError {
-    /// Stable short name of the reason, for machines.
+    /// Stable short name of the reason, for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -72,9 +72,9 @@ pub enum CommitError {
     Type {
         /// The field.
         field: String,
-        /// What the layout expects.
+        /// The expected type.
         expected: &'static str,
-        /// What is stored.
+        /// The stored type.
         actual: String,
     },
     /// The bytes are not valid BSON.
@@ -97,19 +97,19 @@ pub enum RegistryError {
     /// The name is empty or has other characters than letters, digits and `_`.
     #[error("`{0}` is not a projection name: use letters, digits and `_`")]
     Name(String),
-    /// Versions and generations start at 1.
+    /// The version or the first generation is 0.
     #[error("projection {0}: version and first generation start at 1")]
     Version(String),
-    /// A projection without a target collection writes nothing.
+    /// The projection has no target collection.
     #[error("projection {0} has no target collection")]
     NoTarget(String),
-    /// More targets than a projection may have.
+    /// The projection has more targets than are allowed.
     #[error("projection {0} has more than 64 target collections")]
     TooManyTargets(String),
-    /// Names are compared without case.
+    /// The name is registered already; case doesn't matter.
     #[error("projection {0} is registered twice")]
     DuplicateName(String),
-    /// Steps of the application's version go up.
+    /// The steps of the application's version don't ascend.
     #[error("version {version} can't follow version {former}: steps ascend, from 1 on")]
     Step {
         /// The version of the step.
@@ -117,12 +117,13 @@ pub enum RegistryError {
         /// The version of the step before.
         former: i32,
     },
-    /// A former version is an older one of a registered projection, with the same targets, each once.
+    /// The former version isn't older than the registered one, is registered already, or has other
+    /// targets.
     #[error("version {version} of {name} can't be a former one of version {current}")]
     Former {
         /// The name.
         name: String,
-        /// The version that was to be added.
+        /// The refused version.
         version: u32,
         /// The registered version.
         current: u32,
@@ -132,9 +133,9 @@ pub enum RegistryError {
     DuplicateTarget {
         /// The collection.
         collection: String,
-        /// Who registered it first.
+        /// The projection that registered it first.
         first: String,
-        /// Who wants it too.
+        /// The projection that registers it again.
         second: String,
     },
     /// A required projection is not registered.
@@ -143,10 +144,10 @@ pub enum RegistryError {
     /// A projection requires itself.
     #[error("projection {0} requires itself")]
     Circle(String),
-    /// No projection of that name.
+    /// No projection has this name.
     #[error("there is no projection {name}; registered are {known}")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The registered names.
         known: String,

@@ -15,9 +15,9 @@ pub struct Event<'a> {
     pub number: i64,
     /// Type name as stored.
     pub event_type: &'a str,
-    /// The payload, not parsed yet: an event a projection doesn't know costs nothing.
+    /// The payload, not yet parsed: an event that a projection doesn't know costs nothing.
     pub payload: Payload<'a>,
-    /// The headers, where the event has any.
+    /// The headers, if the event has any.
     pub metadata: Option<&'a RawDocument>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Payload<'a> {
     /// Reads the payload into a type that may borrow from it.
     ///
     /// # Errors
-    /// [`FoldError::Payload`] if the text is no JSON or doesn't fit the type.
+    /// [`FoldError::Payload`] if the text isn't valid JSON or doesn't fit the type.
     pub fn parse<T: Deserialize<'a>>(&self) -> Result<T, FoldError> {
         match self {
             Self::Json(text) => {

@@ -1,4 +1,4 @@
-//! Index definitions as data; the engine creates them after the load.
+//! Index definitions as data; the engine creates the indexes after the build.
 
 /// Direction of one field in an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The number MongoDB writes for it.
+    /// The direction as MongoDB writes it: 1 or -1.
     #[must_use]
     pub fn as_i32(self) -> i32 {
         match self {
@@ -56,13 +56,13 @@ impl IndexDefinition {
         &self.keys
     }
 
-    /// Whether two documents may not have the same values.
+    /// Returns true if no two documents may have the same values.
     #[must_use]
     pub fn is_unique(&self) -> bool {
         self.unique
     }
 
-    /// The name drivers give by default: field and direction joined by `_`.
+    /// The name that drivers give by default: fields and directions, joined by `_`.
     #[must_use]
     pub fn name(&self) -> String {
         let parts: Vec<String> =

@@ -1,6 +1,6 @@
-//! Where an event store keeps what: collection and field names as data.
+//! Layout of an event store: its collection and field names as data.
 
-/// How the stored offset of a commit counts.
+/// Meaning of the stored offset of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetMeaning {
     /// Number of the last event *before* the commit, -1 for the first commit (Squidex).
@@ -22,12 +22,12 @@ pub struct Layout {
     pub stream: String,
     /// Field with the offset.
     pub offset: String,
-    /// How the offset counts.
+    /// Meaning of the offset.
     pub offset_meaning: OffsetMeaning,
     /// Field with the number of events in the commit; checked against the array where present.
     pub count: Option<String>,
-    /// Field with the time a commit was written (BSON timestamp), where there is one: the engine may
-    /// divide the store by it.
+    /// Field with the time a commit was written (BSON timestamp), if there is one: the engine may
+    /// partition the store by it.
     pub timestamp: Option<String>,
     /// Field with the array of events.
     pub events: String,
@@ -66,7 +66,7 @@ impl Layout {
         }
     }
 
-    /// Stored offset of the commit that comes behind this event; -1 is before the first.
+    /// Stored offset of the commit that follows this event; -1 stands for a stream without events.
     #[must_use]
     pub fn offset_behind(&self, head: i64) -> i64 {
         match self.offset_meaning {

@@ -1,13 +1,13 @@
 //! Pure folds of event streams into snapshot documents.
 //!
 //! A [`Projection`] turns all events of one stream, in order, into at most one snapshot document per
-//! [`Target`] collection. This crate holds the trait, what it sees ([`Event`], [`StreamKey`],
-//! [`Lookup`]) and what it writes to ([`Sink`]), the [`Registry`] an application starts statefold
-//! with, a given/then harness for authors ([`testing`]), and the projections that ship:
-//! [`squidex`].
+//! [`Target`] collection. This crate holds the trait, its input ([`Event`], [`StreamKey`],
+//! [`Lookup`]) and its output ([`Sink`]), the [`Registry`] that an application starts statefold
+//! with, a given/then test harness for authors ([`testing`]), and the projections that ship with
+//! statefold: [`squidex`].
 //!
 //! Nothing in here waits, reads a clock, draws a random number or talks to a server: the same events
-//! give the same bytes, whatever runs around them.
+//! always give the same bytes.
 
 mod chunked;
 mod commit;

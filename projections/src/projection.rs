@@ -1,4 +1,4 @@
-//! The trait every projection implements, and what it says of itself.
+//! The trait that every projection implements, and its specification.
 
 use bson::RawDocument;
 
@@ -9,11 +9,11 @@ use crate::{Event, FoldError, IndexDefinition, Sink, StreamFilter, StreamKey};
 /// The engine keeps one [`State`](Self::State) per stream while it reads, and asks for the
 /// snapshots when the stream is complete. `&self` may carry definitions loaded at run time.
 ///
-/// Folding must be deterministic: no clock, no random number, no order of a hash map. The same
-/// events give the same bytes, however they were split into commits; [`testing`](crate::testing)
-/// checks that.
+/// Folding must be deterministic: no clock, no random number, no iteration order of a hash map. The
+/// same events give the same bytes, however they were split into commits;
+/// [`testing`](crate::testing) checks that.
 pub trait Projection: Send + Sync + 'static {
-    /// What is known of one stream. [`Default`] is the state before its first event.
+    /// The folded state of one stream. [`Default`] is the state before its first event.
     type State: Default + Send;
 
     /// Name, version, streams and targets. Must not change while the program runs.
@@ -22,10 +22,11 @@ pub trait Projection: Send + Sync + 'static {
     /// Folds one event into the state. An event type this projection doesn't know is ignored.
     ///
     /// # Errors
-    /// [`FoldError`] makes the stream a failed stream: it gets no snapshot; other streams go on.
+    /// [`FoldError`] makes the stream a failed stream: it gets no snapshot. Other
+    /// streams are not affected.
     fn apply(&self, state: &mut Self::State, event: &Event<'_>) -> Result<(), FoldError>;
 
-    /// Writes the snapshots of a complete stream; none is fine (the object was never created).
+    /// Writes the snapshots of a complete stream; none if the object was never created.
     ///
     /// # Errors
     /// [`FoldError`] makes the stream a failed stream.
@@ -37,7 +38,7 @@ pub trait Projection: Send + Sync + 'static {
         out: &mut Sink<'_>,
     ) -> Result<(), FoldError>;
 
-    /// Memory that one state needs, in bytes: its own size and what it owns on the heap.
+    /// Memory of one state, in bytes: its own size and the heap memory it owns.
     fn state_bytes(&self, state: &Self::State) -> usize {
         size_of_val(state)
     }
@@ -60,7 +61,7 @@ impl Lookup for NoLookup {
     }
 }
 
-/// What a projection says of itself.
+/// The specification of a projection: its name, version, streams, targets and requirements.
 ///
 /// ```
 /// use statefold_projections::{Direction::Ascending, IndexDefinition, Spec, StreamFilter, Target};
@@ -93,28 +94,28 @@ impl Spec {
         }
     }
 
-    /// Number of the first generation, where an application already has collections of lower ones.
+    /// Sets the number of the first generation, for an application that already has lower ones.
     #[must_use]
     pub fn first_generation(mut self, generation: u32) -> Self {
         self.first_generation = generation;
         self
     }
 
-    /// The streams to fold; all of them if never called.
+    /// Sets the streams to fold; without it all streams are folded.
     #[must_use]
     pub fn streams(mut self, streams: StreamFilter) -> Self {
         self.streams = streams;
         self
     }
 
-    /// Adds a target collection; the [sink](Sink) knows it by its position, the first is 0.
+    /// Adds a target collection; the [sink](Sink) addresses it by its position, the first is 0.
     #[must_use]
     pub fn target(mut self, target: Target) -> Self {
         self.targets.push(target);
         self
     }
 
-    /// Needs the finished snapshots of this projection, which is therefore built first.
+    /// Requires the finished snapshots of another projection, which is therefore built first.
     #[must_use]
     pub fn requires(mut self, projection: impl Into<String>) -> Self {
         self.requires.push(projection.into());
@@ -139,7 +140,7 @@ impl Spec {
         self.first_generation
     }
 
-    /// Which streams are folded.
+    /// The filter of the streams that are folded.
     #[must_use]
     pub fn stream_filter(&self) -> &StreamFilter {
         &self.streams
@@ -151,7 +152,7 @@ impl Spec {
         &self.targets
     }
 
-    /// Names of the projections this one needs.
+    /// Names of the projections that this one requires.
     #[must_use]
     pub fn required(&self) -> &[String] {
         &self.requires
@@ -191,7 +192,7 @@ impl Target {
         format!("{}{generation}", self.collection)
     }
 
-    /// The indexes, `_id` not among them.
+    /// The indexes, without the one on `_id`.
     #[must_use]
     pub fn indexes(&self) -> &[IndexDefinition] {
         &self.indexes

@@ -1,4 +1,4 @@
-//! The projections an application knows, by name, over one layout.
+//! The projections of an application, by name, over one layout.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// Erases a projection without a registry around it.
+    /// Erases the state type of a projection that is used without a registry.
     pub fn new<P: Projection>(projection: P) -> Self {
         let projection = Arc::new(projection);
         let spec = Arc::new(projection.spec().clone());
         Self { spec, states: Arc::new(move || Box::new(Slab::new(Arc::clone(&projection)))) }
     }
 
-    /// What the projection says of itself.
+    /// The specification of the projection.
     #[must_use]
     pub fn spec(&self) -> &Spec {
         &self.spec
@@ -40,12 +40,12 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// A step of the application's own version: what has to be built before it may move there.
+/// A step of the application's own version, with the projections that have to be built before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionStep {
-    /// The version it moves to.
+    /// The version that the step leads to.
     pub version: i32,
-    /// Names of the projections that have to be at their registered version first.
+    /// Names of the projections that have to reach their registered version first.
     pub projections: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Registry {
         Self { layout, ..Self::default() }
     }
 
-    /// Adds a projection. Those it requires must be there already.
+    /// Adds a projection. The projections it requires must be registered already.
     ///
     /// # Errors
     /// [`RegistryError`] if the spec is not valid, or its name or a target is taken.
@@ -76,12 +76,12 @@ impl Registry {
         Ok(self)
     }
 
-    /// Adds an older version of a registered projection: generations that were built with it can be gone back
-    /// to. Nothing new is built with it.
+    /// Adds an older version of a registered projection, so that a rollback to its generations is
+    /// possible. No new generation is built with it.
     ///
     /// # Errors
-    /// [`RegistryError::Unknown`] if there is no projection of this name, [`RegistryError::Former`] if its
-    /// version isn't older than that one's, is there already, or has other targets.
+    /// [`RegistryError::Unknown`] if there is no projection of this name, [`RegistryError::Former`] if
+    /// the version isn't older than the registered one, is registered already, or has other targets.
     pub fn register_former<P: Projection>(&mut self, projection: P) -> Result<&mut Self, RegistryError> {
         let registered = Registered::new(projection);
         let (name, version) = (registered.spec().name(), registered.spec().version());
@@ -100,10 +100,10 @@ impl Registry {
     /// The projection of this name and version, current or [former](Self::register_former).
     #[must_use]
     pub fn of_version(&self, name: &str, version: u32) -> Option<&Registered> {
-        let is_it = |one: &&Registered| {
-            one.spec().name().eq_ignore_ascii_case(name) && one.spec().version() == version
+        let matches = |registered: &&Registered| {
+            registered.spec().name().eq_ignore_ascii_case(name) && registered.spec().version() == version
         };
-        self.projections.iter().chain(&self.former).find(is_it)
+        self.projections.iter().chain(&self.former).find(matches)
     }
 
     fn check(&self, spec: &Spec) -> Result<(), RegistryError> {
@@ -144,9 +144,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Says that this registry owns the application's `Version`, and adds a step: a migration moves it
-    /// there once these projections are at their registered version. Without steps `Version` is never
-    /// written.
+    /// Declares that this registry owns the application's `Version`, and adds a step: a migration sets
+    /// it to `version` once these projections have reached their registered version. Without steps
+    /// `Version` is never written.
     ///
     /// # Errors
     /// [`RegistryError::Unknown`] for a projection that isn't registered, [`RegistryError::Step`] if the
@@ -174,7 +174,7 @@ impl Registry {
         &self.layout
     }
 
-    /// All projections, in the order they were registered, which is an order they can be built in.
+    /// All projections, in the order of registration, which is also a valid build order.
     #[must_use]
     pub fn projections(&self) -> &[Registered] {
         &self.projections
@@ -188,10 +188,10 @@ impl Registry {
         self.projections.iter().find(|projection| projection.spec().name().eq_ignore_ascii_case(name))
     }
 
-    /// The projection of this name; case doesn't matter.
+    /// The registered projection of this name; case doesn't matter.
     ///
     /// # Errors
-    /// [`RegistryError::Unknown`] names the registered ones.
+    /// [`RegistryError::Unknown`], which lists the registered names.
     pub fn get(&self, name: &str) -> Result<&Registered, RegistryError> {
         self.find(name).ok_or_else(|| {
             let known: Vec<&str> = self.specs().map(Spec::name).collect();
@@ -199,8 +199,8 @@ impl Registry {
         })
     }
 
-    /// The projections of these names, each once, in an order they can be built in; all of them if
-    /// no name is given.
+    /// The projections of these names, each once, in a valid build order; all projections if no name
+    /// is given.
     ///
     /// # Errors
     /// [`RegistryError::Unknown`] for a name that isn't registered.
@@ -288,7 +288,7 @@ mod tests {
         let mut registry = Registry::default();
         registry.register(nothing("A", "A")).unwrap().register(nothing("B", "B")).unwrap();
         let names = |given: &[&str]| -> Vec<String> {
-            registry.select(given).unwrap().iter().map(|one| one.spec().name().to_owned()).collect()
+            registry.select(given).unwrap().iter().map(|found| found.spec().name().to_owned()).collect()
         };
         assert_eq!(names(&["b", "a", "B"]), ["A", "B"]);
         assert_eq!(names(&[]), ["A", "B"]);

@@ -1,16 +1,16 @@
-//! Where snapshots are written: BSON bytes, straight into a buffer per target.
+//! Snapshot output: BSON bytes, written directly into a buffer per target.
 //!
-//! Invariant: a buffer holds whole documents only; what fails is taken back.
+//! Invariant: a buffer holds whole documents only; a failed write is undone.
 //! Format: <https://bsonspec.org/spec.html>.
 
 use bson::{Document, RawDocument, RawDocumentBuf};
 
 use crate::FoldError;
 
-/// Size a MongoDB document may have.
+/// Maximum size of a MongoDB document.
 pub const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Whole documents of one target, one behind the other.
+/// Whole documents of one target, one after another.
 #[derive(Debug, Default, Clone)]
 pub struct SnapshotBuffer {
     bytes: Vec<u8>,
@@ -24,7 +24,7 @@ impl SnapshotBuffer {
         self.ends.len()
     }
 
-    /// Whether there is no document.
+    /// Returns true if there is no document.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -68,7 +68,7 @@ impl Snapshots {
         self.targets.iter().map(SnapshotBuffer::len).sum()
     }
 
-    /// Whether no buffer has a document.
+    /// Returns true if no buffer has a document.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.targets.iter().all(SnapshotBuffer::is_empty)
@@ -80,11 +80,11 @@ impl Snapshots {
         self.targets.iter().map(SnapshotBuffer::byte_len).sum()
     }
 
-    /// Runs `write` with a sink for the stream whose snapshots have this `_id`. If it fails, nothing
-    /// of that stream stays in any buffer.
+    /// Runs `write` with a sink for the stream whose snapshots have this `_id`, and returns the number
+    /// of snapshots. If it fails, nothing of that stream remains in any buffer.
     ///
     /// # Errors
-    /// Whatever `write` returns.
+    /// The error of `write`.
     pub fn of_stream(
         &mut self,
         id: &str,
@@ -157,11 +157,11 @@ impl Sink<'_> {
         Ok(())
     }
 
-    /// Writes a document made elsewhere, for projections that don't need every microsecond. An
-    /// `_id` in it is replaced by the stream's key.
+    /// Writes an existing document: simpler, but slower than [`put`](Self::put). An `_id` in it is
+    /// replaced by the stream's key.
     ///
     /// # Errors
-    /// As [`put`](Self::put).
+    /// [`FoldError`] for the same reasons as [`put`](Self::put), or if the document can't be encoded.
     pub fn put_document(&mut self, target: usize, document: &Document) -> Result<(), FoldError> {
         let raw =
             RawDocumentBuf::try_from(document).map_err(|error| FoldError::Refused(error.to_string()))?;
@@ -193,7 +193,7 @@ impl<'a> DocumentWriter<'a> {
         }
     }
 
-    // Most names are constants of two letters; inlined, nothing is left of the check.
+    // Most names are constants of two letters: the compiler removes the check where this is inlined.
     #[inline(always)]
     fn header(&mut self, element_type: u8, name: &str) {
         *self.valid &= name.bytes().fold(true, |valid, byte| valid & (byte != 0));
@@ -203,7 +203,7 @@ impl<'a> DocumentWriter<'a> {
         self.bytes.push(0);
     }
 
-    /// A string.
+    /// Appends a string.
     #[inline]
     pub fn str(&mut self, name: &str, value: &str) {
         self.header(0x02, name);
@@ -213,7 +213,7 @@ impl<'a> DocumentWriter<'a> {
         self.bytes.push(0);
     }
 
-    /// A string, or null.
+    /// Appends a string, or null.
     #[inline]
     pub fn str_or_null(&mut self, name: &str, value: Option<&str>) {
         match value {
@@ -222,48 +222,48 @@ impl<'a> DocumentWriter<'a> {
         }
     }
 
-    /// Null.
+    /// Appends null.
     #[inline]
     pub fn null(&mut self, name: &str) {
         self.header(0x0A, name);
     }
 
-    /// A boolean.
+    /// Appends a boolean.
     #[inline]
     pub fn bool(&mut self, name: &str, value: bool) {
         self.header(0x08, name);
         self.bytes.push(u8::from(value));
     }
 
-    /// A 32-bit integer.
+    /// Appends a 32-bit integer.
     #[inline]
     pub fn i32(&mut self, name: &str, value: i32) {
         self.header(0x10, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// A 64-bit integer.
+    /// Appends a 64-bit integer.
     #[inline]
     pub fn i64(&mut self, name: &str, value: i64) {
         self.header(0x12, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// A double.
+    /// Appends a double.
     #[inline]
     pub fn f64(&mut self, name: &str, value: f64) {
         self.header(0x01, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// A date, in milliseconds since the Unix epoch.
+    /// Appends a date, given in milliseconds since the Unix epoch.
     #[inline]
     pub fn date_ms(&mut self, name: &str, value: i64) {
         self.header(0x09, name);
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// A document inside this one.
+    /// Appends an embedded document.
     #[inline]
     pub fn document(&mut self, name: &str, write: impl FnOnce(&mut DocumentWriter<'_>)) {
         self.header(0x03, name);
@@ -272,7 +272,7 @@ impl<'a> DocumentWriter<'a> {
         inner.close();
     }
 
-    /// An array.
+    /// Appends an array.
     #[inline]
     pub fn array(&mut self, name: &str, write: impl FnOnce(&mut ArrayWriter<'_>)) {
         self.header(0x04, name);
@@ -281,18 +281,18 @@ impl<'a> DocumentWriter<'a> {
         inner.document.close();
     }
 
-    /// Elements that are ready made, with names that can be stored.
+    /// Appends encoded elements, whose names must be valid.
     pub(crate) fn elements(&mut self, elements: &[u8]) {
         self.bytes.extend_from_slice(elements);
     }
 
-    /// A value that is ready made.
+    /// Appends an encoded value.
     pub(crate) fn bytes(&mut self, element_type: u8, name: &str, value: &[u8]) {
         self.header(element_type, name);
         self.bytes.extend_from_slice(value);
     }
 
-    /// All elements of another document but `_id`, byte by byte.
+    /// Appends all elements of another document except `_id`, unchanged.
     fn elements_of(&mut self, document: &RawDocument) {
         for (name, value) in document.iter().flatten() {
             if name != "_id" {
@@ -301,12 +301,12 @@ impl<'a> DocumentWriter<'a> {
         }
     }
 
-    /// A value of any type.
+    /// Appends a value of any type.
     pub fn raw(&mut self, name: &str, value: bson::RawBsonRef<'_>) {
-        let mut one = RawDocumentBuf::new();
-        one.append(bson::cstr!("v"), value);
-        // One element behind the length (4 bytes): type, "v\0", value; then the terminator.
-        if let [_, _, _, _, element_type, _, _, value @ .., _] = one.as_bytes() {
+        let mut document = RawDocumentBuf::new();
+        document.append(bson::cstr!("v"), value);
+        // Length (4 bytes), one element (its type, "v\0", its value), terminator.
+        if let [_, _, _, _, element_type, _, _, value @ .., _] = document.as_bytes() {
             self.bytes(*element_type, name, value);
         }
     }
@@ -320,7 +320,7 @@ pub struct ArrayWriter<'a> {
 }
 
 impl ArrayWriter<'_> {
-    /// The next value, written by `write` under the name it is given.
+    /// Appends the next value: `write` writes it, under the name that it is called with.
     pub fn push(&mut self, write: impl FnOnce(&mut DocumentWriter<'_>, &str)) {
         let mut digits = [0_u8; 20];
         let name = decimal(self.next, &mut digits);
@@ -328,17 +328,18 @@ impl ArrayWriter<'_> {
         self.next += 1;
     }
 
-    /// Values that are ready made, with their names; the only ones of the array.
+    /// Appends encoded elements, names included; they must be all elements of the array.
     pub(crate) fn elements(&mut self, elements: &[u8]) {
         self.document.elements(elements);
     }
 
-    /// A string as the next value.
+    /// Appends a string as the next value.
     pub fn str(&mut self, value: &str) {
         self.push(|document, name| document.str(name, value));
     }
 }
 
+/// Formats a number in decimal digits, without an allocation.
 pub(crate) fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &str {
     let mut used = 0;
     for slot in digits.iter_mut().rev() {

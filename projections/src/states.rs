@@ -1,28 +1,29 @@
-//! States of many streams behind one virtual call a commit: a slab of typed states per projection.
+//! States of many streams, a slab of typed states per projection: one virtual call per commit.
 
 use std::sync::Arc;
 
 use crate::{Chunked, Commit, FoldError, FoldFailure, Lookup, Projection, Snapshots, StreamKey};
 
-/// Place of one stream's state in a slab.
+/// Position of one stream's state in a slab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot(usize);
 
 /// The states of one projection, its type erased.
 pub trait States: Send {
-    /// A slot with the state before the first event.
+    /// Opens a slot with the state before the first event.
     fn open(&mut self) -> Slot;
 
     /// Folds the events of a commit into a slot and returns how many there were.
     ///
     /// # Errors
-    /// [`FoldFailure`] names the event that couldn't be folded; the slot is then of no further use.
+    /// [`FoldFailure`] names the event that couldn't be folded; after that the slot may only be
+    /// closed.
     fn apply(&mut self, slot: Slot, commit: &Commit<'_>) -> Result<u64, FoldFailure>;
 
     /// Writes the snapshots of a complete stream and returns how many there were.
     ///
     /// # Errors
-    /// [`FoldError`]; nothing is written then.
+    /// [`FoldError`] of the projection or the sink; nothing of the stream is written then.
     fn emit(
         &self,
         slot: Slot,
@@ -31,13 +32,14 @@ pub trait States: Send {
         out: &mut Snapshots,
     ) -> Result<usize, FoldError>;
 
-    /// Gives a slot back.
+    /// Closes a slot, which may be opened again for another stream.
     fn close(&mut self, slot: Slot);
 
-    /// Memory that the state in a slot needs, in bytes: its own size and what it owns.
+    /// Memory of the state in a slot, in bytes: its own size and the heap memory it owns.
     fn bytes(&self, slot: Slot) -> usize;
 }
 
+/// The states of one projection, with their type.
 pub(crate) struct Slab<P: Projection> {
     projection: Arc<P>,
     states: Chunked<P::State>,

@@ -1,8 +1,8 @@
-//! Stream names: which belong to a projection, and the key a snapshot is stored under.
+//! Stream names: the filter of a projection, and the key that a snapshot is stored under.
 
 /// The streams a projection folds: all names with one prefix, without those that end in a suffix.
 ///
-/// The prefix makes the streams a contiguous range of names, which is what is read and partitioned.
+/// The prefix makes the streams a contiguous range of names, which the engine reads and partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StreamFilter {
     prefix: String,
@@ -16,20 +16,20 @@ impl StreamFilter {
         Self { prefix: prefix.into(), without_suffix: None }
     }
 
-    /// Leaves out streams whose name ends with `suffix`, as Squidex's `--deleted`.
+    /// Leaves out streams whose name ends with `suffix`, such as Squidex's `--deleted`.
     #[must_use]
     pub fn without_suffix(mut self, suffix: impl Into<String>) -> Self {
         self.without_suffix = Some(suffix.into());
         self
     }
 
-    /// Whether the stream is one of this filter's.
+    /// Returns true if the filter selects the stream.
     #[must_use]
     pub fn matches(&self, stream: &str) -> bool {
         self.key(stream).is_some()
     }
 
-    /// The key of a stream, or `None` if the stream is not one of this filter's.
+    /// The key of a stream, or `None` if the filter doesn't select the stream.
     #[must_use]
     pub fn key<'a>(&self, stream: &'a str) -> Option<StreamKey<'a>> {
         let id = stream.strip_prefix(self.prefix.as_str())?;
@@ -37,7 +37,7 @@ impl StreamFilter {
         (!left_out && !id.is_empty()).then_some(StreamKey { stream, id })
     }
 
-    /// The stream that a snapshot's `_id` leads back to.
+    /// Name of the stream of the snapshot with this `_id`.
     #[must_use]
     pub fn stream_of(&self, id: &str) -> String {
         format!("{}{id}", self.prefix)
@@ -55,15 +55,15 @@ impl StreamFilter {
         self.without_suffix.as_deref()
     }
 
-    /// End of the range, exclusive; `None` if every name from [`first`](Self::first) on belongs to it.
+    /// End of the range, exclusive; `None` if it has every name from [`first`](Self::first) on.
     ///
-    /// MongoDB compares strings as UTF-8 bytes, and so do we: the end is the prefix with its last
+    /// Names are compared as UTF-8 bytes, as MongoDB does: the end is the prefix with its last
     /// character raised by one.
     #[must_use]
     pub fn end(&self) -> Option<String> {
         let mut chars: Vec<char> = self.prefix.chars().collect();
         while let Some(last) = chars.pop() {
-            // The range of surrogates is no character: the step from U+D7FF leads to U+E000.
+            // Surrogates are not characters: U+E000 follows U+D7FF.
             let next =
                 if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(u32::from(last) + 1) };
             if let Some(next) = next {

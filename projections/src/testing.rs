@@ -1,9 +1,9 @@
-//! Given events, then snapshots: a harness for authors of projections.
+//! A given/then test harness for authors of projections: given events, then snapshots.
 //!
-//! Every check folds the stream several times: with all events in one commit, with one event a
+//! Every check folds the stream several times: with all events in one commit, with one event per
 //! commit, and twice with the same slab. A projection whose bytes depend on any of that fails.
 //!
-//! A worked example, an own event and an own projection:
+//! A complete example, with its own event and projection:
 //!
 //! ```
 //! use bson::doc;
@@ -17,7 +17,8 @@
 //!
 //! impl Balances {
 //!     fn new() -> Self {
-//!         Self(Spec::new("Balances", 1).streams(StreamFilter::prefix("account-")).target(Target::new("Balances")))
+//!         let streams = StreamFilter::prefix("account-");
+//!         Self(Spec::new("Balances", 1).streams(streams).target(Target::new("Balances")))
 //!     }
 //! }
 //!
@@ -128,21 +129,21 @@ impl Given {
         self
     }
 
-    /// Headers of the events that follow.
+    /// Sets the headers of the events that follow.
     #[must_use]
     pub fn headers(mut self, headers: Document) -> Self {
         self.headers = headers;
         self
     }
 
-    /// An event with a JSON payload.
+    /// Adds an event with a JSON payload.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "reads better where a test calls it with json!(…)")]
     pub fn event(self, event_type: &str, payload: serde_json::Value) -> Self {
         self.event_text(event_type, &payload.to_string())
     }
 
-    /// An event whose payload is this text, be it JSON or not.
+    /// Adds an event whose payload is this text, valid JSON or not.
     #[must_use]
     pub fn event_text(mut self, event_type: &str, payload: &str) -> Self {
         let headers = self.headers.clone();
@@ -150,7 +151,7 @@ impl Given {
         self
     }
 
-    /// A finished snapshot of a required projection.
+    /// Adds a finished snapshot of a required projection.
     ///
     /// # Panics
     /// If the document has no string `_id`, or can't be encoded.
@@ -220,10 +221,10 @@ impl Given {
             .collect()
     }
 
-    /// The stream has exactly this snapshot, elements in this order, in the first target.
+    /// Expects exactly this snapshot in the first target, its elements in this order.
     ///
     /// # Panics
-    /// If it hasn't.
+    /// If the stream doesn't fold, or its snapshots are others.
     #[expect(clippy::needless_pass_by_value, reason = "reads better where a test calls it with doc!{…}")]
     pub fn then_snapshot(self, expected: Document) {
         let target =
@@ -231,15 +232,15 @@ impl Given {
         self.then_snapshots(&[(&target, expected.clone())]);
     }
 
-    /// The stream has exactly these snapshots, by target.
+    /// Expects exactly these snapshots, by target.
     ///
     /// # Panics
-    /// If it hasn't.
+    /// If the stream doesn't fold, or its snapshots are others.
     pub fn then_snapshots(self, expected: &[(&str, Document)]) {
         let outcome = self.outcome().unwrap_or_else(|failure| panic!("the stream doesn't fold: {failure}"));
         let expected: BTreeMap<String, Document> =
             expected.iter().map(|(target, document)| ((*target).to_owned(), document.clone())).collect();
-        // As text, because documents that differ only in the order of their elements are not the same.
+        // As text, because the order of elements counts: equality of documents ignores it.
         let text = |all: &BTreeMap<String, Document>| {
             all.iter()
                 .map(|(target, document)| format!("{target}: {document}"))
@@ -250,18 +251,18 @@ impl Given {
         assert_eq!(outcome, expected, "the snapshots are not the expected ones");
     }
 
-    /// The stream has no snapshot.
+    /// Expects no snapshot.
     ///
     /// # Panics
-    /// If it has one, or doesn't fold.
+    /// If the stream has a snapshot, or doesn't fold.
     pub fn then_nothing(self) {
         self.then_snapshots(&[]);
     }
 
-    /// The stream is a failed stream, for the reason with this [code](FoldError::code).
+    /// Expects a failed stream, for the reason with this [code](FoldError::code).
     ///
     /// # Panics
-    /// If it folds, or fails for another reason.
+    /// If the stream folds, or fails for another reason.
     pub fn then_fails(self, code: &str) {
         match self.outcome() {
             Ok(snapshots) => panic!("the stream folds into {snapshots:?}"),
@@ -270,10 +271,10 @@ impl Given {
     }
 }
 
-/// Folds the commits of one stream, in order, as the engine does. For tests that have commits at hand.
+/// Folds the commits of one stream, in order, as the engine does. For tests that start from commits.
 ///
 /// # Errors
-/// [`FoldFailure`] names the event; a failure of the snapshot itself has the number after the last.
+/// [`FoldFailure`] names the event; a failure of the snapshot has the number after the last event.
 ///
 /// # Panics
 /// If a commit doesn't fit the layout, or the stream doesn't match the projection's filter.

@@ -1,10 +1,10 @@
-//! A quick walk over the elements of a BSON document, for what is read of every commit.
+//! A quick walk over the elements of a BSON document, for the fields that are read of every commit.
 //!
-//! It knows the types that event stores are made of. Everything else — a rare type, a name beyond
-//! ASCII, a length that leads outside — is [`Odd`], which doesn't mean broken: who walks falls back to
-//! the reader of the bson crate, whose word counts. Values are passed over by their length; what is in
-//! them is looked at by those who need it. Invariant: no bytes whatsoever make it panic, and what it
-//! finds the reader of the bson crate finds, too.
+//! It knows the types that event stores use. Everything else (a rare type, a non-ASCII name, a length
+//! beyond the end) is [`Odd`], which doesn't mean broken: the caller falls back to the reader of the
+//! bson crate, which decides. Values are skipped by their length and read only on demand. Invariant: it
+//! never panics, whatever the bytes, and every element it finds is also found by the reader of the bson
+//! crate.
 //! Format: <https://bsonspec.org/spec.html>.
 
 use bson::RawDocument;
@@ -16,23 +16,23 @@ pub(crate) const ARRAY: u8 = 0x04;
 pub(crate) const INT32: u8 = 0x10;
 pub(crate) const INT64: u8 = 0x12;
 
-/// The bytes are broken, or merely rare.
+/// The bytes are broken, or valid but not supported by the walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Odd;
 
-/// One element, its value not looked at yet.
+/// One element, its value not yet read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Element<'a> {
-    /// The type, as BSON numbers them.
+    /// Number of the BSON type.
     pub(crate) kind: u8,
-    /// The name; all of it is ASCII.
+    /// The name, in ASCII.
     pub(crate) name: &'a [u8],
-    /// The value with its own length, where it has one.
+    /// The value, including its length prefix, if it has one.
     pub(crate) value: &'a [u8],
 }
 
 impl<'a> Element<'a> {
-    /// Whether the element has this name.
+    /// Returns true if the element has this name.
     #[inline]
     pub(crate) fn is(&self, name: &str) -> bool {
         self.name == name.as_bytes()
@@ -49,14 +49,14 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// A document or an array inside the document.
+    /// The embedded document or array.
     #[inline]
     pub(crate) fn document(&self, kind: u8) -> Result<&'a RawDocument, Odd> {
         if self.kind == kind { RawDocument::from_bytes(self.value).map_err(|_| Odd) } else { Err(Odd) }
     }
 }
 
-/// The elements that are left.
+/// The remaining elements.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Walk<'a>(&'a [u8]);
 
@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
     /// All elements of a document or an array.
     #[inline]
     pub(crate) fn over(document: &'a RawDocument) -> Self {
-        // The type holds only what has a length and a zero at the end.
+        // A `RawDocument` always has a length and a zero at the end.
         match document.as_bytes() {
             [_, _, _, _, elements @ .., _] => Self(elements),
             _ => Self(&[]),
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
     /// The next element; `None` at the end.
     ///
     /// # Errors
-    /// [`Odd`], and for ever after.
+    /// [`Odd`], also at every further call.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Odd> {
         let Some((&kind, behind)) = self.0.split_first() else { return Ok(None) };
@@ -87,10 +87,10 @@ impl<'a> Walk<'a> {
         Ok(Some(Element { kind, name, value }))
     }
 
-    /// Number of elements left.
+    /// Number of remaining elements.
     ///
     /// # Errors
-    /// [`Odd`]
+    /// [`Odd`] if one of them is.
     #[inline]
     pub(crate) fn count(mut self) -> Result<i64, Odd> {
         let mut count = 0;
@@ -101,8 +101,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The name in front and what is behind its zero. Eight bytes at a time: names are short, and a walk
-/// looks at many.
+/// Splits the bytes into the leading name and the bytes after its zero. Reads eight bytes at a time,
+/// as a walk reads many short names.
 #[inline]
 fn split_name(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     const LOW: u64 = 0x0101_0101_0101_0101;
@@ -110,7 +110,7 @@ fn split_name(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut length = 0;
     while let Some(eight) = bytes.get(length..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*eight);
-        // The lowest bit that is set is the high one of the first zero byte, bytes before it are not zero.
+        // The lowest set bit is the high bit of the first zero byte; no byte before it is zero.
         let zeros = word.wrapping_sub(LOW) & !word & HIGH;
         if zeros != 0 {
             let before = zeros.trailing_zeros() / 8;
@@ -133,7 +133,7 @@ fn split_behind(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
     Some((name, behind.get(1..)?))
 }
 
-/// Size of a value of this type that begins here.
+/// Size of the value of this type at the beginning of the bytes.
 #[inline]
 fn size(kind: u8, value: &[u8]) -> Option<usize> {
     let length = || {
@@ -143,7 +143,7 @@ fn size(kind: u8, value: &[u8]) -> Option<usize> {
     match kind {
         STRING => length().filter(|length| *length >= 1)?.checked_add(4),
         DOCUMENT | ARRAY => length().filter(|length| *length >= 5),
-        // Undefined and the old binary subtype, which has a second length, are left to others.
+        // The old binary subtype has a second length; the reader of the bson crate handles it.
         0x05 => (value.get(4) != Some(&2)).then(length)??.checked_add(5),
         0x07 => Some(12),
         0x08 => Some(1),

@@ -101,7 +101,8 @@ fn payload() -> impl Strategy<Value = String> {
     )
         .prop_map(|(text, number, metadata, tags, flag)| {
             json!({
-                "appId": "app,hotels", "actor": "subject:x", "assetId": "1", "assetFolderId": "1", "parentId": text,
+                "appId": "app,hotels", "actor": "subject:x", "assetId": "1", "assetFolderId": "1",
+                "parentId": text,
                 "fileName": text, "folderName": text, "fileHash": number.to_string(), "fileSize": number,
                 "metadata": metadata, "tags": tags, "isProtected": flag,
             })
@@ -116,7 +117,8 @@ fn payload() -> impl Strategy<Value = String> {
     );
     prop_oneof![
         8 => fitting.prop_map(|mut all| {
-            all.as_object_mut().unwrap().insert("parentId".into(), json!("00000000-0000-0000-0000-000000000000"));
+            let root = json!("00000000-0000-0000-0000-000000000000");
+            all.as_object_mut().unwrap().insert("parentId".into(), root);
             all.to_string()
         }),
         2 => odd,
@@ -158,7 +160,10 @@ fn events() -> impl Strategy<Value = Vec<Given>> {
     let readable = || event(payload());
     prop_oneof![
         3 => prop::collection::vec(readable(), 0..12),
-        1 => prop::collection::vec(prop_oneof![6 => readable().boxed(), 1 => event(broken(payload())).boxed()], 0..8),
+        1 => {
+            let one = prop_oneof![6 => readable().boxed(), 1 => event(broken(payload())).boxed()];
+            prop::collection::vec(one, 0..8)
+        },
     ]
 }
 
@@ -168,7 +173,8 @@ fn commits(events: &[Given], ends: &[bool]) -> Vec<RawDocumentBuf> {
     let mut apart = true;
     for (at, event) in events.iter().enumerate() {
         let document = doc! {
-            "Type": &event.event_type, "Payload": &event.payload, "Metadata": { "Timestamp": &event.timestamp },
+            "Type": &event.event_type, "Payload": &event.payload,
+            "Metadata": { "Timestamp": &event.timestamp },
         };
         match commits.last_mut().filter(|_| !apart) {
             Some(last) => last.push(document),
@@ -226,7 +232,11 @@ fn check_snapshot(projection: &Registered, bytes: &[u8], events: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_sequence_of_events_folds_to_a_valid_snapshot_or_fails_alike(

@@ -1,4 +1,4 @@
-//! The running servers of an application: each says that it is there and what it can read.
+//! The running servers of an application: each announces itself and the versions it can read.
 
 use statefold_projections::Registry;
 use tokio::task::JoinHandle;
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::observe::InstanceRow;
 use crate::store::Store;
 
-/// Heartbeats that may be missed before an instance counts as gone.
+/// Number of missed heartbeats after which an instance counts as gone.
 const MISSED_MAX: u32 = 3;
 
 /// This server in the list of instances, kept there by heartbeats until it is [closed](Self::close) or
@@ -54,7 +54,7 @@ impl Drop for Instance {
 /// keeps it there with a heartbeat every `lease.poll`. Must be called on a tokio runtime.
 ///
 /// # Errors
-/// What the server said to the first heartbeat; later ones are tried again for ever.
+/// What the server said to the first heartbeat; failures of later ones are logged, and it is tried again.
 pub async fn register_instance(settings: &Settings, registry: &Registry) -> Result<Instance> {
     let store = Store::connect(settings, registry.layout()).await?;
     let every = settings.lease().poll;
@@ -79,7 +79,10 @@ pub async fn register_instance(settings: &Settings, registry: &Registry) -> Resu
             if let Err(error) =
                 beating_store.control().instance_beat(&beating_id, &reads, read_only, gone).await
             {
-                tracing::warn!(error = %error.with_sources(), "this instance's heartbeat could not be written");
+                tracing::warn!(
+                    error = %error.with_sources(),
+                    "this instance's heartbeat could not be written"
+                );
             }
         }
     });

@@ -1,10 +1,10 @@
-//! What a server's start does: bring all registered projections to their version, as leader or as
+//! Migration at a server's start: brings all registered projections to their version, as leader or as
 //! follower.
 //!
-//! Up to date means that nothing is touched. Else one of the servers that start leads; it looks again
-//! whether there still is something to do, holds the application's lock, builds what is behind in one
-//! pass over the event store and publishes each projection as it is finished. The others wait, and
-//! lead in its place if it dies.
+//! If everything is up to date, nothing is touched. Else one of the starting servers leads; it checks again
+//! whether there still is something to do, holds the application's migration lock, builds the projections
+//! that are behind in one pass over the event store, and publishes each as soon as it is finished. The others
+//! wait, and one of them takes over if it dies.
 
 mod outcome;
 mod states;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
 use crate::engine::preflight::preflight;
-use crate::engine::run::{Begun, Caller, Rebuild, Run, WhenFinished};
+use crate::engine::run::{Caller, Rebuild, Run, RunInputs, WhenFinished};
 use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Class, Error, Result};
@@ -30,10 +30,11 @@ use crate::store::{IndexDirection, Store};
 
 pub use outcome::Outcome;
 
-/// What a server does for itself once its data are there, as filling a cache; told how the start ended.
+/// Work that a server does for itself once its data are there, such as filling a cache; it gets the start's
+/// outcome.
 pub type Hook = Arc<dyn Fn(Outcome) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
-/// How to migrate.
+/// Request for a migration.
 #[derive(Clone, Default)]
 pub struct Migrate {
     hook: Option<Hook>,
@@ -93,7 +94,7 @@ struct Start {
 /// How one round ended.
 enum Round {
     Done(Outcome),
-    /// Another process led, and there is nothing to do any more as far as it was seen.
+    /// To be looked at again: another process has led, perhaps this one if it was seen.
     Look(Option<Leader>),
 }
 
@@ -111,9 +112,9 @@ impl Start {
             match self.round(&store, direction, followed.take()).await {
                 Ok(Round::Done(outcome)) => return Ok(outcome),
                 Ok(Round::Look(leader)) => followed = Some(leader),
-                // Somebody else goes on with the build; this process follows.
+                // Another process continues the build; this one follows.
                 Err(Error::LeaseLost { token, reason }) => {
-                    tracing::warn!(token, reason, "no longer leading; going on as a follower");
+                    tracing::warn!(token, reason, "no longer leading; continuing as a follower");
                     followed = Some(None);
                 }
                 Err(error) if !is_worth_trying_again(&error) => return Err(error),
@@ -142,7 +143,7 @@ impl Start {
         }
     }
 
-    /// Looks, and leads or follows if there is something to do.
+    /// Looks at the database once, and leads or follows if there is something to do.
     async fn round(
         &self,
         store: &Store,
@@ -186,7 +187,7 @@ impl Start {
         }
     }
 
-    /// Builds what is behind, holding the lease.
+    /// Builds the projections that are behind, under the lease and the migration lock.
     async fn lead(
         &self,
         store: &Store,
@@ -212,17 +213,17 @@ impl Start {
         let report = if selected.is_empty() {
             None
         } else {
-            let begun = Begun {
+            let inputs = RunInputs {
                 store,
                 registry: &self.registry,
                 settings: &self.settings,
                 direction,
                 progress: &self.progress,
             };
-            let run = Run::new(&begun, leadership, Caller::Start, Rebuild::default())?;
+            let run = Run::new(&inputs, leadership, Caller::Start, Rebuild::default())?;
             Some(run.rebuild(&selected, WhenFinished::Keep).await)
         };
-        // Also after a failure: what was published counts.
+        // Also after a failure: projections that were published count.
         let version = states::move_version(store, &self.registry, &lock).await;
         let (report, version) = (report.transpose()?, version?);
         sweep::automatic(store, &self.settings, &self.registry, &leadership.mandate).await;
@@ -230,7 +231,7 @@ impl Start {
     }
 }
 
-/// Whether the same may succeed the next time, for this server or another one.
+/// Whether another attempt may succeed, by this server or another one.
 fn is_worth_trying_again(error: &Error) -> bool {
     match error {
         Error::LeaseHeld { .. } | Error::LockHeld { .. } => false,

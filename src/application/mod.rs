@@ -1,4 +1,5 @@
-//! What an application links: migration at its start, the readers' handle, the writers' append, its registration.
+//! The parts that an application links: migration at its start, a handle for readers, appending for writers,
+//! and its registration as an instance.
 
 mod instances;
 mod migrate;

@@ -1,7 +1,7 @@
-//! For readers: which collection is active, followed as the pointer moves, so that they switch without a restart.
+//! For readers: follows the pointer to the active collection, so that they switch without a restart.
 //!
-//! Invariant: a reader is never sent to a generation of a version it wasn't made for. When the pointer goes to
-//! one, it stays on the newest that it can read.
+//! Invariant: a reader is never sent to a generation of a version it wasn't made for. When the pointer moves
+//! to such a generation, it stays on the newest that it can read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::store::{ActiveGeneration, Store};
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What a reader of a projection uses.
+/// Generation that a reader of a projection uses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Reading {
@@ -25,17 +25,18 @@ pub struct Reading {
     pub generation: Option<u32>,
     /// Its collections, one per target, in the order of the spec.
     pub collections: Vec<Arc<str>>,
-    /// The version of the active generation, if this program can't read it: it reads an older generation then,
-    /// or the one of another release.
+    /// The version of the active generation, if this program can't read it: it reads an older generation
+    /// then, or the one of another release.
     pub unreadable: Option<u32>,
-    /// Whether the pointer is asked for again and again (every `lease.poll`), because there is no change stream
+    /// Whether the pointer is polled (every `lease.poll`), because there is no change stream
     /// for this user on this server. Else a flip is seen at once.
     pub polling: bool,
 }
 
-/// Follows the active generation of a projection, on a task of its own that ends when the last clone is dropped.
+/// Follows the active generation of a projection, on a task of its own that ends when the last clone is
+/// dropped.
 ///
-/// While the server can't be reached, what was known last stays.
+/// While the server can't be reached, the last known generation stays.
 #[derive(Debug, Clone)]
 pub struct ActiveHandle {
     reading: watch::Receiver<Reading>,
@@ -43,19 +44,19 @@ pub struct ActiveHandle {
 }
 
 impl ActiveHandle {
-    /// The collection to read, of the first target; `None` if there is none yet. Asks nobody.
+    /// The collection to read, of the first target; `None` if there is none yet. Sends no request.
     #[must_use]
     pub fn collection(&self) -> Option<Arc<str>> {
         self.reading.borrow().collections.first().cloned()
     }
 
-    /// Everything that is known. Asks nobody.
+    /// Everything that is known. Sends no request.
     #[must_use]
     pub fn reading(&self) -> Reading {
         self.reading.borrow().clone()
     }
 
-    /// Waits until something is different from what this handle has shown by `changed` before, and returns it.
+    /// Waits until the reading differs from the one that this method returned last, and returns it.
     ///
     /// # Errors
     /// [`Error::Bug`] if the task ended.
@@ -66,15 +67,15 @@ impl ActiveHandle {
     }
 }
 
-/// Begins to follow the active generation of a projection, for a program that reads the version it is registered
-/// with. Must be called on a tokio runtime.
+/// Begins to follow the active generation of a projection, for a program that reads the version it is
+/// registered with. Must be called on a tokio runtime.
 ///
-/// A program that reads an old generation should be on the list of instances ([`crate::application::instances::register_instance`]), so
-/// that it is known who needs it.
+/// A program that reads an old generation should be on the list of instances
+/// ([`register_instance`](crate::register_instance)), so that it is known who needs it.
 ///
 /// # Errors
-/// [`Error::Registry`] for an unknown name, [`Error::Newer`] if a newer statefold wrote the pointer; else what
-/// the server said at first. Later errors are logged, and it is tried again for ever.
+/// [`Error::Registry`] for an unknown name, [`Error::Newer`] if a newer statefold wrote the pointer; else
+/// what the server said at first. Later errors are logged, and it is tried again for ever.
 pub async fn follow_active(
     settings: &Settings,
     registry: &Registry,
@@ -113,7 +114,7 @@ impl PointerFollower {
         while !self.stop.is_cancelled() {
             if let Err(error) = self.until_it_fails(&mut failures).await {
                 failures += 1;
-                // Once an outage.
+                // Logged once for each outage.
                 if failures == 1 {
                     tracing::warn!(
                         projection = self.projection, error = %error.with_sources(),
@@ -130,7 +131,7 @@ impl PointerFollower {
         let changes = self.store.control().pointer_changes().await?;
         let polling = changes.is_none();
         self.reading.send_if_modified(|reading| std::mem::replace(&mut reading.polling, polling) != polling);
-        // What happened before they were opened.
+        // Shows flips from before the change stream was opened.
         self.look().await?;
         if std::mem::take(failures) > 0 {
             tracing::info!(projection = self.projection, "the pointer is followed again");
@@ -157,7 +158,7 @@ impl PointerFollower {
         }
     }
 
-    /// Asks for the pointer and shows what it comes to.
+    /// Reads the pointer and shows the generation to read.
     async fn look(&self) -> Result<()> {
         let pointer = self.store.control().pointer(&self.projection).await?;
         let before = self.reading.borrow().clone();
@@ -180,7 +181,7 @@ impl PointerFollower {
     }
 }
 
-/// What a program of this version reads, where it read that before.
+/// The next reading of a program of this version, from its reading before.
 fn read(before: &Reading, pointer: Option<&ActiveGeneration>, version: u32) -> Reading {
     // A pointer that is gone says nothing of the collections.
     let Some(pointer) = pointer else { return before.clone() };

@@ -1,8 +1,8 @@
 //! Appending events, for applications whose event store is written by their own program.
 //!
 //! One commit is one document, in Squidex's format with the names of the layout. Invariant: an append either
-//! fails, or its events are the stream's next ones; one that is sent again because its answer was lost is never
-//! written twice.
+//! fails, or its events are the stream's next ones; an append that is sent again because its answer was lost
+//! is never written twice.
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,11 @@ use crate::config::Settings;
 use crate::error::{Class, Error, Result};
 use crate::store::{Fence, FenceKind, Inserted, Store};
 
-/// How long an append goes on behind fences and through elections, unless it is told.
+/// How long an append waits behind fences and through elections, by default.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// First pause behind a fence; each further one is twice as long.
 const FENCE_PAUSE: Duration = Duration::from_millis(2);
-/// The longest one.
+/// The longest pause behind a fence.
 const FENCE_PAUSE_MAX: Duration = Duration::from_millis(20);
 /// Pause after an error that may go away by itself.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub enum Expected {
     Head(i64),
 }
 
-/// What an event says.
+/// Payload of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
     /// JSON text, as Squidex stores it.
@@ -91,7 +91,7 @@ impl NewEvent {
     }
 }
 
-/// What was appended.
+/// Result of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Appended {
@@ -127,8 +127,8 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Connects. An event store that doesn't exist yet is made, with its unique index, unless the settings say
-    /// that this server is read-only.
+    /// Connects. An event store that doesn't exist yet is made, with its unique index, unless the settings
+    /// say that this server is read-only.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the event store has no unique index on stream and offset: nothing else keeps
@@ -142,8 +142,8 @@ impl EventWriter {
         Ok(Self { store, read_only, patience: PATIENCE })
     }
 
-    /// How long an append may go on behind the fences of cut-overs, through elections, and, if it may append
-    /// anywhere, against other writers; 10 s by default.
+    /// Sets how long an append may wait behind the fences of cut-overs, through elections, and, if it may
+    /// append anywhere, against other writers; 10 s by default.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -164,8 +164,8 @@ impl EventWriter {
     /// # Errors
     /// [`Error::Conflict`] if the stream stands elsewhere. [`Error::ReadOnly`] in read-only mode and
     /// [`Error::ReadOnlyServer`] if the settings say so. [`Error::WritesFenced`] if a fence stood longer than
-    /// the patience: to be tried again. [`Error::Config`] for events that can't be written. Else what the server
-    /// said, at once if another validator refused (code 121); after an error of the class
+    /// the patience: to be tried again. [`Error::Config`] for events that can't be written. Else what the
+    /// server said, at once if another validator refused (code 121); after an error of the class
     /// [`Class::Transient`] the events may have been written all the same.
     pub async fn append(&self, stream: &str, expected: Expected, events: &[NewEvent]) -> Result<Appended> {
         if self.read_only {
@@ -200,7 +200,7 @@ impl EventWriter {
         }
     }
 
-    /// Inserts a commit, as often as it takes. `false` if another one has its place.
+    /// Inserts a commit, with as many attempts as it takes. Returns `false` if another commit has its place.
     async fn insert(
         &self,
         commit: Document,
@@ -231,7 +231,7 @@ impl EventWriter {
     }
 }
 
-/// How long an append has waited, and may wait.
+/// How long an append has waited, and how long it may wait.
 struct FencePatience {
     began: Instant,
     patience: Duration,
@@ -330,13 +330,13 @@ fn commit(layout: &Layout, id: &str, stream: &str, head: i64, events: &[NewEvent
     commit
 }
 
-/// The key of a stream: `app--id` of `asset-app--id`, also of the stream that says that it was deleted.
+/// Key of a stream: `app--id` for `asset-app--id`, also for the stream that records its deletion.
 fn key_of(stream: &str) -> &str {
     let key = stream.split_once('-').map_or(stream, |(_, key)| key);
     key.strip_suffix("--deleted").unwrap_or(key)
 }
 
-/// The time, as `2024-05-01T10:00:00Z`.
+/// The present time, as `2024-05-01T10:00:00Z`.
 fn seconds_now() -> String {
     let now = DateTime::now().timestamp_millis();
     DateTime::from_millis(now - now.rem_euclid(1000)).try_to_rfc3339_string().unwrap_or_default()

@@ -147,16 +147,16 @@ impl KeepArgs {
     }
 }
 
-/// How often progress is logged, with the default of the verb.
+/// How often progress is logged. A verb with another default changes the argument.
 #[derive(Debug, Clone, Args)]
-pub(super) struct IntervalArgs<const DEFAULT: u64 = 5> {
+pub(super) struct IntervalArgs {
     /// Seconds between progress lines where there is no terminal
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     interval: u64,
 }
 
-impl<const DEFAULT: u64> IntervalArgs<DEFAULT> {
+impl IntervalArgs {
     pub(super) fn interval(&self) -> Duration {
         Duration::from_secs(self.interval)
     }

@@ -92,11 +92,8 @@ impl Failed {
                 "End what is in the way, or let it be waited for longer with --wait 10m.".into()
             }
             Error::Config(_) => "See `statefold help` for flags, environment and the settings file.".into(),
-            Error::Registry(_)
-            | Error::Unsupported(_)
-            | Error::Bug(_)
-            | Error::Io { .. }
-            | Error::MemoryBudget { .. } => return None,
+            Error::MemoryBudget { .. } => "Allow more with --memory, or use --strategy spill.".into(),
+            Error::Registry(_) | Error::Unsupported(_) | Error::Bug(_) | Error::Io { .. } => return None,
             Error::LockHeld { .. } => format!(
                 "A server that starts or migrates holds the migration lock for a while: try again later. \
                  If its process is certainly dead, release the migration lock: {}",

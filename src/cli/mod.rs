@@ -154,7 +154,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::Lock(args) => args.command(),
         Verb::ReadOnly(args) => args.command(),
         Verb::Fixture(args) => args.command(),
-        Verb::Completions(args) => args.command(),
+        Verb::Completions(_) => completions::CompletionsArgs::command(),
     };
     let result = match &verb {
         Verb::Status(args) => status::run(args, &command, registry, output).await,
@@ -180,4 +180,20 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         }
     };
     result.map_err(|error| Failed::new(error, &command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_follower_logs_less_often_than_a_run() {
+        let interval = |words: [&str; 2]| match Cli::try_parse_from(words).map(|cli| cli.verb) {
+            Ok(Verb::Follow(args)) => Some(args.interval.interval().as_secs()),
+            Ok(Verb::Migrate(args)) => Some(args.interval.interval().as_secs()),
+            _ => None,
+        };
+        let both = [["statefold", "follow"], ["statefold", "migrate"]].map(interval);
+        assert_eq!(both, [Some(60), Some(5)]);
+    }
 }

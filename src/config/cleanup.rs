@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// How much clean-up keeps.
+/// Settings of clean-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CleanupSettings {
     /// Generations that are kept beside the active one, to roll back to; 1 by default.
     pub keep: usize,
-    /// How long a generation is kept at least after readers left it.
+    /// Minimum time a generation is kept after readers left it.
     pub keep_for: Option<Duration>,
-    /// What has been eligible for so long is dropped at the end of each rebuild or migration. By default
-    /// nothing is dropped by itself.
+    /// Time after which eligible collections and records are dropped at the end of each rebuild or
+    /// migration. By default nothing is dropped automatically.
     pub after: Option<Duration>,
 }
 

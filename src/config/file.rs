@@ -1,4 +1,4 @@
-//! The file `statefold.toml`: the same settings as the flags, all optional.
+//! The file `statefold.toml`, whose settings are all optional.
 
 use std::path::{Path, PathBuf};
 
@@ -16,9 +16,9 @@ pub struct FileSettings {
     pub database: Option<String>,
     /// Threads that fold.
     pub threads: Option<usize>,
-    /// Cursors read, and partitions written, at the same time.
+    /// Number of cursors and partitions that are read and written at the same time.
     pub readers: Option<usize>,
-    /// In which order the event store is read: `natural`, `spill` or `stream`.
+    /// Order in which the event store is read: `natural`, `spill` or `stream`.
     pub strategy: Option<String>,
     /// Memory for states, with a unit: `"2 GiB"`.
     pub memory: Option<String>,
@@ -26,26 +26,26 @@ pub struct FileSettings {
     pub spill_dir: Option<PathBuf>,
     /// Number of partitions.
     pub partitions: Option<u32>,
-    /// Commits of a batch from the server.
+    /// Number of commits in a batch from the server.
     pub batch_commits: Option<u32>,
-    /// Documents of an insert batch.
+    /// Number of documents in an insert batch.
     pub batch_docs: Option<usize>,
-    /// Bytes of an insert batch, with a unit if it is text: `"4 MiB"`.
+    /// Bytes of an insert batch, with a unit: `"4 MiB"`.
     pub batch_bytes: Option<String>,
-    /// Streams that may fail: `"3"` or `"0.5%"`.
+    /// Limit of failed streams: `"3"` or `"0.5%"`.
     pub max_errors: Option<String>,
-    /// What is verified before a cut-over: `full`, `heads`, or a share as `5%`.
+    /// Extent of the verification before a cut-over: `full`, `heads`, or a share such as `5%`.
     pub verify: Option<String>,
-    /// How far secondaries may be behind while is written, `"10s"`, or `"off"`.
+    /// Limit of replication lag for writing, `"10s"`, or `"off"`.
     pub max_lag: Option<String>,
-    /// How long a batch may take to be written before writing pauses: `"50ms"`.
+    /// Time to write a batch above which writing pauses: `"50ms"`.
     pub throttle: Option<String>,
     /// Address for metrics and health checks.
     pub listen: Option<String>,
-    /// Lease, lock, and waiting for them.
+    /// Settings of lease and migration lock, and of waiting for them.
     #[serde(default)]
     pub lease: LeaseFile,
-    /// What clean-up keeps, and when it comes by itself.
+    /// Settings of clean-up.
     #[serde(default)]
     pub cleanup: CleanupFile,
 }
@@ -56,9 +56,9 @@ pub struct FileSettings {
 pub struct CleanupFile {
     /// Generations kept to roll back to.
     pub keep: Option<usize>,
-    /// How long a generation is kept at least: `"7d"`.
+    /// Minimum time a generation is kept: `"7d"`.
     pub keep_for: Option<String>,
-    /// What has been eligible for so long is dropped at the end of a rebuild or migration: `"7d"`.
+    /// Time after which eligible collections are dropped at the end of a rebuild or migration: `"7d"`.
     pub after: Option<String>,
 }
 
@@ -66,17 +66,17 @@ pub struct CleanupFile {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseFile {
-    /// How long the lease is valid after a renewal: `"30s"`.
+    /// Validity of the lease after a renewal: `"30s"`.
     pub ttl: Option<String>,
     /// Pause between two renewals.
     pub renew: Option<String>,
-    /// Pause between two looks at a lease or lock that somebody else holds.
+    /// Pause between two looks at a lease or migration lock that somebody else holds.
     pub poll: Option<String>,
-    /// How long to wait for them.
+    /// Time limit of waiting for them.
     pub wait: Option<String>,
-    /// How often one process tries to migrate.
+    /// Attempts of one process to migrate.
     pub attempts: Option<u32>,
-    /// Whether the lease of a process that certainly runs no more is taken over at once.
+    /// Whether the lease of a process that certainly ended is taken over at once.
     pub judge_processes: Option<bool>,
     /// Collection of version document and control document.
     pub collection: Option<String>,

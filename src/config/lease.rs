@@ -1,35 +1,34 @@
-//! Settings of the lease, of the lock beside it, and of waiting for them.
+//! Settings of the lease, of the migration lock, and of waiting for them.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// How leadership is taken, kept and waited for; [`Default`] fits most. All servers of one database
-/// should have the same.
+/// Settings of leadership; [`Default`] fits most. All servers of one database should have the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseSettings {
-    /// How long the lease is valid after a renewal. A leader that dies is replaced after this time.
+    /// Validity of the lease after a renewal. A leader that dies is replaced after this time.
     pub ttl: Duration,
     /// Pause between renewals; a third of `ttl` by default.
     pub renew: Option<Duration>,
-    /// Pause between two looks at a lease or lock that somebody else holds, with some jitter.
+    /// Pause between two looks at a lease or migration lock that somebody else holds, with some jitter.
     pub poll: Duration,
-    /// How long to wait for lease and lock together; for ever by default. A `rebuild` that isn't told
-    /// waits a minute for the lock.
+    /// Time limit of waiting for lease and migration lock together; none by default, but a rebuild then
+    /// waits for the migration lock at most a minute.
     pub wait_limit: Option<Duration>,
-    /// How often one process tries to migrate before its start fails.
+    /// Attempts of one process to migrate before its start fails.
     pub attempts: u32,
-    /// Whether the lease of a process that certainly runs no more (same machine, same boot) is taken
-    /// over at once, instead of after `ttl`.
+    /// Whether the lease of a process that certainly ended (same machine, same boot) is taken over at once,
+    /// instead of after `ttl`.
     pub judge_processes: bool,
     /// Collection of version document and control document.
     pub collection: String,
-    /// Id of the version document: the application's own lock.
+    /// Id of the version document, with the application's migration lock.
     pub version_id: String,
-    /// Id of the control document: lease and pointers.
+    /// Id of the control document, with lease and pointers.
     pub control_id: String,
-    /// Names this deployment, so that a lease or lock in a restored backup is recognised; by default
-    /// the id of the replica set, where it can be read.
+    /// Name of this deployment, by which a lease or migration lock in a restored backup is recognised; by
+    /// default the id of the replica set, where it can be read.
     pub deployment: Option<String>,
 }
 

@@ -1,18 +1,18 @@
-//! How much memory this process may use: what its control groups allow, or else what the machine has.
+//! Memory this process may use: the limit of its control groups, or else the memory of the machine.
 
 use std::fs;
 use std::path::Path;
 
-/// Where neither is known.
+/// Assumed memory if neither is known.
 const UNKNOWN: u64 = 4 << 30;
 
-/// A quarter of what this process may use, in bytes.
+/// Default memory budget: a quarter of the memory this process may use, in bytes.
 pub(super) fn default_budget() -> usize {
     let allowed = control_groups().into_iter().chain(machine()).min().unwrap_or(UNKNOWN);
     usize::try_from(allowed / 4).unwrap_or(usize::MAX)
 }
 
-/// The limits of the control groups this process is in, and of those above.
+/// The limits of the control groups of this process and of their ancestors.
 fn control_groups() -> Vec<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mut limits = Vec::new();
@@ -35,7 +35,7 @@ fn control_groups() -> Vec<u64> {
     limits
 }
 
-/// A limit as the kernel writes it; `None` is no limit.
+/// A limit in the kernel's format; `None` is no limit.
 fn limit(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Settings: what a caller chooses, validated once, all problems at a time.
+//! Settings of a caller, validated once, with all problems reported together.
 
 mod cleanup;
 mod file;

@@ -13,10 +13,10 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::{NaturalBy, Strategy};
 
-/// What an insert command has room for: 16 MiB, less what comes before and behind its documents.
+/// Maximum size of the documents of an insert command: 16 MiB, less the rest of the command.
 const BATCH_BYTES_MAX: usize = (16 << 20) - (64 << 10);
 
-/// How to reach a database. The URI may hold a password and is never printed.
+/// Settings of a connection and of runs. The URI may contain a password and is never printed.
 #[derive(Debug, Clone)]
 pub struct Settings {
     uri: SecretString,
@@ -24,43 +24,44 @@ pub struct Settings {
     tuning: Tuning,
     lease: LeaseSettings,
     cleanup: CleanupSettings,
-    politeness: Throttle,
+    throttle: Throttle,
     read_only: bool,
     spill_folder: PathBuf,
 }
 
-/// What may be tuned in a rebuild; [`Default`] fits most.
+/// Tuning of a rebuild; [`Default`] fits most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tuning {
-    /// Threads that fold; the machine's cores by default.
+    /// Number of threads that fold; by default the number of cores.
     pub threads: usize,
-    /// Cursors read and partitions written at the same time; by default 2, which is what keeps a
-    /// server busy.
+    /// Number of cursors and partitions that are read and written at the same time; by default 2, which
+    /// keeps a server busy.
     pub readers: usize,
-    /// How the event store is read; by default the plan decides.
+    /// Order in which the event store is read; by default the plan decides.
     pub strategy: Option<Strategy>,
-    /// How the event store is divided to be read in natural order; by default as the server can.
+    /// Division of the event store for reading in natural order; by default the best that the server
+    /// supports.
     pub natural_by: Option<NaturalBy>,
-    /// Commits of a part that is read at a time in natural order, about: what is read ahead of its
-    /// predecessors may be as much.
+    /// Approximate number of commits in a part of a scan in natural order; about as many commits may have
+    /// to wait for their predecessors.
     pub part_commits: u64,
-    /// Memory that states and what waits for them may take together, in bytes; by default a quarter of
-    /// what this process may use. Buffers and the driver need some tens of megabytes besides.
+    /// Memory for states and waiting commits together, in bytes; by default a quarter of the memory this
+    /// process may use. Buffers and the driver need some tens of megabytes more.
     pub memory_bytes: usize,
-    /// Number of partitions, at most: a stream is never divided. By default it follows from the
-    /// number of commits.
+    /// Maximum number of partitions: a stream is never divided. By default it follows from the number of
+    /// commits.
     pub partitions: Option<u32>,
-    /// Commits a batch from the server has at most; large commits make smaller batches of about 1 MiB.
+    /// Maximum number of commits in a batch from the server; batches of large commits have about 1 MiB.
     pub batch_commits: u32,
-    /// Documents an insert batch has at most.
+    /// Maximum number of documents in an insert batch.
     pub batch_docs: usize,
-    /// Bytes an insert batch has at most, unless a single document is larger.
+    /// Maximum size of an insert batch in bytes, unless a single document is larger.
     pub batch_bytes: usize,
-    /// How many streams may fail before nothing is published.
+    /// Limit of failed streams above which nothing is published.
     pub max_errors: ErrorLimit,
-    /// What is verified before a cut-over; by default every stream is folded once more and compared.
+    /// Extent of the verification before a cut-over; by default every stream is refolded and compared.
     pub verify: Verify,
-    /// Memory that snapshots of required projections may take, in bytes.
+    /// Maximum memory for snapshots of required projections, in bytes.
     pub lookup_bytes_max: usize,
 }
 
@@ -108,7 +109,7 @@ impl Settings {
             tuning: Tuning::default(),
             lease: LeaseSettings::default(),
             cleanup: CleanupSettings::default(),
-            politeness: Throttle::default(),
+            throttle: Throttle::default(),
             read_only: false,
             spill_folder: std::env::temp_dir(),
         })
@@ -150,17 +151,17 @@ impl Settings {
         Ok(self)
     }
 
-    /// Replaces the settings of politeness to the live system.
+    /// Replaces the settings of throttling.
     #[must_use]
-    pub fn with_throttle(mut self, politeness: Throttle) -> Self {
-        self.politeness = politeness;
+    pub fn with_throttle(mut self, throttle: Throttle) -> Self {
+        self.throttle = throttle;
         self
     }
 
-    /// The settings of politeness to the live system.
+    /// The settings of throttling.
     #[must_use]
     pub fn throttle(&self) -> &Throttle {
-        &self.politeness
+        &self.throttle
     }
 
     /// Replaces the settings of clean-up.
@@ -176,8 +177,8 @@ impl Settings {
         &self.cleanup
     }
 
-    /// Says that this server must not write events (`MODE_READONLY` of the command line). Migrating
-    /// goes on, as Squidex documents its own setting.
+    /// Sets whether this server must not write events. It migrates all the same, like a Squidex server with
+    /// its own setting `MODE_READONLY`.
     #[must_use]
     pub fn with_read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
@@ -196,15 +197,15 @@ impl Settings {
         self.read_only
     }
 
-    /// Sets the folder that spilled commits go to; by default the system's for temporary files. One that is
-    /// kept in memory (tmpfs) takes memory beyond [`Tuning::memory_bytes`].
+    /// Sets the folder for spilled commits; by default the system's folder for temporary files. A folder in
+    /// memory (tmpfs) takes memory beyond [`Tuning::memory_bytes`].
     #[must_use]
     pub fn with_spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.spill_folder = folder.into();
         self
     }
 
-    /// The folder that spilled commits go to.
+    /// The folder for spilled commits.
     #[must_use]
     pub fn spill_folder(&self) -> &Path {
         &self.spill_folder
@@ -227,7 +228,7 @@ impl Settings {
     }
 }
 
-/// Rules of MongoDB for names of databases.
+/// The problem of a database name, by MongoDB's rules; `None` if it is valid.
 fn database_name_problem(name: &str) -> Option<String> {
     let bad = name.chars().find(|char| "/\\. \"$*<>:|?\0".contains(*char));
     match (name.is_empty(), bad) {

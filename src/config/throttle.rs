@@ -1,15 +1,16 @@
-//! Settings of politeness to the live system.
+//! Settings of throttling, in favour of the live system.
 
 use std::time::Duration;
 
-/// How a run makes way for others.
+/// Settings of throttling: when a run waits for the live system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Throttle {
-    /// Writing waits while the worst secondary is further behind; `None` never waits. By default 10 s.
+    /// Limit of replication lag: writing waits while that of the slowest secondary is larger; `None` never
+    /// waits. By default 10 s.
     pub max_lag: Option<Duration>,
-    /// Writing pauses while a batch takes longer than this, by the median of the latest.
+    /// Time to write a batch: writing pauses while the median of the latest batches is longer.
     pub throttle: Option<Duration>,
-    /// Begin although disk or oplog may not suffice.
+    /// Whether to begin although disk or oplog may not suffice.
     pub ignore_margin: bool,
 }
 

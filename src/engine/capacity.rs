@@ -6,25 +6,25 @@ use statefold_projections::Registered;
 use crate::plan::{Demand, Estimate};
 use crate::store::Store;
 
-/// Capacity for a build, in bytes. What can't be read is absent.
+/// Capacity for a build, in bytes. A value that can't be read is absent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CapacityPlan {
-    /// What the new collections with their indexes may need on disk, at most.
+    /// Upper bound of the disk space that the new collections need, indexes included.
     pub disk_bytes: u64,
-    /// What is free on the file system of the server.
+    /// Free space on the server's file system.
     pub disk_free_bytes: Option<u64>,
-    /// What the build adds to the oplog.
+    /// Oplog entries that the build adds.
     pub oplog_added_bytes: u64,
-    /// The size the oplog may have.
+    /// Maximum size of the oplog.
     pub oplog_bytes: Option<u64>,
-    /// From its oldest to its newest entry, in seconds.
+    /// Time between the oldest and the newest entry of the oplog, in seconds.
     pub oplog_seconds: Option<u64>,
-    /// What doesn't suffice: a rebuild is refused then, unless it is told to ignore it.
+    /// Shortages, in words. A rebuild is refused if there is one, unless it is told to ignore them.
     pub shortages: Vec<String>,
 }
 
-/// Whether disk and oplog suffice for what would be built, and what couldn't be found out.
+/// Compares the needs of these builds with disk and oplog. Also returns notes on what couldn't be read.
 pub(crate) async fn capacity_plan(
     store: &Store,
     building: &[(&Registered, &Estimate)],

@@ -1,4 +1,5 @@
-//! The engine: what operator verbs and application calls are made of. It shows nothing and asks nobody.
+//! The engine: the parts that operator verbs and application calls are made of. It prints nothing and prompts
+//! nobody.
 
 pub(crate) mod capacity;
 pub(crate) mod leader;

@@ -1,4 +1,4 @@
-//! Looks at what has to be right before anything is read or written.
+//! Checks that have to pass before anything is read or written, and the choice of what to work on.
 
 use statefold_projections::{Registered, Registry};
 
@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::plan::{Estimate, Partition, StreamRange, divide, sharded_siblings};
 use crate::store::{ActiveGeneration, IndexDirection, Store};
 
-/// Looks at what has to be right before anything is written. `None`: there is no event store.
+/// Checks the event store and the collections before anything is written. Returns the direction of the event
+/// store's stream index; `None` if there is no event store.
 pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<Option<IndexDirection>> {
     let collections = store.collection_names().await?;
     if !collections.contains(&store.layout.collection) {
@@ -27,7 +28,7 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
     store.events().stream_index().await.map(Some)
 }
 
-/// One projection and its existing collections.
+/// The one selected projection, with collections that exist and are given by name.
 pub(crate) async fn named_collections(
     store: &Store,
     selected: Vec<Registered>,
@@ -56,14 +57,14 @@ pub(crate) async fn named_collections(
     Ok(Chosen { projection, generation: None, collections: collections.to_vec() })
 }
 
-/// What to verify of one projection.
+/// A projection and the collections of it to verify.
 pub(crate) struct Chosen {
     pub(crate) projection: Registered,
     pub(crate) generation: Option<u32>,
     pub(crate) collections: Vec<String>,
 }
 
-/// The partitions to fold a projection in.
+/// Partitions that a projection is folded in, from the samples of a survey.
 pub(crate) fn partitions(
     projection: &Registered,
     survey: &Survey,
@@ -74,11 +75,11 @@ pub(crate) fn partitions(
     divide(&range, &survey.store.cuts(&range, survey.partitions(estimate, settings.tuning())))
 }
 
-/// The projection, in the version that the active generation was built with; `None` for an older one that
-/// this program doesn't have.
+/// Finds the projection in the version that the active generation was built with. `None` if that is an older
+/// version that this program doesn't have.
 ///
 /// # Errors
-/// [`Error::Newer`] if it was built with a newer version.
+/// [`Error::Newer`] if the active generation was built with a newer version.
 pub(crate) fn of_active(
     registry: &Registry,
     projection: &Registered,

@@ -1,7 +1,8 @@
-//! A generation that is there already, whose streams are folded anew: by `follow` and by `errors retry`.
+//! Refolds streams of a generation that exists already, for `follow` and for retrying failed streams.
 //!
-//! It is worked on under the token that its record has, without taking it over: whoever takes it over
-//! (a cut-over, a roll back) keeps everything out that is written from then on.
+//! The writes are made under the token in the generation's record, without taking the generation over.
+//! Whoever does take it over (a cut-over, a roll back) raises that token, and later writes of this process
+//! are refused.
 
 use std::sync::Arc;
 
@@ -14,10 +15,10 @@ use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
 use crate::observe::Recorder;
 use crate::pipeline::refold;
-use crate::pipeline::{Differing, Governor, Job, Workers, differing};
+use crate::pipeline::{Differing, Job, JobContext, Workers, differing};
 use crate::store::{BuildRecord, BuildStore, IndexDirection, Mandate, Store};
 
-/// What refolding works with.
+/// Everything that refolding needs: store, settings, threads and mandate.
 pub(crate) struct Refolding {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
@@ -27,7 +28,7 @@ pub(crate) struct Refolding {
     pub(crate) cancel: CancellationToken,
 }
 
-/// One generation.
+/// One generation that is open for refolding.
 pub(crate) struct Generation {
     pub(crate) projection: Registered,
     pub(crate) build: BuildStore,
@@ -37,12 +38,12 @@ pub(crate) struct Generation {
 /// Whether a generation can be refolded.
 pub(crate) enum Refoldable {
     Yes(Box<Generation>),
-    /// It can't: why.
+    /// It can't be, for this reason.
     No(String),
 }
 
 impl Refolding {
-    /// A generation whose heads are recorded.
+    /// Opens a generation all of whose heads are recorded.
     ///
     /// # Errors
     /// What the server said.
@@ -64,7 +65,7 @@ impl Refolding {
         Ok(Refoldable::Yes(generation))
     }
 
-    /// A generation of which perhaps only some partitions are done.
+    /// Opens a generation that may have unfinished partitions.
     pub(crate) fn unfinished(
         &self,
         projection: &Registered,
@@ -75,13 +76,14 @@ impl Refolding {
         let (name, id) = (spec.name(), &record.id);
         if record.fingerprint != fingerprint(spec, &self.store.layout) {
             return Refoldable::No(format!(
-                "{id} was built with another version or definition of {name} than this program has: use that program, \
-                 or build a new generation: statefold rebuild {name} --yes"
+                "{id} was built with another version or definition of {name} than this program has: \
+                 use that program, or build a new generation: statefold rebuild {name} --yes"
             ));
         }
         if record.adopted {
             return Refoldable::No(format!(
-                "{id} is the application's own, which writes its snapshots itself: statefold writes only what it built"
+                "{id} is the application's own, which writes its snapshots itself: \
+                 statefold writes only what it built"
             ));
         }
         if record.swap.is_some() {
@@ -92,12 +94,12 @@ impl Refolding {
         Refoldable::Yes(Box::new(Generation { projection, build, recorder }))
     }
 
-    /// Folds streams anew, as a whole; with `compare` also all whose heads aren't the recorded ones.
-    /// Returns how many.
+    /// Refolds streams, each as a whole; with `compare` also all streams whose heads differ from the recorded
+    /// ones. Returns the number of refolded streams.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if another process took the generation over; [`Error::Interrupted`]; what the
-    /// server said. What was not replaced stays what it was.
+    /// [`Error::Fenced`] if another process took the generation over; [`Error::Interrupted`]; what the server
+    /// said. Snapshots that were not replaced yet stay as they were.
     pub(crate) async fn refold(
         &self,
         generation: &Generation,
@@ -109,20 +111,19 @@ impl Refolding {
         }
         let now = self.store.operation_time().await?;
         let tuning = self.settings.tuning();
-        let job = Arc::new(Job {
-            source: self.store.events().source(self.direction, now, tuning.batch_commits),
-            staging: generation.build.clone(),
-            projection: generation.projection.clone(),
-            layout: Arc::new(self.store.layout.clone()),
-            others: required_snapshots(&self.store, &generation.projection, &self.settings).await?,
-            workers: Arc::clone(&self.workers),
-            progress: generation.recorder.clone(),
-            cancel: self.cancel.child_token(),
-            governor: Governor::free(),
+        let source = self.store.events().source(self.direction, now, tuning.batch_commits);
+        let required = required_snapshots(&self.store, &generation.projection, &self.settings).await?;
+        let context = JobContext {
+            layout: &self.store.layout,
+            workers: &self.workers,
+            recorder: &generation.recorder,
+            cancel: &self.cancel,
             batch_docs: tuning.batch_docs,
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,
-        });
+        };
+        let job = Job::new(source, generation.build.clone(), &generation.projection, &context);
+        let job = Arc::new(job.with_required(required));
         let (partitions, mut refolded) = (generation.build.partitions(), 0);
         if compare {
             for partition in &partitions {
@@ -138,13 +139,13 @@ impl Refolding {
         Ok(refolded)
     }
 
-    /// Writes digest and counts into the generation's record, as the partitions have them now.
+    /// Writes the present digest and counts of all partitions into the generation's record.
     pub(crate) async fn note_sums(&self, generation: &mut Generation) -> Result<()> {
         let (counts, digest) = generation.build.sums().await?;
         generation.build.note_sums(counts.into(), Some(digest.to_string())).await
     }
 
-    /// The record of a generation of a projection.
+    /// Reads the record of a generation.
     pub(crate) async fn record(&self, projection: &str, generation: u32) -> Result<BuildRecord> {
         let records = self.store.builds().records(Some(projection)).await?;
         let found = records.into_iter().find(|record| record.generation == generation);
@@ -155,7 +156,7 @@ impl Refolding {
 
 fn heads_missing(name: &str, id: &str) -> String {
     format!(
-        "statefold didn't build {id}: how far its streams are folded is not recorded. Build a generation of its own: \
-         statefold rebuild {name} --yes"
+        "statefold didn't build {id}: how far its streams are folded is not recorded. \
+         Build a generation of its own: statefold rebuild {name} --yes"
     )
 }

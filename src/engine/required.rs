@@ -1,4 +1,4 @@
-//! Snapshots of the projections that another one requires.
+//! Snapshots of the projections that a projection requires.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::store::{SnapshotLookup, Store};
 
-/// Active snapshots of what a projection requires.
+/// Loads the active snapshots of the projections that a projection requires.
 pub(crate) async fn required_snapshots(
     store: &Store,
     projection: &Registered,

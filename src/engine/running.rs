@@ -1,4 +1,4 @@
-//! Work on a task of its own: awaited, watched, cancelled.
+//! Work on a task of its own, which can be awaited, watched and cancelled.
 
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use crate::engine::run::RebuildReport;
 use crate::error::{Error, Result};
 use crate::observe::{Progress, names};
 
-/// A rebuild or migration at work on its own task. Await it for the result; dropping it cancels it, and
-/// what was built so far is kept for the next one.
+/// A rebuild, a migration or another operation on a task of its own. Awaiting it gives the result. Dropping
+/// it cancels it; partitions that are built so far are kept for the next run.
 #[must_use = "what is dropped is cancelled"]
 pub struct Running<T = RebuildReport> {
     progress: watch::Receiver<Progress>,
@@ -22,7 +22,7 @@ pub struct Running<T = RebuildReport> {
 }
 
 impl<T: Send + 'static> Running<T> {
-    /// Begins work that shows its progress and can be cancelled.
+    /// Starts work that reports its progress and can be cancelled.
     pub(crate) fn begin<F>(work: impl FnOnce(watch::Sender<Progress>, CancellationToken) -> F) -> Self
     where
         F: Future<Output = Result<T>> + Send + 'static,
@@ -34,13 +34,13 @@ impl<T: Send + 'static> Running<T> {
         Self { progress, guard: cancel.clone().drop_guard(), cancel, task }
     }
 
-    /// How far it is; changes with every batch.
+    /// The progress; it changes with every batch.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// Cancel this to stop it; it then ends with [`Error::Interrupted`].
+    /// Token that stops the work when it is cancelled; the work then ends with [`Error::Interrupted`].
     #[must_use]
     pub fn cancellation(&self) -> CancellationToken {
         self.cancel.clone()
@@ -55,7 +55,7 @@ impl<T: Send + 'static> IntoFuture for Running<T> {
         Box::pin(async move {
             let Self { task, guard, .. } = self;
             let result = task.await.map_err(|error| Error::Bug(error.to_string()));
-            // It has ended: nothing is left to cancel.
+            // The task has ended: nothing is left to cancel.
             let _ = guard.disarm();
             result?
         })

@@ -1,4 +1,4 @@
-//! The documents of a raw batch, found by their place in it.
+//! The documents of a raw batch, and their places in it.
 
 use bson::{RawArray, RawDocument};
 
@@ -18,8 +18,8 @@ impl Place {
     }
 }
 
-/// Walks over the documents of an array. `None` in place of an item: the array is broken from there
-/// on, or holds something that is no document.
+/// Iterates over the documents of an array. An item is `None` where the array is broken, or holds
+/// something that is no document; nothing follows it.
 ///
 /// Format: <https://bsonspec.org/spec.html>; names of the elements are skipped, not read.
 pub(crate) struct Documents<'a> {
@@ -30,14 +30,14 @@ pub(crate) struct Documents<'a> {
 impl<'a> Documents<'a> {
     /// The documents of an array.
     pub(crate) fn of(batch: &'a RawArray) -> Self {
-        // Behind the length of the array itself.
+        // The array begins with its own length.
         Self { bytes: batch.as_bytes(), at: 4 }
     }
 
     fn read(&mut self) -> Option<(Place, &'a RawDocument)> {
         const DOCUMENT: u8 = 0x03;
-        let rest = self.bytes.get(self.at..)?;
-        let (&DOCUMENT, named) = rest.split_first()? else { return None };
+        let remaining = self.bytes.get(self.at..)?;
+        let (&DOCUMENT, named) = remaining.split_first()? else { return None };
         let start = self.at + 1 + named.iter().position(|byte| *byte == 0)? + 1;
         let length = self.bytes.get(start..)?.first_chunk::<4>()?;
         let end = start.checked_add(usize::try_from(i32::from_le_bytes(*length)).ok()?)?;
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_ends_the_walk() {
+    fn a_value_that_is_no_document_ends_the_walk() {
         let mut array = RawArrayBuf::new();
         array.push(rawdoc! { "n": 1 });
         array.push(7);

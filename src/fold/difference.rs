@@ -1,11 +1,11 @@
-//! Where two documents differ, field by field, for somebody to read.
+//! The fields in which two documents differ, for people to read.
 
 use bson::{Bson, Document};
 use serde::Serialize;
 
-/// Fields shown of one document.
+/// Most fields that are shown of one document.
 const FIELDS_MAX: usize = 12;
-/// Characters shown of a value.
+/// Most characters that are shown of a value.
 const VALUE_MAX: usize = 120;
 
 /// One field that differs.
@@ -14,14 +14,14 @@ const VALUE_MAX: usize = 120;
 pub struct FieldDifference {
     /// Its path: `do.mm.width`, `ts.2`; empty for the document as a whole.
     pub path: String,
-    /// What the events give, as canonical extended JSON; nothing if the field shouldn't be there.
+    /// The value that the events give, as canonical extended JSON; none if the field shouldn't be there.
     pub expected: Option<String>,
-    /// What is stored; nothing if the field isn't there.
+    /// The value that is stored; none if the field isn't there.
     pub found: Option<String>,
 }
 
-/// The fields in which what is stored differs from what is expected, the first ones of them. The order of
-/// fields doesn't count, the types of numbers do.
+/// The first fields in which the stored document differs from the expected one. The order of fields doesn't
+/// count, the types of numbers do.
 #[must_use]
 pub(crate) fn field_differences(expected: &Document, found: &Document) -> Vec<FieldDifference> {
     let mut differences = Vec::new();
@@ -78,8 +78,9 @@ mod tests {
 
     fn lines(expected: &Document, found: &Document) -> Vec<String> {
         let shown = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-        let line =
-            |one: FieldDifference| format!("{} {} {}", one.path, shown(one.expected), shown(one.found));
+        let line = |field: FieldDifference| {
+            format!("{} {} {}", field.path, shown(field.expected), shown(field.found))
+        };
         field_differences(expected, found).into_iter().map(line).collect()
     }
 

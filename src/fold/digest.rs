@@ -26,14 +26,14 @@ impl Digest {
         self.documents += other.documents;
     }
 
-    /// With all documents of another digest.
+    /// This digest with all documents of another one.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {
         self.merge(other);
         self
     }
 
-    /// Without the documents of another digest, which are in this one.
+    /// This digest without the documents of another one, all of which it has to contain.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
         Self {
@@ -74,18 +74,18 @@ mod tests {
 
     #[test]
     fn the_order_of_documents_does_not_matter_but_their_target_does() {
-        let of = |documents: &[(usize, &str)]| {
+        let digest_of = |documents: &[(usize, &str)]| {
             let mut digest = Digest::default();
             documents.iter().for_each(|(target, text)| digest.add(*target, text.as_bytes()));
             digest
         };
-        assert_eq!(of(&[(0, "a"), (0, "b"), (1, "c")]), of(&[(1, "c"), (0, "b"), (0, "a")]));
-        assert_ne!(of(&[(0, "a"), (1, "b")]), of(&[(1, "a"), (0, "b")]));
-        assert_ne!(of(&[(0, "a")]), of(&[(0, "a"), (0, "a")]));
-        let mut parts = of(&[(0, "a")]);
-        parts.merge(of(&[(0, "b")]));
-        assert_eq!(parts, of(&[(0, "a"), (0, "b")]));
-        assert_eq!(parts.without(of(&[(0, "a")])), of(&[(0, "b")]));
+        assert_eq!(digest_of(&[(0, "a"), (0, "b"), (1, "c")]), digest_of(&[(1, "c"), (0, "b"), (0, "a")]));
+        assert_ne!(digest_of(&[(0, "a"), (1, "b")]), digest_of(&[(1, "a"), (0, "b")]));
+        assert_ne!(digest_of(&[(0, "a")]), digest_of(&[(0, "a"), (0, "a")]));
+        let mut parts = digest_of(&[(0, "a")]);
+        parts.merge(digest_of(&[(0, "b")]));
+        assert_eq!(parts, digest_of(&[(0, "a"), (0, "b")]));
+        assert_eq!(parts.without(digest_of(&[(0, "a")])), digest_of(&[(0, "b")]));
         assert_eq!(parts.to_string().parse(), Ok(parts));
         assert!("x-1".parse::<Digest>().is_err());
     }

@@ -1,4 +1,4 @@
-//! Frames of a spill file: commits, one document behind the other, compressed with LZ4.
+//! Frames of a spill file: commits, one document after the other, compressed with LZ4.
 //!
 //! A frame is: length of the commits (u32), length of the compressed block (u32), XXH3-64 of the block
 //! (seeded with the first length), the block. All numbers are little endian. Block format:
@@ -15,7 +15,7 @@ const HEADER: usize = 16;
 #[error("a frame of the spill file is damaged: {0}")]
 pub struct BrokenFrame(&'static str);
 
-/// Replaces `frame` by the frame of these commits, which have at most 4 GiB.
+/// Writes the frame of these commits, of at most 4 GiB, into `frame`.
 pub fn encode_frame(commits: &[u8], frame: &mut Vec<u8>) {
     frame.clear();
     frame.resize(HEADER + get_maximum_output_size(commits.len()), 0);
@@ -30,7 +30,7 @@ pub fn encode_frame(commits: &[u8], frame: &mut Vec<u8>) {
     }
 }
 
-/// Replaces `commits` by those of a frame.
+/// Reads the commits of a frame into `commits`.
 ///
 /// # Errors
 /// [`BrokenFrame`] if a length or the hash doesn't fit.
@@ -53,12 +53,12 @@ pub fn decode_frame(frame: &[u8], commits: &mut Vec<u8>) -> Result<(), BrokenFra
     }
 }
 
-/// The documents of decoded commits. Ends at the first byte that begins none.
+/// The documents of decoded commits. They end at the first byte that begins no document.
 pub(crate) fn documents(mut commits: &[u8]) -> impl Iterator<Item = &RawDocument> {
     std::iter::from_fn(move || {
         let length = usize::try_from(i32::from_le_bytes(*commits.first_chunk::<4>()?)).ok()?;
-        let (document, rest) = commits.split_at_checked(length)?;
-        commits = rest;
+        let (document, following) = commits.split_at_checked(length)?;
+        commits = following;
         RawDocument::from_bytes(document).ok()
     })
 }
@@ -76,8 +76,9 @@ mod tests {
         fn commits_read_back_byte_by_byte(
             texts in proptest::collection::vec("(ab){0,200}|[ -~]{0,100}", 0..40),
         ) {
-            let commits: Vec<RawDocumentBuf> = texts.iter().map(|text| rawdoc! { "t": text.as_str() }).collect();
-            let bytes: Vec<u8> = commits.iter().flat_map(|one| one.as_bytes()).copied().collect();
+            let commits: Vec<RawDocumentBuf> =
+                texts.iter().map(|text| rawdoc! { "t": text.as_str() }).collect();
+            let bytes: Vec<u8> = commits.iter().flat_map(|commit| commit.as_bytes()).copied().collect();
             let (mut frame, mut read) = (vec![1, 2, 3], vec![9]);
             encode_frame(&bytes, &mut frame);
             decode_frame(&frame, &mut read).unwrap();
@@ -87,7 +88,8 @@ mod tests {
 
         #[test]
         fn a_changed_or_cut_frame_is_refused(at in 0_usize..500, bit in 0_u8..8, cut in 1_usize..200) {
-            let commits: Vec<u8> = (0..40).flat_map(|at| rawdoc! { "n": at, "t": "text" }.into_bytes()).collect();
+            let commits: Vec<u8> =
+                (0..40).flat_map(|at| rawdoc! { "n": at, "t": "text" }.into_bytes()).collect();
             let mut frame = Vec::new();
             encode_frame(&commits, &mut frame);
             let mut read = Vec::new();

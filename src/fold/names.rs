@@ -1,4 +1,4 @@
-//! Names of many streams in a few large chunks, so that a million of them needs no million allocations.
+//! Names of many streams in a few large chunks, so that a million names don't need a million allocations.
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -10,7 +10,7 @@ pub(crate) struct Name {
     length: u32,
 }
 
-/// Names, kept until the whole is dropped.
+/// Names that are kept until all of them are dropped together.
 #[derive(Debug, Default)]
 pub(crate) struct Names(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! Which projection, and which shard or partition of it, a commit belongs to.
+//! Routes commits to projections, and within a projection to a shard or a range of streams.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use statefold_projections::{Commit, Layout, StreamFilter};
 use crate::fold::batch::{Documents, Place};
 use crate::lifecycle::{Share, stream_hash};
 
-/// A range of stream names, as (first, end): `end` is exclusive, `None` is no bound.
+/// A range of stream names as (first, end); `end` is exclusive, and `None` means no bound.
 pub(crate) type NameRange = (String, Option<String>);
 
-/// The streams of one projection that are to be folded.
+/// The streams of one projection that have to be folded.
 pub struct Route {
     filter: StreamFilter,
     ranges: Vec<NameRange>,
@@ -27,14 +27,14 @@ impl Route {
         Self { filter, ranges, all, share: Share::ALL }
     }
 
-    /// Only this share of the streams.
+    /// Restricts the route to a share of the streams.
     #[must_use]
     pub fn only(mut self, share: Share) -> Self {
         self.share = share;
         self
     }
 
-    /// Position of the range a name is in.
+    /// Position of the range that a name is in.
     fn range_of(&self, stream: &str) -> Option<usize> {
         let at = self.ranges.partition_point(|(first, _)| first.as_str() <= stream).checked_sub(1)?;
         let (_, end) = self.ranges.get(at)?;
@@ -42,10 +42,10 @@ impl Route {
     }
 }
 
-/// The commits of a batch for each shard, and in it for each projection: hash of the stream and place.
+/// The commits of a batch for each shard and, within it, each projection: hash of the stream and place.
 pub(crate) type ByShard = Vec<Vec<Vec<(u64, Place)>>>;
 
-/// A batch that can't be walked through.
+/// A batch that can't be read to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BrokenBatch;
 
@@ -112,7 +112,8 @@ impl Router {
     }
 }
 
-/// The shard of a stream. The upper bits choose it: the lower ones choose the place in its table.
+/// The shard of a stream. It is chosen by the upper bits of the hash, because the lower ones choose the
+/// place in the table of the shard.
 #[expect(clippy::cast_possible_truncation, reason = "below the number of shards")]
 fn shard_of(hash: u64, shards: usize) -> usize {
     ((u128::from(hash) * shards as u128) >> 64) as usize
@@ -180,14 +181,14 @@ mod tests {
             router.by_range(&batch, usize::MAX, |projection, range, _| {
                 *ranges.entry((projection, range)).or_insert(0) += 1;
             }).unwrap();
-            let of = |projection, range| ranges.get(&(projection, range)).copied().unwrap_or(0);
-            prop_assert_eq!([of(0, 0), of(1, 0) + of(1, 1), of(2, 0)], counts);
-            prop_assert_eq!(of(1, 0), count(&|name| ("b-b".."b-d").contains(&name)));
+            let count_of = |projection, range| ranges.get(&(projection, range)).copied().unwrap_or(0);
+            prop_assert_eq!([count_of(0, 0), count_of(1, 0) + count_of(1, 1), count_of(2, 0)], counts);
+            prop_assert_eq!(count_of(1, 0), count(&|name| ("b-b".."b-d").contains(&name)));
         }
     }
 
     #[test]
-    fn only_the_first_commits_of_a_cut_batch_count() {
+    fn only_the_commits_below_the_limit_of_a_batch_count() {
         let batch = batch(&["c-1".to_owned(), "c-2".to_owned(), "c-3".to_owned()]);
         let lists = router().by_shard(&batch, 2, 1).unwrap();
         assert_eq!(lists.iter().flatten().map(Vec::len).sum::<usize>(), 2);

@@ -1,7 +1,7 @@
 //! Folds commits as they arrive, in any order: one state per stream, all in memory.
 //!
 //! A commit ahead of its stream's next event waits for its predecessor. A stream that can't be folded
-//! this way (an event that fails, a hole, commits that overlap) is *spoiled*: it is folded again from
+//! this way (an event that fails, a hole, commits that overlap) is *spoiled*: it is refolded from
 //! its commits in stream order, which alone decides what becomes of it.
 
 use std::collections::btree_map::Entry;
@@ -16,7 +16,7 @@ use crate::fold::batch::Place;
 use crate::fold::names::{Name, Names};
 use crate::fold::stream_order::FoldCounts;
 
-/// What is known of one stream besides its state.
+/// All that is known of one stream besides its state.
 pub(super) struct Stream {
     pub(super) hash: u64,
     pub(super) name: Name,
@@ -64,8 +64,8 @@ impl Shard {
 
     /// Folds commits of a batch, each with the hash of its stream.
     ///
-    /// Step by step for all of them: looking streams up means waiting for memory, and the processor
-    /// waits for several at a time if nothing else comes between.
+    /// Each step is done for all commits before the next step: looking streams up means waiting for
+    /// memory, and the processor waits for several at a time if nothing else comes in between.
     pub(crate) fn push(&mut self, batch: &RawArray, commits: &[(u64, Place)]) {
         let layout = Arc::clone(&self.layout);
         let documents = commits.iter().filter_map(|(hash, place)| Some((*hash, place.of(batch)?)));
@@ -77,7 +77,7 @@ impl Shard {
             .collect();
         for ((hash, document, commit), at) in decoded.into_iter().zip(found) {
             match (commit, at) {
-                (Ok(commit), Some(at)) => self.arrived(at, &commit, document, &layout),
+                (Ok(commit), Some(at)) => self.receive(at, &commit, document, &layout),
                 (commit, _) => self.commit(hash, document, commit, &layout),
             }
         }
@@ -99,7 +99,7 @@ impl Shard {
         match commit {
             Ok(commit) => {
                 let at = self.stream(hash, commit.stream);
-                self.arrived(at, &commit, document, layout);
+                self.receive(at, &commit, document, layout);
             }
             Err(_) => {
                 if let Some(name) = Commit::stream_of(document, layout) {
@@ -110,16 +110,16 @@ impl Shard {
         }
     }
 
-    /// Position of a stream that is known.
+    /// Position of a stream, if it is known.
     fn find(&self, hash: u64, name: &str) -> Option<u32> {
-        let is_it = |at: &u32| {
+        let is_stream = |at: &u32| {
             let stream = self.streams.get(*at as usize);
-            stream.is_some_and(|one| one.hash == hash && self.names.get(one.name) == name)
+            stream.is_some_and(|stream| stream.hash == hash && self.names.get(stream.name) == name)
         };
-        self.index.find(hash, is_it).copied()
+        self.index.find(hash, is_stream).copied()
     }
 
-    /// Position of a stream, a new one if it isn't known yet.
+    /// Position of a stream, which is added if it isn't known yet.
     fn stream(&mut self, hash: u64, name: &str) -> u32 {
         if let Some(at) = self.find(hash, name) {
             return at;
@@ -142,11 +142,12 @@ impl Shard {
         });
         let at = u32::try_from(at).unwrap_or(u32::MAX);
         let streams = &self.streams;
-        self.index.insert_unique(hash, at, |at| streams.get(*at as usize).map_or(0, |one| one.hash));
+        self.index.insert_unique(hash, at, |at| streams.get(*at as usize).map_or(0, |stream| stream.hash));
         at
     }
 
-    fn arrived(&mut self, at: u32, commit: &Commit<'_>, document: &RawDocument, layout: &Layout) {
+    /// Applies a commit, or lets it wait for its predecessor, or spoils the stream.
+    fn receive(&mut self, at: u32, commit: &Commit<'_>, document: &RawDocument, layout: &Layout) {
         let Some(stream) = self.streams.get_mut(at as usize) else { return };
         if stream.spoiled {
             return;
@@ -194,7 +195,7 @@ impl Shard {
         }
     }
 
-    /// Applies what waited for the commit that has just been applied.
+    /// Applies the commits that waited for the one that has just been applied.
     fn apply_waiting(&mut self, at: u32, layout: &Layout) {
         loop {
             let Some(stream) = self.streams.get_mut(at as usize) else { return };
@@ -205,8 +206,9 @@ impl Shard {
                 stream.waits = false;
                 self.waiting.remove(&at);
             }
-            let commit =
-                RawDocument::from_bytes(&bytes).ok().and_then(|one| Commit::decode(one, layout).ok());
+            let commit = RawDocument::from_bytes(&bytes)
+                .ok()
+                .and_then(|document| Commit::decode(document, layout).ok());
             match commit {
                 Some(commit) => self.apply(at, &commit, bytes.len()),
                 None => self.spoil(at),
@@ -214,7 +216,7 @@ impl Shard {
         }
     }
 
-    /// Gives up a stream: what is known of it goes, its commits will be read in stream order.
+    /// Gives up a stream: its state is dropped, and its commits will be read again in stream order.
     fn spoil(&mut self, at: u32) {
         let Some(stream) = self.streams.get_mut(at as usize) else { return };
         if stream.spoiled {
@@ -234,14 +236,14 @@ impl Shard {
         bytes
     }
 
-    /// Spoils the stream that most commits wait for, if they take at least so many bytes, and says
-    /// whether there was one: a huge stream that arrives out of order must not push out all others.
-    pub(crate) fn relieve(&mut self, at_least: usize) -> bool {
+    /// Spoils the stream whose waiting commits take the most memory, if that is at least `bytes_min`, and
+    /// returns whether there was one: a huge stream that arrives out of order must not push out all others.
+    pub(crate) fn relieve(&mut self, bytes_min: usize) -> bool {
         let cost = |waiting: &BTreeMap<i64, Box<[u8]>>| -> usize {
             waiting.values().map(|bytes| cost_of_waiting(bytes.len())).sum()
         };
         let largest = self.waiting.iter().map(|(at, waiting)| (cost(waiting), *at)).max();
-        match largest.filter(|(bytes, _)| *bytes >= at_least) {
+        match largest.filter(|(bytes, _)| *bytes >= bytes_min) {
             Some((_, at)) => {
                 self.spoil(at);
                 true
@@ -250,7 +252,7 @@ impl Shard {
         }
     }
 
-    /// There are no more commits: streams that still wait for one are spoiled.
+    /// Ends the shard: streams that still wait for a commit are spoiled.
     pub(crate) fn finish(&mut self) {
         let waiting: Vec<u32> = self.waiting.keys().copied().collect();
         waiting.into_iter().for_each(|at| self.spoil(at));
@@ -262,13 +264,13 @@ impl Shard {
         self.state_bytes + self.waiting_bytes + self.streams.bytes() + self.names.bytes() + index
     }
 
-    /// Memory of the streams themselves, in bytes, without what was reserved for more.
+    /// Memory of the streams themselves, in bytes, without what is reserved for more streams.
     pub(crate) fn bytes_of_streams(&self) -> usize {
         let names: usize = self.streams.iter().map(|stream| self.names.get(stream.name).len()).sum();
         self.state_bytes + names + self.streams.len() * (size_of::<Stream>() + 2 * size_of::<u64>())
     }
 
-    /// What was folded since this was last asked. Streams are counted when they are complete.
+    /// Takes the counts since the last call. Streams are counted when they are complete.
     pub(crate) fn take_counts(&mut self) -> FoldCounts {
         std::mem::take(&mut self.counts)
     }
@@ -279,7 +281,7 @@ impl Shard {
     }
 }
 
-/// What a waiting commit costs: its bytes, and about as much again for short ones' place in the map.
+/// Memory of a waiting commit: its bytes and its place in the map.
 fn cost_of_waiting(bytes: usize) -> usize {
     bytes + 64
 }

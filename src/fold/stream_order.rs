@@ -15,7 +15,7 @@ use crate::lifecycle::stream_hash;
 pub struct FailedStream {
     /// Name of the stream.
     pub stream: String,
-    /// Number of the event the fold stopped at; after the last one if the snapshot failed.
+    /// Number of the event at which the fold stopped; one after the last event if the snapshot failed.
     pub number: i64,
     /// Type of that event, where known.
     pub event_type: String,
@@ -25,7 +25,7 @@ pub struct FailedStream {
     pub message: String,
 }
 
-/// What was folded.
+/// Counts of what was folded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FoldCounts {
     /// Commits of the projection's streams.
@@ -54,7 +54,7 @@ impl FoldCounts {
     }
 }
 
-/// Results since they were last taken.
+/// The results of folding since they were last taken.
 #[derive(Debug, Default)]
 pub struct Folded {
     /// Snapshots of complete streams.
@@ -89,7 +89,7 @@ struct Current {
     failed: bool,
 }
 
-/// The fold of one partition. Memory: one state, and what has not been taken yet.
+/// The fold of one partition. It keeps one state and the results that have not been taken yet.
 pub struct StreamFold {
     filter: StreamFilter,
     targets: usize,
@@ -154,7 +154,7 @@ impl StreamFold {
     }
 
     fn broken_commit(&mut self, document: &RawDocument, layout: &Layout, error: &CommitError) {
-        // The range that is read is one of names, so there is a name.
+        // Commits are read by ranges of stream names, so there is a name.
         let stream = document.get(&layout.stream).ok().flatten().and_then(|value| value.as_str());
         let Some(stream) = stream.filter(|stream| self.enter(stream)) else { return };
         tracing::debug!(stream, %error, "unreadable commit");
@@ -167,7 +167,7 @@ impl StreamFold {
         }
     }
 
-    /// Makes this stream the current one; false if it isn't one of the projection's.
+    /// Makes a stream the current one; false if the projection doesn't fold it.
     fn enter(&mut self, stream: &str) -> bool {
         if self.current.as_ref().is_some_and(|current| current.stream == stream) {
             return true;
@@ -196,7 +196,7 @@ impl StreamFold {
         self.out.failed_streams.push(FailedStream { stream, number, event_type, reason, message });
     }
 
-    /// Completes the current stream: there are no more commits.
+    /// Completes the current stream, which has no more commits.
     pub fn finish(&mut self) {
         let Some(current) = self.current.as_ref() else { return };
         self.out.counts.streams += 1;
@@ -324,7 +324,7 @@ mod tests {
         let reasons: Vec<_> = folded
             .failed_streams
             .iter()
-            .map(|one| (one.stream.as_str(), one.number, one.reason.as_str()))
+            .map(|failed| (failed.stream.as_str(), failed.number, failed.reason.as_str()))
             .collect();
         assert_eq!(
             reasons,

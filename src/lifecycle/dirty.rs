@@ -1,4 +1,4 @@
-//! Streams that were touched since they were folded, in bounded memory.
+//! Dirty streams, which changed since they were folded, in bounded memory.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,14 @@ pub(crate) struct Dirty {
 }
 
 impl Dirty {
-    /// No stream is dirty; beyond so many bytes all are.
+    /// An empty set, which considers all streams dirty when its names exceed so many bytes.
     #[must_use]
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self { streams: HashMap::new(), bytes: 0, bytes_max, all: false }
     }
 
-    /// A stream was touched then. Beyond the memory, nothing is known any more, as after [`Self::mark_all`].
+    /// Marks a stream that changed at that time. When the memory is exceeded, marks all, as
+    /// [`Self::mark_all`] does.
     pub(crate) fn mark(&mut self, stream: &str, at: Timestamp) {
         if self.streams.contains_key(stream) {
             return;
@@ -36,20 +37,20 @@ impl Dirty {
         }
     }
 
-    /// Any stream may have been touched: only a comparison with the event store tells.
+    /// Marks all streams: only a comparison with the event store can tell which ones are dirty.
     pub(crate) fn mark_all(&mut self) {
         self.all = true;
         self.streams = HashMap::new();
         self.bytes = 0;
     }
 
-    /// Takes what is dirty: the streams, and whether any other may be.
+    /// Takes the dirty streams, and whether any other stream may be dirty.
     pub(crate) fn take(&mut self) -> (Vec<String>, bool) {
         self.bytes = 0;
         (std::mem::take(&mut self.streams).into_keys().collect(), std::mem::take(&mut self.all))
     }
 
-    /// Takes what was dirty by then: the streams, and whether any other may be.
+    /// Takes the streams that were dirty at that time, and whether any other stream may be dirty.
     pub(crate) fn take_until(&mut self, until: Timestamp) -> (Vec<String>, bool) {
         let taken: Vec<String> =
             self.streams.iter().filter(|(_, at)| **at <= until).map(|(stream, _)| stream.clone()).collect();

@@ -1,4 +1,4 @@
-//! What a build was made with: a resumed build must have been made with the same.
+//! Fingerprint of the definition that a build is made with: a build is resumed only with the same one.
 
 use statefold_projections::{Layout, Spec};
 use xxhash_rust::xxh3::xxh3_128;
@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// of this package. 32 hexadecimal digits.
 #[must_use]
 pub(crate) fn fingerprint(spec: &Spec, layout: &Layout) -> String {
-    // The derived text of these plain structs names every field; a change of theirs is meant to
-    // change the fingerprint.
+    // The debug format of these plain structs has every field; any change of them is meant to change the
+    // fingerprint.
     let text = format!("{}\n{spec:?}\n{layout:?}", env!("CARGO_PKG_VERSION"));
     format!("{:032x}", xxh3_128(text.as_bytes()))
 }
@@ -34,8 +34,8 @@ mod tests {
             fingerprint(&version, &layout),
             fingerprint(&spec, &other_layout),
         ];
-        for (at, one) in all.iter().enumerate() {
-            assert!(all.iter().skip(at + 1).all(|other| other != one));
+        for (at, print) in all.iter().enumerate() {
+            assert!(all.iter().skip(at + 1).all(|other| other != print));
         }
     }
 }

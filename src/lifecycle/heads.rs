@@ -1,10 +1,10 @@
-//! Heads of streams: how far each was folded, and how that compares with the event store.
+//! Heads of streams: the last folded offset of each, and its comparison with the event store.
 
 use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Hash under which a stream's head is stored: XXH3, 64 bits, over its name in UTF-8.
+/// Hash by which a stream's head is stored: XXH3, 64 bits, over its name in UTF-8.
 #[must_use]
 pub(crate) fn stream_hash(stream: &str) -> u64 {
     xxh3_64(stream.as_bytes())
@@ -14,27 +14,27 @@ pub(crate) fn stream_hash(stream: &str) -> u64 {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Heads(HashMap<u64, i64>);
 
-/// Where folded heads and the event store differ.
+/// Differences between folded heads and the event store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct HeadsDifference {
-    /// Streams of the store that have not been folded.
+    /// Number of streams in the event store that have not been folded.
     pub new_streams: u64,
-    /// Streams whose last commit is another one than that which was folded.
+    /// Number of streams whose last commit isn't the last folded one.
     pub moved: u64,
-    /// Folded streams the store no longer has.
+    /// Number of folded streams that the event store no longer has.
     pub gone: u64,
     /// Some of the streams' names, where known.
     pub examples: Vec<String>,
-    /// All of the streams of one range that are new or moved; the first ones of a sum.
+    /// Names of all new or moved streams of one range; of the first ones in a sum.
     #[serde(skip)]
     pub changed: Vec<String>,
-    /// Hashes of all of one range that are gone; none in a sum.
+    /// Hashes of all gone streams of one range; none in a sum.
     #[serde(skip)]
     pub gone_hashes: Vec<u64>,
 }
 
 const EXAMPLES_MAX: usize = 5;
-/// Names that a sum keeps: of all ranges together there may be more than fit into memory.
+/// Maximum number of names in a sum: those of all ranges may not fit into memory.
 const CHANGED_MAX: usize = 10_000;
 
 impl HeadsDifference {
@@ -44,7 +44,7 @@ impl HeadsDifference {
         self.new_streams == 0 && self.moved == 0 && self.gone == 0
     }
 
-    /// Adds another range's differences: all numbers, but not all names.
+    /// Adds the differences of another range: all numbers, but not all names.
     pub(crate) fn add(&mut self, other: Self) {
         self.new_streams += other.new_streams;
         self.moved += other.moved;
@@ -76,8 +76,8 @@ impl Heads {
         self.0.contains_key(&stream_hash(stream))
     }
 
-    /// Compares one of the store's streams and takes it out; what is left at the
-    /// [end](Self::finish) is gone from the store.
+    /// Compares a stream of the event store with its head, and removes the head. Heads that remain at the
+    /// [end](Self::finish) belong to streams that are gone.
     pub(crate) fn compare(&mut self, stream: &str, offset: i64, difference: &mut HeadsDifference) {
         match self.0.remove(&stream_hash(stream)) {
             Some(folded) if folded == offset => {}
@@ -92,7 +92,7 @@ impl Heads {
         }
     }
 
-    /// Counts what the store no longer has.
+    /// Counts the remaining heads: streams that the event store no longer has.
     pub(crate) fn finish(self, difference: &mut HeadsDifference) {
         difference.gone += self.0.len() as u64;
         difference.gone_hashes.extend(self.0.into_keys());

@@ -1,30 +1,30 @@
-//! Why a run waits instead of writing: somebody paused it, or a secondary can't keep up.
+//! Reasons for a run to wait instead of writing: a pause, or replication lag.
 
 use std::time::Duration;
 
-/// What keeps a run from going on, in words.
+/// Reasons for a run to wait, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PauseReason {
-    /// A pause: nothing is read or written.
+    /// The pause, if there is one: nothing is read or written.
     pub paused: Option<String>,
-    /// Replication that lags: nothing is written.
+    /// The replication lag, if it is too large: nothing is written.
     pub behind: Option<String>,
 }
 
 impl PauseReason {
-    /// Why nothing may be written; the pause comes first.
+    /// The reason not to write; a pause takes precedence.
     #[must_use]
     pub(crate) fn reason(&self) -> Option<&str> {
         self.paused.as_deref().or(self.behind.as_deref())
     }
 }
 
-/// How far replication is behind.
+/// Replication lag.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ReplicationLag {
-    /// Who is.
+    /// The member that lags, in words.
     pub who: String,
-    /// How far.
+    /// Its lag.
     pub behind: Duration,
 }
 
@@ -35,23 +35,23 @@ pub(crate) struct Member {
     pub name: String,
     /// Whether it is a secondary that is up.
     pub is_secondary: bool,
-    /// Whether it is hidden or told to stay behind: nobody waits for it.
+    /// Whether it is hidden or delayed: its lag doesn't count.
     pub is_aside: bool,
-    /// When what it has was written, in milliseconds.
+    /// Time of the newest write it has, in milliseconds.
     pub written_ms: i64,
 }
 
-/// The secondary that is furthest behind the primary, which wrote last at that time.
+/// State of a replica set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replication<'a> {
-    /// When the primary wrote last, in milliseconds.
+    /// Time of the primary's newest write, in milliseconds.
     pub primary_ms: i64,
     /// All members.
     pub members: &'a [Member],
 }
 
 impl Replication<'_> {
-    /// How far the worst secondary is behind; `None` if there is none to wait for.
+    /// The lag of the slowest secondary; `None` if no secondary counts.
     #[must_use]
     pub(crate) fn lag(&self) -> Option<ReplicationLag> {
         let counted = self.members.iter().filter(|member| member.is_secondary && !member.is_aside);
@@ -63,7 +63,7 @@ impl Replication<'_> {
 }
 
 impl ReplicationLag {
-    /// Why writing has to wait for it, if it has to.
+    /// The reason to wait in words, if the lag is above `max`.
     #[must_use]
     pub(crate) fn over(&self, max: Duration) -> Option<String> {
         let seconds = |time: Duration| time.as_secs_f64();
@@ -73,19 +73,19 @@ impl ReplicationLag {
     }
 }
 
-/// The latest times that batches took, and whether they are too long.
+/// Durations of the latest batches.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Latencies {
     last: Vec<Duration>,
 }
 
-/// Batches that count.
+/// Number of batches that count.
 const BATCHES: usize = 5;
 /// The shortest and the longest time that writing pauses between two batches.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 impl Latencies {
-    /// A batch took so long.
+    /// Records the duration of a batch.
     pub(crate) fn note(&mut self, took: Duration) {
         if self.last.len() == BATCHES {
             self.last.remove(0);
@@ -101,7 +101,7 @@ impl Latencies {
         sorted.get(sorted.len() / 2).copied().filter(|median| *median > limit)
     }
 
-    /// How long to pause before the next batch, which shows whether it got better.
+    /// The pause before the next batch, which shows whether the server has recovered.
     #[must_use]
     pub(crate) fn pause(median: Duration) -> Duration {
         (median * 2).clamp(PAUSE.0, PAUSE.1)
@@ -132,7 +132,7 @@ mod tests {
         members[1].written_ms = 91_000;
         assert_eq!(lag(&members).and_then(|lag| lag.over(ten)), None);
         assert_eq!(lag(&members[2..]), None);
-        // What a secondary has may be newer than what the primary last said.
+        // The newest write of a secondary may be newer than the last one the primary reported.
         assert_eq!(lag(&[member("b", 101_000)]).map(|lag| lag.behind), Some(Duration::ZERO));
     }
 

@@ -1,28 +1,28 @@
-//! The lease as values: when a challenger may take it, and when its holder must take it for lost.
+//! The lease as values: when a challenger may take it, and when its holder must consider it lost.
 //!
 //! No clock is read here: times are durations since some moment of the caller's own monotonic clock,
 //! and clocks of different processes are never compared. A holder counts its tenure from the moment
 //! *before* it sent the renewal that succeeded; a challenger counts from the moment *after* it first
 //! saw that beat. The second can't be earlier than the first, so a tenure is over before anybody may
-//! take the lease over. What a holder does after that all the same is refused by its token.
+//! take the lease over. Writes of a holder after that are refused by its token.
 
 use std::time::Duration;
 
 /// Token and beat of a held lease. Any change of them is a sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Beat {
-    /// The fencing token: grows with every take-over.
+    /// The fencing token: grows with every takeover.
     pub token: i64,
     /// Grows with every renewal.
     pub beat: i64,
 }
 
-/// What a challenger may do.
+/// Verdict of a challenger on the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// Nobody holds the lease: take it.
     Free,
-    /// It was not renewed for as long as it is valid: take it over, if it still is this beat.
+    /// It was not renewed for as long as it is valid: take it over, if its beat still is this one.
     Stale(Beat),
     /// Somebody holds it.
     Held {
@@ -42,13 +42,13 @@ pub(crate) struct Challenger {
 }
 
 impl Challenger {
-    /// Begins to watch a lease that is valid for so long after each renewal.
+    /// A challenger of a lease that is valid for `ttl` after each renewal.
     #[must_use]
     pub(crate) fn new(ttl: Duration) -> Self {
         Self { ttl, seen: None, alive: false }
     }
 
-    /// Judges what was read. `now` is taken after the answer has arrived.
+    /// Judges the lease as it was read. `now` is a time after the reply has arrived.
     pub(crate) fn observe(&mut self, now: Duration, held: Option<Beat>) -> Claim {
         let Some(held) = held else {
             self.seen = None;
@@ -73,7 +73,7 @@ impl Challenger {
     }
 }
 
-/// The time for which a holder may take the lease for its own.
+/// Tenure: the time for which a holder may consider the lease its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tenure {
     ttl: Duration,
@@ -81,32 +81,31 @@ pub(crate) struct Tenure {
 }
 
 impl Tenure {
-    /// Begins with what was sent then, and succeeded.
+    /// A tenure that begins with a successful request, which was sent at that time.
     #[must_use]
     pub(crate) fn new(ttl: Duration, sent: Duration) -> Self {
         Self { ttl, confirmed: sent }
     }
 
-    /// Goes on with a renewal that was sent then, and succeeded.
+    /// Extends the tenure by a successful renewal, which was sent at that time.
     pub(crate) fn renewed(&mut self, sent: Duration) {
         self.confirmed = self.confirmed.max(sent);
     }
 
-    /// When it ends.
+    /// The end of the tenure.
     #[must_use]
     pub(crate) fn ends(&self) -> Duration {
         self.confirmed + self.ttl
     }
 
-    /// Whether the holder has to take the lease for lost.
+    /// Whether the holder has to consider the lease lost.
     #[must_use]
     pub(crate) fn is_over(&self, now: Duration) -> bool {
         now >= self.ends()
     }
 }
 
-/// A pause that differs a little each time, so that waiting servers don't ask all at once: from 80 to
-/// 120 % of it, by chance.
+/// A pause with random jitter, 80 to 120 % of it, so that waiting servers don't all ask at once.
 #[must_use]
 pub(crate) fn jittered(pause: Duration, chance: u64) -> Duration {
     let permille = u32::try_from(800 + chance % 401).unwrap_or(1000);
@@ -176,13 +175,20 @@ mod tests {
     proptest! {
         /// Processes stop for any time, their messages take any time, their clocks begin anywhere.
         #[test]
-        fn two_tenures_never_overlap(steps in steps(), offsets in proptest::array::uniform4(0..1_000_000_u64)) {
+        fn two_tenures_never_overlap(
+            steps in steps(),
+            offsets in proptest::array::uniform4(0..1_000_000_u64),
+        ) {
             let mut lease: Option<Beat> = None;
             let mut token = 0;
             let mut processes: Vec<Process> = offsets
                 .iter()
                 .map(|clock| Process {
-                    clock: *clock, paused_until: 0, challenger: Challenger::new(TTL), tenure: None, renewal: None,
+                    clock: *clock,
+                    paused_until: 0,
+                    challenger: Challenger::new(TTL),
+                    tenure: None,
+                    renewal: None,
                 })
                 .collect();
             let mut now = 0;

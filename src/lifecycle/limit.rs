@@ -1,12 +1,12 @@
-//! How many streams may fail before nothing is published.
+//! Limit of failed streams above which nothing is published.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Number or share of streams that may be failed streams.
+/// Limit of failed streams: a number, or a share of all streams.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ErrorLimit {
-    /// At most so many.
+    /// At most this number.
     Count(u64),
     /// At most this share of all streams, in percent.
     Percent(f64),
@@ -19,7 +19,7 @@ impl Default for ErrorLimit {
 }
 
 impl ErrorLimit {
-    /// Whether so many failed streams among so many streams are too many.
+    /// Whether this number of failed streams exceeds the limit.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "stream counts are far below 2^53")]
     pub fn is_exceeded(self, failed_streams: u64, streams: u64) -> bool {

@@ -1,11 +1,11 @@
-//! How readers find the active generation, and so what a cut-over does.
+//! Cut-over modes: how readers find the active generation.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How readers find the active generation.
+/// Mode of a cut-over: how readers find the active generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CutOverMode {
@@ -15,7 +15,7 @@ pub enum CutOverMode {
     /// They read a view with the name of the target, as `States_Assets`; it is switched with the pointer.
     View,
     /// They have one collection's name built in, as `States_Assets2`: the new generation is renamed to it,
-    /// and what was there is kept as a copy.
+    /// and the old one is kept as a copy.
     Rename,
 }
 
@@ -30,7 +30,8 @@ impl CutOverMode {
         }
     }
 
-    /// Whether a release that can't read the new version loses what it reads: it doesn't choose by version.
+    /// Whether a cut-over breaks releases that can't read the new version, because readers can't choose a
+    /// generation by version.
     #[must_use]
     pub fn breaks_older_releases(self) -> bool {
         self != Self::Pointer
@@ -52,7 +53,7 @@ impl FromStr for CutOverMode {
     }
 }
 
-/// Name of the copy of what a generation left under a name that another one took.
+/// Name of the copy of a generation whose name another one took.
 #[must_use]
 pub(crate) fn aside_name(name: &str, generation: u32) -> String {
     format!("{name}__g{generation}")

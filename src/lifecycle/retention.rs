@@ -1,24 +1,25 @@
-//! What may be dropped, and why not: old generations, staging collections, records of builds that ended.
+//! Retention: which generations, staging collections and records of builds may be dropped, each with the
+//! reason.
 //!
-//! A collection goes only if we built it under a name of ours, and nothing needs it any more: no pointer, no
-//! rollback window, no unfinished build, no running server, no view.
+//! A collection may be dropped only if we built it under a name of ours, and nothing needs it any more: no
+//! pointer, no retention rule, no unfinished build, no running server, no view.
 
 use crate::lifecycle::state::BuildState;
 
-/// How much is kept.
+/// Rules of retention.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct KeepRules {
     /// Generations that are kept beside the active one, to roll back to.
     pub previous: usize,
-    /// How long a generation is kept at least after readers left it, in milliseconds.
+    /// Minimum time a generation is kept after readers left it, in milliseconds.
     pub keep_for_ms: Option<i64>,
-    /// Nothing goes that is younger than this, or of unknown age, in milliseconds.
+    /// Minimum age in milliseconds: anything younger or of unknown age is kept.
     pub older_than_ms: Option<i64>,
-    /// Collections that were named in full: only so goes what we didn't build.
+    /// Collections that were named in full: others that we didn't build are kept.
     pub named: Vec<String>,
 }
 
-/// A recorded build, as far as it matters here.
+/// A recorded build, with the fields that decide on its retention.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownBuild {
     /// Its id: `Assets3`.
@@ -31,9 +32,9 @@ pub(crate) struct KnownBuild {
     pub projection_version: u32,
     /// Its state.
     pub state: BuildState,
-    /// Whether it was not built, but recorded as it was found.
+    /// Whether it was adopted, not built.
     pub adopted: bool,
-    /// Copies of what has the name it is to take, in a cut-over by renaming.
+    /// Copies of the collections it replaces, in a cut-over by renaming.
     pub asides: Vec<String>,
     /// When its record last changed, in milliseconds since 1970.
     pub changed_ms: i64,
@@ -50,7 +51,7 @@ pub(crate) struct KnownTarget {
     pub collection: String,
     /// Whether its name is one that we give, not one of the application's.
     pub our_name: bool,
-    /// UUID of the collection that is to go, once it was decided.
+    /// UUID of the collection, once it is to be dropped.
     pub dropping: Option<String>,
 }
 
@@ -59,11 +60,11 @@ pub(crate) struct KnownTarget {
 pub(crate) struct KnownPointer {
     /// Name of the projection.
     pub projection: String,
-    /// Whether readers find it by a view, which we switch.
+    /// Whether readers find the active generation by a view, which we switch.
     pub by_view: bool,
     /// The active generation.
     pub active: KnownGeneration,
-    /// Those that were active before, newest first.
+    /// Generations that were active before, newest first.
     pub previous: Vec<KnownGeneration>,
 }
 
@@ -81,13 +82,13 @@ pub(crate) struct KnownGeneration {
 /// A running server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownInstance {
-    /// Host and process, as shown.
+    /// Host and process, for display.
     pub name: String,
     /// Projections with the versions it can read.
     pub reads: Vec<(String, Vec<u32>)>,
 }
 
-/// Everything that decides.
+/// Everything that decides on retention.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Known {
     /// All recorded builds.
@@ -96,7 +97,7 @@ pub(crate) struct Known {
     pub pointers: Vec<KnownPointer>,
     /// The running servers.
     pub instances: Vec<KnownInstance>,
-    /// Views, each with what it shows.
+    /// Views, each with the collection it shows.
     pub views: Vec<(String, String)>,
     /// The newest token.
     pub token: i64,
@@ -104,17 +105,17 @@ pub(crate) struct Known {
     pub now_ms: i64,
 }
 
-/// Whether something may go, with the reason.
+/// Verdict whether something may be dropped, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Droppable {
-    /// It may.
+    /// It may be dropped.
     Yes(String),
-    /// It has to stay.
+    /// It has to be kept.
     No(String),
 }
 
 impl Droppable {
-    /// Whether it may go.
+    /// Whether it may be dropped.
     #[must_use]
     pub(crate) fn is_yes(&self) -> bool {
         matches!(self, Self::Yes(_))
@@ -142,14 +143,15 @@ impl Known {
     #[must_use]
     pub(crate) fn owner(&self, collection: &str) -> Option<&KnownBuild> {
         let owners = self.builds.iter().filter(|build| build.collections().any(|name| name == collection));
-        // Several only where a name was used again: the one that isn't over counts.
+        // There are several only if a name was used again: the one that isn't over counts.
         owners.max_by_key(|build| (!build.state.is_over(), build.generation))
     }
 
-    /// A generation with all its collections.
+    /// The verdict on a generation with all its collections.
     #[must_use]
     pub(crate) fn generation(&self, build: &KnownBuild, rules: &KeepRules) -> Droppable {
-        let active = self.pointers.iter().find(|one| build.collections().any(|name| one.active.has(name)));
+        let active =
+            self.pointers.iter().find(|pointer| build.collections().any(|name| pointer.active.has(name)));
         if let Some(pointer) = active {
             return no(format!("active: readers of {} use it", pointer.projection));
         }
@@ -158,12 +160,12 @@ impl Known {
             BuildState::Dropped => return yes("the rest of a generation that was dropped"),
             BuildState::Aborted => return no("the build was aborted before it was published"),
             state => {
-                return no(format!("{} is {state}: a rebuild goes on with it, or `abort` ends it", build.id));
+                return no(format!("{} is {state}: a rebuild resumes it, or `abort` ends it", build.id));
             }
         }
-        let pointer = self.pointers.iter().find(|one| one.projection == build.projection);
+        let pointer = self.pointers.iter().find(|pointer| pointer.projection == build.projection);
         let previous = pointer.map_or(&[][..], |pointer| &pointer.previous);
-        let place = previous.iter().position(|one| one.generation == build.generation);
+        let place = previous.iter().position(|former| former.generation == build.generation);
         if build.state == BuildState::Active && place.is_none() {
             return no("its record says that it is active, but no pointer names it");
         }
@@ -185,7 +187,7 @@ impl Known {
             let name = &target.collection;
             return no(format!("adopted, not built: goes only if named in full (--collection {name})"));
         }
-        // Under the name that an application has built in, it may well be read.
+        // An application may read a collection with a name that it has built in.
         if let Some(target) = build.targets.iter().filter(unnamed).find(|target| !target.our_name) {
             let name = &target.collection;
             return no(format!(
@@ -200,8 +202,8 @@ impl Known {
         })
     }
 
-    /// A collection with the UUID it has now. `target`: its name is that of a registered projection's
-    /// target. `staging`: the published name in the name of a staging collection, and its token.
+    /// The verdict on a collection with its present UUID. `staging`: the published name in the name of a
+    /// staging collection, and its token.
     #[must_use]
     pub(crate) fn collection(
         &self,
@@ -222,10 +224,10 @@ impl Known {
         self.foreign(name, rules)
     }
 
-    /// A collection that we didn't build.
+    /// The verdict on a collection that we didn't build.
     fn foreign(&self, name: &str, rules: &KeepRules) -> Droppable {
         let named_by = |pointer: &&KnownPointer| {
-            pointer.active.has(name) || pointer.previous.iter().any(|one| one.has(name))
+            pointer.active.has(name) || pointer.previous.iter().any(|former| former.has(name))
         };
         if let Some(pointer) = self.pointers.iter().find(named_by) {
             return no(format!("not built by statefold, and the pointer of {} names it", pointer.projection));
@@ -233,14 +235,17 @@ impl Known {
         if let Some((view, _)) = self.views.iter().find(|(_, shown)| shown == name) {
             return no(format!("not built by statefold, and the view {view} shows it"));
         }
-        let going_on =
+        let is_unfinished =
             |build: &&KnownBuild| build.state.is_resumable() || build.state == BuildState::Published;
-        if let Some(build) =
-            self.builds.iter().filter(going_on).find(|build| build.asides.iter().any(|one| one == name))
+        if let Some(build) = self
+            .builds
+            .iter()
+            .filter(is_unfinished)
+            .find(|build| build.asides.iter().any(|aside| aside == name))
         {
             return no(format!("the cut-over of {} put it aside and isn't finished", build.id));
         }
-        if rules.named.iter().any(|one| one == name) {
+        if rules.named.iter().any(|named| named == name) {
             return yes("not built by statefold, but named in full");
         }
         no(format!("not built by statefold: goes only if named in full (--collection {name})"))
@@ -260,11 +265,11 @@ impl Known {
             };
             changed = changed.max(Some(build.changed_ms));
             let open = build.state.is_resumable() || build.state == BuildState::Published;
-            // As a resumed build looks for its own: the one the record names, or one of a take-over that
-            // was cut short.
+            // The collections that a resumed build looks for: the one the record names, or one of an
+            // interrupted takeover.
             if open && target.staging_token.is_none_or(|named| token >= named) {
                 return no(format!(
-                    "{} is {}: a rebuild goes on with it, or `abort` ends it",
+                    "{} is {}: a rebuild resumes it, or `abort` ends it",
                     build.id, build.state
                 ));
             }
@@ -277,7 +282,7 @@ impl Known {
         yes(format!("token {token}: no unfinished build owns it"))
     }
 
-    /// A collection when everything of ours is removed.
+    /// The verdict on a collection in a purge, which removes everything of ours.
     #[must_use]
     pub(crate) fn purged(&self, name: &str, uuid: &str, is_staging: bool) -> Droppable {
         if is_staging {
@@ -305,14 +310,14 @@ impl Known {
         }
     }
 
-    /// The pointer that a view belongs to: it shows the active generation, and we switch it.
+    /// The pointer of a view that we switch: one that shows the active generation.
     #[must_use]
     pub(crate) fn view_of_ours(&self, view: &str) -> Option<&KnownPointer> {
         let (_, shown) = self.views.iter().find(|(name, _)| name == view)?;
         self.pointers.iter().find(|pointer| pointer.by_view && pointer.active.has(shown))
     }
 
-    /// Checkpoints, heads and failed streams of a build.
+    /// The verdict on the checkpoints, heads and failed streams of a build.
     #[must_use]
     pub(crate) fn records(&self, id: &str, rules: &KeepRules) -> Droppable {
         let Some(build) = self.builds.iter().find(|build| build.id == id) else {
@@ -331,14 +336,14 @@ impl Known {
         }
     }
 
-    /// A running server that can read this generation only, or the view that shows it, in words.
+    /// A running server that can read no newer generation than this one, in words.
     fn needed(&self, build: &KnownBuild, pointer: Option<&KnownPointer>) -> Option<String> {
         let active = pointer.map(|pointer| pointer.active.projection_version);
         let version = build.projection_version;
-        // Whoever reads a version takes the newest generation of it.
-        let same = |one: &&KnownGeneration| one.projection_version == version;
+        // A server reads the newest generation of its version.
+        let same = |former: &&KnownGeneration| former.projection_version == version;
         let newest = pointer.and_then(|pointer| pointer.previous.iter().find(same));
-        let newest = newest.is_some_and(|one| one.generation == build.generation);
+        let newest = newest.is_some_and(|former| former.generation == build.generation);
         let needs = |instance: &&KnownInstance| {
             let reads = instance.reads.iter().find(|(projection, _)| *projection == build.projection);
             reads.is_some_and(|(_, versions)| {
@@ -362,7 +367,9 @@ impl KnownBuild {
     }
 
     fn drops(&self, name: &str, uuid: &str) -> bool {
-        self.targets.iter().any(|one| one.collection == name && one.dropping.as_deref() == Some(uuid))
+        self.targets
+            .iter()
+            .any(|target| target.collection == name && target.dropping.as_deref() == Some(uuid))
     }
 }
 
@@ -372,7 +379,7 @@ impl KnownGeneration {
     }
 }
 
-/// A time in its largest unit: `3 d`.
+/// A duration in its largest unit: `3 d`.
 fn time(milliseconds: i64) -> String {
     let seconds = milliseconds / 1000;
     let units = [(86_400, "d"), (3600, "h"), (60, "min")];

@@ -1,11 +1,11 @@
-//! How much of a generation is verified before it is cut over to.
+//! Extent of the verification of a generation before its cut-over.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// A share of all streams, chosen by the hashes of their names: the same ones each time.
+/// A share of all streams, selected by the hashes of their names: always the same ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     millionths: u32,
@@ -17,13 +17,13 @@ impl Share {
     /// All streams.
     pub const ALL: Self = Self { millionths: ALL };
 
-    /// Whether a stream with this hash is one of them.
+    /// Whether a stream with this hash is in the share.
     #[must_use]
     pub fn takes(self, hash: u64) -> bool {
         self.is_all() || hash % u64::from(ALL) < u64::from(self.millionths)
     }
 
-    /// Whether all streams are meant.
+    /// Whether it is all streams.
     #[must_use]
     pub fn is_all(self) -> bool {
         self.millionths == ALL
@@ -65,10 +65,10 @@ impl Serialize for Share {
     }
 }
 
-/// What is verified before a cut-over.
+/// Extent of the verification before a cut-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
-    /// Streams are folded once more, from the event store, and compared with what is stored.
+    /// These streams are refolded from the event store and compared with the stored snapshots.
     Streams(Share),
     /// Only the heads of all streams are compared.
     Heads,

@@ -1,8 +1,8 @@
-//! What a server that starts has to do, from what the database holds and what this program knows.
+//! Verdict at the start of a server, from the generations in the database and the versions of this program.
 
 use serde::Serialize;
 
-/// How one projection stands.
+/// State of one projection in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProjectionState {
     /// Its name.
@@ -30,17 +30,17 @@ pub struct Behind {
     pub generation: u32,
 }
 
-/// What is to be done.
+/// Verdict at the start of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StartVerdict {
-    /// Nothing.
+    /// Nothing is to be done.
     UpToDate,
     /// These projections are to be built, in this order.
     Behind(Vec<String>),
     /// The database is newer, but generations this program can read are still there: it may serve
     /// them, and must not write.
     Serving(Vec<Behind>),
-    /// The database is newer and nothing this program can read is left.
+    /// The database is newer, and no generation this program can read is left.
     Newer {
         /// The first such projection.
         projection: String,
@@ -51,21 +51,22 @@ pub(crate) enum StartVerdict {
     },
 }
 
-/// Judges. One projection that is newer decides: an older program never writes beside a newer one.
+/// Judges the states of all projections. One newer projection decides: an older program never writes beside a
+/// newer one.
 #[must_use]
 pub(crate) fn judge_start(states: &[ProjectionState]) -> StartVerdict {
     let mut serving = Vec::new();
-    for one in states {
-        let Some(active) = one.active.filter(|active| *active > one.registered) else { continue };
-        match one.readable.first() {
+    for state in states {
+        let Some(active) = state.active.filter(|active| *active > state.registered) else { continue };
+        match state.readable.first() {
             Some(generation) => serving.push(Behind {
-                projection: one.name.clone(),
-                registered: one.registered,
+                projection: state.name.clone(),
+                registered: state.registered,
                 active,
                 generation: *generation,
             }),
             None => {
-                let (projection, registered) = (one.name.clone(), one.registered);
+                let (projection, registered) = (state.name.clone(), state.registered);
                 return StartVerdict::Newer { projection, active, registered };
             }
         }
@@ -73,9 +74,10 @@ pub(crate) fn judge_start(states: &[ProjectionState]) -> StartVerdict {
     if !serving.is_empty() {
         return StartVerdict::Serving(serving);
     }
-    let behind =
-        |one: &&ProjectionState| one.broken || one.active.is_none_or(|active| active < one.registered);
-    let behind: Vec<String> = states.iter().filter(behind).map(|one| one.name.clone()).collect();
+    let behind = |state: &&ProjectionState| {
+        state.broken || state.active.is_none_or(|active| active < state.registered)
+    };
+    let behind: Vec<String> = states.iter().filter(behind).map(|state| state.name.clone()).collect();
     if behind.is_empty() { StartVerdict::UpToDate } else { StartVerdict::Behind(behind) }
 }
 

@@ -15,7 +15,7 @@ pub enum BuildState {
     Building,
     /// Indexes are built.
     Indexing,
-    /// What happened since the build began is being found out.
+    /// Streams that changed since the build began are refolded.
     CatchingUp,
     /// The staging collections equal the event store.
     Verified,
@@ -76,35 +76,35 @@ impl BuildState {
         };
         match next {
             Planned => false,
-            // A resumed build looks at its partitions again, wherever it was.
+            // A resumed build checks its partitions again, whatever its state was.
             Building => self.is_resumable(),
             Indexing => self == Building,
             CatchingUp => self == Indexing,
             Verified => self == CatchingUp,
-            // A retired generation comes back by a roll back, verified once more.
+            // A roll back publishes a retired generation again, after another verification.
             Published => matches!(self, Verified | Retired),
             Active => self == Published,
             Retired => matches!(self, Active | Published),
             Dropped => self == Retired,
             Failed => self.is_before_published() && self != Failed,
-            // Who aborts a published one makes sure that readers don't use it.
+            // A published build is aborted only after a check that readers don't use it.
             Aborted => self.is_before_published() || self == Published,
         }
     }
 
-    /// The states a build may come from to get here.
+    /// The states from which a build may enter this state.
     #[must_use]
     pub fn sources(self) -> Vec<Self> {
         Self::ALL.into_iter().filter(|state| state.may_become(self)).collect()
     }
 
-    /// Whether a rebuild may go on with a build in this state.
+    /// Whether a rebuild may resume a build in this state.
     #[must_use]
     pub fn is_resumable(self) -> bool {
         self.is_before_published()
     }
 
-    /// Whether nothing more comes: what is left of the build may go.
+    /// Whether this is a final state: the remains of the build may be removed.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Aborted | Self::Dropped)

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 /// A running server.
-#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct InstanceRow {
     /// Its id, new with each start.
     pub id: String,
@@ -20,7 +20,7 @@ pub struct InstanceRow {
     pub reads: BTreeMap<String, Vec<u32>>,
     /// Whether it was told not to write events.
     pub read_only: bool,
-    /// When it started, in RFC 3339.
+    /// The time it started, in RFC 3339.
     pub started: Option<String>,
     /// Seconds since its last heartbeat, by the server's clock.
     pub heartbeat_seconds: f64,

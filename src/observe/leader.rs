@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 /// The work of a leader, as it reported it with its last renewal.
-#[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Doing {
     /// Name of the projection.
     pub projection: String,
@@ -36,8 +36,8 @@ impl Doing {
 }
 
 /// The holder of the lease.
-#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Leader {
     /// Its name, unique per attempt to lead.
     pub owner: String,

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::observe::leader::{Doing, Leader};
 
 /// The phase of a run.
-#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Phase {
     /// Counting and dividing the streams.
     #[default]
@@ -71,8 +71,8 @@ impl Phase {
 }
 
 /// The progress of a run with the projection it is working on.
-#[non_exhaustive]
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// Name of the projection.
     pub projection: String,
@@ -104,7 +104,8 @@ pub struct Progress {
     pub dirty: u64,
     /// Age of the oldest change that isn't folded, in seconds.
     pub lag_seconds: u32,
-    /// The reason why nothing is read or written for now, in words: a pause, replication that lags, slow batches.
+    /// The reason why nothing is read or written for now, in words: a pause, replication that lags, slow
+    /// batches.
     pub held: Option<String>,
     /// For how long, in seconds.
     pub held_seconds: u64,
@@ -220,7 +221,7 @@ mod tests {
     fn before_anything_is_known_nothing_is_promised() {
         let progress = Progress::default();
         assert!(progress.share().abs() < f64::EPSILON && progress.eta().is_none());
-        // A partition that is tried again is counted twice.
+        // A partition that is redone is counted twice.
         let over = Progress { phase: Phase::Building, commits_total: 10, commits: 15, ..Progress::default() };
         assert!((over.share() - 1.0).abs() < f64::EPSILON);
     }

@@ -1,4 +1,4 @@
-//! Ends unfinished builds: their staging collections and records go.
+//! Aborts unfinished builds: drops their staging collections and records.
 
 use serde::Serialize;
 use statefold_projections::Registry;
@@ -64,7 +64,7 @@ pub async fn abort(
     let work = async {
         let mut ended = Vec::new();
         for (record, prefix) in unfinished {
-            // Another one may have been faster to make it active.
+            // Another process may have made it active meanwhile.
             if !record.state.is_resumable() && !store.snapshots().is_unused(&record).await? {
                 continue;
             }

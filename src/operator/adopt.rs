@@ -1,5 +1,5 @@
-//! Records an existing collection, built by an application, as the active generation: then another one can take
-//! its name, and it can be rolled back to. Nothing in it is changed.
+//! Records an existing collection, built by an application, as the active generation: a rebuilt one can then
+//! take its name, and it can be rolled back to. Nothing in it is changed.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ use crate::pipeline::{Governor, Workers};
 use crate::plan::{Estimate, Partition};
 use crate::store::{BuildOrigin, BuildStore, Flip, IndexDirection, RecordsOnly, Store};
 
-/// What to adopt.
+/// Request to adopt a collection.
 #[derive(Debug, Clone)]
 pub struct Adopt {
     /// Name of the projection, without case.
     pub projection: String,
     /// Its existing collections, one for each target.
     pub collections: Vec<String>,
-    /// Number of the generation; by default that at the end of the first collection's name, else 1.
+    /// Number of the generation; by default the one at the end of the first collection's name, else 1.
     pub generation: Option<u32>,
     /// Adopt although some snapshots differ from the event store: a roll back then refolds all of them.
     pub force: bool,
@@ -50,11 +50,11 @@ impl Default for Adopt {
     }
 }
 
-/// What was adopted.
+/// Result of an adoption.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AdoptReport {
-    /// Whether it is recorded now.
+    /// Whether the adoption is recorded now.
     pub adopted: bool,
     /// Number of the generation.
     pub generation: u32,
@@ -62,12 +62,13 @@ pub struct AdoptReport {
     pub verified: Option<Verified>,
 }
 
-/// Begins to adopt a collection. Must be called on a tokio runtime. Differences from the event store are in the
-/// report; unless forced, nothing is recorded then.
+/// Begins to adopt a collection. Must be called on a tokio runtime. Differences from the event store are in
+/// the report; unless forced, nothing is recorded then.
 ///
 /// # Errors
-/// Awaiting the result gives [`Error::Registry`], [`Error::Config`], [`Error::Unsupported`] if the projection has
-/// an active generation already or there is no event store, [`Error::LeaseHeld`], or what the server said.
+/// Awaiting the result gives [`Error::Registry`], [`Error::Config`], [`Error::Unsupported`] if the projection
+/// has an active generation already or there is no event store, [`Error::LeaseHeld`], or what the server
+/// said.
 pub fn adopt(settings: &Settings, registry: &Registry, request: Adopt) -> Running<AdoptReport> {
     let (settings, registry) = (settings.clone(), registry.clone());
     Running::begin(move |progress, cancel| async move {
@@ -75,7 +76,7 @@ pub fn adopt(settings: &Settings, registry: &Registry, request: Adopt) -> Runnin
     })
 }
 
-/// What all steps share.
+/// State that all steps of an adoption share.
 struct Adoption<'a> {
     store: &'a Store,
     settings: &'a Settings,
@@ -132,7 +133,7 @@ fn number_of(projection: &Registered, collections: &[String]) -> u32 {
     digits.and_then(|digits| digits.parse().ok()).unwrap_or(1)
 }
 
-/// What is known of the event store before anything is compared.
+/// Survey of the event store, before anything is compared.
 struct Looked {
     workers: Arc<Workers>,
     survey: Survey,
@@ -144,6 +145,7 @@ impl Adoption<'_> {
         self.projection.spec().name()
     }
 
+    /// Refuses to adopt a second generation, or under a number that a build has.
     async fn refuse_second(&self) -> Result<()> {
         if let Some(active) = self.store.control().active(self.name()).await? {
             let (name, number) = (self.name(), active.active);
@@ -164,7 +166,8 @@ impl Adoption<'_> {
         }
     }
 
-    /// Compares; what is recorded of a build goes to `records`, in the partitions that it has.
+    /// Compares the collections with the event store. The heads go to `records`, in the partitions of the
+    /// build.
     async fn compared(
         &self,
         looked: &Looked,
@@ -185,7 +188,7 @@ impl Adoption<'_> {
         let subject = Subject {
             projection: self.projection.clone(),
             collections: self.request.collections.clone(),
-            others: required_snapshots(self.store, &self.projection, self.settings).await?,
+            required: required_snapshots(self.store, &self.projection, self.settings).await?,
             partitions: recorded
                 .unwrap_or_else(|| partitions(&self.projection, survey, estimate, self.settings)),
             estimate: *estimate,
@@ -199,7 +202,7 @@ impl Adoption<'_> {
         Ok(AdoptReport { adopted: false, generation: self.generation, verified: Some(verified) })
     }
 
-    /// Looks at the event store.
+    /// Surveys the event store.
     async fn look(&self) -> Result<Looked> {
         let tuning = self.settings.tuning();
         let workers = Arc::new(Workers::new(tuning.threads)?);
@@ -212,7 +215,7 @@ impl Adoption<'_> {
         Ok(Looked { workers, survey, estimate })
     }
 
-    /// Compares and records.
+    /// Records the adoption, compares, and makes the generation active if it may be.
     async fn recorded(&self, leadership: &Leadership) -> Result<AdoptReport> {
         self.refuse_second().await?;
         let looked = self.look().await?;
@@ -237,7 +240,7 @@ impl Adoption<'_> {
         let report = match compared {
             Ok(report) if report.verified.as_ref().is_some_and(Verified::is_equal) => report,
             Ok(report) if self.request.force => {
-                // Which ones differ is not known of all: none counts as folded.
+                // Not all differences are known, so no stream counts as folded.
                 without_heads(&build).await?;
                 report
             }
@@ -256,9 +259,10 @@ impl Adoption<'_> {
         Ok(AdoptReport { adopted: true, ..report })
     }
 
+    /// Flips the pointer to the adopted generation.
     async fn activate(&self, mut build: BuildStore, leadership: &Leadership) -> Result<()> {
         build.advance(BuildState::Published, |_| {}).await?;
-        // Whoever built it reads it by its name.
+        // The application that built it reads it by its name.
         let flip = Flip { record: build.record.clone(), mode: CutOverMode::Rename };
         let now = self.store.control().flip_time().await?;
         self.store.control().flip(&[flip], &leadership.mandate, now).await?;
@@ -266,6 +270,7 @@ impl Adoption<'_> {
     }
 }
 
+/// Clears all recorded heads, so that a roll back refolds every stream.
 async fn without_heads(build: &BuildStore) -> Result<()> {
     let records = RecordsOnly(build.clone());
     for partition in build.partitions() {

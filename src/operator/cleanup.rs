@@ -1,8 +1,8 @@
 //! Clean-up: old generations beyond the kept ones, staging collections and records that nobody owns.
 //!
-//! What may go is decided by [`crate::lifecycle::Known`]. A generation goes in this order, so that a rerun
-//! finishes what a crash left: out of the pointer's former ones, record to `dropped` with the UUIDs of its
-//! collections, the collections, the rest of its records.
+//! [`crate::lifecycle::Known`] decides what may be dropped. A generation is dropped in this order, so that a
+//! rerun finishes what a crash left: its entry among the pointer's previous generations; its record becomes
+//! `dropped` and holds the UUIDs of its collections; the collections; its other records.
 
 mod purge;
 
@@ -17,12 +17,12 @@ use crate::store::Store;
 pub(super) use crate::engine::sweep::CleanupReport;
 pub use purge::{Purge, purge};
 
-/// What to clean up. How much is kept is a setting: [`Settings::with_cleanup`].
+/// Request for a clean-up. How much is kept is a setting: [`Settings::with_cleanup`].
 #[derive(Debug, Clone)]
 pub struct Cleanup {
     /// Names of the projections, without case; all registered ones if empty.
     pub projections: Vec<String>,
-    /// Collections that statefold didn't build and that go all the same, named in full.
+    /// Full names of collections that statefold didn't build, to be dropped as well.
     pub collections: Vec<String>,
     /// Drop nothing, only report what would be dropped. On by default.
     pub dry_run: bool,
@@ -34,11 +34,12 @@ impl Default for Cleanup {
     }
 }
 
-/// Lists what may go and what has to stay, each with its size and the reason, and drops what may go.
+/// Lists collections and records, each with its size and why it may be dropped or has to stay, and drops
+/// those that may be.
 ///
 /// # Errors
-/// [`Error::LeaseHeld`] if somebody is at work; [`Error::Config`] for a named collection that is none of
-/// a projection; else what the server said. What was dropped stays dropped, a rerun finishes the rest.
+/// [`Error::LeaseHeld`] if somebody is at work; [`Error::Config`] for a named collection that belongs to
+/// no projection; else what the server said. A rerun finishes an incomplete clean-up.
 pub async fn cleanup(settings: &Settings, registry: &Registry, request: Cleanup) -> Result<CleanupReport> {
     let selected = registry.select(&request.projections)?;
     let store = Store::connect(settings, registry.layout()).await?;

@@ -1,4 +1,4 @@
-//! Streams that could not be folded: which, and why.
+//! Lists the streams that could not be folded, with the reasons.
 
 pub(super) mod retry;
 
@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::error::Result;
 use crate::store::{Store, StoredFailedStream};
 
-/// A failed stream with the commit it is about.
+/// A failed stream with the commit that could not be folded.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FailedStreamDetails {
@@ -69,7 +69,7 @@ pub async fn failed_streams(
     }
 }
 
-/// The failed streams of one stream, each with the commit it is about.
+/// Failures of one stream, a row for each build, each with the commit that could not be folded.
 ///
 /// # Errors
 /// What the server said.

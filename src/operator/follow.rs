@@ -1,24 +1,25 @@
-//! Keeps active generations current, for good: what changes in the event store is folded anew.
+//! Keeps active generations current until it is stopped: streams that change in the event store are refolded.
 //!
-//! One process at a time, by a lease of its own (`{control id}.Follow`) beside that of whoever leads; the
-//! others wait and take over. How far each generation is followed is durable, so that a follower goes on
-//! where the last one was; where the server's history doesn't reach back that far, and for a generation that
-//! wasn't followed before, all heads are compared.
+//! One process follows at a time, under a lease of its own (`{control id}.Follow`) apart from the leader's;
+//! the others wait and take over. The position of each generation is durable, so that a follower resumes
+//! where the last one stopped. Where the server's history doesn't reach back that far, and for a generation
+//! that wasn't followed before, all heads are compared.
 //!
-//! Why nothing older ever comes after something newer, and nothing is written where it must not be:
+//! Why older snapshots never replace newer ones, and nothing is written where it must not be:
 //! - A refold reads the revisions of the partitions first, then the streams, with everything acknowledged
-//!   until then. It is written in one transaction with these revisions raised. Whatever another process
-//!   refolded in between has raised them too, and the transaction changes nothing. So what is written has
-//!   always seen at least what the former one has, however long a follower was stopped in between.
-//! - Which process may follow is settled by the lease, but rests on nothing of it: two followers cost work,
-//!   not correctness.
-//! - A generation is written under the token that its record has. A cut-over retires the former generation
+//!   until then. One transaction writes the snapshots and raises these revisions. If another process has
+//!   refolded in between, it has raised them too, and the transaction changes nothing. So each written
+//!   snapshot includes at least the events of the one before it, however long a follower was stopped in
+//!   between.
+//! - The lease decides which process follows, but correctness doesn't depend on it: two followers only do the
+//!   work twice.
+//! - A generation is written under the token that its record has. A cut-over retires the replaced generation
 //!   by raising its token (before it copies it aside, if another one takes its name), and a roll back raises
-//!   that of the generation it brings back before it refolds it: from then on a follower's transactions match
-//!   nothing. It reads pointer and record anew, and leaves alone what somebody who leads has taken over,
-//!   unless that one has just made it active.
-//! - What was folded into the former generation after the pointer had moved is missing in the new one: all
-//!   heads are compared whenever the pointer has moved.
+//!   the token of its target before it refolds that: from then on a follower's transactions match nothing.
+//!   The follower then reads pointer and record again, and doesn't touch a generation that a leader has taken
+//!   over, unless the leader has just made it active.
+//! - Events that were folded into the replaced generation after the flip are missing in the new one: all
+//!   heads are compared after every flip.
 //! - A position is saved after everything up to it was folded, never before.
 
 pub(super) mod progress;
@@ -51,9 +52,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Pause between two log lines about the same wait.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
-/// Begins to keep the active generations of projections current, until it is cancelled; then it ends with
-/// what it did. While another process follows, it waits, and takes over when that one is gone. While there
-/// is no active generation of this program's version, it waits for one.
+/// Begins to keep the active generations of projections current, until it is cancelled; it then ends with a
+/// report. While another process follows, it waits, and takes over when that process is gone. While there is
+/// no active generation of this program's version, it waits for one.
 ///
 /// # Errors
 /// Awaiting the result gives [`Error::Registry`] for unknown names, [`Error::Newer`] once a newer program's
@@ -65,8 +66,8 @@ pub fn follow(settings: &Settings, registry: &Registry, request: Follow) -> Runn
     Running::begin(move |progress, cancel| run(settings, registry, request, progress, cancel))
 }
 
-/// Leaves out what an application reads, and so writes, under a name of its own: two writers would put older snapshots
-/// over newer ones. Whoever knows better names the projection.
+/// Leaves out projections that an application reads, and so writes, under a name of its own: two writers
+/// would replace newer snapshots with older ones. An operator who knows better names the projection.
 async fn without_own_writers(store: &Store, selected: Vec<Registered>) -> Result<Vec<Registered>> {
     let mut left = Vec::new();
     for projection in selected {
@@ -79,8 +80,8 @@ async fn without_own_writers(store: &Store, selected: Vec<Registered>) -> Result
     }
     if left.is_empty() {
         return Err(Error::Unsupported(
-            "all projections have a name of their application's, which writes them itself: to follow one all the same, \
-             name it"
+            "all projections have a name of their application's, which writes them itself: \
+             to follow one all the same, name it"
                 .into(),
         ));
     }
@@ -124,7 +125,7 @@ async fn run(
     }
 }
 
-/// Whoever wants to follow.
+/// A process that wants to follow.
 struct FollowTask {
     store: Store,
     settings: Settings,
@@ -143,14 +144,14 @@ impl FollowTask {
         }
     }
 
-    /// Waits for something to follow and for the lease, and follows for as long as there is.
+    /// Waits for a generation to follow and for the lease, then follows for as long as there is one.
     async fn lead(
         &self,
         direction: crate::store::IndexDirection,
         workers: &Arc<Workers>,
         report: &mut FollowReport,
     ) -> Result<()> {
-        self.until_there_is_something().await?;
+        self.until_one_is_active().await?;
         let (follow_control, lease) = (self.store.follow_control(), self.settings.lease());
         let waiting = Waiting { lease, limit: None, progress: &self.progress };
         let patience = Patience::UntilDone;
@@ -175,14 +176,14 @@ impl FollowTask {
             shown,
             report,
         );
-        // A panic is an error, so that the lease isn't left behind.
+        // A panic becomes an error, so that the lease is released.
         let result = std::panic::AssertUnwindSafe(rounds.run()).catch_unwind().await;
         let result = result.unwrap_or_else(|_| Err(Error::Bug("following panicked".into())));
         leadership.end(result).await
     }
 
     /// Waits until a generation is active that this program can fold.
-    async fn until_there_is_something(&self) -> Result<()> {
+    async fn until_one_is_active(&self) -> Result<()> {
         let mut said: Option<Instant> = None;
         loop {
             for projection in &self.selected {

@@ -1,4 +1,4 @@
-//! Who leads, who holds the application's lock, and what is active.
+//! Shows who holds statefold's lease and the application's migration lock, and opens that lock.
 
 use bson::Bson;
 use serde::Serialize;
@@ -9,24 +9,24 @@ use crate::error::Result;
 use crate::observe::Leader;
 use crate::store::{LockState, Store};
 
-/// Lease and lock, as they are.
+/// State of statefold's lease and of the application's migration lock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LockReport {
-    /// The holder of the lease, if somebody leads.
+    /// Holder of the lease, if somebody leads.
     pub leader: Option<Leader>,
-    /// Whether the version document is locked.
+    /// Whether the migration lock is held.
     pub held: bool,
-    /// Who locked it, in words.
+    /// Holder of the migration lock, in words.
     pub holder: Option<String>,
-    /// The version document, as relaxed extended JSON.
+    /// The version document, which holds the migration lock, as relaxed extended JSON.
     pub document: Option<serde_json::Value>,
-    /// What to give to [`release_lock`].
+    /// The lock as it was read, for [`release_lock`].
     #[serde(skip)]
     pub lock: Option<LockState>,
 }
 
-/// Who leads, and what the version document says.
+/// Reads who holds the lease and the migration lock.
 ///
 /// # Errors
 /// What the server said.
@@ -44,9 +44,9 @@ pub async fn lock_state(settings: &Settings, registry: &Registry) -> Result<Lock
     })
 }
 
-/// Opens the lock of the version document, whoever holds it, if the document is still the one that was
-/// shown, and records in the control document (`ForcedRelease`) what was opened, by whom and when.
-/// Returns whether it was.
+/// Opens the migration lock, whoever holds it, if the version document is still the one that was shown, and
+/// records in the control document (`ForcedRelease`) what was opened, by whom and when. Returns whether it
+/// was opened.
 ///
 /// The lease is never released by hand: it runs out by itself.
 ///

@@ -1,4 +1,5 @@
-//! What an operator asks for: one file a verb of the command line, each callable from a program too.
+//! The operations that an operator asks for: one file for each verb of the command line, each also callable
+//! from a program.
 
 mod abort;
 mod adopt;

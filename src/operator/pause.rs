@@ -1,4 +1,4 @@
-//! Pauses unfinished builds from anywhere, and lets them go on.
+//! Pauses unfinished builds from any machine, and resumes them.
 
 use serde::Serialize;
 use statefold_projections::Registry;
@@ -21,9 +21,9 @@ pub struct PausedBuild {
     pub at_work: Option<String>,
 }
 
-/// Pauses the unfinished builds of these projections (all if no name is given). Whoever builds notices
-/// within some seconds: it finishes what is on its way, keeps the lease, and waits, saying why, until
-/// [`resume`]. The pause belongs to the build: one that is begun again stays paused.
+/// Pauses the unfinished builds of these projections (all if no name is given). The process that builds
+/// notices within some seconds: it finishes the batches on their way, keeps the lease, and waits, showing the
+/// reason, until [`resume`]. The pause belongs to the build: a build that is started again stays paused.
 ///
 /// A build that is paused already keeps its first pause.
 ///

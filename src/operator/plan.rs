@@ -1,4 +1,4 @@
-//! What a rebuild would do: counts, partitions, time. Reads a sample; changes nothing.
+//! Plans a rebuild: counts, partitions, time. Reads a sample; changes nothing.
 
 use serde::Serialize;
 use statefold_projections::{Registered, Registry};
@@ -13,7 +13,7 @@ use crate::pipeline::Workers;
 use crate::plan::{Choice, Estimate, Need, Strategy, missing, needs, next_generation};
 use crate::store::Store;
 
-/// What a rebuild would do.
+/// Plan of a rebuild.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PlanReport {
@@ -25,19 +25,19 @@ pub struct PlanReport {
     pub has_event_store: bool,
     /// If not: the databases that have one, as far as they can be listed.
     pub databases_with_events: Vec<String>,
-    /// What is weaker on this deployment, if anything.
+    /// Guarantee that is weaker on this deployment, if any.
     pub weakness: Option<String>,
-    /// Who holds the lock, if anybody does.
+    /// Holder of the migration lock, in words, if there is one.
     pub lock_held: Option<String>,
     /// Rights that this user lacks, as far as they can be read.
     pub missing_rights: Vec<MissingRight>,
-    /// What couldn't be found out, and what follows from that.
+    /// Notes on what couldn't be read, and what follows from that.
     pub notes: Vec<String>,
     /// How the event store would be read, for all of them together; absent if there is none.
     pub pass: Option<PassPlan>,
     /// Whether disk and oplog suffice.
     pub capacity: Option<CapacityPlan>,
-    /// What would be built.
+    /// Plans of the projections.
     pub projections: Vec<ProjectionPlan>,
 }
 
@@ -49,9 +49,9 @@ pub struct MissingRight {
     pub step: String,
     /// The action, as the server names it.
     pub action: String,
-    /// What with: `Squidex.Events2`, `the database Squidex`, `the cluster`.
+    /// The resource: `Squidex.Events2`, `the database Squidex`, `the cluster`.
     pub resource: String,
-    /// What happens without it; absent if the step fails then.
+    /// Effect of the lack; absent if the step fails.
     pub without: Option<String>,
 }
 
@@ -59,9 +59,9 @@ pub struct MissingRight {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PassPlan {
-    /// In which order.
+    /// Strategy, by its order of reading.
     pub strategy: Strategy,
-    /// Why.
+    /// Why that strategy was chosen.
     pub reason: String,
     /// Commits in the event store, of all streams.
     pub store_commits: u64,
@@ -71,7 +71,7 @@ pub struct PassPlan {
     pub cache_bytes: Option<u64>,
     /// Memory that all states together would need.
     pub state_bytes: u64,
-    /// Memory that they may take.
+    /// Memory budget of the states.
     pub memory_bytes: u64,
     /// Cursors read and partitions written at the same time.
     pub readers: usize,
@@ -79,7 +79,7 @@ pub struct PassPlan {
     pub seconds: f64,
 }
 
-/// What would be built of one projection.
+/// Plan of one projection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ProjectionPlan {
@@ -97,7 +97,7 @@ pub struct ProjectionPlan {
     pub active_generation: Option<u32>,
     /// Partitions they are divided into.
     pub partitions: u32,
-    /// What to expect, from a timed sample.
+    /// Estimate from a timed sample.
     pub estimate: Estimate,
     /// An unfinished build that would be resumed.
     pub resumable: Option<Resumable>,
@@ -117,15 +117,15 @@ pub struct Resumable {
     pub partitions: usize,
     /// Why it failed, if it did.
     pub failure: Option<String>,
-    /// Whether it was begun with what this program has; if not, a rebuild begins anew.
+    /// Whether it was begun with the definition that this program has; if not, a rebuild starts over.
     pub same_definition: bool,
 }
 
-/// Finds out what a rebuild of these projections (all if no name is given) would do.
+/// Plans a rebuild of these projections (all if no name is given).
 ///
 /// # Errors
-/// As [`rebuild`](crate::engine::run()), where something would keep it from beginning; a held lock is
-/// reported, not an error.
+/// Those that would keep a [`rebuild`](crate::rebuild) from beginning; a held migration lock is reported, not
+/// an error.
 pub async fn preview(settings: &Settings, registry: &Registry, projections: &[String]) -> Result<PlanReport> {
     let selected = registry.select(projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
@@ -184,7 +184,7 @@ async fn plan_with(
     Ok(report)
 }
 
-/// What this user may not do, of what the steps need.
+/// Rights that the steps need and this user lacks.
 async fn missing_rights(
     store: &Store,
     selected: &[Registered],

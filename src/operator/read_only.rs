@@ -1,6 +1,7 @@
-//! Read-only mode: the event store refuses events, whoever writes, until it is told otherwise.
+//! Read-only mode: the event store refuses events from every writer, until it is ended.
 //!
-//! It is the fence of a cut-over, held on purpose: it survives restarts of everything, and no leader lifts it.
+//! It is the fence of a cut-over, held on purpose: it survives restarts of everything, and no leader lifts
+//! it.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +14,14 @@ use crate::error::{Error, Result};
 use crate::plan::Topology;
 use crate::store::{Fence, FenceKind, Fenced, Lifted, Mandate, Store};
 
-/// How long a transaction that keeps the options from being changed is waited for, unless it is told.
+/// How long to wait for a transaction that keeps the options from being changed, unless a limit is set.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Pause after the first try; each further one is longer by as much. While a try waits, events queue.
+/// Pause after the first attempt; each further one is longer by as much. While an attempt waits, events
+/// queue.
 const PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(3);
-/// The reason of whoever gives none.
+/// Reason that is recorded if none is given.
 const NO_REASON: &str = "no reason given";
 
 /// Whether the event store takes events.
@@ -36,17 +38,17 @@ pub struct ReadOnlyReport {
     pub lifted: Option<Fence>,
     /// Whether this call changed anything.
     pub changed: bool,
-    /// Whether a statefold is at work.
+    /// Whether a statefold process holds the lease.
     pub is_led: bool,
     /// Whether the settings forbid this server to write events ([`Settings::with_read_only`]).
     pub by_setting: bool,
 }
 
-/// Makes the event store read-only, for all who write, until [`read_only_off`]. If it is already, and no reason
+/// Makes the event store read-only, for all writers, until [`read_only_off`]. If it is already, and no reason
 /// or the same one is given, nothing is changed.
 ///
-/// While a transaction on the event store is open it is tried again, with pauses, for `lease.wait_limit`, or a
-/// minute.
+/// While a transaction on the event store is open it is tried again, with pauses, for `lease.wait_limit`, or
+/// a minute.
 ///
 /// # Errors
 /// [`Error::ReadOnly`] if it is read-only for another reason; [`Error::LeaseHeld`] if somebody is at work;
@@ -68,7 +70,7 @@ pub async fn read_only_on(
         already(fence)?;
         return report(settings, &store, false, None).await;
     }
-    // Not into a cut-over; and one that was cut short is put in order.
+    // Under the lease, so never during a cut-over; taking it also lifts the fence of an interrupted one.
     let leadership = lead(&store, settings).await?;
     let work = async {
         // Somebody else may have been faster.
@@ -85,19 +87,19 @@ pub async fn read_only_on(
     report(settings, &store, changed, None).await
 }
 
-/// Ends read-only mode: the event store has its former options again. Lifts the fence of a cut-over that was cut
-/// short as well. If no fence stands, nothing is changed.
+/// Ends read-only mode: the event store has its former options again. Lifts the fence of an interrupted
+/// cut-over as well. If no fence stands, nothing is changed.
 ///
 /// # Errors
-/// [`Error::LeaseHeld`] if the fence is that of a cut-over at work, or on a standalone server, where what arrives
-/// behind a cut-over isn't seen; [`Error::FenceBusy`] as in [`read_only_on`]; [`Error::Permission`] without the
-/// role `dbAdmin`; else what the server said.
+/// [`Error::LeaseHeld`] if the fence is that of a cut-over at work, or on a standalone server, where events
+/// that arrive after a cut-over aren't seen; [`Error::FenceBusy`] as in [`read_only_on`];
+/// [`Error::Permission`] without the role `dbAdmin`; else what the server said.
 pub async fn read_only_off(settings: &Settings, registry: &Registry) -> Result<ReadOnlyReport> {
     let store = connect(settings, registry).await?;
     let Some(fence) = store.control().fence().await? else {
         return report(settings, &store, false, None).await;
     };
-    // A rebuild at work looks at the fence again before it publishes, and folds what arrives behind it.
+    // A rebuild at work checks the fence again before it publishes, and folds the events that arrive then.
     let during_work = fence.kind == FenceKind::ReadOnly
         && store.facts.topology == Topology::ReplicaSet
         && store.control().lease().await?.is_some();
@@ -149,7 +151,7 @@ async fn report(
     })
 }
 
-/// What is done to the options.
+/// Change of the event store's options.
 #[derive(Clone, Copy)]
 enum Change<'a> {
     Raise(&'a Mandate, &'a str),

@@ -1,4 +1,4 @@
-//! Rebuild, cut over, roll back: the runs that change which generation is active.
+//! Rebuild, cut over, roll back: the operator's runs that change which generation is active.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::leader::{Leadership, lead_watched};
 use crate::engine::preflight::preflight;
-use crate::engine::run::{Begun, Caller, Rebuild, RebuildReport, Run, WhenFinished, rollback_targets};
+use crate::engine::run::{Caller, Rebuild, RebuildReport, Run, RunInputs, WhenFinished, rollback_targets};
 use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Error, Result};
@@ -19,13 +19,13 @@ use crate::store::{BuildRecord, IndexDirection, Store};
 
 /// Begins to rebuild projections into their next generations. Must be called on a tokio runtime.
 ///
-/// All of them are built and checked before the first is published; then the pointers of all move in
-/// one update. An unfinished build is resumed: what is done and still agrees with the event store is
-/// kept.
+/// All of them are built and verified before the first is published; then all pointers are flipped in one
+/// update. An unfinished build is resumed: partitions that are finished and still agree with the event store
+/// are kept.
 ///
 /// # Errors
 /// Awaiting the result gives [`Error::Registry`] for unknown names, [`Error::LeaseHeld`],
-/// [`Error::LeaseLost`], [`Error::LockHeld`] if the application's lock isn't free for the cut-over,
+/// [`Error::LeaseLost`], [`Error::LockHeld`] if the migration lock isn't free for the cut-over,
 /// [`Error::Unsupported`], [`Error::Mismatch`] if events arrived meanwhile, [`Error::FailedStreams`],
 /// [`Error::Interrupted`], or what the server said.
 pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
@@ -33,7 +33,7 @@ pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Ru
 }
 
 /// Begins to cut over to generations that are complete: built and verified before, as by
-/// [`Rebuild::postpone`]. What happened since is caught up with, and everything is verified again. Must be
+/// [`Rebuild::postpone`]. They are caught up and verified again first. Must be
 /// called on a tokio runtime.
 ///
 /// # Errors
@@ -42,18 +42,19 @@ pub fn cutover(settings: &Settings, registry: &Registry, request: Rebuild) -> Ru
     begin(settings, registry, request, run_cutover)
 }
 
-/// Begins to go back to the generations that were active before, all in one update: they are caught up, verified,
-/// and cut over to as new ones are. Rolling back once more leads forward again. Must be called on a tokio runtime.
+/// Begins to roll back to the generations that were active before, all in one update: they are caught up,
+/// verified, and cut over to as new ones are. Rolling back once more leads forward again. Must be called on a
+/// tokio runtime.
 ///
 /// # Errors
-/// Awaiting the result gives [`Error::Unsupported`] with the reason if there is nothing to go back to, or this
-/// program doesn't have the version it was built with; else as [`rebuild`].
+/// Awaiting the result gives [`Error::Unsupported`] with the reason if there is nothing to roll back to, or
+/// this program doesn't have the version it was built with; else as [`rebuild`].
 pub fn rollback(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
     begin(settings, registry, request, run_rollback)
 }
 
-/// What was asked for, where the event store was found.
-struct Asked {
+/// A request on a database that has an event store.
+struct Requested {
     store: Store,
     registry: Registry,
     settings: Settings,
@@ -64,12 +65,12 @@ struct Asked {
     cancel: CancellationToken,
 }
 
-/// Begins one of the runs, on a task of its own.
+/// Checks a request and begins its run, on a task of its own.
 fn begin<F>(
     settings: &Settings,
     registry: &Registry,
     request: Rebuild,
-    run: impl FnOnce(Asked) -> F + Send + 'static,
+    run: impl FnOnce(Requested) -> F + Send + 'static,
 ) -> Running
 where
     F: Future<Output = Result<RebuildReport>> + Send,
@@ -84,45 +85,49 @@ where
         let Some(direction) = preflight(&store, &selected).await? else {
             return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
         };
-        run(Asked { store, registry, settings, request, selected, direction, progress, cancel }).await
+        run(Requested { store, registry, settings, request, selected, direction, progress, cancel }).await
     })
 }
 
-async fn run_rebuild(asked: Asked) -> Result<RebuildReport> {
-    let (run, leadership) = asked.lead().await?;
-    let result = run.rebuild(&asked.selected, WhenFinished::BuildNext).await;
-    asked.end(&leadership, result).await
+/// Leads, rebuilds into the next generations, and cleans up.
+async fn run_rebuild(requested: Requested) -> Result<RebuildReport> {
+    let (run, leadership) = requested.lead().await?;
+    let result = run.rebuild(&requested.selected, WhenFinished::BuildNext).await;
+    requested.end(&leadership, result).await
 }
 
-async fn run_cutover(mut asked: Asked) -> Result<RebuildReport> {
-    asked.selected = complete(&asked.store, asked.selected, !asked.request.projections.is_empty()).await?;
-    let (run, leadership) = asked.lead().await?;
-    let result = run.rebuild(&asked.selected, WhenFinished::Keep).await;
-    asked.end(&leadership, result).await
+/// Finds the complete builds, leads, finishes them, and cleans up.
+async fn run_cutover(mut requested: Requested) -> Result<RebuildReport> {
+    requested.selected =
+        complete(&requested.store, requested.selected, !requested.request.projections.is_empty()).await?;
+    let (run, leadership) = requested.lead().await?;
+    let result = run.rebuild(&requested.selected, WhenFinished::Keep).await;
+    requested.end(&leadership, result).await
 }
 
-async fn run_rollback(asked: Asked) -> Result<RebuildReport> {
-    let named = !asked.request.projections.is_empty();
-    // What is refused is refused before anybody is waited for.
-    rollback_targets(&asked.store, &asked.registry, asked.selected.clone(), named).await?;
-    let (run, leadership) = asked.lead().await?;
-    let result = run.roll_back(asked.selected, named).await;
+/// Finds the generations to roll back to, leads, and rolls back.
+async fn run_rollback(requested: Requested) -> Result<RebuildReport> {
+    let named = !requested.request.projections.is_empty();
+    // Refused before waiting for the lease; looked up again under it.
+    rollback_targets(&requested.store, &requested.registry, requested.selected.clone(), named).await?;
+    let (run, leadership) = requested.lead().await?;
+    let result = run.roll_back(requested.selected, named).await;
     leadership.end(result).await
 }
 
-impl Asked {
-    /// Takes the lease, and begins a run under it.
+impl Requested {
+    /// Takes the lease and sets up a run under it.
     async fn lead(&self) -> Result<(Run, Arc<Leadership>)> {
         let Self { store, registry, settings, progress, .. } = self;
         let leadership = Arc::new(lead_watched(store, settings, progress, &self.cancel).await?);
-        let begun = Begun { store, registry, settings, direction: Some(self.direction), progress };
-        match Run::new(&begun, &leadership, Caller::Operator, self.request.clone()) {
+        let inputs = RunInputs { store, registry, settings, direction: Some(self.direction), progress };
+        match Run::new(&inputs, &leadership, Caller::Operator, self.request.clone()) {
             Ok(run) => Ok((run, leadership)),
             Err(error) => leadership.end(Err(error)).await,
         }
     }
 
-    /// Cleans up after a success, and gives the lease back.
+    /// Cleans up after a success, and releases the lease.
     async fn end(&self, leadership: &Leadership, result: Result<RebuildReport>) -> Result<RebuildReport> {
         if result.is_ok() {
             sweep::automatic(&self.store, &self.settings, &self.registry, &leadership.mandate).await;
@@ -131,7 +136,7 @@ impl Asked {
     }
 }
 
-/// The projections with a complete build of this version; all of them, if they were named.
+/// Selects the projections that have a complete build of this version. Each `named` projection must have one.
 async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Result<Vec<Registered>> {
     let mut complete = Vec::new();
     for projection in selected {
@@ -163,13 +168,14 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
     Ok(complete)
 }
 
-/// Whether nobody has read a generation yet: not one that is being rolled back to, or has its name already.
+/// Whether no reader has used a generation yet: it isn't the target of a roll back, and has taken no name.
 fn is_new(record: &BuildRecord, all: &[BuildRecord]) -> bool {
     let later =
         |other: &BuildRecord| other.state == BuildState::Active && other.generation > record.generation;
     record.state == BuildState::Verified || record.swap.is_none() && !all.iter().any(later)
 }
 
+/// Error of a complete build that this program can't cut over to.
 fn of_another_version(record: &BuildRecord, known: u32) -> Error {
     let BuildRecord { id, projection, projection_version: version, .. } = record;
     let what = if *version == known {
@@ -178,7 +184,8 @@ fn of_another_version(record: &BuildRecord, known: u32) -> Error {
         format!("version {version} of {projection}, and this program has version {known}")
     };
     Error::Unsupported(format!(
-        "{id} is complete, but it was built with {what}: cut over with the program that built it, or give it up and \
-         build anew: statefold rebuild {projection} --yes"
+        "{id} is complete, but it was built with {what}: \
+         cut over with the program that built it, or give it up and build anew: \
+         statefold rebuild {projection} --yes"
     ))
 }

@@ -1,4 +1,4 @@
-//! Where everything stands: active generations, builds, lock. Read-only.
+//! Status of a database: active generations, builds, lease, migration lock. Reads only.
 
 mod lag;
 
@@ -14,7 +14,7 @@ use crate::store::{ActiveGeneration, BuildRecord, Fence, FenceKind, Positions, S
 
 pub use lag::Lag;
 
-/// How a projection stands.
+/// State of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ impl Standing {
     }
 }
 
-/// Where a database stands.
+/// Status of a database.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StatusReport {
@@ -57,7 +57,7 @@ pub struct StatusReport {
     pub has_event_store: bool,
     /// If not: the databases that have one, as far as they can be listed.
     pub databases_with_events: Vec<String>,
-    /// The version document's lock.
+    /// The application's migration lock.
     pub lock: LockStatus,
     /// Whether the event store takes events: no fence of ours stands.
     pub can_write: bool,
@@ -75,7 +75,7 @@ pub struct StatusReport {
     pub next_steps: Vec<String>,
 }
 
-/// The version document's lock.
+/// State of the application's migration lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LockStatus {
@@ -85,7 +85,7 @@ pub struct LockStatus {
     pub holder: Option<String>,
 }
 
-/// Where a projection stands.
+/// Status of a projection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ProjectionStatus {
@@ -93,7 +93,7 @@ pub struct ProjectionStatus {
     pub projection: String,
     /// Registered version.
     pub projection_version: u32,
-    /// How it stands.
+    /// Its state.
     pub state: Standing,
     /// The active generation.
     pub active_generation: Option<u32>,
@@ -109,8 +109,7 @@ pub struct ProjectionStatus {
     pub digest: Option<String>,
     /// Streams missing in it because they could not be folded.
     pub failed_streams: u64,
-    /// What of the event store statefold didn't fold into the active generation; absent if a short look
-    /// can't tell.
+    /// Events that statefold didn't fold into the active generation; absent if a short look can't tell.
     pub lag: Option<Lag>,
     /// Generations that were active before.
     pub previous_generations: Vec<u32>,
@@ -152,7 +151,7 @@ impl StatusReport {
     }
 }
 
-/// Finds out where a database stands.
+/// Reads the status of a database.
 ///
 /// # Errors
 /// What the server said; a database without event store is not an error.
@@ -260,7 +259,7 @@ async fn lag_of(
     lag::lag(store, projection, &active, record, positions).await
 }
 
-/// Whether a build isn't at its end: it has its final names perhaps, but readers don't use it yet.
+/// Whether a build is unfinished: it may have its final names, but readers don't use it yet.
 fn is_open(record: &BuildRecord, active: Option<&ActiveGeneration>) -> bool {
     let named = active.is_some_and(|active| {
         active.active == record.generation
@@ -274,7 +273,7 @@ fn failed_streams(record: &BuildRecord) -> u64 {
 }
 
 async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus> {
-    // The prefix plays no part in reading checkpoints.
+    // The prefix of the streams isn't used for reading checkpoints.
     let checkpoints = store.builds().open(record.clone(), "").checkpoints().await?;
     let failed_streams: i64 = checkpoints.iter().map(|checkpoint| checkpoint.counts.failed_streams).sum();
     Ok(BuildingStatus {

@@ -1,5 +1,5 @@
-//! Proves that collections hold what the event store gives: every stream is folded once more, independently of
-//! what was written, and compared. Reads only; the application may go on writing.
+//! Proves that collections hold what the event store gives: every stream is folded once more, independently
+//! of what was written, and compared. Reads only; the application may continue to write.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
 use crate::store::{ActiveGeneration, Store};
 
-/// What to verify.
+/// Request for a verification.
 #[derive(Debug, Clone)]
 pub struct Verification {
     /// Names of the projections, without case; if empty, all that have an active generation.
@@ -29,7 +29,7 @@ pub struct Verification {
     /// Existing collections, one for each target of the one projection that is named, instead of its active
     /// generation. They need not be built by statefold.
     pub collections: Vec<String>,
-    /// How many of the streams.
+    /// Share of the streams to verify.
     pub share: Share,
 }
 
@@ -39,7 +39,7 @@ impl Default for Verification {
     }
 }
 
-/// What was found.
+/// Result of a verification.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -61,12 +61,13 @@ impl VerifyReport {
 
 /// Begins to verify collections. Must be called on a tokio runtime.
 ///
-/// A difference that may come from the application being at work is looked at again, several times; what
-/// is reported differed while its stream stood still. The order of fields doesn't count.
+/// Streams that differ are rechecked several times, because the application may be writing them; a reported
+/// difference was found while its stream stood still. The order of fields doesn't count.
 ///
 /// # Errors
-/// Awaiting the result gives [`Error::Registry`], [`Error::Unsupported`] if there is nothing to verify or this
-/// program doesn't have the version it was built with, [`Error::Newer`], [`Error::Interrupted`], or what the server said. Differences are no error, but in the report.
+/// Awaiting the result gives [`Error::Registry`], [`Error::Unsupported`] if there is nothing to verify or
+/// this program doesn't have the version it was built with, [`Error::Newer`], [`Error::Interrupted`], or what
+/// the server said. Differences are no error, but in the report.
 pub fn verify(settings: &Settings, registry: &Registry, request: Verification) -> Running<VerifyReport> {
     let (settings, registry) = (settings.clone(), registry.clone());
     Running::begin(move |progress, cancel| async move {
@@ -102,7 +103,7 @@ async fn run(
         subjects.push(Subject {
             projection: chosen.projection.clone(),
             collections: chosen.collections.clone(),
-            others: required_snapshots(&store, &chosen.projection, settings).await?,
+            required: required_snapshots(&store, &chosen.projection, settings).await?,
             partitions,
             estimate: *estimate,
             records: None,
@@ -163,9 +164,9 @@ fn unknown_version(projection: &Registered, active: &ActiveGeneration) -> Error 
     let (name, known) = (projection.spec().name(), projection.spec().version());
     let (number, version) = (active.active, active.projection_version);
     Error::Unsupported(format!(
-        "the active generation {number} of {name} was built with version {version}, which this program doesn't have \
-         (it has version {known}): verify it with a program that has it, or register it with \
-         Registry::register_former"
+        "the active generation {number} of {name} was built with version {version}, \
+         which this program doesn't have (it has version {known}): \
+         verify it with a program that has it, or register it with Registry::register_former"
     ))
 }
 

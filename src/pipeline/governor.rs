@@ -1,7 +1,8 @@
-//! Throttle to the live system: who reads and writes asks here first, and waits, and everybody is told why.
+//! Throttles a run in favour of the live system: readers and writers ask here before each step, wait if
+//! they must, and the reason is shown.
 //!
-//! A task looks once a second whether somebody paused the run and how far replication is behind. Without
-//! limits to ask about there is no task and nothing to wait for.
+//! A task checks once a second whether the run is paused and how far replication is behind. Without limits
+//! there is no task and nothing waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,81 +18,83 @@ use crate::lifecycle::{Latencies, PauseReason};
 use crate::observe::{Progress, Recorder};
 use crate::pipeline::ports::CommitBatch;
 
-/// Pause between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Pause between two checks.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// Where holds come from.
+/// Tells whether a run has to wait.
 pub(crate) trait ThrottleSource: Send + Sync + 'static {
-    /// What keeps the run from going on now.
+    /// The reasons to wait now, if there are any.
     fn look(&self) -> BoxFuture<'_, Result<PauseReason>>;
 }
 
-/// Asked before each step. Cheap to clone.
+/// Asked for permission before each step. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Governor {
     inner: Option<Arc<Inner>>,
 }
 
 struct Inner {
-    holds: Arc<dyn ThrottleSource>,
-    hold: watch::Sender<PauseReason>,
+    source: Arc<dyn ThrottleSource>,
+    pause_reason: watch::Sender<PauseReason>,
+    /// Batches that take longer than this are throttled.
     throttle: Option<Duration>,
     written: Mutex<Written>,
+    /// The reason that is shown, and since when the run has waited.
     shown: Mutex<Option<(String, Instant)>>,
     progress: watch::Sender<Progress>,
     cancel: CancellationToken,
-    _looking: DropGuard,
+    _checking: DropGuard,
 }
 
 #[derive(Default)]
 struct Written {
     latencies: Latencies,
-    /// Why writing is throttled.
+    /// The reason why writing is throttled.
     throttled: Option<String>,
 }
 
 impl Governor {
-    /// One that nothing limits.
+    /// A governor without limits.
     pub(crate) fn free() -> Self {
         Self::default()
     }
 
-    /// Looks at what may hold a run until it is dropped. Must be called on a tokio runtime.
+    /// A governor that checks the source regularly until it is dropped. Must be called on a tokio runtime.
     pub(crate) fn new(
-        holds: Arc<dyn ThrottleSource>,
+        source: Arc<dyn ThrottleSource>,
         throttle: Option<Duration>,
         progress: watch::Sender<Progress>,
         cancel: CancellationToken,
     ) -> Self {
         let stop = CancellationToken::new();
         let inner = Arc::new(Inner {
-            holds,
-            hold: watch::Sender::new(PauseReason::default()),
+            source,
+            pause_reason: watch::Sender::new(PauseReason::default()),
             throttle,
             written: Mutex::default(),
             shown: Mutex::default(),
             progress,
             cancel,
-            _looking: stop.clone().drop_guard(),
+            _checking: stop.clone().drop_guard(),
         });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = tokio::time::sleep(CHECK_EVERY) => {}
                 }
                 let Some(inner) = weak.upgrade() else { return };
-                inner.look().await;
+                inner.check().await;
             }
         });
         Self { inner: Some(inner) }
     }
 
-    /// Looks now, so that what was held before doesn't go on for a moment.
+    /// Checks the source now, so that a run that was paused before stays paused from its first step.
     pub(crate) async fn look(&self) {
         if let Some(inner) = &self.inner {
-            inner.look().await;
+            inner.check().await;
         }
     }
 
@@ -101,7 +104,7 @@ impl Governor {
     /// [`Error::Interrupted`].
     pub(crate) async fn step(&self) -> Result<()> {
         match &self.inner {
-            Some(inner) => inner.wait(|hold| hold.paused.is_none()).await,
+            Some(inner) => inner.wait(|pause| pause.paused.is_none()).await,
             None => Ok(()),
         }
     }
@@ -112,14 +115,14 @@ impl Governor {
     /// [`Error::Interrupted`].
     pub(crate) async fn write(&self) -> Result<()> {
         let Some(inner) = &self.inner else { return Ok(()) };
-        inner.wait(|hold| hold.reason().is_none()).await?;
+        inner.wait(|pause| pause.reason().is_none()).await?;
         match inner.throttled() {
             Some(pause) => inner.sleep(pause).await,
             None => Ok(()),
         }
     }
 
-    /// A batch took so long to write.
+    /// Notes how long a batch took to write.
     pub(crate) fn written(&self, took: Duration) {
         if let Some(inner) = &self.inner
             && inner.throttle.is_some()
@@ -128,7 +131,7 @@ impl Governor {
         }
     }
 
-    /// Batches that aren't asked for while the run is paused.
+    /// The same batches, none of which is requested while the run is paused.
     pub(crate) fn pace(
         &self,
         batches: BoxStream<'static, Result<CommitBatch>>,
@@ -152,26 +155,26 @@ impl Inner {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn look(&self) {
-        match self.holds.look().await {
-            Ok(hold) => {
-                self.hold.send_if_modified(|known| {
-                    let changed = *known != hold;
-                    *known = hold;
+    async fn check(&self) {
+        match self.source.look().await {
+            Ok(pause) => {
+                self.pause_reason.send_if_modified(|known| {
+                    let changed = *known != pause;
+                    *known = pause;
                     changed
                 });
             }
-            // What was known last goes on to count.
+            // The last known reason stays in force.
             Err(error) => {
-                tracing::debug!(error = %error.with_sources(), "what may hold this run can't be looked at")
+                tracing::debug!(error = %error.with_sources(), "the limits of this run can't be checked")
             }
         }
         self.show();
     }
 
-    /// Says why the run waits, since when, and when that is over.
+    /// Shows why the run waits and since when, and logs when that begins and ends.
     fn show(&self) {
-        let reason = self.hold.borrow().reason().map(str::to_owned);
+        let reason = self.pause_reason.borrow().reason().map(str::to_owned);
         let reason = reason.or_else(|| self.written().throttled.clone());
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*shown, &reason) {
@@ -187,17 +190,17 @@ impl Inner {
     }
 
     async fn wait(&self, may: impl Fn(&PauseReason) -> bool) -> Result<()> {
-        if may(&self.hold.borrow()) {
+        if may(&self.pause_reason.borrow()) {
             return Ok(());
         }
-        let mut hold = self.hold.subscribe();
+        let mut pause_reason = self.pause_reason.subscribe();
         tokio::select! {
             () = self.cancel.cancelled() => Err(Error::Interrupted),
-            result = hold.wait_for(may) => result.map(|_| ()).map_err(|_| Error::Interrupted),
+            result = pause_reason.wait_for(may) => result.map(|_| ()).map_err(|_| Error::Interrupted),
         }
     }
 
-    /// How long to pause, because batches take too long.
+    /// The pause before the next batch, if batches take too long.
     fn throttled(&self) -> Option<Duration> {
         let limit = self.throttle?;
         let mut written = self.written();
@@ -232,33 +235,33 @@ mod tests {
 
     use super::*;
 
-    struct Told(Mutex<PauseReason>);
+    struct FakeSource(Mutex<PauseReason>);
 
-    impl ThrottleSource for Told {
+    impl ThrottleSource for FakeSource {
         fn look(&self) -> BoxFuture<'_, Result<PauseReason>> {
-            let hold = self.0.lock().unwrap().clone();
-            async move { Ok(hold) }.boxed()
+            let pause = self.0.lock().unwrap().clone();
+            async move { Ok(pause) }.boxed()
         }
     }
 
     fn governed(
         throttle: Option<Duration>,
-    ) -> (Governor, Arc<Told>, watch::Receiver<Progress>, CancellationToken) {
-        let told = Arc::new(Told(Mutex::default()));
+    ) -> (Governor, Arc<FakeSource>, watch::Receiver<Progress>, CancellationToken) {
+        let fake = Arc::new(FakeSource(Mutex::default()));
         let (progress, shown) = watch::channel(Progress::default());
         let cancel = CancellationToken::new();
-        let holds: Arc<dyn ThrottleSource> = Arc::<Told>::clone(&told);
-        (Governor::new(holds, throttle, progress, cancel.clone()), told, shown, cancel)
+        let source: Arc<dyn ThrottleSource> = Arc::<FakeSource>::clone(&fake);
+        (Governor::new(source, throttle, progress, cancel.clone()), fake, shown, cancel)
     }
 
-    fn pause(told: &Told, reason: Option<&str>) {
-        told.0.lock().unwrap().paused = reason.map(str::to_owned);
+    fn pause(fake: &FakeSource, reason: Option<&str>) {
+        fake.0.lock().unwrap().paused = reason.map(str::to_owned);
     }
 
     #[tokio::test]
     async fn a_pause_holds_reading_and_writing_until_it_is_over() {
-        let (governor, told, shown, _cancel) = governed(None);
-        pause(&told, Some("for a backup"));
+        let (governor, fake, shown, _cancel) = governed(None);
+        pause(&fake, Some("for a backup"));
         governor.look().await;
         assert_eq!(shown.borrow().held.as_deref(), Some("for a backup"));
         assert!(governor.step().now_or_never().is_none());
@@ -267,7 +270,7 @@ mod tests {
             let governor = governor.clone();
             async move { governor.write().await }
         });
-        pause(&told, None);
+        pause(&fake, None);
         governor.look().await;
         waiting.await.unwrap().unwrap();
         governor.step().now_or_never().unwrap().unwrap();
@@ -276,17 +279,17 @@ mod tests {
 
     #[tokio::test]
     async fn lag_holds_writing_only() {
-        let (governor, told, _shown, _cancel) = governed(None);
-        told.0.lock().unwrap().behind = Some("a secondary is behind".into());
+        let (governor, fake, _shown, _cancel) = governed(None);
+        fake.0.lock().unwrap().behind = Some("a secondary is behind".into());
         governor.look().await;
         governor.step().now_or_never().unwrap().unwrap();
         assert!(governor.write().now_or_never().is_none());
     }
 
     #[tokio::test]
-    async fn whoever_waits_can_be_cancelled() {
-        let (governor, told, _shown, cancel) = governed(None);
-        pause(&told, Some("for ever"));
+    async fn waiting_can_be_cancelled() {
+        let (governor, fake, _shown, cancel) = governed(None);
+        pause(&fake, Some("without an end"));
         governor.look().await;
         cancel.cancel();
         assert!(matches!(governor.write().await, Err(Error::Interrupted)));

@@ -1,8 +1,8 @@
-//! What a build of one projection works with, and what it gives.
+//! The job of building one projection: its surroundings, its input and its result.
 
 use std::sync::Arc;
 
-use statefold_projections::{Layout, Lookup, Registered};
+use statefold_projections::{Layout, Lookup, NoLookup, Registered};
 use tokio_util::sync::CancellationToken;
 
 use crate::fold::{Digest, FoldCounts, FoldedStreams};
@@ -12,38 +12,88 @@ use crate::pipeline::memory::Memory;
 use crate::pipeline::read::Spilled;
 use crate::pipeline::workers::Workers;
 
-/// What a build of one projection works with.
+/// The build of one projection, with everything it works with.
 pub(crate) struct Job<S, W> {
     /// The event store.
     pub(crate) source: S,
-    /// Where the snapshots go.
+    /// Takes the snapshots.
     pub(crate) staging: W,
     /// The projection.
     pub(crate) projection: Registered,
     /// Layout of the event store.
     pub(crate) layout: Arc<Layout>,
-    /// Snapshots of the projections it requires.
+    /// Snapshots of the projections that this one requires.
     pub(crate) others: Arc<dyn Lookup>,
-    /// Where folding runs.
+    /// Runs the folding.
     pub(crate) workers: Arc<Workers>,
-    /// Where progress is recorded.
+    /// Records the progress.
     pub(crate) progress: Recorder,
     /// Cancelled when the build has to stop.
     pub(crate) cancel: CancellationToken,
     /// Asked before each batch is written.
     pub(crate) governor: Governor,
-    /// Documents of an insert batch, at most.
+    /// Most documents of an insert batch.
     pub(crate) batch_docs: usize,
-    /// Bytes of an insert batch, at most (but always one document).
+    /// Most bytes of an insert batch, which always holds at least one document.
     pub(crate) batch_bytes: usize,
     /// Partitions at work at the same time.
     pub(crate) readers: usize,
 }
 
+/// The surroundings that jobs share.
+pub(crate) struct JobContext<'a> {
+    /// Layout of the event store.
+    pub(crate) layout: &'a Layout,
+    /// Runs the folding.
+    pub(crate) workers: &'a Arc<Workers>,
+    /// Records the progress.
+    pub(crate) recorder: &'a Recorder,
+    /// Cancels the job with everything else that depends on it.
+    pub(crate) cancel: &'a CancellationToken,
+    /// Most documents of an insert batch.
+    pub(crate) batch_docs: usize,
+    /// Most bytes of an insert batch, which always holds at least one document.
+    pub(crate) batch_bytes: usize,
+    /// Partitions at work at the same time.
+    pub(crate) readers: usize,
+}
+
+impl<S, W> Job<S, W> {
+    /// A job that requires no other projection and that nothing throttles.
+    pub(crate) fn new(source: S, staging: W, projection: &Registered, context: &JobContext<'_>) -> Self {
+        Self {
+            source,
+            staging,
+            projection: projection.clone(),
+            layout: Arc::new(context.layout.clone()),
+            others: Arc::new(NoLookup),
+            workers: Arc::clone(context.workers),
+            progress: context.recorder.clone(),
+            cancel: context.cancel.child_token(),
+            governor: Governor::free(),
+            batch_docs: context.batch_docs,
+            batch_bytes: context.batch_bytes,
+            readers: context.readers,
+        }
+    }
+
+    /// Gives the job the snapshots of the projections it requires.
+    pub(crate) fn with_required(mut self, required: Arc<dyn Lookup>) -> Self {
+        self.others = required;
+        self
+    }
+
+    /// Lets a governor throttle the job.
+    pub(crate) fn with_governor(mut self, governor: Governor) -> Self {
+        self.governor = governor;
+        self
+    }
+}
+
 /// A shared [`Job`].
 pub(crate) type BuildJob<S, W> = Arc<Job<S, W>>;
 
-/// What partitions gave together.
+/// The results of several partitions together.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PartitionsDone {
     /// Counts.
@@ -60,24 +110,24 @@ impl PartitionsDone {
     }
 }
 
-/// Where the commits of a build come from.
+/// The source of the commits of a build.
 #[derive(Clone)]
 pub(crate) enum Input {
-    /// From the event store, stream by stream.
+    /// The event store, read stream by stream.
     Streams,
-    /// They are folded already.
+    /// Streams that are folded already.
     FoldedStreams(Arc<FoldedStreams>),
-    /// From a spill file.
+    /// A spill file.
     Spilled {
         /// The file.
         spilled: Arc<Spilled>,
         /// Position of the projection in it.
         projection: usize,
-        /// Numbers of the partitions in it, in the order of its ranges.
+        /// Numbers of its partitions, in the order of its ranges.
         partitions: Vec<u32>,
-        /// Whom to tell what is used.
+        /// Counts the memory in use.
         memory: Arc<Memory>,
-        /// What one partition at work may use, in bytes.
+        /// Memory that one partition at work may use, in bytes.
         bytes_max: usize,
     },
 }

@@ -1,8 +1,8 @@
-//! How much memory the folds of one pass use together, against the budget.
+//! The memory that the folds of one pass use together, against the budget.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Memory of several users, in bytes. Each tells what it uses; nothing is measured here.
+/// Memory of several users, in bytes. Each user reports its own; nothing is measured here.
 #[derive(Debug)]
 pub(crate) struct Memory {
     users: Vec<AtomicUsize>,
@@ -11,27 +11,27 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// For so many users together.
+    /// A count for this many users, who share a budget.
     pub(crate) fn new(users: usize, budget: usize) -> Self {
         Self { users: (0..users).map(|_| AtomicUsize::new(0)).collect(), peak: AtomicUsize::new(0), budget }
     }
 
-    /// Notes what a user uses now, and returns by how much all together are over the budget.
+    /// Notes the memory a user has now, and returns by how much all together exceed the budget.
     pub(crate) fn uses(&self, user: usize, bytes: usize) -> usize {
         if let Some(slot) = self.users.get(user) {
             slot.store(bytes, Ordering::Relaxed);
         }
-        let all: usize = self.users.iter().map(|one| one.load(Ordering::Relaxed)).sum();
+        let all: usize = self.users.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
         self.peak.fetch_max(all, Ordering::Relaxed);
         all.saturating_sub(self.budget)
     }
 
-    /// The most there was at a time.
+    /// The most memory that was in use at any time.
     pub(crate) fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// What all together may use.
+    /// Memory that all users together may have.
     pub(crate) fn budget(&self) -> usize {
         self.budget
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_counts_not_one() {
+    fn the_sum_of_all_users_counts() {
         let memory = Memory::new(2, 100);
         assert_eq!((memory.uses(0, 60), memory.uses(1, 60), memory.uses(0, 10)), (0, 20, 0));
         assert_eq!(memory.peak(), 120);

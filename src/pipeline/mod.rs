@@ -1,7 +1,7 @@
 //! Moves commits from the event store through the fold into staging: tasks, channels, cancellation.
 //!
-//! It sees the outside only through [`ports`]; it never names a driver, and decides nothing that
-//! `plan` or `lifecycle` can decide. Invariant: every channel is bounded, and after the first error
+//! It sees the outside only through [`ports`], never names a driver, and decides nothing that `plan` or
+//! `lifecycle` can decide. Invariant: every channel is bounded, and after the first error
 //! nothing more is written.
 
 mod compare;
@@ -14,10 +14,10 @@ mod retry;
 mod workers;
 mod write;
 
-pub(crate) use compare::{Comparing, Reader, Suspects, read_stored};
+pub(crate) use compare::{Reader, SnapshotComparer, Suspects, read_stored};
 pub(crate) use compare::{check, check_partition};
 pub(crate) use governor::{Governor, ThrottleSource};
-pub(crate) use job::{Input, Job, PartitionsDone};
+pub(crate) use job::{Input, Job, JobContext, PartitionsDone};
 pub(crate) use memory::Memory;
 pub(crate) use read::SpillFile;
 pub(crate) use read::{InMemory, Pass, Wanted};

@@ -1,4 +1,4 @@
-//! What the pipeline needs of the outside.
+//! The traits and values through which the pipeline sees the event store and the staging collections.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,10 +15,10 @@ pub(crate) trait RawCommits: Send + Sync {
     /// The documents.
     ///
     /// # Errors
-    /// If the reply is not what a cursor returns.
+    /// If the reply isn't one of a cursor.
     fn documents(&self) -> Result<&RawArray>;
 
-    /// How many of them, from the first on, belong to what was asked for.
+    /// Number of documents, from the first one on, that belong to the requested range.
     fn limit(&self) -> usize {
         usize::MAX
     }
@@ -30,11 +30,11 @@ pub(crate) type CommitBatch = Box<dyn RawCommits>;
 /// Names of streams with the stored offset of their last commit.
 pub(crate) type HeadBatch = Vec<(String, i64)>;
 
-/// The commits of some streams, about in the order they were written.
+/// The commits of some streams, roughly in the order they were written.
 pub(crate) struct NaturalScan {
-    /// How the event store was divided.
+    /// The way in which the event store was divided.
     pub by: NaturalBy,
-    /// The parts, in order. Nothing is read before a part is asked.
+    /// The parts, in order. Nothing is read before a part is polled.
     pub parts: VecDeque<BoxStream<'static, Result<CommitBatch>>>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) trait EventSource: Send + Sync + 'static {
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>>;
 
     /// All commits of the streams in these ranges, in natural order; nothing acknowledged before the
-    /// build began is left out. Asked again (after a failure), it begins anew.
+    /// build began is left out. Each call reads everything from the beginning.
     fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>>;
 
     /// The commits of these streams, stream by stream, each stream in offset order.
@@ -53,7 +53,8 @@ pub(crate) trait EventSource: Send + Sync + 'static {
         self.streams_since(names, None)
     }
 
-    /// As [`streams`](Self::streams), with everything acknowledged until a time of the server as well.
+    /// The commits of these streams, stream by stream, each stream in offset order, with everything that
+    /// was acknowledged until a time of the server.
     fn streams_since(
         &self,
         names: Vec<String>,
@@ -64,7 +65,7 @@ pub(crate) trait EventSource: Send + Sync + 'static {
     fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>>;
 }
 
-/// What is recorded of a finished partition.
+/// The durable record of a finished partition.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PartitionRecord {
     /// Counts of the partition.
@@ -77,23 +78,23 @@ pub(crate) struct PartitionRecord {
     pub failed_streams: Vec<FailedStream>,
 }
 
-/// Streams of one partition that are folded anew.
+/// The streams of one partition that are refolded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RefoldPart {
     /// Number of the partition.
     pub partition: u32,
-    /// Their names; also of those that no longer exist.
+    /// Their names, including those of streams that no longer exist.
     pub streams: Vec<String>,
-    /// Hashes of further streams that no longer exist, whose names aren't known and which left nothing.
+    /// Hashes of further streams that no longer exist: their names aren't known, and they left no snapshot.
     pub gone: Vec<u64>,
 }
 
-/// Streams that were folded anew.
+/// Refolded streams, with their results.
 #[derive(Debug, Default)]
 pub(crate) struct Refolded {
-    /// Which.
+    /// The streams, by partition.
     pub parts: Vec<RefoldPart>,
-    /// What folding them gave.
+    /// The results of folding them.
     pub folded: Vec<Folded>,
 }
 
@@ -116,42 +117,44 @@ impl Refolded {
     }
 }
 
-/// How a replacement went.
+/// The outcome of a replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replaced {
-    /// Everything is in its place.
+    /// Everything was replaced.
     Done,
-    /// Somebody else replaced streams of these partitions meanwhile; nothing was written, and what was
-    /// folded may be older than what is there.
+    /// Another process replaced streams of these partitions meanwhile. Nothing was written: the folded
+    /// results may be older than the stored ones.
     Stale,
 }
 
-/// The election that made the server that took a write the primary; `None` where there are none.
+/// The election that made the server of a write the primary; `None` where there are no elections.
 ///
-/// A write that the primary alone acknowledged is there to stay once a later write of the *same* term
-/// is acknowledged by a majority.
+/// A write that only the primary acknowledged is durable once a later write of the *same* term is
+/// acknowledged by a majority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term(pub Option<[u8; 12]>);
 
-/// What there is before streams are refolded.
+/// The state of some partitions before their streams are refolded.
 pub(crate) trait Before: Send + 'static {
-    /// The server's time of it: the streams have to be read with everything acknowledged until then.
+    /// The server's time when it was read: the streams have to be read with everything acknowledged until
+    /// then.
     fn since(&self) -> Option<Timestamp>;
 }
 
-/// What takes the snapshots of folded partitions.
+/// Takes the snapshots of folded partitions.
 pub(crate) trait SnapshotSink: Send + Sync + 'static {
-    /// Takes documents of a target; durable only once [`finish`](Self::finish) says so. `again`: the partition was cleared before.
+    /// Takes documents of a target. They are durable only once [`finish`](Self::finish) has succeeded.
+    /// `again` says that the partition was cleared before.
     ///
     /// # Errors
-    /// If one is there already; a transient one, `again`: an insert of a former try came late, and the
-    /// partition has to be redone.
+    /// If a document exists already. With `again` this error is transient: an insert of an earlier attempt
+    /// came late, and the partition has to be redone.
     fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>>;
 
-    /// Removes everything a partition may have left behind.
+    /// Removes everything that earlier attempts at a partition may have left behind.
     fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>>;
 
-    /// Makes a finished partition durable, whose documents were taken in these terms.
+    /// Makes a finished partition durable, given the terms in which its documents were written.
     ///
     /// # Errors
     /// A transient one if the terms show that documents may be lost: the partition has to be redone.
@@ -163,17 +166,17 @@ pub(crate) trait SnapshotSink: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<()>>;
 }
 
-/// The staging collections and the records of one build. Every write is refused once another process
-/// holds a newer token.
+/// The staging collections and the records of one build. Every write is refused as soon as another
+/// process holds a newer token.
 pub(crate) trait Staging: SnapshotSink {
-    /// What there is before streams are refolded.
+    /// The state of some partitions before their streams are refolded.
     type Before: Before;
 
-    /// Looks at the partitions of streams that are about to be refolded. Asked before the streams are
-    /// read: what others replace from then on makes this [stale](Replaced::Stale).
+    /// Reads the state of the partitions whose streams are about to be refolded. This comes before the
+    /// streams are read: whatever others replace from then on makes the result [stale](Replaced::Stale).
     fn before<'a>(&'a self, parts: &'a [RefoldPart]) -> BoxFuture<'a, Result<Self::Before>>;
 
-    /// Puts what refolded streams give in the place of what was there before, as a whole or not at all.
+    /// Replaces the snapshots, heads and failed streams of refolded streams: all of them or none.
     fn replace(&self, before: Self::Before, refolded: Refolded) -> BoxFuture<'_, Result<Replaced>>;
 
     /// The heads recorded for a finished partition.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
+/// Attempts after the first one.
 pub(crate) const RETRIES: usize = 6;
 
-/// The pauses before what failed for a transient reason is tried again: an election takes some seconds.
+/// The pauses before a transient failure is retried: an election takes some seconds.
 pub(crate) fn pauses() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(250))

@@ -1,4 +1,4 @@
-//! The bridge from tasks that wait to threads that compute.
+//! The bridge from asynchronous tasks to the threads that compute.
 
 use tokio::sync::oneshot;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 pub(crate) struct Workers(rayon::ThreadPool);
 
 impl Workers {
-    /// A pool of so many threads.
+    /// A pool of this many threads.
     ///
     /// # Errors
     /// [`Error::Bug`] if the system gives no threads.

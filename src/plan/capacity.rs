@@ -1,31 +1,31 @@
-//! Whether a build fits: disk for the new collections, history of changes that outlasts it.
+//! Capacity check of a build: disk for the new collections, an oplog that outlasts the run.
 
 use crate::plan::estimate::Estimate;
 
-/// What an index entry needs on disk, in bytes: more than most, and there are splits and free space.
+/// Size of an index entry on disk, in bytes: a high estimate, with page splits and free space.
 const INDEX_ENTRY_BYTES: u64 = 80;
-/// What the history of changes needs for an insert besides the document, in bytes.
+/// Size in the oplog of an insert without its document, in bytes.
 const OPLOG_ENTRY_BYTES: u64 = 250;
-/// Of what is free, so much has to stay free: one part in this.
+/// Divisor of the free space: one part of so many has to stay free.
 const MARGIN: u64 = 5;
-/// A run takes longer than reading and writing alone, by about this factor: indexes, catching up, verifying.
+/// Duration of a run relative to reading and writing alone: it also builds indexes, catches up and verifies.
 const WHOLE_RUN: f64 = 3.0;
-/// A shorter history tells nothing of the rate of changes, in seconds.
+/// Minimum length of the oplog that tells a rate of changes, in seconds.
 const HISTORY_SECONDS_MIN: u64 = 60;
 
-/// What a build needs.
+/// Demand of a build.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Demand {
-    /// For the new collections with their indexes, at most, in bytes.
+    /// Upper estimate of the size of the new collections with their indexes, in bytes.
     pub disk_bytes: u64,
-    /// What writing them adds to the history of changes, in bytes.
+    /// Size that writing them adds to the oplog, in bytes.
     pub oplog_bytes: u64,
-    /// Time of the whole run, in seconds.
+    /// Duration of the whole run, in seconds.
     pub seconds: f64,
 }
 
 impl Demand {
-    /// Adds a projection with so many indexes, `_id` left out.
+    /// Adds the demand of a projection with so many indexes, not counting `_id`.
     #[must_use]
     pub(crate) fn and(self, estimate: &Estimate, indexes: usize) -> Self {
         let entries = estimate.snapshots.saturating_mul(indexes as u64 + 1);
@@ -37,19 +37,19 @@ impl Demand {
     }
 }
 
-/// The history of changes.
+/// The oplog: the history of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Oplog {
-    /// The size it may have, in bytes.
+    /// Maximum size, in bytes.
     pub bytes_max: u64,
-    /// The size it has, in bytes.
+    /// Present size, in bytes.
     pub bytes: u64,
-    /// From its oldest to its newest entry, in seconds.
+    /// Time from its oldest to its newest entry, in seconds.
     pub seconds: u64,
 }
 
 impl Oplog {
-    /// What comes in so many seconds if it goes on as before, in bytes.
+    /// Expected growth in so many seconds at the present rate, in bytes.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -65,17 +65,17 @@ impl Oplog {
     }
 }
 
-/// What there is, as far as it can be read.
+/// Capacity of the server, as far as it can be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Capacity {
-    /// Free on the file system of the server, in bytes.
+    /// Free space on the file system of the server, in bytes.
     pub disk_free_bytes: Option<u64>,
-    /// The history of changes, where there is one.
+    /// The oplog, if there is one.
     pub oplog: Option<Oplog>,
 }
 
 impl Capacity {
-    /// What doesn't suffice, with numbers; `size` shows bytes.
+    /// The shortages in words, with numbers; `size` formats bytes.
     #[must_use]
     pub(crate) fn shortages(&self, demand: &Demand, size: impl Fn(u64) -> String) -> Vec<String> {
         let mut found = Vec::new();
@@ -94,7 +94,8 @@ impl Capacity {
             if demand.oplog_bytes + others > usable(oplog.bytes_max) {
                 found.push(format!(
                     "the build adds about {} to the oplog and the application {} meanwhile, but it holds {}: \
-                     secondaries and change streams could lose their place (replSetResizeOplog makes it larger)",
+                     secondaries and change streams could lose their place (replSetResizeOplog makes it \
+                     larger)",
                     size(demand.oplog_bytes),
                     size(others),
                     size(oplog.bytes_max)
@@ -137,9 +138,8 @@ mod tests {
         assert!(with(1_650_000_000).is_empty());
         assert_eq!(
             with(1_649_000_000),
-            [
-                "the new collections may need 1320 MB on disk, of 1649 MB that are free (a fifth is to stay free)"
-            ]
+            ["the new collections may need 1320 MB on disk, of 1649 MB that are free (a fifth is to \
+                 stay free)"]
         );
     }
 

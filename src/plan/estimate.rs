@@ -1,6 +1,6 @@
-//! How long a rebuild will take and what it will need, from a timed sample.
+//! Estimate of the duration and size of a rebuild, from a timed sample.
 
-/// What a sample of the event store took to read and fold, in memory and without writing.
+/// Measurements of a sample of the event store that was read and folded in memory, without writing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Sample {
     /// Commits folded.
@@ -17,11 +17,11 @@ pub(crate) struct Sample {
     pub snapshot_bytes: u64,
     /// Memory of states and names, in bytes.
     pub state_bytes: u64,
-    /// Time for it, in seconds.
+    /// Duration, in seconds.
     pub seconds: f64,
 }
 
-/// What to expect of the whole.
+/// Estimate of a rebuild.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Estimate {
     /// Commits.
@@ -36,16 +36,16 @@ pub struct Estimate {
     pub snapshots: u64,
     /// Size of the new generation before compression, in bytes.
     pub snapshot_bytes: u64,
-    /// Memory of all states and names together, in bytes: what natural order needs.
+    /// Memory of all states and names together, in bytes, which natural order needs.
     pub state_bytes: u64,
     /// Time to read, fold and write, in seconds; index builds not included.
     pub seconds: f64,
 }
 
-/// Time to write a snapshot without indexes, in seconds: what the servers measured need.
+/// Time to write a snapshot without indexes, in seconds, as measured.
 const WRITE_SECONDS: f64 = 6e-6;
 
-/// What a state needs at least, where the sample has none: a bit of everything.
+/// Assumed memory of a state if the sample has none.
 const STATE_BYTES: f64 = 1024.0;
 
 impl Sample {
@@ -78,7 +78,7 @@ impl Sample {
 }
 
 impl Estimate {
-    /// What so many of all partitions need.
+    /// The estimate for so many of all partitions.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn share(&self, partitions: usize, all: usize) -> Self {

@@ -1,5 +1,5 @@
-//! Decides, from facts and without IO: may we work on this server, which names are ours, how the
-//! streams are divided, how long it will take.
+//! Decisions from facts, without IO: whether the server is supported, which names are ours, how the streams
+//! are divided, how long a rebuild will take.
 
 mod capacity;
 mod estimate;

@@ -1,4 +1,4 @@
-//! Names of generations and staging collections, and what existing names mean.
+//! Names of generations and staging collections, and the meaning of existing names.
 
 use statefold_projections::{Spec, Target};
 
@@ -7,9 +7,9 @@ use statefold_projections::{Spec, Target};
 pub(crate) struct GenerationNames {
     /// Name of the target without a number: `States_Assets`.
     pub target: String,
-    /// Where it is built: `States_Assets3__t7`.
+    /// The staging collection: `States_Assets3__t7`.
     pub staging: String,
-    /// What it is published as: `States_Assets3`.
+    /// The published collection: `States_Assets3`.
     pub collection: String,
 }
 
@@ -42,15 +42,15 @@ pub(crate) fn staging_parts(name: &str) -> Option<(&str, i64)> {
     Some((published, staging_token(published, name)?))
 }
 
-/// Whether a collection of a generation has a name that we give: `States_Assets3`, or `States_Assets2__g2`
-/// for a copy that was put aside; not one of the application's.
+/// Whether the name of a generation's collection is one that we give, not one of the application's:
+/// `States_Assets3`, or `States_Assets2__g2` for a copy that was put aside.
 #[must_use]
 pub(crate) fn is_our_name(target: &str, generation: u32, collection: &str) -> bool {
     collection == format!("{target}{generation}") || collection.ends_with(&format!("__g{generation}"))
 }
 
-/// Whether a name is that of a target, as it is or with the number of a generation: `States_Assets`,
-/// `States_Assets2`, and its shards `States_Assets2_0`.
+/// Whether a name is that of a target, with or without the number of a generation: `States_Assets`,
+/// `States_Assets2`, or one of its shards `States_Assets2_0`.
 #[must_use]
 pub(crate) fn is_of_target(spec: &Spec, name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -62,7 +62,7 @@ pub(crate) fn is_of_target(spec: &Spec, name: &str) -> bool {
     })
 }
 
-/// The name without what marks a copy that was put aside: `States_Assets2` of `States_Assets2__g2`.
+/// The name without the mark of a copy that was put aside: `States_Assets2` of `States_Assets2__g2`.
 #[must_use]
 pub(crate) fn without_aside(name: &str) -> &str {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -84,7 +84,7 @@ pub(crate) fn next_generation(spec: &Spec, collections: &[String], recorded: &[u
     largest.saturating_add(1).max(spec.first())
 }
 
-/// Collections like `States_Assets2_0`: this target's, divided into shards by the application.
+/// Collections like `States_Assets2_0`, into which the application divided a target.
 #[must_use]
 pub(crate) fn sharded_siblings<'a>(spec: &Spec, collections: &'a [String]) -> Vec<&'a str> {
     let is_shard = |target: &Target, name: &str| {

@@ -21,14 +21,14 @@ impl StreamRange {
         Self { first: filter.first().to_owned(), end: filter.end() }
     }
 
-    /// Whether the stream is in it.
+    /// Whether the stream is in the range.
     #[must_use]
     pub(crate) fn holds(&self, stream: &str) -> bool {
         self.first.as_str() <= stream && self.end.as_deref().is_none_or(|end| stream < end)
     }
 }
 
-/// One piece of a build.
+/// A part of a build, by a range of streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partition {
     /// Position, the first is 0.
@@ -37,12 +37,12 @@ pub(crate) struct Partition {
     pub range: StreamRange,
 }
 
-/// Commits a partition should have: small enough that redoing one costs little, large enough that
-/// its fixed cost doesn't show.
+/// Desired number of commits in a partition: few enough that redoing one is cheap, many enough that its fixed
+/// cost is negligible.
 const COMMITS_PER_PARTITION: u64 = 25_000;
 const PARTITIONS_MAX: u32 = 2048;
 
-/// How many partitions to make: enough for all threads, and none too long to redo.
+/// Number of partitions: enough for all threads, and none too large to redo.
 #[must_use]
 pub(crate) fn partition_count(commits: u64, threads: usize, forced: Option<u32>) -> u32 {
     if let Some(forced) = forced {
@@ -55,7 +55,7 @@ pub(crate) fn partition_count(commits: u64, threads: usize, forced: Option<u32>)
     by_size.max(by_threads).clamp(1, PARTITIONS_MAX)
 }
 
-/// Cuts a range at the given names; names that don't cut anything off are ignored.
+/// Divides a range at the given names; names outside the range are ignored.
 #[must_use]
 pub(crate) fn divide(range: &StreamRange, cuts: &[String]) -> Vec<Partition> {
     let inside = |cut: &&String| **cut > range.first && range.end.as_ref().is_none_or(|end| *cut < end);
@@ -92,11 +92,11 @@ mod tests {
             let range = StreamRange { first: "asset-".into(), end: Some("asset.".into()) };
             let cuts: Vec<String> = cuts.iter().map(|cut| format!("asset-{cut}")).collect();
             let partitions = divide(&range, &cuts);
-            let holds = |one: &&Partition| {
-                name >= one.range.first && one.range.end.as_ref().is_none_or(|end| name < *end)
+            let holds = |partition: &&Partition| {
+                name >= partition.range.first && partition.range.end.as_ref().is_none_or(|end| name < *end)
             };
             prop_assert_eq!(partitions.iter().filter(holds).count(), 1);
-            prop_assert!(partitions.iter().zip(0..).all(|(one, number)| one.number == number));
+            prop_assert!(partitions.iter().zip(0..).all(|(partition, number)| partition.number == number));
         }
     }
 }

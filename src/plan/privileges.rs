@@ -1,8 +1,8 @@
-//! Which rights each step needs, and which of them a user lacks.
+//! The rights that each step needs, and those that a user lacks.
 
 use std::fmt;
 
-/// What a right is about, as the server names it. Empty names stand for all.
+/// Resource of a right, in the server's terms. Empty names stand for all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Resource {
     /// Everything.
@@ -19,22 +19,22 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    /// A collection; with an empty name all of the database.
+    /// A collection; with an empty name all collections of the database.
     #[must_use]
     pub(crate) fn collection(database: &str, collection: &str) -> Self {
         Self::Collection { database: database.to_owned(), collection: collection.to_owned() }
     }
 
-    /// Whether a right to this is one to the other as well.
+    /// Whether a right to this resource includes the other one.
     fn covers(&self, other: &Self) -> bool {
-        let covers = |one: &str, other: &str| one.is_empty() || one == other;
+        let covers = |name: &str, other: &str| name.is_empty() || name == other;
         match (self, other) {
             (Self::Any, _) | (Self::Cluster, Self::Cluster) => true,
             (
                 Self::Collection { database, collection },
                 Self::Collection { database: other_database, collection: other_collection },
             ) => {
-                // All databases: neither `local` nor `config`, nor what belongs to the system.
+                // All databases means neither `local` nor `config`.
                 let is_user = database == other_database
                     || (database.is_empty() && !matches!(other_database.as_str(), "local" | "config"));
                 is_user && covers(collection, other_collection)
@@ -57,10 +57,10 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Actions that a user may do with a resource.
+/// Actions that a user may perform on a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Privilege {
-    /// What with.
+    /// The resource.
     pub resource: Resource,
     /// The actions, as the server names them.
     pub actions: Vec<String>,
@@ -69,9 +69,9 @@ pub(crate) struct Privilege {
 /// A step that needs rights of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// `status`, `plan`, `verify`.
+    /// Reading: planning, verifying, the status.
     Read,
-    /// Building, catching up, `abort`.
+    /// Building, catching up, aborting.
     Build,
     /// The cut-over by the pointer.
     CutOver,
@@ -79,12 +79,12 @@ pub(crate) enum Step {
     Rename,
     /// The cut-over that switches a view.
     View,
-    /// `cleanup`.
+    /// The clean-up.
     CleanUp,
 }
 
 impl Step {
-    /// The name, as shown.
+    /// The name, for display.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -105,9 +105,9 @@ pub(crate) struct Need {
     pub step: Step,
     /// The action, as the server names it.
     pub action: &'static str,
-    /// What with.
+    /// The resource.
     pub resource: Resource,
-    /// What happens without it; empty if the step then fails.
+    /// The consequence of its absence; empty if the step fails.
     pub without: &'static str,
 }
 
@@ -147,12 +147,12 @@ pub(crate) fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Ne
     need(Step::CleanUp, &["update", "remove", "dropCollection"], &all, "");
     for view in views {
         let view = || Resource::collection(database, view);
-        need(Step::View, &["collMod"], &view, "the cut-over by a view isn't possible (--mode view)");
+        need(Step::View, &["collMod"], &view, "the cut-over by a view isn't possible (mode view)");
     }
     needs
 }
 
-/// The needs that these privileges don't fulfil.
+/// The needs that these privileges don't meet.
 #[must_use]
 pub(crate) fn missing(privileges: &[Privilege], needs: Vec<Need>) -> Vec<Need> {
     let allows = |privilege: &Privilege, need: &Need| {

@@ -1,4 +1,4 @@
-//! What a random sample of the event store tells of the whole.
+//! Estimates from a random sample of the event store.
 
 use statefold_projections::{Layout, StreamFilter};
 
@@ -26,7 +26,7 @@ pub(crate) struct StoreSample {
     pub sampled: Vec<SampledCommit>,
 }
 
-/// What is estimated of some streams.
+/// Estimate of some streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct StreamsEstimate {
     /// Commits.
@@ -45,7 +45,7 @@ impl StoreSample {
         u64::try_from(all / self.sampled.len().max(1) as u128).unwrap_or(u64::MAX)
     }
 
-    /// Commits and streams of a filter: every stream has one first commit.
+    /// Estimates commits and streams of a filter: every stream has exactly one first commit.
     #[must_use]
     pub(crate) fn estimate(&self, filter: &StreamFilter, layout: &Layout) -> StreamsEstimate {
         let first = |commit: &&SampledCommit| layout.first_number(commit.offset) == 0;
@@ -55,7 +55,7 @@ impl StoreSample {
         }
     }
 
-    /// Names that cut a range into parts with about as many commits each.
+    /// Names that divide a range into parts with about the same number of commits.
     #[must_use]
     pub(crate) fn cuts(&self, range: &StreamRange, parts: u32) -> Vec<String> {
         let inside = |stream: &&str| {

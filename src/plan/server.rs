@@ -1,4 +1,4 @@
-//! Which servers can be worked with, and what is weaker on them.
+//! Supported servers, and the weaker guarantees on some of them.
 
 /// How the server is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(crate) enum Topology {
     Mongos,
 }
 
-/// What a server says of itself.
+/// Version and topology of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerFacts {
     /// `version` of `buildInfo`, for example `6.0.5`.
@@ -21,7 +21,7 @@ pub(crate) struct ServerFacts {
 }
 
 impl ServerFacts {
-    /// Oldest server the engine's commands work on.
+    /// The oldest supported version.
     pub(crate) const OLDEST: (u32, u32) = (4, 4);
 
     fn major_minor(&self) -> Option<(u32, u32)> {
@@ -41,7 +41,7 @@ impl ServerFacts {
         self.major_minor().is_some_and(|version| version >= (6, 0))
     }
 
-    /// `None` if a rebuild can work here, else why not.
+    /// The reason that this server isn't supported; `None` if it is.
     #[must_use]
     pub(crate) fn refusal(&self) -> Option<String> {
         if self.topology == Topology::Mongos {
@@ -61,7 +61,7 @@ impl ServerFacts {
         }
     }
 
-    /// What is weaker on this deployment, in one line.
+    /// The weaker guarantees on this deployment, in one line.
     #[must_use]
     pub(crate) fn weakness(&self) -> Option<&'static str> {
         (self.topology == Topology::Standalone).then_some(

@@ -1,4 +1,4 @@
-//! In which order the event store is read, chosen from statistics.
+//! The order in which the event store is read, chosen from statistics.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,20 +6,20 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// How the event store is read.
+/// Order in which the event store is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
-    /// As it was written, with one state per stream in memory.
+    /// Natural order, with one state per stream in memory.
     Natural,
-    /// As it was written, into a file by ranges of streams, which are then folded a range at a time.
+    /// Natural order, into a file by ranges of streams, which are then folded one range at a time.
     Spill,
     /// Stream by stream, through the index, with one state in memory.
     Stream,
 }
 
 impl Strategy {
-    /// The name, as on the command line.
+    /// The name, as given in settings.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,19 +40,20 @@ impl FromStr for Strategy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = [Self::Natural, Self::Spill, Self::Stream].into_iter().find(|one| one.name() == text);
+        let found =
+            [Self::Natural, Self::Spill, Self::Stream].into_iter().find(|strategy| strategy.name() == text);
         found.ok_or_else(|| format!("`{text}` is no strategy: there are natural, spill and stream"))
     }
 }
 
-/// How an event store is divided to be read in natural order.
+/// Division of an event store that is read in natural order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NaturalBy {
     /// Ranges of the record ids of one server.
     RecordIds,
     /// Ranges of the commits' timestamps.
     Timestamps,
-    /// It isn't: one cursor reads it all.
+    /// None: one cursor reads it all.
     OneCursor,
 }
 
@@ -66,7 +67,7 @@ impl fmt::Display for NaturalBy {
     }
 }
 
-/// What a strategy is chosen by. Sizes are in bytes.
+/// Facts a strategy is chosen by. Sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PassFacts {
     /// Commits in the event store.
@@ -79,11 +80,11 @@ pub(crate) struct PassFacts {
     pub states_bytes: u64,
     /// Cache of the server, where it tells.
     pub cache_bytes: Option<u64>,
-    /// What this process may use.
+    /// Memory this process may use.
     pub memory_bytes: u64,
 }
 
-/// A strategy and why it is the one.
+/// A chosen strategy with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// The strategy.
@@ -92,19 +93,19 @@ pub(crate) struct Choice {
     pub reason: String,
 }
 
-/// Below this budget the buffers of a spill don't pay any more.
+/// Minimum memory for the buffers of a spill.
 const SPILL_MEMORY_MIN: u64 = 32 << 20;
 
 impl PassFacts {
-    /// Chooses a strategy, or says what is known of a forced one.
+    /// Chooses a strategy, unless one is forced.
     #[must_use]
     pub(crate) fn choose(&self, forced: Option<Strategy>) -> Choice {
         let (states, memory) = (ByteSize(self.states_bytes), ByteSize(self.memory_bytes));
         if let Some(strategy) = forced {
             return Choice { strategy, reason: "as was asked for".into() };
         }
-        // Through the index each commit is fetched on its own, which costs about ten times as much as
-        // when it comes with its neighbours, and about twenty times where the cache doesn't hold them.
+        // Through the index each commit is fetched by itself, which costs about ten times as much as in
+        // natural order, and about twenty times if the cache doesn't hold it.
         let cached = self.cache_bytes.is_none_or(|cache| self.bytes <= cache / 5 * 4);
         let share = if cached { 10 } else { 5 };
         if self.wanted_commits.saturating_mul(100) < self.commits.saturating_mul(share) {
@@ -114,7 +115,7 @@ impl PassFacts {
             );
             return Choice { strategy: Strategy::Stream, reason };
         }
-        // The estimate may be somewhat wrong; a pass that has to begin anew is dear.
+        // With a margin, because the estimate may be wrong and restarting a pass is expensive.
         if self.states_bytes <= self.memory_bytes / 5 * 4 {
             let reason = format!("the states need about {states} of {memory}");
             return Choice { strategy: Strategy::Natural, reason };

@@ -1,5 +1,5 @@
-//! The recipe "Adopting on a running Squidex" of docs/squidex.md: each line of it is run, in its order, while a
-//! simulated Squidex works on the same database.
+//! The recipe "Adopting on a running Squidex" of docs/squidex.md: each of its lines is run, in order, while
+//! a simulated Squidex works on the same database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -123,8 +123,8 @@ async fn users(db: Database, user: usize, stop: Arc<AtomicBool>, stored: Arc<Ato
     seen
 }
 
-/// Queries under the one name: never less than there was, and no error, but that a query which runs in the very
-/// moment of a renaming may be ended (175).
+/// Queries under the one name: they never find fewer snapshots than before, and none fails, except that one
+/// which runs at the very moment of a renaming may be ended with error 175.
 async fn reads(db: Database, stop: Arc<AtomicBool>, at_least: u64) -> u64 {
     let snapshots = db.collection::<Document>("States_Assets2");
     let mut ended = 0;

@@ -7,7 +7,8 @@ use mongodb::Database;
 use crate::recipe;
 use crate::support::{Db, asset, done};
 
-/// What mongodump and mongorestore do: collections with their options, documents past all validation, indexes.
+/// Copies as mongodump and mongorestore do: collections with their options, documents without validation,
+/// indexes.
 async fn copy(from: &Database, to: &Database) {
     let collections: Vec<_> = from.list_collections().await.unwrap().try_collect().await.unwrap();
     for collection in collections {

@@ -53,7 +53,10 @@ fn before_the_first_write_the_build_is_planned_only() {
     db.run(&["rebuild", "Assets", "--max-errors", "0", "--yes"], 0);
     // A second build that got as far as its plan.
     db.run(&["rebuild", "Assets", "--yes"], 0);
-    let pointer = doc! { "$set": { "Generations.Assets.Active": 3_i64, "Generations.Assets.Collections": ["States_Assets3"] } };
+    let pointer = doc! { "$set": {
+        "Generations.Assets.Active": 3_i64,
+        "Generations.Assets.Collections": ["States_Assets3"],
+    } };
     db.wait(async { db.collection("Migration").update_one(doc! { "_id": "Statefold" }, pointer).await })
         .unwrap();
     db.wait(async { db.collection("States_Assets4").drop().await }).unwrap();

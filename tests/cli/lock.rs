@@ -39,7 +39,10 @@ fn a_lock_that_squidex_holds_is_respected_until_it_is_released_by_hand() {
 #[test]
 fn the_lock_of_another_host_is_never_taken_over() {
     let db = Db::with(&[asset("a")]);
-    let signature = doc! { "Owner": "x", "Host": "elsewhere", "Pid": 1_i64, "Process": "boot/ns/1", "Since": bson::DateTime::now() };
+    let signature = doc! {
+        "Owner": "x", "Host": "elsewhere", "Pid": 1_i64, "Process": "boot/ns/1",
+        "Since": bson::DateTime::now(),
+    };
     let locked = doc! { "_id": "Default", "IsLocked": true, "Version": 27, "LockedBy": signature };
     db.wait(async { db.collection("Migration").insert_one(&locked).await }).unwrap();
     let held = db.run(&["rebuild", "Assets", "--yes", "--wait", "500ms", "--poll", "100ms"], 3);

@@ -8,7 +8,7 @@ fn a_rebuild_that_the_oplog_may_not_hold_is_refused_with_numbers() {
     let db = Db::at(server.uri.clone());
     db.run(&["fixture", "--commits", "30000"], 0);
     let plan = db.run(&["plan", "-o", "json"], 0).json();
-    let room = &plan["room"];
+    let room = &plan["capacity"];
     assert_eq!(room["oplog_bytes"], 1 << 20, "{room}");
     assert!(room["oplog_added_bytes"].as_u64().unwrap() > 1 << 20, "{room}");
     assert!(room["disk_free_bytes"].as_u64().unwrap() > room["disk_bytes"].as_u64().unwrap(), "{room}");

@@ -1,4 +1,5 @@
-//! Least privilege: each role of docs/operations.md, on a server with access control, can do what it says and no more.
+//! Least privilege: each role of docs/operations.md, on a server with access control, can do what it says
+//! and no more.
 
 use bson::{Document, doc};
 

@@ -186,7 +186,8 @@ pub(crate) fn commit(stream: &str, offset: i64, events: &[(&str, &str)]) -> Docu
         .collect();
     let count = i64::try_from(events.len()).unwrap();
     doc! {
-        "_id": format!("{stream}/{offset}"), "Timestamp": bson::Timestamp { time: 1_700_000_000, increment: 1 },
+        "_id": format!("{stream}/{offset}"),
+        "Timestamp": bson::Timestamp { time: 1_700_000_000, increment: 1 },
         "Events": events, "EventStreamOffset": offset, "EventsCount": count, "EventStream": stream,
     }
 }
@@ -194,7 +195,8 @@ pub(crate) fn commit(stream: &str, offset: i64, events: &[(&str, &str)]) -> Docu
 /// An asset that was created, and nothing else.
 pub(crate) fn asset(id: &str) -> Document {
     let payload = format!(
-        r#"{{"fileName":"{id}.png","fileHash":"h","mimeType":"image/png","fileSize":10,"type":"Image","assetId":"{id}","appId":"app,name","actor":"subject:1"}}"#
+        "{{\"fileName\":\"{id}.png\",\"fileHash\":\"h\",\"mimeType\":\"image/png\",\"fileSize\":10,\
+         \"type\":\"Image\",\"assetId\":\"{id}\",\"appId\":\"app,name\",\"actor\":\"subject:1\"}}"
     );
     commit(&format!("asset-app--{id}"), -1, &[("AssetCreatedEventV2", &payload)])
 }

@@ -63,8 +63,8 @@ async fn application(db: Arc<Db>, stop: Arc<AtomicBool>) -> Vec<Document> {
     all
 }
 
-/// A reader that knows one name: never fewer snapshots than there were. A query that is at work while the collection
-/// is replaced ends with error 175, as the server documents, and is simply asked again.
+/// A reader that knows one name and never finds fewer snapshots than before. A query that runs while the
+/// collection is replaced ends with error 175, as the server documents, and is simply repeated.
 async fn reader(snapshots: Collection<Document>, stop: Arc<AtomicBool>, at_least: u64) -> u64 {
     let mut reads = 0;
     while !stop.load(Ordering::Relaxed) {

@@ -20,7 +20,7 @@ async fn states_beyond_the_budget_are_spilled_unless_natural_order_was_asked_for
     let forced = Tuning { strategy: Some(Strategy::Natural), ..little };
     let error = db.rebuild(&squidex(), &["Assets"], forced).await.unwrap_err();
     assert!(matches!(error, Error::MemoryBudget { budget: 1 }), "{error:?}");
-    assert!(error.to_string().contains("--strategy spill"), "{error}");
+    assert!(error.to_string().contains("more than the memory budget of 1 MiB"), "{error}");
     db.assert_nothing_published().await;
 
     let spilled = Tuning { strategy: Some(Strategy::Spill), ..little };

@@ -72,8 +72,10 @@ async fn killed_at(test: &str, command: &str, after: i32, seed: u64) -> bool {
 async fn operations_of(db: &Db) -> usize {
     let pipeline = [
         doc! { "$currentOp": { "allUsers": true } },
-        doc! { "$match": { "appName": &db.app, "active": true, "secs_running": { "$exists": true }, "op": "command" } },
-        doc! { "$match": { "command.hello": { "$exists": false }, "command.isMaster": { "$exists": false } } },
+        doc! { "$match": {
+            "appName": &db.app, "active": true, "secs_running": { "$exists": true }, "op": "command",
+            "command.hello": { "$exists": false }, "command.isMaster": { "$exists": false },
+        } },
     ];
     let found = db.db.client().database("admin").aggregate(pipeline).await.unwrap();
     found.try_collect::<Vec<Document>>().await.unwrap().len()

@@ -1,5 +1,5 @@
-//! A leader that is killed while a new generation takes the application's name, or the old one takes it back: the
-//! next start leaves a whole generation under that name, and the pointer says which.
+//! A leader that is killed while a new generation takes the application's name, or the old one takes it
+//! back: the next start leaves a whole generation under that name, and the pointer says which.
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
@@ -88,8 +88,10 @@ async fn refuse_flips(db: &Db, validator: Document) {
 async fn operations(db: &Db) -> Vec<Document> {
     let pipeline = [
         doc! { "$currentOp": { "allUsers": true } },
-        doc! { "$match": { "appName": &db.app, "active": true, "secs_running": { "$exists": true }, "op": "command" } },
-        doc! { "$match": { "command.hello": { "$exists": false }, "command.isMaster": { "$exists": false } } },
+        doc! { "$match": {
+            "appName": &db.app, "active": true, "secs_running": { "$exists": true }, "op": "command",
+            "command.hello": { "$exists": false }, "command.isMaster": { "$exists": false },
+        } },
     ];
     let found = db.db.client().database("admin").aggregate(pipeline).await.unwrap();
     found.try_collect().await.unwrap()

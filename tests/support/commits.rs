@@ -19,7 +19,8 @@ pub(crate) fn commit_at(stream: &str, offset: i64, at: &str, events: &[(&str, &s
         doc! {
             "Type": *event_type, "Payload": *payload,
             "Metadata": {
-                "EventId": bson::Uuid::new().to_string(), "Timestamp": at, "AggregateId": key, "CommitId": &id,
+                "EventId": bson::Uuid::new().to_string(), "Timestamp": at,
+                "AggregateId": key, "CommitId": &id,
             },
         }
     };

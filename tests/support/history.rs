@@ -2,8 +2,8 @@
 //!
 //! Rules: tokens rise by one, each with an owner of its own; pointers are set under the newest token
 //! only; build records and checkpoints never go back to an older token, nor to one that was never
-//! given out, and a partition is finished under the token its checkpoint has. Documents have to come with the change, as they were after it: the collections need
-//! `changeStreamPreAndPostImages`.
+//! given out, and a partition is finished under the token its checkpoint has. Each change has to come with
+//! the document after it: the collections need `changeStreamPreAndPostImages`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

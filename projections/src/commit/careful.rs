@@ -1,13 +1,31 @@
-//! Commits that are not plainly commits, read by the bson crate: what is wrong, and where.
+//! The careful reader: documents that the quick reader can't read, read with the bson crate.
+//!
+//! Its errors name what is wrong and where. Invariant: a commit that the quick reader accepts is read
+//! the same way here, if all its values are valid BSON.
 
 use bson::{RawBsonRef, RawDocument};
 
-use super::{Commit, Events};
 use crate::{CommitError, Event, FoldError, FoldFailure, Layout, Payload};
 
-/// Reads a whole commit.
+/// The entries of an array of events.
+pub(super) type Entries<'a> = <&'a RawDocument as IntoIterator>::IntoIter;
+
+/// The fields of a commit that a layout names.
+pub(super) struct Fields<'a> {
+    pub(super) stream: &'a str,
+    pub(super) offset: i64,
+    /// Number of entries in the array.
+    pub(super) count: i64,
+    /// The array of events, as the document that BSON stores it as.
+    pub(super) events: &'a RawDocument,
+}
+
+/// Reads the fields of a commit.
+///
+/// # Errors
+/// [`CommitError`] if a field of the layout is absent or has another type.
 #[cold]
-pub(super) fn commit<'a>(document: &'a RawDocument, layout: &'a Layout) -> Result<Commit<'a>, CommitError> {
+pub(super) fn fields<'a>(document: &'a RawDocument, layout: &Layout) -> Result<Fields<'a>, CommitError> {
     let (mut stream, mut offset, mut stored, mut events) = (None, None, None, None);
     for element in document {
         let (name, value) = element.map_err(|error| CommitError::Bson(error.to_string()))?;
@@ -26,16 +44,16 @@ pub(super) fn commit<'a>(document: &'a RawDocument, layout: &'a Layout) -> Resul
     let stream = stream.ok_or_else(|| missing(&layout.stream))?;
     let offset = offset.ok_or_else(|| missing(&layout.offset))?;
     let events = events.ok_or_else(|| missing(&layout.events))?;
-    let actual = i64::try_from(events.into_iter().count()).unwrap_or(i64::MAX);
-    if let Some(stored) = stored.filter(|stored| *stored != actual) {
-        return Err(CommitError::Count { stored, actual });
+    let count = i64::try_from(events.into_iter().count()).unwrap_or(i64::MAX);
+    if let Some(stored) = stored.filter(|stored| *stored != count) {
+        return Err(CommitError::Count { stored, actual: count });
     }
     let events =
         RawDocument::from_bytes(events.as_bytes()).map_err(|error| CommitError::Bson(error.to_string()))?;
-    Ok(Commit::new(stream, offset, actual, events, layout))
+    Ok(Fields { stream, offset, count, events })
 }
 
-/// The last text under the stream's name, as far as the document can be read.
+/// The last string in the stream's field, as far as the document can be read.
 #[cold]
 pub(super) fn stream_of<'a>(document: &'a RawDocument, layout: &Layout) -> Option<&'a str> {
     let fields = document.iter().map_while(Result::ok);
@@ -43,18 +61,23 @@ pub(super) fn stream_of<'a>(document: &'a RawDocument, layout: &Layout) -> Optio
     last.and_then(|(_, value)| value.as_str())
 }
 
-/// Reads the next entry, and all that follow it.
+/// The entries of an array behind the first `passed` ones.
 #[cold]
-pub(super) fn next_event<'a>(events: &mut Events<'a>) -> Option<Result<Event<'a>, FoldFailure>> {
-    let Commit { stream, layout, events: array, .. } = events.commit;
-    let number = events.number;
-    let entries = events.careful.get_or_insert_with(|| {
-        let mut entries = array.iter();
-        (0..events.passed).for_each(|_| drop(entries.next()));
-        entries
-    });
+pub(super) fn entries_after(array: &RawDocument, passed: usize) -> Entries<'_> {
+    let mut entries = array.iter();
+    (0..passed).for_each(|_| drop(entries.next()));
+    entries
+}
+
+/// Reads the next entry as the event of this number; `None` after the last one.
+#[cold]
+pub(super) fn next_event<'a>(
+    entries: &mut Entries<'a>,
+    stream: &'a str,
+    number: i64,
+    layout: &Layout,
+) -> Option<Result<Event<'a>, FoldFailure>> {
     let entry = entries.next()?;
-    events.number = number.saturating_add(1);
     let broken = |message: String| FoldFailure {
         number,
         event_type: String::new(),
@@ -110,6 +133,7 @@ fn event<'a>(
     })
 }
 
+/// An integer of any width, or a double that is a whole number.
 pub(super) fn integer(value: RawBsonRef<'_>) -> Option<i64> {
     match value {
         RawBsonRef::Int64(number) => Some(number),

@@ -1,4 +1,4 @@
-//! Commits whole and broken; the quick way against the careful one.
+//! Whole and broken commits; the quick reader compared with the careful one.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use bson::{Bson, RawDocumentBuf, doc};
@@ -15,7 +15,10 @@ fn numbers_follow_from_the_offset_and_the_place_in_the_commit() {
     let layout = Layout::default();
     let document = raw(doc! {
         "_id": "x",
-        "Events": [{"Type": "A", "Payload": "{}", "Metadata": {"h": "v"}}, {"Type": "B", "Payload": {"n": 1}}],
+        "Events": [
+            {"Type": "A", "Payload": "{}", "Metadata": {"h": "v"}},
+            {"Type": "B", "Payload": {"n": 1}},
+        ],
         "EventStreamOffset": 4_i64, "EventsCount": 2_i64, "EventStream": "s",
     });
     let commit = Commit::decode(&document, &layout).unwrap();
@@ -90,7 +93,7 @@ fn event_field() -> impl Strategy<Value = (String, Bson)> {
     (name.prop_map(str::to_owned), value)
 }
 
-/// Commits with a field too many, too few, or of another type; some of them cut or changed.
+/// Commits with an extra, a missing or a mistyped field; some of them truncated or changed.
 fn commits() -> impl Strategy<Value = RawDocumentBuf> {
     let plain = doc! {"Type": "A", "Payload": "{}", "Metadata": {"Timestamp": "t"}};
     let event = prop_oneof![
@@ -129,7 +132,7 @@ fn commits() -> impl Strategy<Value = RawDocumentBuf> {
     })
 }
 
-/// What can be told of events: all of them, or where and why there are no more.
+/// The events as text: all of them, or those before the first unreadable one, and its error.
 fn seen(commit: &Commit<'_>) -> Vec<String> {
     let header = |event: Event<'_>| (event.header_str("Timestamp").map(str::to_owned), format!("{event:?}"));
     commit.events().map(|event| format!("{:?}", event.map(header))).collect()
@@ -147,12 +150,10 @@ fn seen_carefully(commit: &Commit<'_>) -> Vec<String> {
         passed: 0,
         careful: None,
     };
-    std::iter::from_fn(|| careful::next_event(&mut events))
-        .map(|event| format!("{:?}", event.map(get)))
-        .collect()
+    std::iter::from_fn(|| events.next_carefully()).map(|event| format!("{:?}", event.map(get))).collect()
 }
 
-/// Whether the bson crate can read all values, also of fields nobody needs.
+/// Returns true if the bson crate can read all values, including those of unused fields.
 fn is_readable(document: &RawDocument) -> bool {
     document.iter().all(|element| {
         element.is_ok_and(|(_, value)| match value {
@@ -166,12 +167,15 @@ fn is_readable(document: &RawDocument) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 5000, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_quick_way_finds_what_the_careful_one_does_or_gives_up(document in commits()) {
         let layout = Layout::default();
-        let (quick, careful) = (Commit::decode_quickly(&document, &layout), careful::commit(&document, &layout));
+        let quick = Commit::decode_quickly(&document, &layout);
+        let careful = Commit::decode_carefully(&document, &layout);
         if let Ok(commit) = careful.as_ref() {
             prop_assert_eq!(Commit::stream_of(&document, &layout), Some(commit.stream));
             if is_readable(&document) {
@@ -180,7 +184,7 @@ proptest! {
         }
         match (quick, careful) {
             (Ok(quick), Ok(careful)) => prop_assert_eq!(format!("{quick:?}"), format!("{careful:?}")),
-            // A value that nobody needs may be broken.
+            // An unused value may be broken.
             (Ok(_), Err(_)) => prop_assert!(!is_readable(&document)),
             (Err(Odd), _) => {}
         }
@@ -191,7 +195,8 @@ proptest! {
 fn a_plain_commit_is_read_the_quick_way() {
     let layout = Layout::default();
     let document = raw(doc! {
-        "_id": "x", "Timestamp": bson::Timestamp { time: 1, increment: 1 }, "Events": [{"Type": "A", "Payload": "{}"}],
+        "_id": "x", "Timestamp": bson::Timestamp { time: 1, increment: 1 },
+        "Events": [{"Type": "A", "Payload": "{}"}],
         "EventStreamOffset": -1_i64, "EventsCount": 1_i64, "EventStream": "s",
     });
     assert_eq!(Commit::decode_quickly(&document, &layout).unwrap().count, 1);

@@ -1,4 +1,4 @@
-//! What is written reads back; what fails leaves nothing.
+//! Written snapshots are read back; a failed one leaves nothing.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use bson::{Bson, doc};

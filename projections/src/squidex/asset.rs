@@ -1,8 +1,9 @@
 //! Assets: the fold of their events, and the documents of `States_Assets`.
 
 use super::entity::{Entity, set_text, text_bytes};
+use super::event::AssetEvent;
 use super::json::Text;
-use super::payload::{AssetAnnotated, AssetCreated, AssetEvent, AssetType, AssetUpdated, Base};
+use super::payload::{AssetAnnotated, AssetCreated, AssetType, AssetUpdated, Base};
 use super::tags::Tags;
 use super::text::eq_ignore_case;
 use super::value::JsonObject;
@@ -14,7 +15,7 @@ use crate::{
 
 /// Assets of all apps, into `States_Assets`.
 ///
-/// Squidex itself writes generation 2 of that collection, so statefold starts with the third.
+/// Squidex itself writes generation 2 of that collection, so statefold starts with 3.
 #[derive(Debug)]
 pub struct Assets(Spec);
 
@@ -34,7 +35,7 @@ impl Assets {
             .index(IndexDefinition::on([("_ai", Ascending), ("sl", Ascending)]))
             .index(IndexDefinition::on([("_ai", Ascending), ("fh", Ascending)]))
             .index(IndexDefinition::on([("id", Ascending), ("dl", Ascending)]));
-        // A permanent delete leaves one event in a stream of its own, beside the one it empties.
+        // A permanent delete empties a stream and leaves one event in another one.
         let streams = StreamFilter::prefix("asset-").without_suffix("--deleted");
         Self(Spec::new("Assets", 1).first_generation(3).streams(streams).target(target))
     }
@@ -46,7 +47,7 @@ impl Default for Assets {
     }
 }
 
-/// What is known of one asset.
+/// The folded state of one asset.
 #[derive(Debug, Default)]
 pub struct Asset {
     entity: Entity,
@@ -116,7 +117,7 @@ impl Projection for Assets {
 }
 
 impl Asset {
-    /// Everything anew, also if there is an asset already.
+    /// Sets everything, replacing an asset that exists already.
     fn create(&mut self, base: Base<'_>, event: AssetCreated<'_>) -> bool {
         *self = Self {
             entity: self.entity.created(event.asset_id.0, base.app_id.map(|app| app.0)),
@@ -136,12 +137,12 @@ impl Asset {
         true
     }
 
-    /// A new file, unless it's the one that is there.
+    /// Sets a new file, unless its hash is that of the current one.
     fn update(&mut self, base: Base<'_>, event: AssetUpdated<'_>) -> bool {
         if !set_text(&mut self.file_hash, event.file_hash) {
             return false;
         }
-        // Of the file before, not of all files before.
+        // The total has only the sizes of this file and the one before, as in Squidex.
         self.total_size_bytes = self.file_size_bytes.wrapping_add(event.file_size.0);
         self.file_size_bytes = event.file_size.0;
         self.file_version = event.file_version.0;
@@ -152,7 +153,7 @@ impl Asset {
         true
     }
 
-    /// Each property on its own, where it's given and differs.
+    /// Sets each property that is given and differs.
     fn annotate(&mut self, event: AssetAnnotated<'_>) -> bool {
         let mut changed = set_name(&mut self.file_name, event.file_name);
         changed |= set_name(&mut self.slug, event.slug);
@@ -199,7 +200,7 @@ impl Asset {
     }
 }
 
-/// Sets a name if one is given that differs in more than case.
+/// Sets a name if one is given that differs in more than case; returns true if it was set.
 fn set_name(slot: &mut Option<Box<str>>, name: Option<Text<'_>>) -> bool {
     let equal = |new: &Text<'_>| slot.as_deref().is_some_and(|old| eq_ignore_case(old, new.as_str()));
     match name.filter(|new| !equal(new)) {

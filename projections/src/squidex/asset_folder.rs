@@ -1,8 +1,8 @@
 //! Asset folders: the fold of their events, and the documents of `States_AssetFolders`.
 
 use super::entity::{Entity, set_text, text_bytes};
+use super::event::AssetFolderEvent;
 use super::json::Text;
-use super::payload::AssetFolderEvent;
 use crate::Direction::Ascending;
 use crate::{
     Event, FoldError, IndexDefinition, Lookup, Projection, Sink, Spec, StreamFilter, StreamKey, Target,
@@ -10,7 +10,7 @@ use crate::{
 
 /// Asset folders of all apps, into `States_AssetFolders`.
 ///
-/// Squidex itself writes generation 2 of that collection, so statefold starts with the third.
+/// Squidex itself writes generation 2 of that collection, so statefold starts with 3.
 #[derive(Debug)]
 pub struct AssetFolders(Spec);
 
@@ -31,7 +31,7 @@ impl Default for AssetFolders {
     }
 }
 
-/// What is known of one folder.
+/// The folded state of one folder.
 #[derive(Debug, Default)]
 pub struct AssetFolder {
     entity: Entity,
@@ -51,7 +51,7 @@ impl Projection for AssetFolders {
             return Ok(());
         };
         let actor = base.take_actor()?;
-        // Unlike an asset, a folder isn't created anew: a delete is the end.
+        // Unlike an asset, a deleted folder can't be created again.
         if folder.entity.is_deleted {
             return Ok(());
         }

@@ -1,7 +1,8 @@
-//! What all aggregates share: the frame around a fold, and the elements every snapshot begins with.
+//! The common part of all aggregates: their version, author and times, and the snapshot elements for
+//! them.
 //!
-//! Invariant: an event that changes nothing leaves no trace; one that does raises the version by one
-//! and sets who changed it when.
+//! Invariant: an event that changes nothing leaves no trace; one that changes something raises the
+//! version by one and sets the time and the author of the last change.
 
 use super::id::{EMPTY_ID, RefToken, named_id_parts};
 use super::json::Text;
@@ -17,14 +18,14 @@ pub(super) struct Entity {
     /// `id,name`
     pub(super) app_id: Option<Box<str>>,
     pub(super) is_deleted: bool,
-    /// `None` is the Unix epoch, which Squidex takes for "not set yet".
+    /// `None` is the Unix epoch, which Squidex takes as not set.
     created_ms: Option<i64>,
     modified_ms: i64,
     created_by: Option<Box<str>>,
     modified_by: Modifier,
 }
 
-/// Who changed an object last. With most objects it's who created them.
+/// The author of the last change: for most objects the one who created them.
 #[derive(Debug, Default)]
 enum Modifier {
     #[default]
@@ -33,8 +34,7 @@ enum Modifier {
 }
 
 impl Entity {
-    /// The common part of an object that an event creates: nothing of the former one stays but the
-    /// version.
+    /// The common part of an object that an event creates: of the former one only the version is kept.
     pub(super) fn created(&self, id: Option<Text<'_>>, app_id: Option<Text<'_>>) -> Self {
         Self {
             effective_events: self.effective_events,
@@ -44,7 +44,7 @@ impl Entity {
         }
     }
 
-    /// Notes that an event changed the object.
+    /// Records that an event changed the object.
     pub(super) fn changed(&mut self, event: &Event<'_>, actor: Option<RefToken<'_>>) {
         let ms = event.header_str("Timestamp").and_then(time::parse_ms);
         self.effective_events += 1;
@@ -60,7 +60,7 @@ impl Entity {
         }
     }
 
-    /// What the snapshot begins with; `None` if no event changed anything, so that there is no
+    /// The common elements of the snapshot; `None` if no event changed anything, so that there is no
     /// object.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Entity {
         Ok(Some(Common { entity: self, app: named_id_parts(app_id) }))
     }
 
-    /// Memory on the heap, in bytes.
+    /// Heap memory, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         let modified_by = match &self.modified_by {
             Modifier::Creator => 0,
@@ -83,14 +83,14 @@ impl Entity {
     }
 }
 
-/// The elements every snapshot has.
+/// The elements that every snapshot has.
 pub(super) struct Common<'a> {
     entity: &'a Entity,
     app: (&'a str, &'a str),
 }
 
 impl Common<'_> {
-    /// Writes the first elements, all but `_id`, which the sink has written.
+    /// Writes the leading elements except `_id`, which the sink has written.
     pub(super) fn begin(&self, document: &mut DocumentWriter<'_>) {
         let entity = self.entity;
         let created_by = entity.created_by.as_deref();
@@ -117,7 +117,7 @@ impl Common<'_> {
     }
 }
 
-/// Sets a text and says whether it differs from before; an equal one stays where it is.
+/// Sets a text and returns true if it differs from the former one; an equal text isn't copied.
 pub(super) fn set_text(slot: &mut Option<Box<str>>, text: Option<Text<'_>>) -> bool {
     let differs = slot.as_deref() != text.as_ref().map(Text::as_str);
     if differs {
@@ -126,12 +126,12 @@ pub(super) fn set_text(slot: &mut Option<Box<str>>, text: Option<Text<'_>>) -> b
     differs
 }
 
-/// Memory of an optional text on the heap, in bytes.
+/// Heap memory of an optional text, in bytes.
 pub(super) fn text_bytes(text: &Option<Box<str>>) -> usize {
     text.as_deref().map_or(0, |text| heap_bytes(text.len()))
 }
 
-/// What an allocation of this length takes: allocators round up and keep a header or a size class.
+/// Memory of an allocation of this length: allocators round up and keep a header or a size class.
 pub(super) fn heap_bytes(length: usize) -> usize {
     if length == 0 { 0 } else { (length + 8).next_multiple_of(16) }
 }

@@ -1,6 +1,6 @@
-//! Identifiers in payloads: domain ids, named ids, GUIDs and references to who did it.
+//! Identifiers in payloads: domain ids, named ids, GUIDs and references to actors.
 //!
-//! All of them borrow from the payload where its text is already in the form that is stored.
+//! They borrow from the payload if its text is already in the stored form.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::json::Text;
 
-/// What the empty id prints as.
+/// The empty id as text.
 pub(super) const EMPTY_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// An id of a domain object; any text. `None` is the empty id.
@@ -23,7 +23,7 @@ impl<'de> Deserialize<'de> for DomainId<'de> {
     }
 }
 
-/// A domain id that old events kept as a GUID: in one format only, printed in lower case.
+/// A domain id that old events store as a GUID: in one format only, converted to lower case.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Guid<'a>(pub(super) DomainId<'a>);
 
@@ -49,7 +49,7 @@ fn is_guid(text: &str) -> bool {
         })
 }
 
-/// An id with a name, as text: `id,name`. The name may have commas, the id hasn't.
+/// An id with a name, as text: `id,name`. The name may have commas, the id may not.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NamedId<'a>(pub(super) Text<'a>);
 
@@ -70,7 +70,7 @@ pub(super) fn named_id_parts(text: &str) -> (&str, &str) {
     text.split_once(',').unwrap_or((text, ""))
 }
 
-/// Who did it, as it is printed: `subject:{id}` or `client:{id}`.
+/// Reference to an actor, in its stored form: `subject:{id}` or `client:{id}`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RefToken<'a>(pub(super) Text<'a>);
 

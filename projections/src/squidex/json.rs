@@ -1,8 +1,8 @@
-//! Payload JSON as System.Text.Json reads it with Squidex's options: objects and their properties.
+//! Payload JSON, read like System.Text.Json with Squidex's options: objects and their properties.
 //!
-//! Property names match in any case, the last of several wins, unknown ones are skipped, absent ones
-//! keep their default; a number may stand in a string, but `12.0` is no integer and null is no number.
-//! Text is borrowed from the payload wherever it has no escapes.
+//! Property names match in any case. The last of several equal names wins, unknown names are skipped,
+//! and absent properties keep their default. A number may be given as a string, but `12.0` is no
+//! integer and null is no number. Text without escapes is borrowed from the payload.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,8 +16,8 @@ pub(super) trait Properties<'de>: Default {
     /// Number of properties.
     const COUNT: usize;
 
-    /// Name of the property with this number, in the order they are usually written; `None` after the
-    /// last one.
+    /// Name of the property with this number, in the order in which payloads usually have them; `None`
+    /// after the last one.
     fn name(number: usize) -> Option<&'static str>;
 
     /// Number of the property with this name, in any case.
@@ -68,8 +68,8 @@ pub(super) fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     values.next_value().map_err(|error| A::Error::custom(format_args!("{name}: {error}")))
 }
 
-/// Declares structs of JSON properties: `"name" => field: Type`. Those behind `checked` are read, so
-/// that a wrong type is noticed, but not kept.
+/// Declares structs of JSON properties: `"name" => field: Type`. Properties listed after `checked` are
+/// read to detect a wrong type, but not kept.
 macro_rules! properties {
     ($(
         $(#[$meta:meta])*
@@ -80,7 +80,7 @@ macro_rules! properties {
         #[derive(Debug, Default)]
         pub(super) struct $name<'a> {
             $($(#[$of])* pub(super) $field: $type,)*
-            // So that structs whose properties are all of a fixed size may have the lifetime too.
+            // Structs that borrow nothing have the lifetime, too.
             pub(super) lifetime: std::marker::PhantomData<&'a ()>,
         }
 
@@ -99,7 +99,7 @@ macro_rules! properties {
                 number: usize,
                 values: &mut A,
             ) -> Result<(), A::Error> {
-                // The compiler makes a table of it.
+                // Compiled into a jump table.
                 let mut numbers = 0..;
                 $(if numbers.next() == Some(number) {
                     self.$field = $crate::squidex::json::value($json, values)?;
@@ -116,7 +116,7 @@ macro_rules! properties {
 }
 pub(super) use properties;
 
-/// Text, borrowed if it can be.
+/// Text, borrowed from the payload if possible.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
@@ -161,7 +161,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-/// A whole number, as such or in a string.
+/// A whole number, given as a number or as a string.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Int<T>(pub(super) T);
 
@@ -173,7 +173,7 @@ impl<'de, T: TryFrom<i64>> Deserialize<'de> for Int<T> {
     }
 }
 
-/// Reads integers, also in strings, and the names of an enum's members.
+/// Reads integers, also from strings, and the names of an enum's members.
 pub(super) struct IntReader {
     pub(super) expected: &'static str,
     pub(super) name: fn(&str) -> Option<i64>,
@@ -201,8 +201,8 @@ impl Visitor<'_> for IntReader {
     }
 }
 
-/// A set of texts: the first of equal ones stays, in the order they were seen. .NET's sets may hold
-/// null.
+/// A set of texts in the order of the payload, duplicates dropped. Null is a valid member, as in
+/// .NET's sets.
 #[derive(Debug, Default)]
 pub(super) struct Set<'a>(pub(super) Vec<Option<Text<'a>>>);
 
@@ -221,7 +221,7 @@ impl<'de> Deserialize<'de> for Set<'de> {
                 let mut items: Vec<Option<Text<'de>>> = Vec::new();
                 let mut seen = std::collections::HashSet::new();
                 while let Some(item) = seq.next_element::<Option<Text<'de>>>()? {
-                    // A handful is compared quicker than hashed; many would take forever.
+                    // A few items are compared faster than hashed; for many, comparing is quadratic.
                     let new = if items.len() < FEW {
                         !items.contains(&item)
                     } else {
@@ -242,7 +242,7 @@ impl<'de> Deserialize<'de> for Set<'de> {
     }
 }
 
-/// Up to how many entries a search one by one is fine.
+/// Number of entries up to which a linear search is used.
 pub(super) const FEW: usize = 16;
 
 #[cfg(test)]
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     properties! {
-        /// A bit of everything.
+        /// A property of each kind.
         struct Sample<'a> {
             "fileName" => text: Option<Text<'a>>,
             "fileSize" => long: Int<i64>,

@@ -1,4 +1,4 @@
-//! Events of former versions of Squidex, and what they become when they are read.
+//! Payloads of events of former Squidex versions, and their conversion to the current form.
 
 use super::id::{DomainId, Guid};
 use super::json::{Int, Set, Text, properties};
@@ -6,7 +6,7 @@ use super::payload::{self, AssetType};
 use super::value::JsonObject;
 
 properties! {
-    /// The first form knew images only, and folders by GUID.
+    /// The first form: the only kind of file is an image, and folders have GUIDs.
     struct AssetCreated<'a> {
         "parentId" => parent_id: Guid<'a>,
         "fileName" => file_name: Option<Text<'a>>,
@@ -44,7 +44,7 @@ properties! {
     checked { "assetId" => DomainId<'a>, }
 }
 
-/// Type and metadata of a file: an image has to have both sizes.
+/// Type and metadata of a file: it counts as an image only if both sizes are given.
 fn image(
     is_image: bool,
     width: Option<Int<i32>>,

@@ -1,16 +1,17 @@
-//! The projections of Squidex, from the facts of its event store and snapshot format.
+//! The projections of Squidex: its events, its rules and its snapshot format.
 //!
 //! A projection file ([`Assets`], [`AssetFolders`]) holds the rules of one aggregate; `entity` holds
-//! the rules all aggregates share; `payload` and `legacy` are the events as Squidex reads them from
-//! JSON; the other files are its value formats. Nothing in here knows how events are read or where
-//! snapshots go.
+//! the rules all aggregates share; `event` names the event types, `payload` and `legacy` hold their
+//! properties as Squidex reads them from JSON; the other files are its value formats. Nothing in here
+//! knows how events are read or where snapshots go.
 //!
-//! Invariant: an event that Squidex would read is read the same way, and one that it would not is an
-//! error of its stream, never a guess.
+//! Invariant: an event that Squidex can read is read the same way; one that it can't read makes its
+//! stream a failed stream, it is never guessed.
 
 mod asset;
 mod asset_folder;
 mod entity;
+mod event;
 mod id;
 mod json;
 mod legacy;
@@ -30,7 +31,7 @@ use crate::{Layout, Registry};
 ///
 /// ```
 /// let registry = statefold_projections::squidex::registry();
-/// let names: Vec<&str> = registry.projections().iter().map(|one| one.spec().name()).collect();
+/// let names: Vec<&str> = registry.projections().iter().map(|known| known.spec().name()).collect();
 /// assert_eq!(names, ["Assets", "AssetFolders"]);
 /// ```
 #[must_use]

@@ -1,15 +1,16 @@
-//! The events of assets and asset folders, as their payloads are read today.
+//! Payloads of the events of assets and asset folders, in their current form.
 //!
-//! Every property Squidex types is typed here too, also where the fold doesn't need it: a payload
-//! that Squidex can't read must not become a snapshot. Older forms are in `legacy`.
+//! Every property that Squidex types is typed here too, even if the fold doesn't need it: a payload
+//! that Squidex can't read must not become a snapshot. `legacy` holds the older forms, `event` chooses
+//! between both by the type name.
 
 use serde::de::{Error, MapAccess};
 use serde::{Deserialize, Deserializer};
 
 use super::id::{DomainId, NamedId, RefToken};
 use super::json::{Int, IntReader, Object, Properties, Set, Text, properties, value};
+use super::quick;
 use super::value::JsonObject;
-use super::{legacy, quick};
 use crate::{FoldError, Payload};
 
 /// Properties of every event of an app.
@@ -32,10 +33,10 @@ impl<'a> Base<'a> {
         Ok(())
     }
 
-    /// Takes out who caused the event.
+    /// Takes the actor who caused the event.
     ///
     /// # Errors
-    /// [`FoldError::Refused`] if the text names nobody.
+    /// [`FoldError::Refused`] if the text has only spaces and colons.
     pub(super) fn take_actor(&mut self) -> Result<Option<RefToken<'a>>, FoldError> {
         let parse =
             |text| RefToken::parse(text).ok_or_else(|| FoldError::Refused("the actor is blank".into()));
@@ -43,7 +44,7 @@ impl<'a> Base<'a> {
     }
 }
 
-/// An event's own properties beside those of every event.
+/// The properties of one event type, and those of every event.
 #[derive(Debug, Default)]
 struct WithBase<'a, T> {
     base: Base<'a>,
@@ -70,8 +71,11 @@ impl<'a, T: Properties<'a>> Properties<'a> for WithBase<'a, T> {
     }
 }
 
-/// Reads a payload into the event that `wrap` makes of it.
-fn read<'a, T: Properties<'a>, E>(
+/// Reads a payload: the properties of every event, and the event that `wrap` makes of its own ones.
+///
+/// # Errors
+/// [`FoldError::Payload`] if Squidex couldn't read it.
+pub(super) fn read<'a, T: Properties<'a>, E>(
     payload: &Payload<'a>,
     wrap: impl FnOnce(T) -> E,
 ) -> Result<Option<(Base<'a>, E)>, FoldError> {
@@ -86,7 +90,7 @@ fn read<'a, T: Properties<'a>, E>(
     Ok(Some((base, wrap(own))))
 }
 
-/// Kind of a file, by its number. A number without a name is possible, too.
+/// Kind of a file, by its number; numbers without a name are valid, too.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AssetType(pub(super) i32);
 
@@ -130,7 +134,7 @@ properties! {
     }
     checked { "assetId" => DomainId<'a>, }
 
-    /// What is null isn't changed.
+    /// A null property isn't changed.
     struct AssetAnnotated<'a> {
         "fileName" => file_name: Option<Text<'a>>,
         "slug" => slug: Option<Text<'a>>,
@@ -170,77 +174,4 @@ properties! {
 
     struct AssetFolderDeleted<'a> {}
     checked { "assetFolderId" => DomainId<'a>, }
-}
-
-/// An event of an asset.
-#[derive(Debug)]
-pub(super) enum AssetEvent<'a> {
-    Created(AssetCreated<'a>),
-    Updated(AssetUpdated<'a>),
-    Annotated(AssetAnnotated<'a>),
-    Moved(AssetMoved<'a>),
-    Deleted,
-}
-
-impl<'a> AssetEvent<'a> {
-    /// Reads an event; `None` for a type that assets don't have, whose payload isn't looked at.
-    ///
-    /// # Errors
-    /// [`FoldError::Payload`]
-    pub(super) fn read(
-        event_type: &str,
-        payload: &Payload<'a>,
-    ) -> Result<Option<(Base<'a>, Self)>, FoldError> {
-        // The length alone tells most types apart, and nearly all foreign ones from ours.
-        let is = |name: &str| event_type.eq_ignore_ascii_case(name);
-        match event_type.len() {
-            12 if is("AssetUpdated") => {
-                read(payload, |old: legacy::AssetUpdated<'a>| Self::Updated(old.into()))
-            }
-            15 if is("AssetMovedEvent") => read(payload, Self::Moved),
-            16 if is("AssetTaggedEvent") => {
-                read(payload, |old: legacy::AssetTagged<'a>| Self::Annotated(old.into()))
-            }
-            17 if is("AssetDeletedEvent") => read(payload, |_: AssetDeleted<'a>| Self::Deleted),
-            17 if is("AssetCreatedEvent") => {
-                read(payload, |old: legacy::AssetCreated<'a>| Self::Created(old.into()))
-            }
-            17 if is("AssetRenamedEvent") => {
-                read(payload, |old: legacy::AssetRenamed<'a>| Self::Annotated(old.into()))
-            }
-            19 if is("AssetCreatedEventV2") => read(payload, Self::Created),
-            19 if is("AssetUpdatedEventV2") => read(payload, Self::Updated),
-            19 if is("AssetAnnotatedEvent") => read(payload, Self::Annotated),
-            _ => Ok(None),
-        }
-    }
-}
-
-/// An event of an asset folder.
-#[derive(Debug)]
-pub(super) enum AssetFolderEvent<'a> {
-    Created(AssetFolderCreated<'a>),
-    Renamed(AssetFolderRenamed<'a>),
-    Moved(AssetFolderMoved<'a>),
-    Deleted,
-}
-
-impl<'a> AssetFolderEvent<'a> {
-    /// Reads an event; `None` for a type that folders don't have, whose payload isn't looked at.
-    ///
-    /// # Errors
-    /// [`FoldError::Payload`]
-    pub(super) fn read(
-        event_type: &str,
-        payload: &Payload<'a>,
-    ) -> Result<Option<(Base<'a>, Self)>, FoldError> {
-        let is = |name: &str| event_type.eq_ignore_ascii_case(name);
-        match event_type.len() {
-            21 if is("AssetFolderMovedEvent") => read(payload, Self::Moved),
-            23 if is("AssetFolderCreatedEvent") => read(payload, Self::Created),
-            23 if is("AssetFolderRenamedEvent") => read(payload, Self::Renamed),
-            23 if is("AssetFolderDeletedEvent") => read(payload, |_: AssetFolderDeleted<'a>| Self::Deleted),
-            _ => Ok(None),
-        }
-    }
 }

@@ -1,9 +1,9 @@
-//! A quick reader of plain JSON: the payloads as they are nearly always.
+//! A quick reader of plain JSON, the form of nearly all payloads.
 //!
-//! Everything that isn't plain — broken text, a number out of the ordinary, unknown properties with
-//! objects inside — is [`Odd`], which says nothing more: who reads falls back to `serde_json`, whose
-//! word counts, also for what is wrong. Invariant: what this reads, `serde_json` reads the same way.
-//! It is made for the types in this room, which look at no type hints but those for text, options and
+//! Everything else (broken text, an unusual number, an unknown property with an object or an array) is
+//! [`Odd`], without a reason: the caller falls back to `serde_json`, which decides and names the error.
+//! Invariant: a text that this reader accepts is read the same way by `serde_json`. It supports only
+//! the types in this folder, which use no type hints but those for text, booleans, options and
 //! containers.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::forward_to_deserialize_any;
 
 use super::json::Properties;
 
-/// Not plain JSON, or not what was asked for.
+/// The text is not plain JSON, or doesn't fit the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Odd;
 
@@ -34,7 +34,7 @@ impl serde::de::Error for Odd {
 /// Reads a whole text.
 ///
 /// # Errors
-/// [`Odd`]
+/// [`Odd`] if it isn't plain JSON of this type.
 #[cfg(test)]
 fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
     let mut reader = Reader { text, at: 0 };
@@ -42,11 +42,11 @@ fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
     if reader.peek().is_ok() { Err(Odd) } else { Ok(value) }
 }
 
-/// Reads an object with these properties. They usually come in the order they are declared in, and
-/// then their names are only compared, not looked for.
+/// Reads an object with these properties. They usually come in the order of their declaration: each
+/// name is first compared with the next one, and searched only if it differs.
 ///
 /// # Errors
-/// [`Odd`]
+/// [`Odd`] if it isn't plain JSON of this type.
 pub(super) fn object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, Odd> {
     let mut reader = Reader { text, at: 0 };
     reader.expect(b'{')?;
@@ -76,7 +76,7 @@ struct Reader<'de> {
 }
 
 impl<'de> Reader<'de> {
-    /// The next byte that isn't space.
+    /// The next byte that isn't white space; it isn't consumed.
     #[inline]
     fn peek(&mut self) -> Result<u8, Odd> {
         loop {
@@ -106,7 +106,7 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// Reads a key if it is exactly this one.
+    /// Consumes a key if it is exactly this one.
     #[inline]
     fn take_key(&mut self, key: &str) -> bool {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
@@ -121,7 +121,7 @@ impl<'de> Reader<'de> {
         true
     }
 
-    /// Text without escapes, as it stands; `None` if it has some, and then nothing was read.
+    /// Reads text without escapes; `None` if it has escapes, and then nothing is consumed.
     #[inline]
     fn plain(&mut self) -> Result<Option<&'de str>, Odd> {
         self.expect(b'"')?;
@@ -140,7 +140,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Text with escapes, which begins here with its quote.
+    /// Reads text with escapes, from its opening quote on.
     fn escaped(&mut self) -> Result<String, Odd> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
@@ -192,7 +192,7 @@ impl<'de> Reader<'de> {
     }
 
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Odd> {
-        /// That many digits fit into 64 bits, whatever they are.
+        /// Number of digits that always fit into 64 bits.
         const DIGITS_MAX: usize = 18;
         let bytes = self.text.as_bytes().get(self.at..).ok_or(Odd)?;
         let mut number = 0_u64;
@@ -215,14 +215,14 @@ impl<'de> Reader<'de> {
     }
 }
 
-/// Four hexadecimal digits.
+/// Parses four hexadecimal digits.
 fn hex(digits: &[u8; 4]) -> Result<u32, Odd> {
     digits.iter().try_fold(0, |number, digit| {
         char::from(*digit).to_digit(16).map(|digit| number << 4 | digit).ok_or(Odd)
     })
 }
 
-/// Place of the first byte from here on that ends plain text: a quote, a backslash, a control
+/// Position of the first byte at or after `at` that ends plain text: a quote, a backslash, a control
 /// character.
 #[inline]
 fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
@@ -234,7 +234,7 @@ fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
         let quotes = zeros(word ^ (LOW * 0x22));
         let backslashes = zeros(word ^ (LOW * 0x5C));
         let controls = word.wrapping_sub(LOW * 0x20) & !word;
-        // A borrow reaches only bytes behind one that is found, and the first one counts.
+        // A borrow only affects bytes after a match, and only the first match counts.
         let found = (quotes | backslashes | controls) & HIGH;
         if found != 0 {
             return Some(at + found.trailing_zeros() as usize / 8);
@@ -296,7 +296,7 @@ impl<'de> serde::Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_seq(Items { reader: self, first: true })
     }
 
-    /// Containers are left to the reader that knows how deep they may be.
+    /// Skips a scalar. Containers are [`Odd`]: `serde_json` limits their depth.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
         match self.peek()? {
             b'{' | b'[' => return Err(Odd),
@@ -312,14 +312,14 @@ impl<'de> serde::Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
-/// What is left of an object or an array.
+/// The remaining items of an object or an array.
 struct Items<'a, 'de> {
     reader: &'a mut Reader<'de>,
     first: bool,
 }
 
 impl Items<'_, '_> {
-    /// Goes to the next item; false if there is none.
+    /// Advances to the next item; returns false if there is none.
     #[inline]
     fn advance(&mut self, end: u8) -> Result<bool, Odd> {
         let byte = self.reader.peek()?;

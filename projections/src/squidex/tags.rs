@@ -1,6 +1,6 @@
-//! A set of tags as a state keeps it: the elements of the BSON array it is stored as.
+//! The set of tags in a state, kept as the elements of the BSON array that is stored.
 //!
-//! One piece of memory for all of them, copied as it is into a snapshot.
+//! All tags share one allocation, which is copied unchanged into a snapshot.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::value::members::{Members, NULL, STRING};
 use crate::DocumentWriter;
 use crate::snapshot::decimal;
 
-/// Texts in the order they came in, none of them twice; null may be one.
+/// Distinct texts in the order of the event; null may be one of them.
 #[derive(Debug, Default)]
 pub(super) struct Tags(Box<[u8]>);
 
@@ -32,7 +32,7 @@ impl Tags {
         Self(elements.into_boxed_slice())
     }
 
-    /// Whether a set has the same members, in any order.
+    /// Returns true if a set has the same members, in any order.
     pub(super) fn equals(&self, set: &Set<'_>) -> bool {
         let mut members = set.0.iter().map(|tag| tag.as_ref().map(|text| text.as_str().as_bytes()));
         let count = self.texts().count();
@@ -50,7 +50,7 @@ impl Tags {
         document.array(name, |array| array.elements(&self.0));
     }
 
-    /// Memory on the heap, in bytes.
+    /// Heap memory, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         heap_bytes(self.0.len())
     }

@@ -1,9 +1,9 @@
-//! Text comparison without case, as .NET's ordinal comparison does it.
+//! Text comparison without case, equal to .NET's ordinal comparison.
 //!
-//! No culture and no normalisation: one code point against one code point, each mapped to upper case
-//! on its own. So `ß` never equals `SS`.
+//! There is no culture and no normalisation: code points are compared one by one, each mapped to upper
+//! case on its own. So `ß` never equals `SS`.
 
-/// Whether two texts are equal if case doesn't count.
+/// Returns true if two texts are equal except for case.
 pub(super) fn eq_ignore_case(left: &str, right: &str) -> bool {
     left == right || left.chars().map(upper).eq(right.chars().map(upper))
 }
@@ -12,10 +12,10 @@ pub(super) fn eq_ignore_case(left: &str, right: &str) -> bool {
 fn upper(char: char) -> char {
     match char {
         _ if char.is_ascii() => char.to_ascii_uppercase(),
-        // Dotless i and long s would become ASCII letters; .NET leaves them alone.
+        // Dotless i and long s would become ASCII letters; .NET leaves them unchanged.
         '\u{131}' | '\u{17F}' => char,
-        // Small letters with iota: their full mapping has two characters, their simple one is the
-        // capital with iota, a fixed distance away.
+        // Small letters with iota: the full mapping has two characters, the simple one is the capital
+        // with iota, at a fixed distance.
         '\u{1F80}'..='\u{1F87}' | '\u{1F90}'..='\u{1F97}' | '\u{1FA0}'..='\u{1FA7}' => moved(char, 8),
         '\u{1FB3}' | '\u{1FC3}' | '\u{1FF3}' => moved(char, 9),
         _ => {

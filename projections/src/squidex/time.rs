@@ -1,12 +1,12 @@
-//! The header `Timestamp`: text to milliseconds, without a date library and without an error.
+//! The header `Timestamp`, parsed into milliseconds without a date library and without errors.
 //!
-//! Invariant: whatever isn't exactly the format is the Unix epoch, as Squidex reads it.
+//! Invariant: a text that isn't exactly in the format is the Unix epoch, as in Squidex.
 
-/// Milliseconds since the Unix epoch, rounded down; `None` for the epoch itself, which to Squidex
-/// means "not set", and for everything that is no such timestamp.
+/// Parses a timestamp into milliseconds since the Unix epoch, rounded down; `None` for the epoch
+/// itself, which Squidex takes as not set, and for a text in another format.
 ///
-/// The format is `yyyy-MM-ddTHH:mm:ss`, a fraction of one to nine digits behind `.` or `,` where
-/// there is one, and `Z`.
+/// The format is `yyyy-MM-ddTHH:mm:ss`, an optional fraction of one to nine digits after `.` or `,`,
+/// and `Z`.
 pub(super) fn parse_ms(text: &str) -> Option<i64> {
     let (fixed, rest) = text.as_bytes().split_first_chunk::<19>()?;
     let nanos = match rest {
@@ -52,8 +52,8 @@ fn days_of(year: i64, month: i64) -> Option<i64> {
     }
 }
 
-/// Days in the proleptic Gregorian calendar. Years are counted from March, so that the leap day is
-/// the last of its year and months have a regular length.
+/// Days since the Unix epoch in the proleptic Gregorian calendar. Years begin in March here, so that
+/// the leap day is the last day of its year and the lengths of months follow a formula.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);

@@ -1,9 +1,8 @@
 //! Free-form JSON inside payloads (asset metadata): read, compared, written as BSON.
 //!
-//! An object is kept as the BSON elements it is stored as, which are made while it is read: one piece
-//! of memory, copied as it is into a snapshot. Every number is a double. Invariant: no value is nested
-//! deeper than [`DEPTH_MAX`], so that neither recursion nor MongoDB's own limit (100 levels) can be
-//! exceeded.
+//! An object is kept as the BSON elements of its stored form, which are made while it is read: one
+//! allocation, copied unchanged into a snapshot. Every number is a double. Invariant: no value is nested
+//! deeper than [`DEPTH_MAX`], which bounds recursion and keeps below MongoDB's own limit (100 levels).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,24 +13,26 @@ use serde::{Deserialize, Deserializer};
 use super::entity::heap_bytes;
 use super::json::{FEW, Text};
 use crate::DocumentWriter;
+use key::{escape, without_zeros};
 use members::{ARRAY, BOOL, NULL, NUMBER, OBJECT, STRING};
 
+mod key;
 pub(super) mod members;
 
-/// How deep a payload may be nested before its reader gives up, the payload's own object included.
+/// Maximum number of nested levels in a payload, the payload's own object included.
 pub(super) const DEPTH_MAX: usize = 64;
 
-/// An object: each key once, at its first place with its last value.
+/// An object: each key once, at its first position with its last value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct JsonObject {
-    /// The elements, without a length before and a zero behind them. Names are keys, not yet escaped.
+    /// The elements, without the length and the final zero. Their names are the keys, not yet escaped.
     elements: Vec<u8>,
-    /// Whether there is a key that isn't stored as it is.
+    /// True if a key differs from its stored name.
     has_odd_keys: bool,
 }
 
 impl JsonObject {
-    /// An object of these properties, none of them twice.
+    /// An object with these properties, whose keys are distinct.
     pub(super) fn of<const N: usize>(properties: [(&'static str, f64); N]) -> Self {
         let mut object = Self::default();
         for (key, value) in properties {
@@ -42,13 +43,13 @@ impl JsonObject {
         object
     }
 
-    /// Whether both have the same keys with equal values; the order of keys doesn't count.
+    /// Returns true if both have the same keys with equal values, in any order.
     pub(super) fn equals(&self, other: &Self) -> bool {
-        // Mostly it's the same object in the same order.
+        // Equal objects mostly have the same order.
         self.elements == other.elements || members::equal(&self.elements, &other.elements)
     }
 
-    /// Writes the keys as they are; only those of objects further inside are escaped.
+    /// Writes the elements. Their own keys are not escaped, only those of nested objects.
     pub(super) fn write_plain(&self, document: &mut DocumentWriter<'_>) {
         if self.has_odd_keys {
             members::write(&self.elements, document, false);
@@ -57,18 +58,18 @@ impl JsonObject {
         }
     }
 
-    /// For a state: no room to spare.
+    /// Frees spare memory, for an object that a state keeps.
     pub(super) fn kept(mut self) -> Self {
         self.elements.shrink_to_fit();
         self
     }
 
-    /// Memory on the heap, in bytes.
+    /// Heap memory, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         heap_bytes(self.elements.capacity())
     }
 
-    /// Appends a key and its zero, and says where it begins and ends.
+    /// Appends a key and its zero, and returns where it begins and ends.
     #[inline]
     fn key(&mut self, key: &str, inside: bool) -> (usize, usize) {
         let start = self.elements.len();
@@ -76,7 +77,7 @@ impl JsonObject {
             key.bytes().any(|byte| matches!(byte, 0 | b'.')) || key.is_empty() || key.starts_with('$');
         if special && key.contains('\0') {
             self.has_odd_keys = true;
-            self.elements.extend_from_slice(&members::without_zeros(key));
+            self.elements.extend_from_slice(&without_zeros(key));
         } else {
             self.has_odd_keys |=
                 special && inside && !matches!(escape(key), Cow::Borrowed(same) if same == key);
@@ -107,31 +108,19 @@ impl JsonObject {
     }
 }
 
-/// A key as it is stored: no empty name, no leading dollar, no dot.
-fn escape(key: &str) -> Cow<'_, str> {
-    let dollar = key.len() > 1 && key.starts_with('$');
-    match key {
-        "" => Cow::Borrowed("§empty"),
-        _ if !dollar && !key.contains('.') => Cow::Borrowed(key),
-        _ => {
-            let (start, rest) = if dollar { ("§", key.get(1..).unwrap_or_default()) } else { ("", key) };
-            Cow::Owned(format!("{start}{}", rest.replace('.', "_§§_")))
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut object = Self { elements: Vec::with_capacity(512), has_odd_keys: false };
-        // The payload's own object is the first level, this one the second.
+        // The payload's own object is the first level, this object the second.
         let out = Depth { left: DEPTH_MAX - 1, object: &mut object };
         deserializer.deserialize_map(Members { out, inside: false })?;
         Ok(object)
     }
 }
 
-/// Reads a value and appends it. How many levels are left, the one being read included.
+/// Reads a value and appends it, within a number of levels.
 struct Depth<'a> {
+    /// Number of levels left, the value's own included.
     left: usize,
     object: &'a mut JsonObject,
 }
@@ -152,7 +141,7 @@ impl Depth<'_> {
 /// Appends the members of an object.
 struct Members<'a> {
     out: Depth<'a>,
-    /// Whether the object is inside another one.
+    /// True if the object is nested in another one of the same JSON value.
     inside: bool,
 }
 
@@ -197,7 +186,7 @@ impl<'de> DeserializeSeed<'de> for Depth<'_> {
     }
 }
 
-/// The value is the type of what was appended.
+/// Returns the BSON type of the appended value.
 impl<'de> Visitor<'de> for Depth<'_> {
     type Value = u8;
 

@@ -1,4 +1,4 @@
-//! The walk against the reader of the bson crate, over documents whole and broken.
+//! The walk compared with the reader of the bson crate, over whole and broken documents.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use bson::spec::BinarySubtype;
@@ -45,7 +45,7 @@ fn document() -> impl Strategy<Value = RawDocumentBuf> {
         .prop_map(|pairs| RawDocumentBuf::try_from(pairs.into_iter().collect::<Document>()).unwrap())
 }
 
-/// A document that was cut, or in which some bytes were changed; its outer frame is right.
+/// A document that was truncated, or in which some bytes were changed; its outer frame is valid.
 fn broken() -> impl Strategy<Value = RawDocumentBuf> {
     let change = (any::<prop::sample::Index>(), prop_oneof![Just(0), 1_u8..20, any::<u8>()]);
     let changes = prop::collection::vec(change, 0..4);
@@ -72,7 +72,7 @@ fn framed(mut bytes: Vec<u8>) -> RawDocumentBuf {
     RawDocumentBuf::from_bytes(bytes).unwrap()
 }
 
-/// Goes through both readers side by side and returns how many elements the walk has found.
+/// Compares both readers element by element and returns how many elements the walk has found.
 fn compare(document: &RawDocument) -> usize {
     let (mut walk, mut found) = (Walk::over(document), 0);
     let mut reference = document.iter_elements();
@@ -106,7 +106,9 @@ fn compare(document: &RawDocument) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 3000, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whole_documents_are_walked_as_the_bson_crate_reads_them(document in document()) {
@@ -127,7 +129,8 @@ proptest! {
 #[test]
 fn usual_documents_are_not_odd() {
     let document = doc! {
-        "d": 1.0, "s": "ä", "o": {"a": [1, 2_i64]}, "b": bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![1] },
+        "d": 1.0, "s": "ä", "o": {"a": [1, 2_i64]},
+        "b": bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![1] },
         "oid": bson::oid::ObjectId::new(), "t": true, "date": bson::DateTime::from_millis(1), "n": null,
         "a name that is longer than eight": bson::Timestamp { time: 1, increment: 2 }, "eight888": 0, "": 1,
     };

@@ -21,7 +21,8 @@ fn modified_ms(given: &Given) -> i64 {
 fn a_created_asset_has_every_element_in_order() {
     let ms = |ms| bson::DateTime::from_millis(ms);
     created_asset().then_snapshot(doc! {
-        "_id": "app--one", "id": "one", "mt": ms(1000), "mb": "subject:ann", "ct": ms(1000), "cb": "subject:ann",
+        "_id": "app--one", "id": "one", "mt": ms(1000), "mb": "subject:ann", "ct": ms(1000),
+        "cb": "subject:ann",
         "vs": 0_i64, "ai": { "_id": "app", "Name": "hotels" }, "dl": false,
         "fn": "a.png", "fh": "h1", "fs": 100_i64, "fv": 0_i64, "md": { "pixelWidth": 8.0 }, "mm": "image/png",
         "sl": "a.png", "td": ["t"], "ts": 100_i64, "at": 1, "_ai": "app",
@@ -43,7 +44,8 @@ fn what_is_missing_has_its_default_and_what_is_null_is_null() {
     let ms = bson::DateTime::from_millis(0);
     asset().event("AssetCreatedEventV2", json!({ "appId": "app,hotels" })).then_snapshot(doc! {
         "_id": "app--one", "id": ROOT, "mt": ms, "mb": null, "ct": ms, "cb": null, "vs": 0_i64,
-        "ai": { "_id": "app", "Name": "hotels" }, "dl": false, "fn": null, "fh": null, "fs": 0_i64, "fv": 0_i64,
+        "ai": { "_id": "app", "Name": "hotels" }, "dl": false, "fn": null, "fh": null,
+        "fs": 0_i64, "fv": 0_i64,
         "md": {}, "mm": null, "sl": null, "td": [], "ts": 0_i64, "at": 0, "_ai": "app",
     });
 }

@@ -23,7 +23,8 @@ fn renamed(name: Value) -> Given {
 fn a_created_folder_has_every_element_in_order() {
     let ms = bson::DateTime::from_millis(1000);
     created_folder().then_snapshot(doc! {
-        "_id": "app--one", "id": "one", "mt": ms, "mb": "subject:ann", "ct": ms, "cb": "subject:ann", "vs": 0_i64,
+        "_id": "app--one", "id": "one", "mt": ms, "mb": "subject:ann", "ct": ms,
+        "cb": "subject:ann", "vs": 0_i64,
         "ai": { "_id": "app", "Name": "hotels" }, "dl": false, "pi": "p", "fn": "Fotos", "_ai": "app",
     });
 }

@@ -9,7 +9,10 @@ use crate::support::{STREAM, assert_unchanged, asset, created, created_asset, pa
 
 #[test]
 fn names_of_types_and_properties_match_in_any_case() {
-    let text = r#"{"APPID":"app,hotels","Actor":"subject:ann","ASSETID":"one","filename":"x","FileName":"y","TYPE":"vIDEO","FileSize":"7"}"#;
+    let text = concat!(
+        r#"{"APPID":"app,hotels","Actor":"subject:ann","ASSETID":"one","filename":"x","FileName":"y","#,
+        r#""TYPE":"vIDEO","FileSize":"7"}"#
+    );
     let document = snapshot(&asset().event_text("assetCREATEDeventv2", text));
     assert_eq!(document.get_str("fn").ok(), Some("y"));
     assert_eq!(document.get_i32("at").ok(), Some(3));

@@ -34,7 +34,8 @@ pub(crate) fn created(changed: Value) -> Value {
 /// The payload of an `AssetUpdatedEventV2` that brings a new file.
 pub(crate) fn updated(hash: &str, size_bytes: i64) -> Value {
     payload(json!({
-        "mimeType": "text/plain", "fileHash": hash, "fileSize": size_bytes, "fileVersion": 1, "type": "Unknown",
+        "mimeType": "text/plain", "fileHash": hash, "fileSize": size_bytes, "fileVersion": 1,
+        "type": "Unknown",
         "metadata": {}, "assetId": "one",
     }))
 }

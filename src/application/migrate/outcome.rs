@@ -22,7 +22,7 @@ pub enum Outcome {
     },
     /// Another server migrated while this one waited.
     Followed {
-        /// Who that was, as far as it was seen.
+        /// The server that led, if it was seen.
         leader: Option<String>,
     },
     /// There was nothing to do.
@@ -35,13 +35,13 @@ pub enum Outcome {
     },
     /// This server was told not to write events. It migrated all the same.
     ReadOnly {
-        /// How that ended.
+        /// Outcome of the migration.
         after: Box<Outcome>,
     },
 }
 
 impl Outcome {
-    /// In words.
+    /// The outcome in words.
     #[must_use]
     pub fn line(&self) -> String {
         match self {

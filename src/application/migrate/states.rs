@@ -1,4 +1,4 @@
-//! How the database stands to the registry, read anew for each look.
+//! Compares the database with the registry; both are read again for each look.
 
 use statefold_projections::{Registered, Registry, VersionStep};
 
@@ -28,7 +28,7 @@ async fn states(store: &Store, registry: &Registry) -> Result<Vec<ProjectionStat
     Ok(states)
 }
 
-/// The steps of the application's version that are still to go, if the registry owns it.
+/// The application's present version, and the steps that are left of its path, if the registry owns it.
 async fn steps_left<'a>(store: &Store, registry: &'a Registry) -> Result<(i32, &'a [VersionStep])> {
     let Some(last) = registry.version_path().last() else { return Ok((0, &[])) };
     let now = store.control().application_version().await?;
@@ -40,7 +40,7 @@ async fn steps_left<'a>(store: &Store, registry: &'a Registry) -> Result<(i32, &
     Ok((now, registry.version_path().get(done..).unwrap_or_default()))
 }
 
-/// What a start has to do.
+/// Decides what a start has to do.
 ///
 /// # Errors
 /// [`Error::Newer`] if the application's version is beyond the registry's path.
@@ -49,22 +49,22 @@ pub(super) async fn judge(store: &Store, registry: &Registry) -> Result<StartVer
     if verdict != StartVerdict::UpToDate {
         return Ok(verdict);
     }
-    // A lock with our signature is held by a leader, who will be done with it, or left behind by a dead one: then it
-    // keeps servers of the application from starting.
+    // A migration lock with statefold's signature is held by a leader at work, or was left by a dead one: it
+    // would keep servers of the application from starting.
     let lock = store.control().lock_state().await?.filter(|lock| lock.locked);
     let ours = lock.is_some_and(|lock| lock.document.contains_key("LockedBy"));
     Ok(if ours { StartVerdict::Behind(Vec::new()) } else { verdict })
 }
 
-/// As [`judge`], for whoever holds the lock.
+/// Does [`judge`] for the holder of the migration lock.
 pub(super) async fn judge_locked(store: &Store, registry: &Registry) -> Result<StartVerdict> {
     let verdict = judge_start(&states(store, registry).await?);
     if !matches!(verdict, StartVerdict::UpToDate | StartVerdict::Behind(_)) {
         return Ok(verdict);
     }
-    // Also before anything is built: a version beyond the path is refused here.
+    // Before anything is built, because a version beyond the path is refused here.
     let left = !steps_left(store, registry).await?.1.is_empty();
-    let mut behind = cut_short(store, registry).await?;
+    let mut behind = interrupted(store, registry).await?;
     if let StartVerdict::Behind(names) = verdict {
         behind.extend(names);
         return Ok(StartVerdict::Behind(behind));
@@ -77,9 +77,9 @@ pub(super) async fn judge_locked(store: &Store, registry: &Registry) -> Result<S
     Ok(if left || orphaned { StartVerdict::Behind(Vec::new()) } else { verdict })
 }
 
-/// Projections whose cut-over was cut short in its last steps: readers use the new generation, but the pointer, or the
-/// records, or a view, don't say so.
-async fn cut_short(store: &Store, registry: &Registry) -> Result<Vec<String>> {
+/// Projections whose cut-over was interrupted in its last steps: readers use the new generation, but pointer,
+/// records or views don't say so.
+async fn interrupted(store: &Store, registry: &Registry) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for projection in registry.projections() {
         let name = projection.spec().name();
@@ -88,7 +88,7 @@ async fn cut_short(store: &Store, registry: &Registry) -> Result<Vec<String>> {
         let Some(record) = records.iter().find(open) else { continue };
         let pointed =
             store.control().active(name).await?.is_some_and(|active| active.active == record.generation);
-        // What readers don't use yet is no start's business.
+        // A generation that readers don't use yet doesn't concern a start.
         if pointed || store.snapshots().is_swapped(record).await? {
             names.push(name.to_owned());
         }
@@ -102,7 +102,7 @@ pub(super) fn projections_behind(registry: &Registry, behind: &[String]) -> Resu
 }
 
 /// Moves the application's version over the steps whose projections are at their version, one at a
-/// time. Returns where it is now, if it moved.
+/// time. Returns the new version, if it moved.
 pub(super) async fn move_version(store: &Store, registry: &Registry, lock: &Lock) -> Result<Option<i32>> {
     let (mut now, steps) = steps_left(store, registry).await?;
     let mut moved = None;

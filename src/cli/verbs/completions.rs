@@ -14,7 +14,7 @@ pub(in crate::cli) struct CompletionsArgs {
 
 impl CompletionsArgs {
     /// The command as typed.
-    pub(in crate::cli) fn command(&self) -> Command {
+    pub(in crate::cli) fn command() -> Command {
         Command::without_database(VerbName::Completions)
     }
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::operator::{Follow, FollowReport, follow};
 
 #[derive(Debug, Args)]
+#[command(mut_arg("interval", |interval| interval.default_value("60")))]
 pub(in crate::cli) struct FollowArgs {
     /// Projections, by name without case [default: all]
     pub(in crate::cli) projections: Vec<String>,
@@ -27,7 +28,7 @@ pub(in crate::cli) struct FollowArgs {
     #[command(flatten)]
     pub(in crate::cli) listen: ListenArgs,
     #[command(flatten)]
-    pub(in crate::cli) interval: IntervalArgs<60>,
+    pub(in crate::cli) interval: IntervalArgs,
     #[command(flatten)]
     pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Claiming the lease: look, wait, take; nothing the database does for a while ends it.
+//! Claims statefold's lease: look, wait, take. A database that is away for a while doesn't end a claim.
 
 use std::time::Instant;
 
@@ -15,18 +15,18 @@ use crate::lifecycle::{Challenger, Claim};
 use crate::observe::{Leader, Progress, Recorder};
 use crate::store::{FenceKind, LeaseHolder, LeaseTaken, Owner, Store};
 
-/// Asks whether there still is something to lead for.
+/// Tells whether there still is work that needs a leader.
 pub(crate) type Needed<'a> = dyn Fn() -> BoxFuture<'a, Result<bool>> + Send + Sync + 'a;
 
 /// How a claim ended.
 pub(crate) enum Claimed {
     /// This process leads.
     Led(Leadership),
-    /// There is nothing left to lead for. Who led meanwhile, as far as anybody was seen.
+    /// No leader is needed any more. Holds the process that led meanwhile, if one was seen.
     NotNeeded(Option<Leader>),
 }
 
-/// Whoever wants to lead.
+/// A process that wants to lead.
 pub(crate) struct Claimant<'a> {
     pub(crate) store: &'a Store,
     pub(crate) waiting: Waiting<'a>,
@@ -34,7 +34,7 @@ pub(crate) struct Claimant<'a> {
     pub(crate) cancel: &'a CancellationToken,
 }
 
-/// Leads for something short, unless somebody leads who is alive.
+/// Takes the lease for a short piece of work, unless a live process holds it.
 ///
 /// # Errors
 /// As [`Claimant::claim_while`].
@@ -43,7 +43,7 @@ pub(crate) async fn lead(store: &Store, settings: &Settings) -> Result<Leadershi
     lead_watched(store, settings, &progress, &cancel).await
 }
 
-/// Leads for work that is watched and can be cancelled, unless somebody leads who is alive.
+/// Takes the lease for work that is watched and can be cancelled, unless a live process holds it.
 ///
 /// # Errors
 /// As [`Claimant::claim_while`].
@@ -57,18 +57,19 @@ pub(crate) async fn lead_watched(
     Claimant { store, waiting, patience: Patience::UntilAlive, cancel }.claim().await
 }
 
-/// What a look at the lease comes to.
+/// Decision after a look at the lease.
 enum Look {
     NotNeeded,
-    /// It may be taken, over from this leader if there is one.
+    /// The lease may be taken; from this holder, if there is one.
     Take(Option<LeaseHolder>),
     /// An earlier take succeeded, but its answer was lost.
     Ours(i64),
+    /// Another process holds the lease; the flag tells whether it is known to be alive.
     Wait(LeaseHolder, bool),
 }
 
 impl Claimant<'_> {
-    /// Claims the lease, whatever there is to do.
+    /// Claims the lease without asking whether a leader is needed.
     pub(crate) async fn claim(&self) -> Result<Leadership> {
         match self.claim_while(&|| futures::future::ready(Ok(true)).boxed()).await? {
             Claimed::Led(leadership) => Ok(leadership),
@@ -76,11 +77,11 @@ impl Claimant<'_> {
         }
     }
 
-    /// Claims the lease for as long as `needed` says that there is something to lead for.
+    /// Claims the lease for as long as `needed` says that a leader is needed.
     ///
     /// # Errors
-    /// [`Error::LeaseHeld`] if the patience or the limit is over, [`Error::Interrupted`], what `needed`
-    /// says, what the server said unless it may go away by itself.
+    /// [`Error::LeaseHeld`] if the patience or the limit is over, [`Error::Interrupted`], errors of `needed`,
+    /// or what the server said, unless the error is transient.
     pub(crate) async fn claim_while(&self, needed: &Needed<'_>) -> Result<Claimed> {
         let began = Instant::now();
         let mut attempt = Attempt::new(self);
@@ -94,9 +95,12 @@ impl Claimant<'_> {
                     return self.without_orphans(claimed).await;
                 }
                 Ok(None) => {}
-                // The database is waited for; it must not end the claim.
+                // A database that is away for a while must not end the claim.
                 Err(error) if error.class() == Class::Transient => {
-                    tracing::warn!(error = %error.with_sources(), "the lease can't be claimed now; trying again");
+                    tracing::warn!(
+                        error = %error.with_sources(),
+                        "the lease can't be claimed now; trying again"
+                    );
                     if self.waiting.is_over(began) {
                         return Err(error);
                     }
@@ -111,15 +115,18 @@ impl Claimant<'_> {
 }
 
 impl Claimant<'_> {
-    /// A leader that died in its cut-over leaves the event store fenced: whoever leads next lifts it.
+    /// Ends the sessions of a dead leader and lifts the fence that a leader which died in its cut-over left.
     async fn without_orphans(&self, claimed: Claimed) -> Result<Claimed> {
         let Claimed::Led(mut leadership) = claimed else { return Ok(claimed) };
         match self.store.control().end_orphaned_sessions(leadership.mandate.token).await {
             Ok(0) => {}
             Ok(sessions) => tracing::warn!(sessions, "ended the sessions of a leader that is gone"),
-            // Then its transactions are in the way until the server gives them up.
+            // Its transactions are in the way until the server aborts them.
             Err(error) => {
-                tracing::warn!(error = %error.with_sources(), "sessions of a former leader could not be ended");
+                tracing::warn!(
+                    error = %error.with_sources(),
+                    "sessions of a former leader could not be ended"
+                );
             }
         }
         if !self.store.leads {
@@ -130,7 +137,7 @@ impl Claimant<'_> {
                 Some(fence) if fence.kind == FenceKind::CutOver => {
                     tracing::warn!(
                         raised = fence.owner,
-                        "lifting the fence of a cut-over that was cut short"
+                        "lifting the fence of a cut-over that was interrupted"
                     );
                     self.store.control().lift_fence().await.map(|lifted| lifted.is_some())
                 }
@@ -147,14 +154,14 @@ impl Claimant<'_> {
     }
 }
 
-/// One claim, from look to look.
+/// State of one claim, from look to look.
 struct Attempt<'a> {
     claimant: &'a Claimant<'a>,
-    /// One name for the whole claim, so that a take whose answer was lost is recognised.
+    /// Identity for the whole claim, by which a take whose answer was lost is recognised.
     owner: Option<Owner>,
     challenger: Challenger,
     clock: Instant,
-    /// When a take was first sent whose outcome isn't known.
+    /// When the first take was sent whose outcome isn't known.
     sent: Option<Instant>,
     leader: Option<Leader>,
     said: Option<Instant>,
@@ -233,7 +240,7 @@ impl<'a> Attempt<'a> {
                 self.lead(token).map(Some)
             }
             LeaseTaken::Theirs => {
-                // Certainly not taken: the next take counts from its own sending.
+                // Certainly not taken: the tenure of the next take counts from when that is sent.
                 self.sent = None;
                 Ok(None)
             }
@@ -254,5 +261,5 @@ impl<'a> Attempt<'a> {
 }
 
 fn led_before() -> Error {
-    Error::Bug("a claim went on after it had led".into())
+    Error::Bug("a claim continued after it had led".into())
 }

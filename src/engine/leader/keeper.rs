@@ -1,4 +1,4 @@
-//! Renews the lease until it is told to stop, and says when the lease is lost.
+//! Renews the lease until it is told to stop, and reports when the lease is lost.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use crate::error::{Class, Error};
 use crate::lifecycle::Tenure;
 use crate::observe::{Doing, Progress, Recorder};
 
-/// Pauses between attempts to renew, as a share of the pause between renewals.
+/// Number of attempts to renew a lease in the time between two renewals, after a failure.
 const RETRIES_PER_RENEWAL: u32 = 5;
 
-/// News are told so often between renewals, at most.
+/// Maximum number of early renewals, between two regular ones, that announce another phase.
 const NEWS_PER_RENEWAL: u32 = 10;
 
-/// Keeps a lease whose tenure counts from `base`.
+/// Keeps the lease, whose tenure counts from `base`.
 pub(crate) async fn keep(
     shared: Arc<HeldLease>,
     stop: CancellationToken,
@@ -25,7 +25,7 @@ pub(crate) async fn keep(
     every: Duration,
 ) {
     let mut said = Doing::default();
-    // The take itself took a while.
+    // Taking the lease took a while itself.
     let mut pause = every.saturating_sub(base.elapsed());
     loop {
         let left = tenure.ends().saturating_sub(base.elapsed());
@@ -47,7 +47,7 @@ pub(crate) async fn keep(
                     return shared.lose("its renewal took too long");
                 }
                 shared.mandate.extend(base + tenure.ends());
-                shared.keep_lock().await;
+                shared.keep_migration_lock().await;
                 pause = every;
             }
             Ok(false) => return shared.lose("another process took it over"),
@@ -63,14 +63,14 @@ pub(crate) async fn keep(
 async fn renew(shared: &HeldLease, doing: &Doing, left: Duration) -> Result<bool, Error> {
     let token = shared.mandate.token;
     let renewal = shared.store.control().renew_lease(&shared.owner, token, doing, left.as_secs().max(1));
-    // The write itself goes on if the time is over: it renews a lease that nobody uses.
+    // The write isn't aborted when the time is over: it then renews a lease that nobody uses.
     tokio::time::timeout(left, renewal).await.unwrap_or_else(|_| {
         Err(Error::Deadline { doing: "renewing the lease".into(), seconds: left.as_secs() })
     })
 }
 
 impl HeldLease {
-    /// Ends the mandate and cancels everything at work.
+    /// Ends the mandate and cancels all work under it.
     fn lose(&self, reason: &str) {
         tracing::error!(token = self.mandate.token, reason, "the lease is lost: stopping all work");
         Recorder::lease_lost();
@@ -93,12 +93,13 @@ impl HeldLease {
         }
     }
 
-    async fn keep_lock(&self) {
+    /// Locks the migration lock again if somebody opened it.
+    async fn keep_migration_lock(&self) {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(lock) = lock
             && let Err(error) = lock.keep().await
         {
-            tracing::debug!(error = %error.with_sources(), "the lock could not be looked at");
+            tracing::debug!(error = %error.with_sources(), "the migration lock could not be read");
         }
     }
 }

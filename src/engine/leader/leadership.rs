@@ -1,8 +1,8 @@
-//! Leading: the lease is claimed, kept by renewals on a task of its own, and given back.
+//! The held lease: kept by renewals on a task of its own, and released at the end; and the application's
+//! migration lock, which the leader takes for the part of its work that needs it.
 //!
-//! Whoever leads writes under a [`Mandate`], which each write checks. When the lease is lost (another
-//! token, or no renewal in time by this machine's own monotonic clock) the mandate ends and
-//! everything at work is cancelled.
+//! A leader writes under a [`Mandate`], which each write checks. When the lease is lost (another token, or no
+//! renewal in time by this machine's own monotonic clock), the mandate ends and all work is cancelled.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,28 +20,28 @@ use crate::store::{Lock, LockTaken, Mandate, Owner, Store};
 
 /// The held lease. It has to be [ended](Leadership::end).
 pub(crate) struct Leadership {
-    /// What every write is made under.
+    /// Permission that every write of this leader checks.
     pub(crate) mandate: Mandate,
     /// Cancelled when the caller cancels, and when the lease is lost.
     pub(crate) cancel: CancellationToken,
-    /// Whether a fence that was left behind was lifted first.
+    /// Whether the fence of a dead leader was lifted when the lease was taken.
     pub(crate) lifted_fence: bool,
     shared: Arc<HeldLease>,
     keeper: Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: CancellationToken,
 }
 
-/// A lease as it was taken.
+/// A lease that was just taken.
 pub(super) struct TakenLease {
     pub(super) owner: Owner,
     /// The fencing token.
     pub(super) token: i64,
-    /// When the write that took it was sent: the tenure counts from then.
+    /// When the write that took it was sent; the tenure counts from then.
     pub(super) sent: Instant,
 }
 
 impl Leadership {
-    /// Begins to keep a lease that was taken by a write sent then.
+    /// Begins to keep a lease that was just taken.
     pub(super) fn begin(
         store: &Store,
         waiting: &Waiting<'_>,
@@ -81,7 +81,7 @@ impl Leadership {
         Some(Error::LeaseLost { token: self.mandate.token, reason })
     }
 
-    /// Takes the lock of the version document, and waits for it while somebody else has it.
+    /// Takes the application's migration lock, and waits for it while somebody else has it.
     ///
     /// # Errors
     /// [`Error::LockHeld`] after the limit, [`Error::Interrupted`], [`Error::LeaseLost`], what the
@@ -92,10 +92,10 @@ impl Leadership {
         loop {
             self.mandate.check()?;
             let attempt = || self.shared.store.control().try_lock(self.mandate.token);
-            match waiting.retried("taking the lock", attempt).await? {
+            match waiting.retried("taking the migration lock", attempt).await? {
                 LockTaken::Ours(lock) => {
                     let earlier = self.keep_lock(Some(Arc::clone(&lock)));
-                    debug_assert!(earlier.is_none(), "the lock is taken once");
+                    debug_assert!(earlier.is_none(), "the migration lock is taken once");
                     waiting.over();
                     return Ok(lock);
                 }
@@ -106,8 +106,8 @@ impl Leadership {
                         return Err(Error::LockHeld { document, holder });
                     }
                     let line = format!(
-                        "the lock {document}, held {holder}; waiting for {} s. If its holder is certainly dead: \
-                         statefold lock release --force",
+                        "the lock {document}, held {holder}; waiting for {} s. \
+                         If its holder is certainly dead: statefold lock release --force",
                         waited.as_secs()
                     );
                     if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
@@ -123,22 +123,23 @@ impl Leadership {
         }
     }
 
+    /// Sets the migration lock that the keeper looks after, and returns the one before.
     fn keep_lock(&self, lock: Option<Arc<Lock>>) -> Option<Arc<Lock>> {
         std::mem::replace(&mut *self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner), lock)
     }
 
-    /// Gives the lock back before the lease.
+    /// Releases the migration lock; the lease stays held.
     pub(crate) async fn unlock(&self) {
         if let Some(lock) = self.keep_lock(None)
             && let Err(error) = lock.release().await
         {
-            // What was done is done, and the next leader takes the lock over.
-            tracing::warn!(error = %error.with_sources(), "the lock could not be released");
+            // The work is done, and the next leader takes the lock over.
+            tracing::warn!(error = %error.with_sources(), "the migration lock could not be released");
         }
     }
 
-    /// Gives lock and lease back, and returns the result; if the lease was lost, that is the result.
-    /// Nobody may be at work any more.
+    /// Releases the migration lock and the lease, and returns the result; if the lease was lost, that error
+    /// is the result. No work may be running under the lease any more.
     pub(crate) async fn end<T>(&self, result: Result<T>) -> Result<T> {
         self.unlock().await;
         self.stop.cancel();
@@ -152,7 +153,7 @@ impl Leadership {
             Ok(true) => tracing::debug!(token, "the lease is released"),
             Ok(false) if lost.is_none() => {
                 tracing::warn!(token, "the lease was no longer ours in the end");
-                // The work may notice it before a renewal does.
+                // A write may notice the loss before a renewal does.
                 if matches!(result, Err(Error::Fenced { .. })) {
                     let reason = "another process took it over".to_owned();
                     lost = Some(Error::LeaseLost { token, reason });

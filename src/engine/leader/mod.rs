@@ -1,4 +1,4 @@
-//! Leading: the lease is claimed, kept by renewals on a task of its own, and given back.
+//! Leading: statefold's lease is claimed, kept by renewals on a task of its own, and released.
 
 mod claim;
 mod keeper;

@@ -1,4 +1,4 @@
-//! What the leader and its keeper share.
+//! State that a leader and the keeper of its lease share.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::observe::Progress;
 use crate::store::{Lock, Mandate, Owner, Store};
 
-/// What the leader and its keeper share.
+/// State that a leader and the keeper of its lease share.
 pub(crate) struct HeldLease {
     pub(super) store: Store,
     pub(super) owner: Owner,

@@ -1,4 +1,4 @@
-//! How long somebody waits for a lease or a lock, and what is shown meanwhile.
+//! How long a process waits for the lease or the migration lock, and what it shows meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,31 +12,31 @@ use crate::error::{Class, Error, Result};
 use crate::lifecycle::jittered;
 use crate::observe::{Leader, Progress, Recorder};
 
-/// Pause after the first failed try; each further one is longer by as much.
+/// Pause after the first failed attempt; each further one is longer by as much.
 pub(super) const BACKOFF: Duration = Duration::from_millis(200);
 
-/// How often one call of a claim is tried before the next look.
+/// Attempts of one call of a claim before the next look.
 pub(super) const TRIES: u32 = 3;
 
 /// Pause between two log lines about the same wait.
 pub(super) const SAY_EVERY: Duration = Duration::from_secs(30);
 
-/// Waiting for somebody else, in steps that can be cancelled, with an end.
+/// Waits for another process, in steps that can be cancelled and up to a limit.
 pub(crate) struct Waiting<'a> {
     pub(crate) lease: &'a LeaseSettings,
-    /// How long to wait at most.
+    /// Maximum wait; for ever, if absent.
     pub(crate) limit: Option<Duration>,
-    /// Where it is shown.
+    /// Where the wait is shown.
     pub(crate) progress: &'a watch::Sender<Progress>,
 }
 
 impl<'a> Waiting<'a> {
-    /// Waiting for as long as the settings of the lease say.
+    /// Waits for as long as the settings of the lease say.
     pub(crate) fn of(lease: &'a LeaseSettings, progress: &'a watch::Sender<Progress>) -> Self {
         Self { lease, limit: lease.wait_limit, progress }
     }
 
-    /// Waits for the time between two looks, or until the limit. `false` if it was cancelled.
+    /// Waits for the time between two looks, but not beyond the limit. Returns `false` if it was cancelled.
     pub(crate) async fn pause(&self, cancel: &CancellationToken, began: Instant) -> bool {
         static LOOKS: AtomicU64 = AtomicU64::new(0);
         let look = LOOKS.fetch_add(1, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// A few tries, with growing pauses after what may go away by itself.
+    /// Makes a few attempts, with growing pauses after transient errors.
     pub(crate) async fn retried<T, F: Future<Output = Result<T>> + Send>(
         &self,
         doing: &str,
@@ -70,10 +70,10 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// As [`Self::retried`], and again and again: the database is waited for until the limit.
+    /// Repeats [`Self::retried`] until the limit, for as long as the errors are transient.
     ///
     /// # Errors
-    /// [`Error::Interrupted`]; what doesn't go away by itself, or not before the limit.
+    /// [`Error::Interrupted`]; an error that isn't transient, or the last one before the limit.
     pub(crate) async fn outlasting<T, F: Future<Output = Result<T>> + Send>(
         &self,
         doing: &str,
@@ -84,7 +84,10 @@ impl<'a> Waiting<'a> {
         loop {
             match self.retried(doing, &mut attempt).await {
                 Err(error) if error.class() == Class::Transient && !self.is_over(began) => {
-                    tracing::warn!(error = %error.with_sources(), "{doing} is not possible now; trying again");
+                    tracing::warn!(
+                        error = %error.with_sources(),
+                        "{doing} is not possible now; trying again"
+                    );
                 }
                 other => return other,
             }
@@ -111,10 +114,10 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Whether to wait for a leader that is alive.
+/// How long to wait for a leader that is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// Until it is done.
+    /// Until its work is done.
     UntilDone,
     /// Only until it shows that it is alive.
     UntilAlive,

@@ -1,4 +1,4 @@
-//! A pass over the event store: what a choice of strategy means, for whoever wants the results.
+//! Reads one pass over the event store, by the chosen strategy.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,21 +15,21 @@ use crate::pipeline::{InMemory, Input, Memory, Pass, SpillFile, Wanted, Workers}
 use crate::plan::{Choice, Estimate, Strategy};
 use crate::store::EventStore;
 
-/// Share of the budget that buffers may take which are not spilled yet.
+/// Divisor of the memory budget: the share that buffers may take before they are spilled.
 const SPILL_BUFFERS: usize = 8;
-/// Compressed size of commits, as a divisor: what LZ4 makes of documents with JSON, or better.
+/// Divisor of the size of commits when LZ4 compresses them; documents with JSON compress at least so well.
 const COMPRESSION: u64 = 2;
 
-/// What reads.
+/// Reads one pass.
 pub(crate) struct PassReader<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) layout: &'a Layout,
     pub(crate) workers: &'a Arc<Workers>,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) cancel: &'a CancellationToken,
-    /// What is being done.
+    /// Phase that is shown while it reads.
     pub(crate) phase: Phase,
-    /// When it began.
+    /// When the pass began.
     pub(crate) began: Instant,
 }
 
@@ -39,25 +39,25 @@ pub(crate) struct PassPart {
     pub(crate) wanted: Wanted,
     /// Numbers of its partitions, in the order of the ranges.
     pub(crate) numbers: Vec<u32>,
-    /// What to expect of them.
+    /// What to expect of its streams.
     pub(crate) estimate: Estimate,
 }
 
-/// What was read.
+/// Result of a pass.
 pub(crate) struct Read {
-    /// One for each projection; none in stream order, where each reads for itself.
+    /// Input of each projection; `None` in stream order, where each projection reads for itself.
     pub(crate) inputs: Option<Vec<Input>>,
-    /// What memory is used while they are taken in.
+    /// Memory that is used while the inputs are consumed.
     memory: Option<Arc<Memory>>,
 }
 
 impl Read {
-    /// Nothing is read ahead.
+    /// The result in stream order: nothing is read ahead.
     pub(crate) fn in_stream_order() -> Self {
         Self { inputs: None, memory: None }
     }
 
-    /// Notes what was used, once everything is taken in.
+    /// Notes the memory that was used, once all inputs are consumed.
     pub(crate) fn note(&self, report: &mut PassReport) {
         if let Some(memory) = &self.memory {
             report.memory_bytes = memory.peak() as u64;
@@ -66,11 +66,12 @@ impl Read {
 }
 
 impl PassReader<'_> {
-    /// Reads, and folds or spills, everything that is wanted; what needs more memory than it was
-    /// estimated to is read again, with spill.
+    /// Reads all parts and folds or spills them. If folding in memory needs more than was estimated,
+    /// everything is read again, with spill.
     ///
     /// # Errors
-    /// What reading gives; [`Error::MemoryBudget`] if only natural order is allowed and outgrows it.
+    /// Errors of reading; [`Error::MemoryBudget`] if only natural order is allowed and the states outgrow the
+    /// memory budget.
     pub(crate) async fn read(
         &self,
         choice: &Choice,
@@ -101,7 +102,7 @@ impl PassReader<'_> {
         }
     }
 
-    /// Folds in memory; if that doesn't suffice, begins anew with a spill file.
+    /// Folds in memory; if that doesn't suffice, starts over with a spill file.
     async fn natural(
         &self,
         choice: &Choice,
@@ -114,10 +115,10 @@ impl PassReader<'_> {
         let folded = self.pass(source, &parts).in_memory(&memory).await?;
         report.memory_bytes = memory.peak() as u64;
         match folded {
-            InMemory::Done(arrived, by) => {
+            InMemory::Done(folded_streams, by) => {
                 report.read_seconds = self.began.elapsed().as_secs_f64();
                 report.divided_by = Some(by.to_string());
-                let inputs = Some(arrived.into_iter().map(Input::FoldedStreams).collect());
+                let inputs = Some(folded_streams.into_iter().map(Input::FoldedStreams).collect());
                 Ok(Read { inputs, memory: None })
             }
             InMemory::Outgrown if tuning.strategy == Some(Strategy::Natural) => {
@@ -133,7 +134,7 @@ impl PassReader<'_> {
         }
     }
 
-    /// Spills what is to be folded a range at a time.
+    /// Spills all commits, to be folded a range at a time.
     async fn spill(
         &self,
         source: &EventStore,

@@ -1,33 +1,33 @@
-//! What one pass over the event store took.
+//! Plan and actual costs of one pass over the event store.
 
 use serde::Serialize;
 
 use crate::plan::{Choice, Estimate, Strategy};
 
-/// The pass over the event store: plan and reality.
+/// A pass over the event store: how it was planned, and what it took.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PassReport {
-    /// How the event store was read.
+    /// Strategy by which the event store was read.
     pub strategy: Strategy,
-    /// Why.
+    /// Why that strategy was chosen.
     pub reason: String,
-    /// How it was divided; absent in stream order.
+    /// How the event store was divided among readers; absent in stream order.
     pub divided_by: Option<String>,
-    /// Time that was expected for reading, folding and writing, in seconds.
+    /// Expected time for reading, folding and writing, in seconds.
     pub planned_seconds: f64,
-    /// Time it took.
+    /// Time that it took, in seconds.
     pub seconds: f64,
-    /// Time of that until everything was read (and folded, or spilled); 0 in stream order.
+    /// Part of that time until everything was read (and folded, or spilled), in seconds; 0 in stream order.
     pub read_seconds: f64,
-    /// Memory the states were expected to need together, in bytes; 0 where there are only a few at a
+    /// Memory that all states together were expected to need, in bytes; 0 if only a few are in memory at a
     /// time.
     pub planned_memory_bytes: u64,
-    /// The most that states and waiting commits needed together, as counted; 0 in stream order.
+    /// Peak memory of states and waiting commits together, as counted, in bytes; 0 in stream order.
     pub memory_bytes: u64,
     /// Size of the spill file, in bytes.
     pub spilled_bytes: u64,
-    /// Snapshots that were expected.
+    /// Expected number of snapshots.
     pub planned_snapshots: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Looks at an event store before it is read: sizes, a random sample, a timed sample; then plans.
+//! Surveys an event store before it is read: sizes, a random sample, a timed sample; then chooses a plan.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,17 +16,18 @@ use crate::pipeline::{Governor, Workers};
 use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
 use crate::store::{EventStore, IndexDirection, Store, is_out_of_time};
 
-/// Commits of the random sample: for each partition about this many, within bounds.
+/// Commits of the random sample for each partition.
 const SAMPLES_PER_CUT: u32 = 20;
+/// Least and largest size of the random sample, in commits.
 const SAMPLES: (u32, u32) = (1000, 10_000);
-/// Up to so many commits are folded without a closer look.
+/// Largest event store, in commits, that is folded without a timed sample.
 pub(crate) const FEW_COMMITS: u64 = 20_000;
 /// Commits of the timed sample.
 const TIMED_COMMITS: u64 = 5000;
-/// In a sample of fewer commits of a projection the next ones are sought by the index.
+/// Percentage of all commits below which a projection's commits are rare, and are sampled by the index.
 const SHARE_RARE: u64 = 10;
 
-/// What is known of an event store and of the streams that are to be folded.
+/// Measurements of an event store and of the streams to be folded.
 pub(crate) struct Survey {
     /// The random sample.
     pub(crate) store: StoreSample,
@@ -35,11 +36,11 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks at an event store. With threads to fold on, some commits are read and folded to see how
-    /// long that takes and what the states need; else that is guessed.
+    /// Surveys an event store. If `timed` has threads to fold on, some commits are read and folded to measure
+    /// the time and the memory of the states; else both are guessed.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If the event store can't be read.
     pub(crate) async fn of(
         events: &EventStore,
         selected: &[Registered],
@@ -59,7 +60,7 @@ impl Survey {
                 Some(workers) => timed_sample(events, projection, rare, workers).await?,
                 None => Sample::default(),
             };
-            // All of it may have been in the sample.
+            // A small event store may be in the sample as a whole.
             let streams = known.streams.max(sample.streams);
             let commits = known.commits.max(sample.commits);
             estimates.push(sample.scale(commits, streams, tuning.readers.min(tuning.threads)));
@@ -67,7 +68,7 @@ impl Survey {
         Ok(Self { store, estimates })
     }
 
-    /// The event store to read a pass from, with everything acknowledged until then.
+    /// The event store as the source of a pass, with everything acknowledged until `since`.
     pub(crate) fn source(
         &self,
         store: &Store,
@@ -83,7 +84,7 @@ impl Survey {
             .with_commits_of(self.store.bytes / self.store.commits.max(1))
     }
 
-    /// Chooses how to read the streams of these estimates together.
+    /// Chooses the strategy for reading the streams of these estimates together.
     pub(crate) fn choose(&self, wanted: &[Estimate], tuning: &Tuning) -> Choice {
         let facts = PassFacts {
             commits: self.store.commits,
@@ -96,8 +97,8 @@ impl Survey {
         facts.choose(tuning.strategy)
     }
 
-    /// Number of partitions for a projection: by its size, and so that the states of those at work
-    /// need no more than half of the memory.
+    /// Number of partitions for a projection: by its size, and so that the states of the partitions that are
+    /// folded at the same time need no more than half of the memory.
     pub(crate) fn partitions(&self, estimate: &Estimate, tuning: &Tuning) -> u32 {
         let at_work = estimate.state_bytes.saturating_mul(2 * tuning.readers as u64);
         let by_memory =
@@ -112,7 +113,7 @@ impl Survey {
     }
 }
 
-/// Reads and folds some commits, in memory: the first ones, or where these are hard to find, those that come
+/// Reads and folds some commits in memory: the first ones, or, if these are hard to find, those that come
 /// first in the index.
 async fn timed_sample(
     events: &EventStore,
@@ -161,17 +162,17 @@ async fn folded(
     }
     let seconds = began.elapsed().as_secs_f64();
     let targets = projection.spec().targets().len();
-    workers.run(move || taken_out(shard, targets, seconds)).await
+    workers.run(move || measured(shard, targets, seconds)).await
 }
 
-/// What the sample gives.
-fn taken_out(mut shard: Shard, targets: usize, seconds: f64) -> Sample {
+/// Measures a folded sample.
+fn measured(mut shard: Shard, targets: usize, seconds: f64) -> Sample {
     let (counts, streams, state_bytes) =
         (shard.take_counts(), shard.len() as u64, shard.bytes_of_streams() as u64);
-    let arrived = FoldedStreams::new(vec![Sorted::new(shard)], targets);
-    let mut part = arrived.part("", None);
+    let streams_folded = FoldedStreams::new(vec![Sorted::new(shard)], targets);
+    let mut part = streams_folded.part("", None);
     let (mut snapshots, mut snapshot_bytes) = (0, 0);
-    while let Some(folded) = arrived.take(&mut part, &NoLookup, 1 << 20) {
+    while let Some(folded) = streams_folded.take(&mut part, &NoLookup, 1 << 20) {
         snapshots += folded.counts.snapshots;
         snapshot_bytes += folded.snapshots.byte_len() as u64;
     }

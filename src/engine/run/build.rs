@@ -1,4 +1,4 @@
-//! The steps of one build between planning and publishing.
+//! One build at work, and its steps between planning and publishing.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::pipeline::{Input, Job};
 use crate::plan::Partition;
 use crate::store::{BuildRecord, BuildStore, EventStore, Failure, SwapRecord, TargetRecord, Timings};
 
-/// Failed streams named in an error.
+/// Number of failed streams named in an error.
 const EXAMPLES_MAX: i64 = 5;
 
 /// One build at work.
@@ -24,17 +24,18 @@ pub(super) struct Build {
     pub(super) recorder: Recorder,
     /// Position of the projection in the run: in the feed and in the survey.
     pub(super) position: usize,
-    /// How readers will find it.
+    /// How readers will find the generation.
     pub(super) mode: CutOverMode,
-    /// Whether nobody but us has written it: then every byte counts, and the digest.
+    /// Whether only statefold has written it: then it is compared byte by byte and by its digest.
     pub(super) exclusively_ours: bool,
-    /// The names it will take from the active generation, once they are known.
+    /// Names that it will take from the active generation, once they are known.
     pub(super) swap: Option<Vec<SwapRecord>>,
+    /// Partitions that are still to be folded.
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
-    /// Whether anything may differ from the event store: only a comparison tells.
+    /// Whether any stream may differ from the event store, so that all heads have to be compared.
     pub(super) needs_full_compare: bool,
-    /// Streams refolded so far.
+    /// Number of streams refolded so far.
     pub(super) refolded: u64,
     pub(super) counts: FoldCounts,
     pub(super) digest: Digest,
@@ -46,7 +47,7 @@ impl Build {
         &self.job.staging.record
     }
 
-    /// Where the snapshots of a target are now.
+    /// Collection that holds the snapshots of a target now.
     pub(super) fn readable_collection<'a>(&'a self, target: &'a TargetRecord) -> &'a str {
         let at = self
             .record()
@@ -57,24 +58,24 @@ impl Build {
         self.job.staging.collection_of(at).unwrap_or(&target.staging)
     }
 
-    /// What the pipeline works with, to change it. Only between steps: while partitions are at work it
-    /// is shared.
+    /// The pipeline's job, to change it. Possible only between steps: while partitions are at work it is
+    /// shared.
     pub(super) fn job_mut(&mut self) -> Result<&mut Job<EventStore, BuildStore>> {
         Arc::get_mut(&mut self.job).ok_or_else(|| Error::Bug("a partition is still at work".into()))
     }
 
-    /// Whether readers use it already, because it has taken their collection's name.
+    /// Whether readers use it already, because it has taken the name of their collection.
     pub(super) fn is_live(&self) -> bool {
         self.record().swap.iter().flatten().any(|swap| swap.done)
     }
 
-    /// Its collections, wherever they are now.
+    /// Present names of its collections.
     pub(super) fn collections(&self) -> Vec<String> {
         let targets = 0..self.record().targets.len();
         targets.filter_map(|target| self.job.staging.collection_of(target).map(str::to_owned)).collect()
     }
 
-    /// The records, to change them.
+    /// The build's store, to change it.
     pub(super) fn staging(&mut self) -> Result<&mut BuildStore> {
         self.job_mut().map(|job| &mut job.staging)
     }
@@ -85,7 +86,7 @@ pub(super) fn milliseconds(since: Instant) -> i64 {
 }
 
 impl Run {
-    /// Folds and writes the partitions that are to do, in a pass that began then.
+    /// Folds and writes the unfinished partitions, in a pass that began at `began`.
     pub(super) async fn fold_partitions(
         &self,
         build: &mut Build,
@@ -127,9 +128,10 @@ impl Run {
         build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await
     }
 
-    /// Records why a build ended. What can't be recorded is logged: the first error is the one to show.
+    /// Records why a build failed. If that can't be recorded, it is only logged: the first error is the one
+    /// to show.
     pub(super) async fn record_failure(&self, build: &mut Build, error: &Error) {
-        // An interrupted build simply is where it was; one that was fenced is another's.
+        // An interrupted build stays as it was; one that was taken over belongs to another process.
         if matches!(error, Error::Interrupted | Error::Fenced { .. } | Error::LeaseLost { .. }) {
             return;
         }
@@ -143,8 +145,8 @@ impl Run {
         }
     }
 
-    /// After the lease was lost: removes what late writes of this process left, if another one goes on
-    /// with the build. What can't be removed, the next run removes.
+    /// Removes what late writes of this process left after the lease was lost, if another process continues
+    /// the build. Whatever can't be removed now is removed by the next run.
     pub(super) async fn drop_leftovers(&self, build: &Build, error: &Error) {
         let noticed = matches!(error, Error::Fenced { .. } | Error::LeaseLost { .. });
         if self.leadership.lost().is_none() && !noticed {
@@ -159,7 +161,7 @@ impl Run {
         }
     }
 
-    /// An older program must not replace what a newer one built.
+    /// Refuses to replace a generation that a newer program built.
     pub(super) async fn refuse_downgrade(&self, projection: &Registered) -> Result<()> {
         let (name, known) = (projection.spec().name(), projection.spec().version());
         match self.store.control().active(name).await? {
@@ -171,8 +173,8 @@ impl Run {
         }
     }
 
-    /// Too many failed streams: the build is kept, but not published.
-    pub(super) async fn refuse(&self, build: &Build) -> Result<Error> {
+    /// Describes the failed streams of a build that has too many of them to be published.
+    pub(super) async fn too_many_failed(&self, build: &Build) -> Result<Error> {
         let record = build.record();
         let failed_streams = self.store.builds().failed_streams(Some(&record.id), EXAMPLES_MAX).await?;
         let example = |failed_stream: &crate::store::StoredFailedStream| {

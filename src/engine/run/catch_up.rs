@@ -1,4 +1,4 @@
-//! Catching up: streams that were touched since they were folded are refolded, each as a whole.
+//! Catches a build up: refolds streams that were touched since they were folded, each as a whole.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::pipeline::refold;
 use crate::pipeline::{differing, orphans};
 use crate::store::{Feed, Marker};
 
-/// Rounds of catching up before what is left is for the cut-over.
+/// Maximum number of rounds before the remaining streams are left to the cut-over.
 const ROUNDS_MAX: u32 = 50;
-/// With so few dirty streams the cut-over may begin, unless a further round leaves fewer.
+/// Number of dirty streams at which the cut-over may begin, unless a further round leaves fewer.
 const FEW_STREAMS: u64 = 500;
-/// So few are as good as none.
+/// Number of dirty streams that is as good as none.
 const HANDFUL: u64 = 5;
-/// How long the feed may take to show what is there already.
+/// How long the feed may take to show changes that are stored already.
 const FEED_WAIT: Duration = Duration::from_secs(60);
 
 impl Run {
-    /// The feed of the event store, from before anything is read; `None` where there are no change
-    /// streams, or no event store yet.
-    pub(super) async fn follow(&self, selected: &[Registered]) -> Result<Option<Feed>> {
+    /// Prepares the feed of the event store, from a time before anything is read; `None` where there are no
+    /// change streams, or no event store yet.
+    pub(super) async fn open_feed(&self, selected: &[Registered]) -> Result<Option<Feed>> {
         let Some(since) = self.store.operation_time().await? else { return Ok(None) };
         if !self.has_events {
             return Ok(None);
@@ -37,7 +37,7 @@ impl Run {
         Ok(Some(self.store.events().feed(since, filters)))
     }
 
-    /// Refolds what is dirty until only little is.
+    /// Refolds dirty streams in rounds until few are left.
     pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         let mut before = u64::MAX;
         for _ in 0..ROUNDS_MAX {
@@ -53,8 +53,8 @@ impl Run {
         self.sum_up(build).await
     }
 
-    /// Refolds everything that was dirty before this began, or when the fence was raised. Returns the
-    /// number of streams.
+    /// Refolds every stream that was dirty before this began, or when the fence was raised. Returns the
+    /// number of refolded streams.
     pub(super) async fn catch_up_once(
         &self,
         build: &mut Build,
@@ -77,16 +77,16 @@ impl Run {
         let needs_full_compare = needs_full_compare || std::mem::take(&mut build.needs_full_compare);
         let done = self.refold_all(build, dirty, needs_full_compare).await;
         if done.is_err() {
-            // What was taken from the feed is not folded: only a comparison finds it again.
+            // Streams taken from the feed are not folded: only a comparison finds them again.
             build.needs_full_compare = true;
         }
         build.recorder.lag(0, 0);
         done
     }
 
-    /// Refolds what came past the fence until the pointer had moved, and nothing later: from then on the application
-    /// may write the snapshots itself, and what it wrote must not be replaced by what was read before. Returns the
-    /// number of streams.
+    /// Refolds streams that changed in spite of the fence before the pointer moved, and no later changes:
+    /// from then on the application may write the snapshots itself, and older snapshots must not replace
+    /// them. Returns the number of refolded streams.
     pub(super) async fn drain(&self, build: &mut Build, feed: &Feed, flipped: Timestamp) -> Result<u64> {
         feed.reached(flipped, None, FEED_WAIT).await?;
         let (dirty, needs_full_compare) = feed.take_until(build.position, flipped)?;
@@ -102,8 +102,8 @@ impl Run {
         self.refold_some(build, dirty, needs_full_compare, false).await
     }
 
-    /// Refolds what is dirty, and after a comparison what differs; or of that `only_gone` streams that don't exist
-    /// any more.
+    /// Refolds dirty streams, and after a full comparison those that differ; of these, with `only_gone`, only
+    /// the streams that don't exist any more.
     async fn refold_some(
         &self,
         build: &mut Build,
@@ -114,14 +114,14 @@ impl Run {
         if dirty.is_empty() && !needs_full_compare {
             return Ok(0);
         }
-        // Read anew, with everything acknowledged until now.
+        // The source is opened again, so that it shows everything acknowledged until now.
         let now = self.store.operation_time().await?;
         let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
         build.job_mut()?.source = source;
         let partitions = build.job.staging.partitions();
         let mut refolded = 0;
         if needs_full_compare && self.has_events {
-            // All that is dirty differs.
+            // All dirty streams are among those that differ.
             for partition in &partitions {
                 if self.cancel.is_cancelled() {
                     return Err(Error::Interrupted);
@@ -148,9 +148,9 @@ impl Run {
         Ok(refolded)
     }
 
-    /// Takes digest and counts anew from the partitions: refolding moves them.
+    /// Sums digest and counts up again from the partitions, because refolding changes them.
     pub(super) async fn sum_up(&self, build: &mut Build) -> Result<()> {
-        // What others wrote isn't in the partitions' digests.
+        // The partitions' digests lack what others wrote.
         if build.refolded == 0 || !build.exclusively_ours {
             return Ok(());
         }
@@ -158,9 +158,9 @@ impl Run {
         Ok(())
     }
 
-    /// Compares everything with the event store, both ways. What differs and was not announced by the
-    /// feed is refolded too, and said.
-    pub(super) async fn check(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
+    /// Compares all heads with the event store, both ways. Differences are refolded; those that the feed
+    /// didn't announce are also logged.
+    pub(super) async fn check_heads(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         let began = std::time::Instant::now();
         build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
         let partitions = build.job.staging.partitions();

@@ -1,4 +1,4 @@
-//! What all steps of a run share, and the one way to begin a run.
+//! The state that all steps of a run share, and the only way to begin a run.
 
 use std::sync::Arc;
 
@@ -8,20 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::engine::leader::Leadership;
-use crate::engine::run::limits::govern;
-use crate::engine::run::request::Rebuild;
+use crate::engine::run::request::{Caller, Rebuild};
 use crate::error::Result;
 use crate::observe::Progress;
 use crate::pipeline::{Governor, Workers};
-use crate::store::{IndexDirection, Mandate, Store};
+use crate::store::{IndexDirection, Mandate, RunThrottle, Store};
 
-/// What a run begins with.
-pub(crate) struct Begun<'a> {
-    /// The connected database.
+/// Inputs of a run, apart from the lease and the request.
+pub(crate) struct RunInputs<'a> {
+    /// Connected database.
     pub(crate) store: &'a Store,
     /// All registered projections.
     pub(crate) registry: &'a Registry,
-    /// The settings.
+    /// Settings of the program.
     pub(crate) settings: &'a Settings,
     /// Direction of the event store's stream index; `None` if there is no event store yet.
     pub(crate) direction: Option<IndexDirection>,
@@ -29,7 +28,7 @@ pub(crate) struct Begun<'a> {
     pub(crate) progress: &'a watch::Sender<Progress>,
 }
 
-/// What all steps of a run share.
+/// One run: the state that all its steps share.
 pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) registry: Registry,
@@ -40,7 +39,7 @@ pub(crate) struct Run {
     pub(super) leadership: Arc<Leadership>,
     pub(super) mandate: Mandate,
     pub(super) caller: Caller,
-    /// What was asked for.
+    /// What the caller asked for.
     pub(super) request: Rebuild,
     pub(super) workers: Arc<Workers>,
     pub(super) progress: watch::Sender<Progress>,
@@ -49,34 +48,23 @@ pub(crate) struct Run {
     pub(super) governor: Governor,
 }
 
-/// Who began a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// An operator. All projections are published together or none, and the migration lock is held for the
-    /// cut-over alone, so that servers of the application may start meanwhile.
-    Operator,
-    /// A server that starts. It holds the migration lock already, and publishes each projection as soon as that
-    /// is finished.
-    Start,
-}
-
 impl Run {
     /// A run under a lease that was just taken.
     ///
     /// # Errors
     /// [`Error::Config`](crate::error::Error::Config) if the worker threads can't be started.
     pub(crate) fn new(
-        begun: &Begun<'_>,
+        inputs: &RunInputs<'_>,
         leadership: &Arc<Leadership>,
         caller: Caller,
         request: Rebuild,
     ) -> Result<Self> {
-        let Begun { store, registry, settings, direction, progress } = *begun;
+        let RunInputs { store, registry, settings, direction, progress } = *inputs;
         Ok(Self {
             store: store.clone(),
             registry: registry.clone(),
             settings: settings.clone(),
-            // An application that starts for the first time may make its event store later.
+            // An application that starts for the first time may create its event store later.
             direction: direction.unwrap_or(IndexDirection::Descending),
             has_events: direction.is_some(),
             leadership: Arc::clone(leadership),
@@ -89,4 +77,16 @@ impl Run {
             governor: govern(store, settings, leadership, progress),
         })
     }
+}
+
+/// Governor of this leader's run, which slows it down or holds it.
+fn govern(
+    store: &Store,
+    settings: &Settings,
+    leadership: &Leadership,
+    progress: &watch::Sender<Progress>,
+) -> Governor {
+    let throttle = settings.throttle();
+    let source = Arc::new(RunThrottle::new(store, leadership.mandate.token, throttle.max_lag));
+    Governor::new(source, throttle.throttle, progress.clone(), leadership.cancel.clone())
 }

@@ -1,7 +1,8 @@
-//! The cut-over: fence, drain, refold what is left, publish, flip, lift; then whatever slipped in.
+//! The cut-over: raise the fence, refold the remaining streams, publish, flip the pointer, lift the fence,
+//! drain.
 //!
-//! While the fence stands inserts into the event store are refused (error 121), for some milliseconds.
-//! If that can't be had at once, the fence is lifted and everything is tried again later.
+//! While the fence stands, for some milliseconds, inserts into the event store are refused (error 121). If
+//! the cut-over takes longer, the fence is lifted and everything is tried again later.
 
 use std::time::{Duration, Instant};
 
@@ -10,66 +11,68 @@ use bson::Timestamp;
 
 use crate::engine::leader::Waiting;
 use crate::engine::run::build::Build;
-use crate::engine::run::context::{Caller, Run};
+use crate::engine::run::context::Run;
 use crate::engine::run::report::{Built, CutOver};
+use crate::engine::run::request::Caller;
 use crate::error::{Class, Error, Result};
 use crate::observe::Phase;
 use crate::pipeline::pauses;
 use crate::store::{CUT_OVER, Feed, FenceKind, Fenced, Marker, is_busy};
 
-/// How long a rebuild waits for the application's lock, unless it is told.
+/// How long a rebuild waits for the migration lock, unless a limit is set.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// How long the fence may stand.
 const FENCE_MAX: Duration = Duration::from_secs(1);
-/// How often the cut-over is tried.
+/// Maximum number of attempts to cut over.
 const TRIES: u32 = 10;
-/// Pause before the second try; each further one is longer by as much.
+/// Pause before the second attempt; each further one is longer by as much.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One try.
+/// Outcome of one attempt to cut over.
 enum Try {
     Done(Vec<Built>, CutOver),
-    /// Nothing has changed.
+    /// Nothing has changed, for this reason; to be tried again.
     Later(String),
 }
 
-/// What a fence stands over during a cut-over.
+/// What the fence keeps still during a cut-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FenceOver {
-    /// Nothing: there is no event store, or this user may not raise one.
+    /// Nothing: there is no event store, or this user may not raise a fence.
     Nothing,
-    /// The events that writers would append during the cut-over alone.
+    /// The event store, for the cut-over alone.
     Events,
-    /// All events, since before: read-only mode, which a cut-over neither raises nor lifts.
+    /// The event store, since before the cut-over: read-only mode, which a cut-over neither raises nor lifts.
     ReadOnly,
 }
 
-/// The fence of an attempt.
+/// Fence of one attempt.
 struct StandingFence {
     kind: FenceOver,
-    /// When it was asked for.
+    /// When the fence was asked for.
     began: Instant,
-    /// Up to where the change stream is read behind it; up to now, if absent.
+    /// Point up to which the change stream is read behind the fence; the present time, if absent.
     drain_to: Option<(Timestamp, Marker)>,
 }
 
-/// What came of raising the fence.
+/// Outcome of raising the fence.
 enum Raised {
     Standing(StandingFence),
-    /// Something is in the way: why.
+    /// Something is in the way: this.
     Busy(String),
 }
 
-/// What came of the steps behind the fence.
+/// Outcome of the steps behind the fence.
 enum BehindFence {
-    /// The pointer is flipped: at this operation time, where the server says one.
+    /// The pointer was flipped, at this operation time if the server gives one.
     Flipped { refolded: u64, at: Option<Timestamp> },
     /// Nothing has changed: why it has to be tried again, and whether the fence is lifted already.
     Later { reason: String, lifted: bool },
 }
 
 impl Run {
-    /// Publishes finished builds and makes them active, all in one update.
+    /// Publishes finished builds and makes them active, all in one update. An operator's run holds the
+    /// migration lock for the attempts alone; a server that starts holds it already.
     pub(super) async fn cut_over(
         &self,
         builds: &mut [Build],
@@ -78,7 +81,7 @@ impl Run {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        // Never with the application's lock, and never behind the fence.
+        // A throttled run pauses here: never with the migration lock, and never behind the fence.
         self.governor.step().await?;
         self.choose_modes(builds).await?;
         self.wait_for_instances(builds).await?;
@@ -95,6 +98,7 @@ impl Run {
         result
     }
 
+    /// Catches up and attempts the cut-over, until an attempt succeeds or none is left.
     async fn retry_cut_over(
         &self,
         builds: &mut [Build],
@@ -103,7 +107,7 @@ impl Run {
         let mut tries = 0;
         loop {
             tries += 1;
-            // As little as possible is left for behind the fence.
+            // As few streams as possible are left for behind the fence.
             self.catch_up_builds(builds, feed).await?;
             for build in builds.iter() {
                 build.recorder.enter(Phase::Publishing, 0);
@@ -123,6 +127,7 @@ impl Run {
         }
     }
 
+    /// Catches all builds up before the fence is raised.
     async fn catch_up_builds(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<()> {
         for build in builds.iter_mut() {
             if feed.is_some() || build.needs_full_compare {
@@ -132,30 +137,31 @@ impl Run {
         Ok(())
     }
 
-    /// One attempt: raise the fence, refold the rest and flip behind it, lift it, drain past it.
+    /// Makes one attempt: raise the fence, refold and flip behind it, lift it, drain what came past it,
+    /// retire.
     async fn attempt_cut_over(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Try> {
         self.give_names(builds).await?;
-        let fence = match self.raise(feed).await? {
+        let fence = match self.raise_fence(feed).await? {
             Raised::Standing(fence) => fence,
             Raised::Busy(reason) => return Ok(Try::Later(reason)),
         };
-        let behind = self.behind_the_fence(builds, feed, &fence).await;
-        let fence_ms = self.lift_after(&fence, &behind).await?;
-        let (refolded_fenced, flipped) = match behind? {
+        let behind_fence = self.refold_and_flip(builds, feed, &fence).await;
+        let fence_ms = self.lift_after(&fence, &behind_fence).await?;
+        let (refolded_fenced, flipped) = match behind_fence? {
             BehindFence::Flipped { refolded, at } => (refolded, at),
             BehindFence::Later { reason, .. } => return Ok(Try::Later(reason)),
         };
         tracing::info!(fence_ms, refolded = refolded_fenced, "cut over");
         let refolded_after = self.drain_all(builds, feed, fence.kind, flipped).await?;
-        let built = self.retire_former(builds).await?;
+        let built = self.retire_replaced(builds).await?;
         let fenced = fence.kind != FenceOver::Nothing;
         let read_only = fence.kind == FenceOver::ReadOnly;
         let cut_over = CutOver { fenced, read_only, fence_ms, tries: 0, refolded_fenced, refolded_after };
         Ok(Try::Done(built, cut_over))
     }
 
-    /// Raises the fence, unless one of read-only mode stands, or this user may raise none.
-    async fn raise(&self, feed: Option<&Feed>) -> Result<Raised> {
+    /// Raises the fence, unless that of read-only mode stands, or this user may not raise one.
+    async fn raise_fence(&self, feed: Option<&Feed>) -> Result<Raised> {
         let began = Instant::now();
         let standing = |kind, began, drain_to| Raised::Standing(StandingFence { kind, began, drain_to });
         if !self.has_events {
@@ -168,11 +174,11 @@ impl Run {
         match self.store.control().raise_fence(&self.mandate, CUT_OVER).await {
             Ok(Fenced::Standing(time, asked)) => Ok(standing(FenceOver::Events, asked, time.zip(marker))),
             Ok(Fenced::Busy(reason)) => Ok(Raised::Busy(reason)),
-            // By hand there is somebody to call in who may; what is built is kept for them.
+            // An operator can ask somebody who may; the build is kept until then.
             Err(Error::Permission { .. }) if self.caller == Caller::Start => {
                 tracing::warn!(
-                    "this user may not change the event store's options (dbAdmin): cutting over without a fence; \
-                     what arrives meanwhile is refolded right after"
+                    "this user may not change the event store's options (dbAdmin): \
+                     cutting over without a fence; what arrives meanwhile is refolded right after"
                 );
                 Ok(standing(FenceOver::Nothing, began, None))
             }
@@ -180,16 +186,16 @@ impl Run {
         }
     }
 
-    /// Lifts the fence, also after an error: nobody else may be there to do it. Returns how long it stood, in
-    /// milliseconds.
-    async fn lift_after(&self, fence: &StandingFence, behind: &Result<BehindFence>) -> Result<f64> {
-        let is_lifted = matches!(behind, Ok(BehindFence::Later { lifted: true, .. }));
+    /// Lifts the fence of this attempt, also after an error, unless it is lifted already. Returns how long it
+    /// stood, in milliseconds.
+    async fn lift_after(&self, fence: &StandingFence, behind_fence: &Result<BehindFence>) -> Result<f64> {
+        let is_lifted = matches!(behind_fence, Ok(BehindFence::Later { lifted: true, .. }));
         if fence.kind != FenceOver::Events || is_lifted {
             return Ok(0.0);
         }
-        let lifted = self.lift().await;
+        let lifted = self.lift_fence().await;
         let until = lifted.as_ref().ok().copied().flatten().unwrap_or_else(Instant::now);
-        match (behind, lifted) {
+        match (behind_fence, lifted) {
             (_, Ok(_)) => {}
             (Ok(_), Err(error)) => return Err(error),
             (Err(_), Err(error)) => tracing::error!(
@@ -201,7 +207,8 @@ impl Run {
         Ok((stood.as_secs_f64() * 10_000.0).round() / 10.0)
     }
 
-    /// Refolds what came past the fence before the flip: deletes, and whoever bypasses validation.
+    /// Refolds streams that changed in spite of the fence before the flip: by deletes, and by writers that
+    /// bypass validation.
     async fn drain_all(
         &self,
         builds: &mut [Build],
@@ -221,21 +228,21 @@ impl Run {
         Ok(refolded)
     }
 
-    /// Whether the event store is in read-only mode. Without a marker the feed is then read up to a time that is
-    /// asked for after this.
+    /// Whether the event store is in read-only mode. In that mode there is no marker: the feed is read up to
+    /// a time that is asked for after this.
     async fn is_read_only(&self) -> Result<bool> {
         Ok(self.store.control().fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
     }
 
-    /// Lifts the fence, through an election if need be: nobody else may be there to do it.
-    async fn lift(&self) -> Result<Option<Instant>> {
+    /// Lifts the fence, and tries again through an election: nobody else may be there to lift it.
+    async fn lift_fence(&self) -> Result<Option<Instant>> {
         let attempt = || self.store.control().lift_fence();
         let transient = |error: &Error| error.class() == Class::Transient;
         attempt.retry(pauses()).when(transient).await
     }
 
-    /// Refolds the rest and flips the pointer, while the event store is still.
-    async fn behind_the_fence(
+    /// Refolds the remaining streams and flips the pointer, while the event store stands still.
+    async fn refold_and_flip(
         &self,
         builds: &mut [Build],
         feed: Option<&Feed>,
@@ -244,7 +251,7 @@ impl Run {
         let mut refolded = 0;
         if self.has_events {
             for build in builds.iter_mut() {
-                match self.refold_rest(build, feed, fence).await? {
+                match self.refold_remaining(build, feed, fence).await? {
                     Some(streams) => refolded += streams,
                     None => {
                         return Ok(BehindFence::Later {
@@ -262,45 +269,45 @@ impl Run {
             });
         }
         match self.publish(builds, fence.began + FENCE_MAX).await {
-            // Whatever the application writes from now on it has to fold itself, or `follow` does.
+            // From now on the application has to fold its events itself, or `follow` does.
             Ok(()) => Ok(BehindFence::Flipped { refolded, at: self.store.operation_time().await? }),
             Err(error) if is_busy(&error) => {
-                Ok(BehindFence::Later { reason: rename_was_in_the_way(builds, &error), lifted: false })
+                Ok(BehindFence::Later { reason: rename_blocked(builds, &error), lifted: false })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Refolds what is left of a build, and returns how many streams. `None`: it took longer than writers may wait,
-    /// and the fence is lifted already.
-    async fn refold_rest(
+    /// Refolds the remaining streams of a build, and returns their number. `None`: it took longer than
+    /// writers may wait, and the fence is lifted already.
+    async fn refold_remaining(
         &self,
         build: &mut Build,
         feed: Option<&Feed>,
         fence: &StandingFence,
     ) -> Result<Option<u64>> {
-        let mut last = Box::pin(self.catch_up_once(build, feed, fence.drain_to));
-        // Without a change stream everything is compared behind the fence: that takes its time. Under read-only
-        // mode nobody waits for it.
+        let mut refolding = Box::pin(self.catch_up_once(build, feed, fence.drain_to));
+        // Without a change stream all heads are compared behind the fence, which takes longer than a second.
+        // In read-only mode no writer waits.
         if feed.is_none() || fence.kind == FenceOver::ReadOnly {
-            return last.await.map(Some);
+            return refolding.await.map(Some);
         }
         let left = FENCE_MAX.saturating_sub(fence.began.elapsed());
-        match tokio::time::timeout(left, &mut last).await {
+        match tokio::time::timeout(left, &mut refolding).await {
             Ok(refolded) => refolded.map(Some),
             Err(_) => {
-                // The application first; then what was begun is awaited, so that no older result comes after a
-                // newer one.
-                self.lift().await?;
-                last.await?;
+                // The fence is lifted first, for the application. Then the refold that was begun is awaited,
+                // so that no older result is written after a newer one.
+                self.lift_fence().await?;
+                refolding.await?;
                 Ok(None)
             }
         }
     }
 }
 
-/// Why a rename has to be tried again, and what is renamed already.
-fn rename_was_in_the_way(builds: &[Build], error: &Error) -> String {
+/// Says why a rename has to be tried again, and which collections are renamed already.
+fn rename_blocked(builds: &[Build], error: &Error) -> String {
     let renamed: Vec<String> = builds
         .iter()
         .flat_map(|build| build.record().swap.iter().flatten())

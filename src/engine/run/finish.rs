@@ -1,4 +1,4 @@
-//! From folded to published: each build is completed, all are verified in one pass, then cut over to.
+//! From folded to published: completes each build, verifies all of them in one pass, then cuts over to them.
 
 use crate::engine::pass::Survey;
 use crate::engine::run::build::Build;
@@ -11,7 +11,7 @@ use crate::observe::Phase;
 use crate::store::Feed;
 
 impl Run {
-    /// Completes and verifies all builds, then publishes all of them, or none.
+    /// Completes and verifies all builds, then publishes all of them together, or none.
     pub(super) async fn finish_together(
         &self,
         mut builds: Vec<Build>,
@@ -25,7 +25,7 @@ impl Run {
         if refused.is_empty() {
             refused.extend(self.verify(&mut builds, feed, survey).await?.into_iter().flatten());
         }
-        // The largest number is the one that lets all of them pass.
+        // The largest number of failed streams is shown: a limit that allows it allows all.
         let worst = refused.into_iter().max_by_key(|error| match error {
             Error::FailedStreams { failed_streams, .. } => *failed_streams,
             _ => 0,
@@ -37,8 +37,8 @@ impl Run {
         }
     }
 
-    /// Completes and verifies all builds, then publishes one after the other. One that fails keeps back
-    /// only those that require it.
+    /// Completes and verifies all builds, then publishes them one after the other. A build that fails keeps
+    /// back only those that require it.
     pub(super) async fn finish_each(
         &self,
         builds: Vec<Build>,
@@ -87,7 +87,7 @@ impl Run {
         failed.into_iter().next().map_or(Ok((published, cut_overs)), |(_, error)| Err(error))
     }
 
-    /// Completes one build. `Some` says that it has too many failed streams.
+    /// Completes one build. Returns `Some` if it has too many failed streams to be published.
     async fn finish(&self, build: &mut Build, feed: Option<&Feed>) -> Result<Option<Error>> {
         if let Err(error) = self.complete(build, feed).await {
             self.record_failure(build, &error).await;
@@ -98,12 +98,12 @@ impl Run {
         if !self.settings.tuning().max_errors.is_exceeded(counts.failed_streams, counts.streams) {
             return Ok(None);
         }
-        let error = self.refuse(build).await?;
+        let error = self.too_many_failed(build).await?;
         self.record_failure(build, &error).await;
         Ok(Some(error))
     }
 
-    /// Indexes, catches up and compares heads; what is left is to verify.
+    /// Indexes a build, catches it up and compares its heads; only verifying is left then.
     async fn complete(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         if build.record().state == BuildState::Indexing {
             build.recorder.enter(Phase::Indexing, 0);
@@ -113,7 +113,7 @@ impl Run {
             self.governor.step().await?;
             build.recorder.enter(Phase::CatchingUp, 0);
             self.catch_up(build, feed).await?;
-            self.check(build, feed).await?;
+            self.check_heads(build, feed).await?;
         }
         if build.record().state == BuildState::Published && !build.is_live() {
             build.recorder.enter(Phase::CatchingUp, 0);

@@ -1,5 +1,5 @@
-//! The build proper: all projections are folded in one pass over the event store, then written one
-//! after the other; or, in stream order, each on its own.
+//! Folds all projections in one pass over the event store and writes them one after the other; in stream
+//! order reads, folds and writes each on its own.
 
 use std::time::Instant;
 
@@ -16,15 +16,15 @@ use crate::plan::{Choice, Estimate};
 use crate::store::{EventStore, PlanRecord};
 
 impl Run {
-    /// Reads, folds and writes what is to do in these builds. Those that are written when a later one
-    /// fails are complete.
+    /// Reads, folds and writes the unfinished partitions of these builds. If one fails, those that were
+    /// written before it are complete.
     pub(super) async fn fold(
         &self,
         builds: &mut [Build],
         survey: &Survey,
         selected: &[Registered],
     ) -> Result<Option<PassReport>> {
-        // One that was paused before it was begun again waits from the first batch on.
+        // A build that was paused before it is resumed waits from the first batch on.
         self.governor.look().await;
         let todo: Vec<usize> = (0..builds.len())
             .filter(|at| builds.get(*at).is_some_and(|build| build.record().state == BuildState::Building))
@@ -58,7 +58,7 @@ impl Run {
     }
 }
 
-/// The builds of one pass.
+/// The builds that one pass folds.
 struct FoldWork<'a> {
     run: &'a Run,
     builds: &'a mut [Build],
@@ -68,11 +68,12 @@ struct FoldWork<'a> {
 }
 
 impl FoldWork<'_> {
+    /// Whether any partition is to be folded.
     fn is_any(&self) -> bool {
         self.todo.iter().any(|at| self.builds.get(*at).is_some_and(|build| !build.todo.is_empty()))
     }
 
-    /// What the pass has to fold.
+    /// Parts of the pass, one for each build.
     fn parts(&self) -> Vec<PassPart> {
         let part = |(at, estimate): (&usize, &Estimate)| {
             let build = self.builds.get(*at)?;
@@ -89,14 +90,14 @@ impl FoldWork<'_> {
         self.todo.iter().zip(&self.estimates).filter_map(part).collect()
     }
 
-    /// The event store as the build that was planned last sees it: with all the others see.
+    /// The event store as the build that was planned last sees it, which includes all that the others see.
     fn source(&self) -> Result<EventStore> {
         let last =
             self.todo.iter().filter_map(|at| self.builds.get(*at)).max_by_key(|build| build.record().t0);
         last.map(|build| build.job.source.clone()).ok_or_else(|| Error::Bug("nothing is to do".into()))
     }
 
-    /// Reads, folds and writes.
+    /// Reads, folds and writes all builds.
     async fn all(self, choice: &Choice, report: &mut PassReport) -> Result<()> {
         let run = self.run;
         let reading = PassReader {
@@ -114,7 +115,7 @@ impl FoldWork<'_> {
         written
     }
 
-    /// Writes one projection after the other; without inputs each is read in stream order.
+    /// Writes one build after the other; without inputs each is read in stream order.
     async fn write(self, inputs: Option<Vec<Input>>) -> Result<()> {
         let mut inputs = inputs.map(Vec::into_iter);
         for at in self.todo {
@@ -122,8 +123,8 @@ impl FoldWork<'_> {
             let Some((build, before)) = self.builds.get_mut(..=at).and_then(<[Build]>::split_last_mut) else {
                 continue;
             };
-            let others = self.run.required_snapshots(&build.job.projection, before).await?;
-            build.job_mut()?.others = others;
+            let required = self.run.required_snapshots(&build.job.projection, before).await?;
+            build.job_mut()?.others = required;
             if input.is_none() {
                 let commits = self.run.commits_of(&build.job.source, &build.todo).await?;
                 build.recorder.begin(Phase::Building, commits);

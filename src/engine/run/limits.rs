@@ -1,36 +1,18 @@
-//! Making way for the live system: what holds a run, and what it doesn't begin.
-
-use std::sync::Arc;
+//! Protection of the live system: when a run is refused for lack of capacity.
 
 use statefold_projections::Registered;
-use tokio::sync::watch;
 
-use crate::config::Settings;
 use crate::engine::capacity::capacity_plan;
-use crate::engine::leader::Leadership;
 use crate::engine::pass::Survey;
-use crate::engine::run::context::{Caller, Run};
+use crate::engine::run::context::Run;
+use crate::engine::run::request::Caller;
 use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
-use crate::observe::Progress;
-use crate::pipeline::Governor;
-use crate::store::{BuildRecord, RunThrottle, Store};
-
-/// What holds the run of this leader.
-pub(crate) fn govern(
-    store: &Store,
-    settings: &Settings,
-    leadership: &Leadership,
-    progress: &watch::Sender<Progress>,
-) -> Governor {
-    let politeness = settings.throttle();
-    let holds = Arc::new(RunThrottle::new(store, leadership.mandate.token, politeness.max_lag));
-    Governor::new(holds, politeness.throttle, progress.clone(), leadership.cancel.clone())
-}
+use crate::store::BuildRecord;
 
 impl Run {
-    /// Refuses to begin what may not fit, by hand; a server that starts is only warned. What is begun goes
-    /// on.
+    /// Refuses an operator's builds that may not fit on the disk or in the oplog; a server that starts only
+    /// logs a warning. Builds that are begun already continue.
     pub(super) async fn refuse_shortage(&self, selected: &[Registered], survey: &Survey) -> Result<()> {
         let mut building = Vec::new();
         for (projection, estimate) in selected.iter().zip(&survey.estimates) {

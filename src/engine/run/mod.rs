@@ -1,6 +1,7 @@
-//! A whole run: connect, lead, and for each projection plan, build, index, check; then lock and publish.
+//! One run under the lease: survey the event store, open builds, fold them in one pass, complete and verify
+//! them, cut over; or roll back.
 //!
-//! This file is the table of contents; each step lives in the room that knows how.
+//! This file is the table of contents; each step lives in the file that has its name.
 
 mod build;
 mod catch_up;
@@ -28,39 +29,40 @@ use crate::lifecycle::BuildState;
 use crate::pipeline::pauses;
 use crate::store::Feed;
 use build::Build;
-use recover::Finished;
+use recover::Recovered;
 
-pub(crate) use context::{Begun, Caller, Run};
+pub(crate) use context::{Run, RunInputs};
 pub use report::{Built, CutOver, RebuildReport};
 pub use request::Rebuild;
-pub(crate) use request::WhenFinished;
+pub(crate) use request::{Caller, WhenFinished};
 pub(crate) use roll_back::rollback_targets;
 pub(crate) use two_phases::{cannot_read, name_of};
 
 impl Run {
-    /// Builds these projections and publishes them, step by step. A panic is an error, so that lease and
-    /// migration lock are not left behind.
+    /// Builds these projections and publishes them. A panic becomes an error, so that lease and migration
+    /// lock are released.
     pub(crate) async fn rebuild(&self, selected: &[Registered], when: WhenFinished) -> Result<RebuildReport> {
         guarded(self.rebuild_all(selected, when)).await
     }
 
-    /// Goes back to the generations before, step by step: [`RollbackTarget`] says to which.
+    /// Rolls back to the generations that were active before.
     pub(crate) async fn roll_back(&self, selected: Vec<Registered>, named: bool) -> Result<RebuildReport> {
         guarded(async {
             self.settle_all(&selected).await?;
-            // Looked at again: before the lease somebody else may have been at work.
+            // Looked up again under the lease: another process may have been at work before.
             let targets = rollback_targets(&self.store, &self.registry, selected, named).await?;
             self.roll_back_to(targets).await
         })
         .await
     }
 
+    /// Surveys the event store and opens its feed; then builds and publishes.
     async fn rebuild_all(&self, selected: &[Registered], when: WhenFinished) -> Result<RebuildReport> {
-        self.refuse_unwanted(selected).await?;
+        self.refuse_unpublishable(selected).await?;
         let survey = self.survey_with_retries(selected).await?;
         self.refuse_shortage(selected, &survey).await?;
-        // Before the first read: whatever is written from now on shows in it.
-        let feed = self.follow(selected).await?;
+        // Opened before the first read, so that it shows every later change.
+        let feed = self.open_feed(selected).await?;
         let result = self.build_and_publish(selected, &survey, feed.as_ref(), when).await;
         if let Some(feed) = feed {
             feed.end().await;
@@ -68,6 +70,7 @@ impl Run {
         result
     }
 
+    /// Opens the builds, folds them in one pass, completes, verifies and publishes them.
     async fn build_and_publish(
         &self,
         selected: &[Registered],
@@ -82,7 +85,7 @@ impl Run {
         }
         let pass = match folded {
             Ok(pass) => pass,
-            Err(error) => return Err(self.keep_complete(builds, feed, survey, error).await?),
+            Err(error) => return Err(self.fail_fold(builds, feed, survey, error).await?),
         };
         let (projections, cut_over) = match self.caller {
             Caller::Operator => self.finish_together(builds, feed, survey).await?,
@@ -94,7 +97,7 @@ impl Run {
     }
 
     /// Refuses projections that this program or this mode can't publish.
-    async fn refuse_unwanted(&self, selected: &[Registered]) -> Result<()> {
+    async fn refuse_unpublishable(&self, selected: &[Registered]) -> Result<()> {
         for projection in selected {
             self.refuse_downgrade(projection).await?;
             self.refuse_nameless(projection).await?;
@@ -102,7 +105,7 @@ impl Run {
         Ok(())
     }
 
-    /// Opens a build of each projection: the one that is complete, an unfinished one, or a new one.
+    /// Opens a build of each projection: one that is complete, an unfinished one, or a new one.
     async fn open_all(
         &self,
         selected: &[Registered],
@@ -111,22 +114,22 @@ impl Run {
     ) -> Result<Vec<Build>> {
         let mut builds = Vec::new();
         for (position, projection) in selected.iter().enumerate() {
-            builds.push(match self.finished_before(projection, position).await? {
-                Finished::Waiting(mut build) => {
-                    let others = self.required_snapshots(projection, &builds).await?;
-                    build.job_mut()?.others = others;
+            builds.push(match self.recover(projection, position).await? {
+                Recovered::Complete(mut build) => {
+                    let required = self.required_snapshots(projection, &builds).await?;
+                    build.job_mut()?.others = required;
                     *build
                 }
-                Finished::Already if when == WhenFinished::Keep => continue,
-                Finished::Already | Finished::No => self.open(projection, survey, position).await?,
+                Recovered::Active if when == WhenFinished::Keep => continue,
+                Recovered::Active | Recovered::Nothing => self.open(projection, survey, position).await?,
             });
         }
         Ok(builds)
     }
 
-    /// Records that folding failed. A server that starts publishes what is complete all the same. Returns the
-    /// failure.
-    async fn keep_complete(
+    /// Records that folding failed, and returns that error. A server that starts still publishes the builds
+    /// that are complete.
+    async fn fail_fold(
         &self,
         mut builds: Vec<Build>,
         feed: Option<&Feed>,
@@ -144,13 +147,14 @@ impl Run {
         Ok(error)
     }
 
+    /// Surveys the event store, again after transient errors.
     async fn survey_with_retries(&self, selected: &[Registered]) -> Result<Survey> {
         let survey = || self.survey(selected);
         let transient = |error: &Error| error.class() == Class::Transient && !self.cancel.is_cancelled();
         survey.retry(pauses()).when(transient).await
     }
 
-    /// Looks at the event store before anything is decided.
+    /// Surveys the event store, with a timed sample unless it is small.
     async fn survey(&self, selected: &[Registered]) -> Result<Survey> {
         let tuning = self.settings.tuning();
         let events = self.store.events().source(self.direction, None, tuning.batch_commits);
@@ -159,7 +163,7 @@ impl Run {
     }
 }
 
-/// A panic is an error, so that lease and migration lock are not left behind.
+/// Turns a panic into an error, so that lease and migration lock are released.
 async fn guarded(work: impl Future<Output = Result<RebuildReport>>) -> Result<RebuildReport> {
     let result = std::panic::AssertUnwindSafe(work).catch_unwind().await;
     result.unwrap_or_else(|_| Err(Error::Bug("the rebuild panicked".into())))

@@ -1,4 +1,4 @@
-//! Where a build comes from: resumed, or planned anew.
+//! Opens a build: resumes an unfinished one, or plans a new one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
 use crate::observe::{Phase, Recorder};
-use crate::pipeline::{Job, PartitionsDone, check_partition};
+use crate::pipeline::{Job, JobContext, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
 use crate::store::{BuildOrigin, BuildRecord, BuildStore, EventStore, SnapshotLookup, TargetRecord, Timings};
 
-/// A finished partition is kept if at most one stream in so many differs; those are refolded.
+/// Divisor of a partition's streams: it is kept if at most this share of them differs, and that is refolded.
 const REFOLDED_SHARE: u64 = 4;
 
 impl Run {
-    /// The build to work on, with the partitions that are still to do.
+    /// Opens the build to work on, with the partitions that are still to be folded.
     pub(super) async fn open(
         &self,
         projection: &Registered,
@@ -29,7 +29,7 @@ impl Run {
         let spec = projection.spec();
         let recorder = Recorder::new(spec.name(), &self.progress);
         recorder.begin(Phase::Planning, 0);
-        // Before the first read: everything acknowledged until now will be seen.
+        // Asked for before the first read, which then sees everything acknowledged until now.
         let since = self.store.operation_time().await?;
         let source =
             survey.source(&self.store, self.direction, since, (self.settings.tuning(), &self.governor));
@@ -69,7 +69,7 @@ impl Run {
         })
     }
 
-    /// What the pipeline works with.
+    /// Job that the pipeline works on.
     pub(super) fn job(
         &self,
         projection: &Registered,
@@ -78,24 +78,20 @@ impl Run {
         progress: &Recorder,
     ) -> Arc<Job<EventStore, BuildStore>> {
         let tuning = self.settings.tuning();
-        Arc::new(Job {
-            source,
-            staging,
-            projection: projection.clone(),
-            layout: Arc::new(self.store.layout.clone()),
-            // Known only once what it requires is built.
-            others: Arc::new(NoLookup),
-            workers: Arc::clone(&self.workers),
-            progress: progress.clone(),
-            cancel: self.cancel.child_token(),
-            governor: self.governor.clone(),
+        let context = JobContext {
+            layout: &self.store.layout,
+            workers: &self.workers,
+            recorder: progress,
+            cancel: &self.cancel,
             batch_docs: tuning.batch_docs,
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,
-        })
+        };
+        // The snapshots it requires are known only once they are built.
+        Arc::new(Job::new(source, staging, projection, &context).with_governor(self.governor.clone()))
     }
 
-    /// The unfinished build to go on with. One that can't be resumed, or shouldn't, is aborted.
+    /// Finds the unfinished build to resume. Builds that can't or shouldn't be resumed are aborted.
     async fn resumable(&self, projection: &Registered) -> Result<Option<BuildRecord>> {
         let spec = projection.spec();
         let records = self.store.builds().records(Some(spec.name())).await?;
@@ -131,19 +127,19 @@ impl Run {
         let prefix = projection.spec().stream_filter().first();
         let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
         if build.record.state == BuildState::Planned {
-            // It may have ended before its collections were made; nothing is in those it made.
+            // Not all of its collections may exist; those that do are empty.
             build.drop_staging().await?;
             build.name_staging();
             build.create_staging().await?;
         } else {
             build.adopt_staging().await?;
         }
-        // The time the scans of this run wait for, not a later one: nothing may fall between them.
+        // The time that the scans of this run wait for, not a later one: no event may fall between the two.
         build.advance(BuildState::Building, |record| record.t0 = t0).await?;
         Ok(build)
     }
 
-    /// Plans a new build and makes its staging collections.
+    /// Plans a new build and creates its staging collections.
     async fn plan(
         &self,
         projection: &Registered,
@@ -172,8 +168,8 @@ impl Run {
         Ok(build)
     }
 
-    /// Divides the partitions of a resumed build: those that are done and still agree with the event
-    /// store for the most part are kept, the others are to do. Whether some of the kept streams differ.
+    /// Divides the partitions of a resumed build: finished ones that still agree with the event store for the
+    /// most part are kept, the others are folded again. Also returns whether some of the kept streams differ.
     async fn still_good(
         &self,
         job: &Arc<Job<EventStore, BuildStore>>,
@@ -200,7 +196,7 @@ impl Run {
         Ok((done, todo, needs_full_compare))
     }
 
-    /// Number of commits of these partitions.
+    /// Counts the commits of these partitions.
     pub(super) async fn commits_of(&self, source: &EventStore, partitions: &[Partition]) -> Result<u64> {
         let mut commits = 0;
         for partition in partitions {
@@ -209,7 +205,8 @@ impl Run {
         Ok(commits)
     }
 
-    /// Finished snapshots of what the projection requires: built in this run, else the active ones.
+    /// Loads the snapshots of the projections that a projection requires: those built in this run, else the
+    /// active ones.
     pub(super) async fn required_snapshots(
         &self,
         projection: &Registered,

@@ -1,4 +1,5 @@
-//! The last steps: final names, then the pointers of all projections in one update.
+//! The last steps of a run: final names, the pointers of all projections in one update, then views and
+//! records.
 
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ impl Run {
     /// Decides how readers will find each build.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if that way isn't open.
+    /// [`Error::Unsupported`] if readers can't find it that way.
     pub(super) async fn choose_modes(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds {
             let spec = build.job.projection.spec().clone();
@@ -48,7 +49,7 @@ impl Run {
         Ok(())
     }
 
-    /// Refuses a rebuild early that couldn't be cut over to.
+    /// Refuses early a rebuild that couldn't be cut over to, because there is no name to take.
     pub(super) async fn refuse_nameless(&self, projection: &Registered) -> Result<()> {
         let active = self.store.control().active(projection.spec().name()).await?;
         let rename = self.request.mode == Some(CutOverMode::Rename);
@@ -59,8 +60,8 @@ impl Run {
         }
     }
 
-    /// Copies what will be replaced, so that it can be gone back to. From before the copy nobody else changes what is
-    /// recorded of it: what the copy lacks is then what its heads say.
+    /// Copies the collections that will be replaced, so that they can be rolled back to. Before that it takes
+    /// the replaced generation over, so that its recorded heads tell which events the copy lacks.
     pub(super) async fn put_aside(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds {
             if build.mode != CutOverMode::Rename || build.record().swap.is_some() {
@@ -74,7 +75,7 @@ impl Run {
             if let Some(replaced) = records.into_iter().find(|record| record.generation == active.active) {
                 self.store.builds().adopt(replaced, &prefix, &self.mandate).await?;
             }
-            // Before the copy: what has the name then is what may be dropped.
+            // Noted before the copy: the collection that has the name now is the one that may be dropped.
             build.swap = Some(build.job.staging.swap(&active).await?);
             self.store.snapshots().clear_asides(&active, &self.mandate).await?;
             self.store.snapshots().copy_aside(&active, &self.mandate).await?;
@@ -85,8 +86,8 @@ impl Run {
         Ok(())
     }
 
-    /// Gives the builds their own final names, and notes those they will take: what can be done while events still
-    /// come. Readers use none of them yet.
+    /// Gives the builds their own final names and notes the names that they will take: the part that can be
+    /// done while events still arrive. Readers use none of these names yet.
     pub(super) async fn give_names(&self, builds: &mut [Build]) -> Result<()> {
         for build in builds.iter_mut() {
             let (counts, digest) = (build.counts, build.exclusively_ours.then(|| build.digest.to_string()));
@@ -110,7 +111,8 @@ impl Run {
         Ok(())
     }
 
-    /// Gives the builds the names they take from others, until then, and moves the pointers.
+    /// Gives the builds the names that they take from others, up to the deadline `until`, and flips the
+    /// pointers.
     pub(super) async fn publish(&self, builds: &mut [Build], until: Instant) -> Result<()> {
         for build in builds.iter_mut() {
             build.staging()?.rename_into(until).await?;
@@ -124,7 +126,7 @@ impl Run {
         Ok(())
     }
 
-    /// Views follow the pointer.
+    /// Points the views of a build to its collections, in view mode.
     pub(super) async fn switch_views(&self, build: &Build) -> Result<()> {
         if build.mode != CutOverMode::View {
             return Ok(());
@@ -136,8 +138,8 @@ impl Run {
         Ok(())
     }
 
-    /// The records after the flip: the new builds are active, the former ones retired.
-    pub(super) async fn retire_former(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
+    /// Settles the records after the flip: the new builds are active, those that they replaced are retired.
+    pub(super) async fn retire_replaced(&self, builds: &mut [Build]) -> Result<Vec<Built>> {
         let mut projections = Vec::new();
         for build in builds {
             self.settle(build).await?;
@@ -147,13 +149,13 @@ impl Run {
         Ok(projections)
     }
 
-    /// Writes into the records what the pointer says.
+    /// Brings the records of a projection's builds in line with the pointer.
     pub(super) async fn settle(&self, build: &mut Build) -> Result<()> {
         let name = build.record().projection.clone();
         let Some(active) = self.store.control().active(&name).await? else {
             return Err(Error::Bug(format!("the pointer of {name} is gone")));
         };
-        // What is staged may be all there is.
+        // If a published collection is gone, the staged one may be the last copy.
         let names = self.store.collection_names().await?;
         if let Some(missing) = active.collections.iter().find(|name| !names.contains(name)) {
             return Err(Error::State {
@@ -162,18 +164,21 @@ impl Run {
                 actual: "without it".into(),
             });
         }
-        // Late writes of a process that was taken over from may have made one anew.
+        // Late writes of a process that lost the lease may have created one again.
         if let Err(error) = build.job.staging.drop_staging().await {
-            tracing::warn!(error = %error.with_sources(), "staging collections of older runs could not be dropped");
+            tracing::warn!(
+                error = %error.with_sources(),
+                "staging collections of older runs could not be dropped"
+            );
         }
-        // Refolding behind the fence moved them. What others may have written has no digest.
+        // Refolding behind the fence changed them. A generation that others may have written has no digest.
         if build.exclusively_ours {
             (build.counts, build.digest) = build.job.staging.sums().await?;
         }
         let (counts, digest) = (build.counts, build.exclusively_ours.then(|| build.digest.to_string()));
         let settled = |record: &mut BuildRecord| {
             (record.counts, record.digest) = (counts.into(), digest);
-            // What took a name is a copy of ours.
+            // A generation that took a name is statefold's own copy.
             record.adopted &= record.swap.is_none();
             record.swap = None;
             record.name_collections(&active.collections);
@@ -193,7 +198,7 @@ impl Run {
         Ok(())
     }
 
-    /// A build that already has its final names.
+    /// Opens a build that already has its final names.
     pub(super) async fn open_published(
         &self,
         record: BuildRecord,
@@ -214,7 +219,7 @@ impl Run {
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
         let timings = staging.record.timings;
         let source = self.store.events().source(self.direction, since, self.settings.tuning().batch_commits);
-        // One that others may have written has no digest.
+        // A generation that others may have written has no digest.
         let exclusively_ours = staging.record.digest.is_some();
         let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
@@ -237,12 +242,12 @@ impl Run {
     }
 }
 
-/// There is no name to take.
+/// Error of a projection that has no active generation whose name could be taken.
 fn nameless(spec: &Spec) -> Error {
     let collections: Vec<String> = spec.targets().iter().map(|target| target.generation(2)).collect();
     Error::Unsupported(format!(
-        "{0} has no active generation whose name could be taken: say which collection the application reads, as \
-         `statefold adopt {0} --collection {1} --yes`",
+        "{0} has no active generation whose name could be taken: \
+         say which collection the application reads, as `statefold adopt {0} --collection {1} --yes`",
         spec.name(),
         collections.join(" --collection ")
     ))
@@ -253,7 +258,7 @@ fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-/// What is said of a build in the end.
+/// Reports on a build at the end of a run.
 pub(super) fn built(build: &Build) -> Built {
     let record = build.record();
     Built {

@@ -1,7 +1,7 @@
-//! What a run that was cut short in its last steps has left, and what becomes of it.
+//! Recovers from a run that was interrupted in its last steps.
 //!
-//! Pointer and UUIDs tell where it ended: whether readers use the generation already, and under which name it is.
-//! One that they use is finished; one that they don't use is made active if it is wanted, else retired.
+//! Pointer and UUIDs tell where it ended: whether readers use the generation already, and which name it has.
+//! A generation that they use is finished; another one is made active if it is wanted, else retired.
 
 use statefold_projections::Registered;
 
@@ -11,61 +11,61 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, fingerprint};
 use crate::store::{ActiveGeneration, BuildRecord};
 
-/// What is left of a run that was cut short behind its last step but one.
-pub(super) enum Finished {
-    /// Nothing.
-    No,
+/// Leftover of an interrupted run.
+pub(super) enum Recovered {
+    /// No generation that is complete and still wanted.
+    Nothing,
     /// A complete generation that is to be made active.
-    Waiting(Box<Build>),
-    /// It was active already; its records say so now.
-    Already,
+    Complete(Box<Build>),
+    /// A generation that was active already; its records say so now.
+    Active,
 }
 
 impl Run {
-    /// A build that was cut short between its final names and the pointer; what differs from the event
-    /// store by now is refolded. One of another definition is retired.
-    pub(super) async fn finished_before(&self, projection: &Registered, position: usize) -> Result<Finished> {
+    /// Recovers a build that was interrupted between its final names and the pointer. It has to be caught up;
+    /// a build of another definition is retired.
+    pub(super) async fn recover(&self, projection: &Registered, position: usize) -> Result<Recovered> {
         let spec = projection.spec();
-        let Some(record) = self.cut_short(spec.name()).await? else { return Ok(Finished::No) };
+        let Some(record) = self.published_build(spec.name()).await? else { return Ok(Recovered::Nothing) };
         let active = self.store.control().active(spec.name()).await?;
         let is_pointed = active.as_ref().is_some_and(|active| active.active == record.generation);
         let was_active = |active: &ActiveGeneration| {
             active.previous.iter().any(|previous| previous.generation == record.generation)
         };
         if record.adopted && !is_pointed && !active.as_ref().is_some_and(was_active) {
-            tracing::warn!(build = %record.id, "an adoption that was cut short is forgotten");
+            tracing::warn!(build = %record.id, "an adoption that was interrupted is forgotten");
             self.store.snapshots().forget_adopted(&record.id, &self.mandate).await?;
-            return Ok(Finished::No);
+            return Ok(Recovered::Nothing);
         }
         let is_used = self.store.snapshots().is_swapped(&record).await?;
-        // One that is rolled back to may be of an older version.
+        // The target of a roll back may be of an older version.
         let version = record.projection_version;
         let Some(known) = self.registry.of_version(spec.name(), version) else {
             if is_used || is_pointed {
                 return Err(Error::Unsupported(format!(
-                    "a cut-over to {} was cut short, and this program doesn't have its version {version}: use one that \
-                     has it",
+                    "a cut-over to {} was interrupted, and this program doesn't have its version {version}: \
+                     use one that has it",
                     record.id
                 )));
             }
-            return self.give_up(record, projection).await.map(|()| Finished::No);
+            return self.give_up(record, projection).await.map(|()| Recovered::Nothing);
         };
         let projection = if version == spec.version() { projection } else { known };
         if is_pointed {
-            // Cut short behind the flip: only the records and views don't know yet.
+            // Interrupted after the flip: only records and views are out of date.
             self.settle_late(record, projection).await?;
-            return Ok(if version == spec.version() { Finished::Already } else { Finished::No });
+            return Ok(if version == spec.version() { Recovered::Active } else { Recovered::Nothing });
         }
         if is_used {
-            // There is no way back but a roll back.
+            // Readers use it: only a roll back leads back.
             return self
                 .open_published(record, projection, position)
                 .await
                 .map(Box::new)
-                .map(Finished::Waiting);
+                .map(Recovered::Complete);
         }
         let print = fingerprint(spec, &self.store.layout);
-        // An older one was about to be rolled back to.
+        // An older generation was the target of a roll back.
         let is_next = active.is_none_or(|active| active.active < record.generation);
         if is_next && !self.request.fresh && record.fingerprint == print {
             if let Some(record) = self.unswapped(record.clone(), projection).await? {
@@ -73,22 +73,23 @@ impl Run {
                     .open_published(record, projection, position)
                     .await
                     .map(Box::new)
-                    .map(Finished::Waiting);
+                    .map(Recovered::Complete);
             }
             tracing::warn!(build = %record.id, "the collections of a published generation are gone");
-            let record = self.cut_short(spec.name()).await?.unwrap_or(record);
-            return self.give_up(record, projection).await.map(|()| Finished::No);
+            let record = self.published_build(spec.name()).await?.unwrap_or(record);
+            return self.give_up(record, projection).await.map(|()| Recovered::Nothing);
         }
-        self.give_up(record, projection).await.map(|()| Finished::No)
+        self.give_up(record, projection).await.map(|()| Recovered::Nothing)
     }
 
-    /// The published generation of a projection, if there is one.
-    async fn cut_short(&self, name: &str) -> Result<Option<BuildRecord>> {
+    /// Finds the build of a projection that is published, but not active by its record.
+    async fn published_build(&self, name: &str) -> Result<Option<BuildRecord>> {
         let records = self.store.builds().records(Some(name)).await?;
         Ok(records.into_iter().find(|record| record.state == BuildState::Published))
     }
 
-    /// The record, with its collections under their own names; `None` if they are gone.
+    /// Renames the collections of a build back to their own names and returns its record; `None` if they are
+    /// gone.
     async fn unswapped(&self, record: BuildRecord, projection: &Registered) -> Result<Option<BuildRecord>> {
         let prefix = projection.spec().stream_filter().first();
         let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
@@ -101,15 +102,16 @@ impl Run {
         self.retire(record, projection).await
     }
 
+    /// Renames the collections back to their own names and retires the build.
     async fn retire(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
         let prefix = projection.spec().stream_filter().first();
         let mut build = self.store.builds().adopt(record, prefix, &self.mandate).await?;
-        // Where nothing is left, nothing has to be renamed.
+        // Collections that are gone need no renaming.
         build.unswap().await?;
         build.advance(BuildState::Retired, |record| record.swap = None).await
     }
 
-    /// Writes into views and records what the pointer says, after a run that was cut short behind the flip.
+    /// Brings views and records in line with the pointer, after a run that was interrupted after the flip.
     async fn settle_late(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
         let mut build = self.open_published(record, projection, 0).await?;
         if let Some(active) = self.store.control().active(&build.record().projection).await? {
@@ -119,12 +121,12 @@ impl Run {
         self.settle(&mut build).await
     }
 
-    /// As [`Self::settle_late`], for every projection that needs it.
+    /// Does [`Self::settle_late`] for every projection that needs it.
     pub(super) async fn settle_all(&self, selected: &[Registered]) -> Result<()> {
         for projection in selected {
             let name = projection.spec().name();
             let (Some(record), Some(active)) =
-                (self.cut_short(name).await?, self.store.control().active(name).await?)
+                (self.published_build(name).await?, self.store.control().active(name).await?)
             else {
                 continue;
             };
@@ -136,11 +138,11 @@ impl Run {
         Ok(())
     }
 
-    /// After a roll back that failed: a generation that readers don't use is as retired as before. What can't be
-    /// found out is left to the next run.
-    pub(super) async fn stay(&self, build: &Build) -> Result<()> {
+    /// Retires the target of a failed roll back again, if readers don't use it. The next run does so if this
+    /// fails.
+    pub(super) async fn retire_again(&self, build: &Build) -> Result<()> {
         let projection = build.job.projection.clone();
-        let Some(record) = self.cut_short(projection.spec().name()).await? else { return Ok(()) };
+        let Some(record) = self.published_build(projection.spec().name()).await? else { return Ok(()) };
         let active = self.store.control().active(projection.spec().name()).await?;
         if active.is_some_and(|active| active.active == record.generation) {
             return self.settle_late(record, &projection).await;

@@ -1,4 +1,4 @@
-//! What a rebuild says when it is done.
+//! The report of a rebuild.
 
 use serde::Serialize;
 
@@ -10,16 +10,15 @@ use crate::engine::pass::PassReport;
 pub struct RebuildReport {
     /// The published generations; empty if there was no event store.
     pub projections: Vec<Built>,
-    /// How the event store was read, and how that compares with the plan; absent if nothing was to be
-    /// read any more.
+    /// How the event store was read, and how that compares with the plan; absent if nothing had to be read.
     pub pass: Option<PassReport>,
-    /// Whether the generations are complete, but not active: [`crate::operator::cutover`] makes them so.
+    /// Whether the generations are complete, but not active: [`crate::cutover`] makes them active.
     pub postponed: bool,
-    /// The cut-overs: one for all projections, or one for each in a migration.
+    /// The cut-overs: a single one for all projections, or in a migration one for each.
     pub cut_over: Vec<CutOver>,
     /// If there was no event store: the databases that have one, as far as they can be listed.
     pub databases_with_events: Vec<String>,
-    /// What is weaker on this deployment, if anything.
+    /// Guarantee that is weaker on this deployment, if any.
     pub weakness: Option<String>,
 }
 
@@ -48,33 +47,33 @@ pub struct Built {
     pub collections: Vec<String>,
     /// Version of the projection.
     pub projection_version: u32,
-    /// Commits folded.
+    /// Number of commits folded.
     pub commits: u64,
-    /// Events folded.
+    /// Number of events folded.
     pub events: u64,
-    /// Streams, failed streams among them.
+    /// Number of streams, including failed ones.
     pub streams: u64,
-    /// Snapshots written.
+    /// Number of snapshots written.
     pub snapshots: u64,
-    /// Streams that could not be folded.
+    /// Number of streams that could not be folded.
     pub failed_streams: u64,
-    /// Streams that were folded again because they changed meanwhile.
+    /// Number of streams that were refolded because they changed meanwhile.
     pub streams_refolded: u64,
     /// Digest of the snapshots.
     pub digest: String,
-    /// Partitions kept of an earlier run.
+    /// Number of partitions kept from an earlier run.
     pub partitions_resumed: usize,
-    /// All partitions.
+    /// Number of all partitions.
     pub partitions: usize,
-    /// Time until all its snapshots were written, in seconds, from when the event store began to be
-    /// read for it and the projections that were read with it.
+    /// Time until all its snapshots were written, in seconds, from the beginning of the pass that read the
+    /// event store for it and other projections.
     pub build_seconds: f64,
     /// Time for the indexes, in seconds.
     pub index_seconds: f64,
     /// Time for comparing the heads of all streams with the event store, in seconds.
     pub check_seconds: f64,
-    /// Time for verifying, in seconds: every stream, or a share, folded once more and compared; those of
-    /// projections that were built together are verified together. 0 if only heads were compared.
+    /// Time for verifying, in seconds: every stream, or a share of them, is folded once more and compared,
+    /// for all projections of a run together. 0 if only heads were compared.
     pub verify_seconds: f64,
 }
 
@@ -84,14 +83,14 @@ pub struct Built {
 pub struct CutOver {
     /// Whether the event store was fenced.
     pub fenced: bool,
-    /// Whether it was read-only all along: then that is the fence, which is neither raised nor lifted here.
+    /// Whether read-only mode was on all along: its fence served, and was neither raised nor lifted.
     pub read_only: bool,
     /// How long the event store refused inserts, in milliseconds.
     pub fence_ms: f64,
-    /// Tries until it succeeded.
+    /// Number of attempts until it succeeded.
     pub tries: u32,
-    /// Streams refolded behind the fence.
+    /// Number of streams refolded behind the fence.
     pub refolded_fenced: u64,
-    /// Streams refolded after the flip, because something came past the fence.
+    /// Number of streams refolded after the flip, because they changed in spite of the fence.
     pub refolded_after: u64,
 }

@@ -1,4 +1,4 @@
-//! The way back: the generation that was active before is caught up, verified, and cut over to.
+//! The roll back: the generation that was active before is caught up, verified, and cut over to.
 
 use statefold_projections::{Registered, Registry};
 
@@ -12,16 +12,17 @@ use crate::lifecycle::{BuildState, Share, Verify};
 use crate::observe::Phase;
 use crate::store::{BuildRecord, Feed, Store};
 
-/// A generation to go back to.
+/// A generation to roll back to.
 pub(crate) struct RollbackTarget {
     pub(super) projection: Registered,
     record: BuildRecord,
 }
 
-/// The generations that were active before, with the projections that can fold them.
+/// Finds the generations to roll back to, with the projections that can fold them. Of projections that were
+/// not `named`, those without such a generation are left out.
 ///
 /// # Errors
-/// [`Error::Unsupported`] says why one of them can't be gone back to.
+/// [`Error::Unsupported`] says why a projection can't be rolled back.
 pub(crate) async fn rollback_targets(
     store: &Store,
     registry: &Registry,
@@ -32,7 +33,6 @@ pub(crate) async fn rollback_targets(
     for projection in selected {
         match candidate(store, registry, &projection).await? {
             Candidate::Target(target) => targets.push(target),
-            // Of all projections those are meant that have one.
             Candidate::Impossible(reason) if !named => {
                 tracing::info!(projection = projection.spec().name(), reason, "left out");
             }
@@ -45,14 +45,14 @@ pub(crate) async fn rollback_targets(
     Ok(targets)
 }
 
-/// Whether there is a generation to go back to.
+/// Whether a projection can be rolled back.
 enum Candidate {
     Target(RollbackTarget),
-    /// There is none: why.
+    /// It can't be, for this reason.
     Impossible(String),
 }
 
-/// Looks for the generation that was active before.
+/// Looks for the generation of a projection that was active before.
 ///
 /// # Errors
 /// [`Error::State`] if its record contradicts the pointer; what the server said.
@@ -78,12 +78,12 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
     });
     if let Some(other) = unfinished {
         return Ok(Candidate::Impossible(format!(
-            "a cut-over to {} was cut short: finish it first with `statefold cutover {name} --yes`, or, if readers \
-             don't use it yet, give it up with `statefold abort {name} --yes`; then roll back",
+            "a cut-over to {} was interrupted: finish it first with `statefold cutover {name} --yes`, \
+             or, if readers don't use it yet, give it up with `statefold abort {name} --yes`; then roll back",
             other.id
         )));
     }
-    // Its record may not know yet that it isn't active any more.
+    // Its record may still say that it is active.
     if !matches!(record.state, BuildState::Retired | BuildState::Published | BuildState::Active) {
         return Err(Error::State {
             build: record.id,
@@ -94,8 +94,9 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
     let version = record.projection_version;
     let Some(projection) = registry.of_version(name, version) else {
         return Ok(Candidate::Impossible(format!(
-            "generation {number} was built with version {version} of {name}, which this program doesn't have (it has \
-             version {}): use one that has it, or register it with Registry::register_former",
+            "generation {number} was built with version {version} of {name}, \
+             which this program doesn't have (it has version {}): \
+             use one that has it, or register it with Registry::register_former",
             projection.spec().version()
         )));
     };
@@ -103,11 +104,11 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
 }
 
 impl Run {
-    /// Goes back to these generations, all in one update.
+    /// Rolls back to these generations, all in one update.
     pub(super) async fn roll_back_to(&self, targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
         let selected: Vec<Registered> = targets.iter().map(|target| target.projection.clone()).collect();
         let survey = self.survey_with_retries(&selected).await?;
-        let feed = self.follow(&selected).await?;
+        let feed = self.open_feed(&selected).await?;
         if let Some(feed) = &feed {
             feed.begin();
         }
@@ -118,6 +119,7 @@ impl Run {
         result
     }
 
+    /// Opens the targets as builds and switches back to them; after a failure they are retired again.
     async fn roll_back_builds(
         &self,
         targets: Vec<RollbackTarget>,
@@ -128,14 +130,14 @@ impl Run {
         for (position, target) in targets.into_iter().enumerate() {
             let mut build = self.open_published(target.record, &target.projection, position).await?;
             build.exclusively_ours = false;
-            let others = self.required_snapshots(&target.projection, &builds).await?;
-            build.job_mut()?.others = others;
+            let required = self.required_snapshots(&target.projection, &builds).await?;
+            build.job_mut()?.others = required;
             builds.push(build);
         }
         let result = self.switch_back(&mut builds, survey, feed).await;
         if let Err(error) = &result {
             for build in &builds {
-                if let Err(second) = self.stay(build).await {
+                if let Err(second) = self.retire_again(build).await {
                     let (id, second) = (&build.record().id, second.with_sources());
                     tracing::debug!(build = %id, error = %second, "the next run sees to this record");
                 }
@@ -145,6 +147,7 @@ impl Run {
         result
     }
 
+    /// Catches the builds up, verifies them and cuts over to them.
     async fn switch_back(
         &self,
         builds: &mut [Build],
@@ -170,8 +173,8 @@ impl Run {
         })
     }
 
-    /// Verifies generations that the application may have written meanwhile: the order of fields doesn't
-    /// count.
+    /// Verifies generations that the application may have written meanwhile, so that the order of fields
+    /// doesn't count.
     async fn verify_again(
         &self,
         builds: &mut [Build],
@@ -188,7 +191,7 @@ impl Run {
             if let Some(error) = self.judge(&comparison, build, feed, subject, outcome).await? {
                 return Err(error);
             }
-            // What nobody but us has written has the digest that its partitions give.
+            // A generation that only statefold has written has the digest that its partitions give.
             let undisturbed = share.is_all() && outcome.suspects.is_empty();
             if undisturbed && build.job.staging.sums().await?.1 == outcome.found {
                 build.exclusively_ours = true;

@@ -1,4 +1,5 @@
-//! The two-phase rule: what breaks an older release waits until every running server can read the new version.
+//! The two-phase rule: a cut-over that breaks an older release waits until every running server can read the
+//! new version.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
 use crate::observe::{InstanceRow, Recorder};
 
-/// Servers that know a projection but can't read this version of it.
+/// Running servers that know a projection but can't read this version of it.
 pub(crate) fn cannot_read<'a>(
     instances: &'a [InstanceRow],
     projection: &str,
@@ -19,7 +20,7 @@ pub(crate) fn cannot_read<'a>(
     instances.iter().filter(knows)
 }
 
-/// A server, for a line.
+/// Name of a server in a message.
 pub(crate) fn name_of(instance: &InstanceRow) -> String {
     match instance.pid {
         Some(pid) => format!("{} (pid {pid})", instance.host),
@@ -28,8 +29,8 @@ pub(crate) fn name_of(instance: &InstanceRow) -> String {
 }
 
 impl Run {
-    /// Waits while servers run that would lose what they read. Those that choose by version keep what they
-    /// have.
+    /// Waits while servers are running that couldn't read their snapshots after the cut-over. Servers that
+    /// choose by version keep the generation they have.
     ///
     /// # Errors
     /// [`Error::NotCutOver`] after the wait limit; [`Error::Interrupted`].
@@ -65,6 +66,7 @@ impl Run {
         }
     }
 
+    /// Names of the running servers that these builds would break.
     async fn older_instances(&self, builds: &[Build]) -> Result<Vec<String>> {
         let instances = self.store.control().instances().await?;
         let mut names = Vec::new();

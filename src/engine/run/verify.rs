@@ -1,4 +1,4 @@
-//! Before the cut-over: what was built is compared with what the event store gives, independently.
+//! Verifies builds before the cut-over: compares them with an independent fold of the event store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::observe::Phase;
 use crate::pipeline::ports::Staging;
 use crate::store::{BuildRecord, Feed};
 
-/// How often streams that differ are caught up and looked at again.
+/// Rounds in which streams that differ are caught up and rechecked.
 const ROUNDS: u32 = 4;
-/// Differences named in an error.
+/// Number of differences named in an error.
 const EXAMPLES_MAX: usize = 5;
 
 impl Run {
-    /// Verifies all builds that are caught up, in one pass over the event store. For each the error that
-    /// keeps it from being published, if there is one.
+    /// Verifies all builds that are caught up, in one pass over the event store. Returns for each build the
+    /// error that keeps it from being published, if there is one.
     pub(super) async fn verify(
         &self,
         builds: &mut [Build],
@@ -65,7 +65,7 @@ impl Run {
         Ok(refused)
     }
 
-    /// What compares a share of the streams.
+    /// Comparison of a share of the streams.
     pub(super) fn comparison(&self, share: Share) -> Comparison<'_> {
         Comparison {
             store: &self.store,
@@ -79,7 +79,7 @@ impl Run {
         }
     }
 
-    /// Nothing but the heads was to be compared, and that is done.
+    /// Advances builds of which only the heads are to be compared: that is done already.
     async fn verified_by_heads(&self, builds: &mut [Build]) -> Result<Vec<Option<Error>>> {
         for build in builds.iter_mut().filter(|build| build.record().state == BuildState::CatchingUp) {
             self.advance_verified(build).await?;
@@ -97,7 +97,8 @@ impl Run {
         build.staging()?.advance(BuildState::Verified, verified).await
     }
 
-    /// Why a build differs from the event store, if it does.
+    /// Rechecks what differs from the event store. Returns an error that names the remaining differences, if
+    /// there are any.
     pub(super) async fn judge(
         &self,
         comparison: &Comparison<'_>,
@@ -112,13 +113,13 @@ impl Run {
             let (expected, found, noted) = (outcome.expected, outcome.found, build.digest);
             return Ok((whole && (found != noted || expected != noted)).then(|| {
                 Error::Mismatch(format!(
-                    "{}: the digest of what was written is {noted}, of what is stored {found}, of what the events \
-                     give {expected}",
+                    "{}: the digest of what was written is {noted}, of what is stored {found}, \
+                     of what the events give {expected}",
                     build.record().id
                 ))
             }));
         }
-        // They differ by their hash: folded too early or too late, most likely.
+        // Their hashes differ: most likely they were folded too early or too late.
         let mut recheck = Recheck::default();
         for _ in 0..ROUNDS {
             if names.is_empty() {
@@ -137,7 +138,7 @@ impl Run {
         Ok((!verified.is_equal()).then(|| mismatch(&build.record().id, &verified)))
     }
 
-    /// The recorded heads of these streams, which are sorted.
+    /// Recorded heads of these streams, whose names are sorted.
     async fn recorded_of(&self, build: &Build, names: &[String]) -> Result<HashMap<u64, i64>> {
         let wanted: HashSet<u64> = names.iter().map(|name| stream_hash(name)).collect();
         let mut recorded = HashMap::new();
@@ -154,29 +155,31 @@ impl Run {
     }
 }
 
-/// Whether a build is to be verified now: a new one, or one whose cut-over was cut short before readers used it.
+/// Whether a build is to be verified now: a new one, or one whose cut-over was interrupted before readers
+/// used it.
 fn is_due(build: &Build) -> bool {
     let state = build.record().state;
     state == BuildState::CatchingUp || state == BuildState::Published && !build.is_live()
 }
 
-/// A build as what is to be compared.
+/// A build as the subject of a comparison.
 pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
     Subject {
         projection: build.job.projection.clone(),
         collections: build.collections(),
-        others: Arc::clone(&build.job.others),
+        required: Arc::clone(&build.job.others),
         partitions: build.job.staging.partitions(),
         estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),
         records: None,
     }
 }
 
-/// The differences as an error to read.
+/// Describes the differences in an error.
 pub(super) fn mismatch(what: &str, verified: &Verified) -> Error {
     let Verified { missing, extra, differing, suspected, .. } = verified;
     let mut text = format!(
-        "{what} differs from the event store: {missing} snapshots are missing, {extra} too many, {differing} differ"
+        "{what} differs from the event store: \
+         {missing} snapshots are missing, {extra} too many, {differing} differ"
     );
     if *suspected > 0 {
         text.push_str(&format!(", and {suspected} more seem to"));

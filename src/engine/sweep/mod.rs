@@ -1,4 +1,4 @@
-//! Clean-up: what may go, and in which order it goes.
+//! Clean-up: decides which collections and records may be dropped, and drops them in a safe order.
 
 mod report;
 
@@ -12,8 +12,8 @@ use crate::lifecycle::{BuildState, KeepRules, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
 use crate::store::{DropOutcome, ListedCollection, Mandate, Store};
 
-/// Drops what has been eligible for the configured time, if there is one, at the end of a run that holds
-/// the lease. A failure is said, not more: the run has done what it was for.
+/// Cleans up at the end of a run that holds the lease, if automatic clean-up is configured: drops what has
+/// been eligible for the configured time. A failure is only logged, because the run itself has succeeded.
 pub(crate) async fn automatic(store: &Store, settings: &Settings, registry: &Registry, mandate: &Mandate) {
     if settings.cleanup().after.is_none() {
         return;
@@ -31,6 +31,7 @@ pub(crate) async fn automatic(store: &Store, settings: &Settings, registry: &Reg
     }
 }
 
+/// Rules of what is kept, from the settings.
 pub(crate) fn rules(settings: &CleanupSettings) -> KeepRules {
     let milliseconds = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     KeepRules {
@@ -41,7 +42,7 @@ pub(crate) fn rules(settings: &CleanupSettings) -> KeepRules {
     }
 }
 
-/// One look at the database, or one go at it.
+/// One clean-up of a database.
 pub(crate) struct Sweep<'a> {
     pub(crate) store: &'a Store,
     pub(crate) selected: &'a [Registered],
@@ -49,6 +50,7 @@ pub(crate) struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
+    /// Lists everything that belongs to the selected projections, each item with its verdict.
     pub(crate) async fn look(&self) -> Result<Seen> {
         let listed = self.store.admin().listing().await?;
         let known = self.store.admin().known(&listed).await?;
@@ -77,7 +79,8 @@ impl Sweep<'_> {
         Ok(Seen { listed, report })
     }
 
-    /// Former generations whose collections somebody else dropped: what is left is in records and pointer.
+    /// Adds retired generations whose collections somebody else dropped: only records and pointer name them
+    /// still.
     fn look_at_empty(&self, known: &Known, listed: &[ListedCollection], report: &mut CleanupReport) {
         for build in known.builds.iter().filter(|build| build.state == BuildState::Retired) {
             let is_selected =
@@ -93,7 +96,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Checkpoints, heads and failed streams of builds that are over or gone.
+    /// Adds checkpoints, heads and failed streams of builds that are over or gone.
     async fn look_at_records(&self, known: &Known, report: &mut CleanupReport) -> Result<()> {
         for (build, size) in self.store.admin().recorded_of_builds().await? {
             let record = known.builds.iter().find(|record| record.id == build);
@@ -125,6 +128,7 @@ impl Sweep<'_> {
         self.selected.iter().find(belongs).map(|projection| projection.spec().name())
     }
 
+    /// Refuses collections that were given by name and don't belong to a projection.
     pub(crate) fn refuse_unknown(&self, seen: &Seen) -> Result<()> {
         let is_seen =
             |name: &&String| seen.report.items.iter().any(|item| item.collection.as_ref() == Some(name));
@@ -138,7 +142,7 @@ impl Sweep<'_> {
         if unknown.is_empty() { Ok(()) } else { Err(Error::Config(unknown)) }
     }
 
-    /// Looks again, now that nobody else is at work, and drops what is eligible.
+    /// Looks again, now under the lease, and drops what is eligible.
     pub(crate) async fn drop_eligible(&self, mandate: &Mandate) -> Result<CleanupReport> {
         let Seen { listed, mut report } = self.look().await?;
         let eligible =
@@ -156,7 +160,7 @@ impl Sweep<'_> {
             let Some(uuid) = uuid else { continue };
             item.done(self.store.admin().drop_listed(name, uuid, mandate).await?);
         }
-        // Last of a generation: while they are there, a rerun finds it.
+        // The records of a generation go last: a rerun finds the generation by them.
         for build in &generations {
             self.store.admin().forget_build(build, mandate).await?;
         }
@@ -168,15 +172,15 @@ impl Sweep<'_> {
         Ok(report)
     }
 
-    /// From here on nobody reads a generation or rolls back to it, and its record knows which collections
-    /// are to go.
+    /// Takes a generation out of the pointer's list, so that nobody reads it or rolls back to it any more,
+    /// and notes in its record the UUIDs of the collections to drop.
     async fn end_generation(&self, id: &str, listed: &[ListedCollection], mandate: &Mandate) -> Result<()> {
         let records = self.store.builds().records(None).await?;
         let Some(record) = records.into_iter().find(|record| record.id == id) else { return Ok(()) };
         if record.state == BuildState::Dropped {
             return Ok(());
         }
-        // The prefix plays no part in this.
+        // The prefix of the streams isn't used here.
         let mut build = self.store.builds().adopt(record, "", mandate).await?;
         if build.record.state == BuildState::Active {
             build.advance(BuildState::Retired, |_| {}).await?;
@@ -193,7 +197,7 @@ impl Sweep<'_> {
     }
 }
 
-/// What a look found.
+/// Result of a look: the listed collections, and the report on them.
 pub(crate) struct Seen {
     listed: Vec<ListedCollection>,
     pub(crate) report: CleanupReport,

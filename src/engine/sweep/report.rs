@@ -1,4 +1,4 @@
-//! What a clean-up says.
+//! The report of a clean-up.
 
 use serde::Serialize;
 
@@ -12,15 +12,15 @@ use crate::store::{DropOutcome, Size};
 pub struct CleanupReport {
     /// Name of the database.
     pub database: String,
-    /// Everything that was looked at.
+    /// All collections and records that were looked at.
     pub items: Vec<CleanupItem>,
-    /// What of a purge would be refused, or was not because it was forced.
+    /// Reasons to refuse a purge; a forced purge goes ahead in spite of them.
     pub refusals: Vec<String>,
-    /// What couldn't be found out.
+    /// Notes on what couldn't be read.
     pub notes: Vec<String>,
 }
 
-/// What an item is.
+/// Kind of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -39,15 +39,15 @@ pub enum CleanupKind {
     Control,
 }
 
-/// Something that may go or has to stay.
+/// A collection, or the records of a build, that may be dropped or has to stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CleanupItem {
-    /// What it is.
+    /// Kind of the item.
     pub kind: CleanupKind,
-    /// Name of the projection; empty if it is of no single one.
+    /// Name of the projection; empty if the item doesn't belong to a single one.
     pub projection: String,
-    /// Id of the build, if it is of one: `Assets3`.
+    /// Id of the build that it belongs to, if any: `Assets3`.
     pub build: Option<String>,
     /// The collection; absent for records of one build.
     pub collection: Option<String>,
@@ -56,9 +56,9 @@ pub struct CleanupItem {
     pub bytes: Option<u64>,
     /// Its documents, by the server's statistics.
     pub documents: Option<u64>,
-    /// Whether it may go.
+    /// Whether it may be dropped.
     pub eligible: bool,
-    /// Why, or why not.
+    /// Why it may be dropped, or why not.
     pub reason: String,
     /// Outcome of its drop; absent if no drop was tried.
     pub outcome: Option<DropOutcome>,
@@ -69,25 +69,25 @@ impl CleanupReport {
         Self { database: database.to_owned(), items: Vec::new(), refusals: Vec::new(), notes: Vec::new() }
     }
 
-    /// Bytes of what may go, as far as they are known.
+    /// Total size of the eligible items, as far as it is known.
     #[must_use]
     pub fn eligible_bytes(&self) -> u64 {
         self.items.iter().filter(|item| item.eligible).filter_map(|item| item.bytes).sum()
     }
 
-    /// Bytes of what was dropped, as far as they are known.
+    /// Total size of the dropped items, as far as it is known.
     #[must_use]
     pub fn dropped_bytes(&self) -> u64 {
         let dropped = self.items.iter().filter(|item| item.is_dropped());
         dropped.filter_map(|item| item.bytes).sum()
     }
 
-    /// What was dropped.
+    /// Names of the dropped items.
     pub fn dropped(&self) -> impl Iterator<Item = &str> {
         self.items.iter().filter(|item| item.is_dropped()).map(CleanupItem::name)
     }
 
-    /// A size, or a note that it can't be read; once.
+    /// Passes a size on, or notes, once, that sizes can't be read.
     pub(crate) fn note_size(&mut self, size: Result<Size>) -> Option<Size> {
         let error = match size {
             Ok(size) => return Some(size),
@@ -128,7 +128,7 @@ impl CleanupItem {
         self.outcome == Some(DropOutcome::Dropped)
     }
 
-    /// The collection, or whose records they are.
+    /// Name of the collection, or the id of the build whose records these are.
     #[must_use]
     pub fn name(&self) -> &str {
         self.collection.as_deref().or(self.build.as_deref()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Everything is folded once more from the event store, in one pass, and compared with what is stored.
+//! Folds everything once more from the event store, in one pass, and compares it with what is stored.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,19 +16,20 @@ use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline;
 use crate::pipeline::ports::SnapshotSink;
-use crate::pipeline::{Comparing, Governor, Input, Job, Reader, Suspects, Wanted, Workers, read_stored};
+use crate::pipeline::{Governor, Input, Job, JobContext, Reader, SnapshotComparer};
+use crate::pipeline::{Suspects, Wanted, Workers, read_stored};
 use crate::plan::{Estimate, Partition, Strategy};
 use crate::store::{EventStore, IndexDirection, Store};
 
-/// What a pass gets in any case, if the budget has it at all.
+/// Memory that a pass gets in any case, unless the whole budget is smaller.
 const PASS_BYTES_MIN: usize = 8 << 20;
 
-/// What tables leave of a budget, in bytes.
+/// Memory that the tables leave of a budget, in bytes.
 fn left_of(budget: usize, tables: usize) -> usize {
     budget.saturating_sub(tables).max(budget.min(PASS_BYTES_MIN))
 }
 
-/// What is needed to compare.
+/// Everything that a comparison needs.
 pub(crate) struct Comparison<'a> {
     pub(crate) store: &'a Store,
     pub(crate) settings: &'a Settings,
@@ -38,7 +39,7 @@ pub(crate) struct Comparison<'a> {
     pub(crate) cancel: &'a CancellationToken,
     /// Asked before each batch is read.
     pub(crate) governor: Governor,
-    /// How many of the streams.
+    /// Share of the streams to compare.
     pub(crate) share: Share,
 }
 
@@ -47,27 +48,27 @@ pub(crate) struct Subject {
     pub(crate) projection: Registered,
     /// One for each target.
     pub(crate) collections: Vec<String>,
-    /// Snapshots of what the projection requires.
-    pub(crate) others: Arc<dyn Lookup>,
+    /// Snapshots of the projections that this one requires.
+    pub(crate) required: Arc<dyn Lookup>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) estimate: Estimate,
-    /// Also takes the records of finished partitions.
+    /// Sink that also takes the records of finished partitions.
     pub(crate) records: Option<Arc<dyn SnapshotSink>>,
 }
 
-/// What came out for one subject.
+/// Outcome of the comparison for one subject.
 pub(crate) struct ComparisonOutcome {
-    /// What was folded.
+    /// Counts of what was folded.
     pub(crate) counts: FoldCounts,
     /// Digest of what the events give.
     pub(crate) expected: Digest,
     /// Digest of what is stored.
     pub(crate) found: Digest,
-    /// Documents that are stored.
+    /// Number of stored documents.
     pub(crate) stored: u64,
-    /// Documents beside them whose `_id` isn't a text.
+    /// Number of further documents, whose `_id` isn't a text.
     pub(crate) foreign: u64,
-    /// What may differ.
+    /// Streams that may differ.
     pub(crate) suspects: Suspects,
     /// Hashes of the streams that could not be folded.
     pub(crate) failed_streams: HashSet<u64>,
@@ -77,7 +78,7 @@ impl Comparison<'_> {
     /// Compares all subjects in one pass over the event store.
     ///
     /// # Errors
-    /// What reading gives; [`Error::Interrupted`].
+    /// Errors of reading; [`Error::Interrupted`].
     pub(crate) async fn run(&self, subjects: &[Subject], survey: &Survey) -> Result<Vec<ComparisonOutcome>> {
         let began = Instant::now();
         let recorders: Vec<Recorder> = subjects
@@ -91,18 +92,18 @@ impl Comparison<'_> {
         for subject in subjects {
             stored.push(self.stored(subject).await?);
         }
-        // After the collections: what is in them was acknowledged before.
+        // The events are read after the collections, so that they include everything the collections show.
         let source = {
             let now = self.store.operation_time().await?;
             survey.source(self.store, self.direction, now, (self.settings.tuning(), &self.governor))
         };
         let estimates: Vec<Estimate> = subjects.iter().map(|subject| self.estimate(subject)).collect();
         let tables = stored.iter().flat_map(|(tables, _)| tables).map(DocumentHashes::bytes).sum();
-        let settings = self.settings_beside(tables)?;
+        let settings = self.settings_with_tables(tables)?;
         let mut choice = survey.choose(&estimates, settings.tuning());
         if !self.share.is_all() && choice.strategy == Strategy::Stream && settings.tuning().strategy.is_none()
         {
-            // A share of the streams is chosen while everything is read.
+            // The streams of a share are picked while everything is read.
             choice.strategy = Strategy::Natural;
         }
         let parts =
@@ -133,8 +134,8 @@ impl Comparison<'_> {
         for ((subject, recorder), (stored, found)) in subjects.iter().zip(&recorders).zip(stored) {
             let input = inputs.as_mut().and_then(Iterator::next).unwrap_or(Input::Streams);
             let filter = subject.projection.spec().stream_filter().clone();
-            let comparing = Comparing::new(filter, self.share, stored, subject.records.clone());
-            let job = self.job(subject, source.clone(), comparing, recorder);
+            let comparer = SnapshotComparer::new(filter, self.share, stored, subject.records.clone());
+            let job = self.job(subject, source.clone(), comparer, recorder);
             recorder.partitions(subject.partitions.len());
             let done = pipeline::run(&job, subject.partitions.clone(), &input, true).await;
             let done = if self.cancel.is_cancelled() { Err(Error::Interrupted) } else { done }?;
@@ -162,6 +163,7 @@ impl Comparison<'_> {
         Ok(outcomes)
     }
 
+    /// Reads hashes and digest of what is stored for a subject.
     async fn stored(&self, subject: &Subject) -> Result<(Vec<DocumentHashes>, Digest)> {
         let (mut all, mut sum) = (Vec::new(), Digest::default());
         let source =
@@ -178,8 +180,8 @@ impl Comparison<'_> {
         Ok((all, sum))
     }
 
-    /// Settings of a pass that shares the memory with tables of so many bytes.
-    fn settings_beside(&self, tables: usize) -> Result<Settings> {
+    /// Settings of a pass that shares the memory budget with tables of so many bytes.
+    fn settings_with_tables(&self, tables: usize) -> Result<Settings> {
         let tuning = *self.settings.tuning();
         let memory_bytes = left_of(tuning.memory_bytes, tables);
         self.settings.clone().with_tuning(Tuning { memory_bytes, ..tuning })
@@ -193,12 +195,12 @@ impl Comparison<'_> {
         Reader { readers: self.settings.tuning().readers, workers: self.workers, cancel: self.cancel }
     }
 
-    /// Only the states of the share need memory.
+    /// Estimate for a subject; only the states of the share need memory.
     fn estimate(&self, subject: &Subject) -> Estimate {
         Estimate { state_bytes: self.share.of(subject.estimate.state_bytes), ..subject.estimate }
     }
 
-    /// What folds the streams of a subject.
+    /// Job that folds the streams of a subject.
     pub(crate) fn job<W>(
         &self,
         subject: &Subject,
@@ -207,20 +209,17 @@ impl Comparison<'_> {
         progress: &Recorder,
     ) -> Arc<Job<EventStore, W>> {
         let tuning = self.settings.tuning();
-        Arc::new(Job {
-            source,
-            staging,
-            projection: subject.projection.clone(),
-            layout: Arc::new(self.store.layout.clone()),
-            others: Arc::clone(&subject.others),
-            workers: Arc::clone(self.workers),
-            progress: progress.clone(),
-            cancel: self.cancel.child_token(),
-            governor: Governor::free(),
+        let context = JobContext {
+            layout: &self.store.layout,
+            workers: self.workers,
+            recorder: progress,
+            cancel: self.cancel,
             batch_docs: tuning.batch_docs,
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,
-        })
+        };
+        let job = Job::new(source, staging, &subject.projection, &context);
+        Arc::new(job.with_required(Arc::clone(&subject.required)))
     }
 }
 

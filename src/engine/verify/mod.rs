@@ -1,4 +1,4 @@
-//! Compares collections with what the events give, and looks again at what differs.
+//! Compares collections with what the events give, and rechecks streams that differ.
 
 mod comparison;
 mod recheck;

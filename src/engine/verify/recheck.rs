@@ -1,5 +1,5 @@
-//! Streams that may differ are looked at once more, one by one: each is folded from the event store as it is
-//! now, and compared with its documents as they are now.
+//! Rechecks streams that may differ, one by one: each is folded from the event store as it is now, and
+//! compared with its documents as they are now.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,26 +14,29 @@ use crate::lifecycle::stream_hash;
 use crate::observe::Recorder;
 use crate::pipeline::fold_streams;
 
-/// Streams that are looked at together.
+/// Number of streams that are rechecked together.
 const TOGETHER: usize = 100;
-/// With so many streams that differ for certain it isn't worth to look at more.
+/// Number of certain differences after which no further streams are rechecked.
 pub(crate) const DIFFERENCES_MAX: usize = 1000;
 
-/// How often streams that differ are looked at: the application may be about to write them.
+/// Rounds in which streams that differ are rechecked: the application may be about to write them.
 const ROUNDS: u32 = 6;
-/// Pause before the second look; each further one is longer by as much.
+/// Pause before the second round; each further one is longer by as much.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the events of some streams give.
+/// Result of folding some streams as they are now.
 struct Given {
     /// Documents by target and id.
     documents: Vec<HashMap<String, RawDocumentBuf>>,
+    /// Heads by the hash of the stream.
     heads: HashMap<u64, i64>,
+    /// Hashes of the streams that could not be folded.
     failed_streams: HashSet<u64>,
 }
 
 impl Comparison<'_> {
-    /// Looks at what may differ until it is settled, or for the last time. The application may be at work.
+    /// Rechecks the suspects of a comparison until none differs, or no rounds are left. The application may
+    /// be writing meanwhile.
     pub(crate) async fn settled(&self, subject: &Subject, outcome: &ComparisonOutcome) -> Result<Recheck> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
         let mut recheck = Recheck::default();
@@ -53,11 +56,12 @@ impl Comparison<'_> {
         Ok(recheck)
     }
 
-    /// Looks at streams once more. Unless `strict`, the order of fields doesn't count. Of a generation whose heads are
-    /// recorded only those streams are judged that were folded last where they are now: catching up sees to the others.
+    /// Rechecks streams. Unless `strict`, the order of fields doesn't count. If `recorded` has the heads of
+    /// the generation, a stream is judged only if its recorded head is its present one: catching up refolds
+    /// the others.
     ///
     /// # Errors
-    /// What reading gives.
+    /// Errors of reading; [`Error::Interrupted`].
     pub(crate) async fn look_again(
         &self,
         subject: &Subject,
@@ -76,7 +80,7 @@ impl Comparison<'_> {
             if differ.is_empty() {
                 continue;
             }
-            // Only what stood still meanwhile is judged.
+            // Only streams that stood still meanwhile are judged.
             let streams: HashSet<String> =
                 differ.iter().map(|difference| difference.stream.clone()).collect();
             let after = self.given(subject, &streams.into_iter().collect::<Vec<_>>()).await?;
@@ -108,11 +112,12 @@ impl Comparison<'_> {
         let folded = fold_streams(&job, names.to_vec(), None).await?;
         let documents = (0..subject.collections.len()).map(|target| documents_of(&folded, target)).collect();
         let heads = folded.iter().flat_map(|part| part.heads.iter().copied()).collect();
-        let failed_streams =
-            folded.iter().flat_map(|one| &one.failed_streams).map(|one| stream_hash(&one.stream)).collect();
+        let failed = folded.iter().flat_map(|part| &part.failed_streams);
+        let failed_streams = failed.map(|failed| stream_hash(&failed.stream)).collect();
         Ok(Given { documents, heads, failed_streams })
     }
 
+    /// Compares the folded documents of streams with the stored ones.
     async fn compared(
         &self,
         subject: &Subject,
@@ -130,7 +135,7 @@ impl Comparison<'_> {
                 let stream = filter.stream_of(id);
                 let hash = stream_hash(&stream);
                 if given.failed_streams.contains(&hash) {
-                    // It can't be told what should be there.
+                    // What should be stored for it is not known.
                     continue;
                 }
                 let (expected, stored) = (expected.and_then(|all| all.get(*id)), stored.get(*id));
@@ -139,7 +144,7 @@ impl Comparison<'_> {
                 found.push(Difference { stream, collection, id: (*id).to_owned(), kind, fields });
             }
         }
-        found.sort_by(|one, other| one.stream.cmp(&other.stream));
+        found.sort_by(|left, right| left.stream.cmp(&right.stream));
         Ok(found)
     }
 }

@@ -1,4 +1,4 @@
-//! What a comparison found.
+//! Verdict of a comparison.
 
 use serde::Serialize;
 
@@ -6,26 +6,26 @@ use crate::engine::verify::comparison::{ComparisonOutcome, Subject};
 use crate::fold::FieldDifference;
 use crate::lifecycle::Share;
 
-/// Differences that are shown.
+/// Number of differences that are shown.
 const SHOWN: usize = 20;
 
-/// What was found about one projection.
+/// Result of verifying one projection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Verified {
     /// Name of the projection.
     pub projection: String,
-    /// The active generation, if that was verified.
+    /// Number of the active generation, if that was verified.
     pub generation: Option<u32>,
-    /// The collections.
+    /// The verified collections.
     pub collections: Vec<String>,
-    /// How many of the streams were compared.
+    /// Share of the streams that was compared.
     pub share: Share,
-    /// Streams folded.
+    /// Number of streams folded.
     pub streams: u64,
-    /// Events folded.
+    /// Number of events folded.
     pub events: u64,
-    /// Snapshots in the collections.
+    /// Number of snapshots in the collections.
     pub snapshots: u64,
     /// Streams that could not be folded: what should be stored of them is not known.
     pub failed_streams: u64,
@@ -37,14 +37,14 @@ pub struct Verified {
     pub differing: u64,
     /// Documents whose `_id` isn't a text: no stream gives them.
     pub foreign: u64,
-    /// Streams that are suspected to differ, but weren't looked at once more because too many others do.
+    /// Streams that may differ, but were not rechecked because too many others differ.
     pub suspected: u64,
-    /// Streams that changed whenever they were looked at.
+    /// Streams that changed during each recheck.
     pub moving: u64,
     /// The first differences.
     pub differences: Vec<Difference>,
-    /// Digest of all snapshots; absent if only a share was compared, if some changed meanwhile, or if
-    /// documents are there that can't be compared.
+    /// Digest of all snapshots; absent if only a share was compared, if some snapshots changed meanwhile, or
+    /// if there are documents that can't be compared.
     pub digest: Option<String>,
 }
 
@@ -102,27 +102,27 @@ pub struct Difference {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// The events give one, but none is stored.
+    /// The events give a snapshot, but none is stored.
     Missing,
-    /// One is stored that the events don't give.
+    /// A snapshot is stored that the events don't give.
     Extra,
-    /// Another one is stored.
+    /// The stored snapshot is another than the events give.
     Differing,
 }
 
-/// What a closer look gave.
+/// Result of rechecking streams.
 #[derive(Debug, Default)]
 pub(crate) struct Recheck {
-    /// What differs for certain.
+    /// Differences that are certain.
     pub(crate) differences: Vec<Difference>,
-    /// Streams that changed while they were looked at.
+    /// Streams that changed while they were rechecked.
     pub(crate) moving: Vec<String>,
-    /// Streams that weren't looked at any more.
+    /// Number of streams that were not rechecked any more.
     pub(crate) left: u64,
 }
 
 impl Recheck {
-    /// Names of the streams that are to be looked at again.
+    /// Names of the streams to recheck in another round, sorted.
     pub(crate) fn streams(&self) -> Vec<String> {
         let differing = self.differences.iter().map(|difference| difference.stream.clone());
         let mut names: Vec<String> = differing.chain(self.moving.iter().cloned()).collect();

@@ -1,4 +1,4 @@
-//! Commits in any order become what they become in order.
+//! Commits in any order give the same as commits in stream order.
 
 use bson::{Document, RawArrayBuf, RawDocumentBuf, doc};
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use statefold_projections::{
     Event, FoldError, Lookup, NoLookup, Projection, Registered, Sink, Spec, StreamFilter, StreamKey, Target,
 };
 
-use crate::fold::arrived::{FoldedStreams, Sorted};
+use crate::fold::folded_streams::{FoldedStreams, Sorted};
 use crate::fold::route::{Route, Router};
 use crate::fold::shard::*;
 use crate::fold::stream_order::{Folded, StreamFold};
@@ -78,7 +78,7 @@ fn in_order(commits: &[RawDocumentBuf]) -> Folded {
     fold.take()
 }
 
-/// Folds batches as a pass does, with so many shards.
+/// Folds batches as a pass does, with this many shards.
 fn as_they_come(batches: &[&[RawDocumentBuf]], shards: usize) -> (Folded, Vec<String>) {
     let layout = Arc::new(Layout::default());
     let route = Route::new(StreamFilter::prefix("s-"), vec![("s-".into(), None)], true);
@@ -92,12 +92,12 @@ fn as_they_come(batches: &[&[RawDocumentBuf]], shards: usize) -> (Folded, Vec<St
             shard.push(&array, &lists[0]);
         }
     }
-    let arrived = FoldedStreams::new(all.into_iter().map(Sorted::new).collect(), 1);
-    let mut part = arrived.part("s-", None);
-    let spoiled = arrived.spoiled(&part);
+    let folded_streams = FoldedStreams::new(all.into_iter().map(Sorted::new).collect(), 1);
+    let mut part = folded_streams.part("s-", None);
+    let spoiled = folded_streams.spoiled(&part);
     let mut whole = Folded::default();
     let mut ids: Vec<String> = Vec::new();
-    while let Some(mut folded) = arrived.take(&mut part, &NoLookup, 40) {
+    while let Some(mut folded) = folded_streams.take(&mut part, &NoLookup, 40) {
         let id = |bytes| RawDocument::from_bytes(bytes).unwrap().get_str("_id").unwrap().to_owned();
         ids.extend(folded.snapshots.targets()[0].documents().map(id));
         whole.counts.add(folded.counts);
@@ -134,19 +134,19 @@ proptest! {
         missing in any::<prop::sample::Index>(),
     ) {
         let gone = missing.index(commits.len());
-        let left: Vec<RawDocumentBuf> =
-            commits.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, one)| one.clone()).collect();
+        let mut left = commits;
+        left.remove(gone);
         let (found, spoiled) = as_they_come(&[&left], 2);
         let expected = in_order(&left);
-        // Where the last commit of a stream is the missing one, nobody can tell.
-        let holes: Vec<&str> = expected.failed_streams.iter().map(|one| one.stream.as_str()).collect();
+        // A missing last commit of a stream can't be noticed.
+        let holes: Vec<&str> = expected.failed_streams.iter().map(|failed| failed.stream.as_str()).collect();
         prop_assert_eq!(&spoiled, &holes);
         prop_assert_eq!(found.digest, expected.digest);
     }
 }
 
 #[test]
-fn what_overlaps_or_fails_is_spoiled() {
+fn a_stream_with_overlapping_commits_or_a_failing_event_is_spoiled() {
     let cases = [
         vec![commit(1, 0, 2, false), commit(1, 1, 1, false)],
         vec![commit(1, 0, 2, false), commit(1, 1, 2, false)],
@@ -194,6 +194,6 @@ fn memory_is_counted_and_what_waits_most_can_be_given_up() {
     (0..100).for_each(|first| shard.push_one(1, &commit(1, first, 1, false)));
     assert_eq!(shard.bytes(), before);
     shard.push_one(2, &commit(2, 0, 1, false));
-    let arrived = FoldedStreams::new(vec![Sorted::new(shard)], 1);
-    assert_eq!(arrived.spoiled(&arrived.part("", None)), ["s-1"]);
+    let folded_streams = FoldedStreams::new(vec![Sorted::new(shard)], 1);
+    assert_eq!(folded_streams.spoiled(&folded_streams.part("", None)), ["s-1"]);
 }

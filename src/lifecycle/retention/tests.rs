@@ -1,4 +1,4 @@
-//! Each reason to keep something, and each to let it go.
+//! Tests of each reason to keep something, and of each to drop it.
 
 use crate::lifecycle::retention::*;
 
@@ -107,7 +107,7 @@ fn an_unfinished_build_keeps_its_staging_but_not_what_older_tokens_left() {
         known.builds.push(build(7, state));
         let staging = |token| known.collection("x", "uuid", Some(("States_Assets7", token)), &rules());
         refused(&staging(7), "Assets7 is");
-        // A take-over that was cut short renamed it already.
+        // An interrupted takeover renamed it already.
         refused(&staging(8), "Assets7 is");
         allowed(&staging(6), "no unfinished build owns it");
         refused(&judged(&known, "States_Assets7", &rules()), "Assets7 is");
@@ -119,12 +119,13 @@ fn an_unfinished_build_keeps_its_staging_but_not_what_older_tokens_left() {
 fn staging_of_builds_that_ended_or_are_gone_may_go() {
     let mut known = known();
     known.builds.push(build(7, BuildState::Aborted));
-    let staging = |of, token, rules: &KeepRules| known.collection("x", "uuid", Some((of, token)), rules);
-    for of in ["States_Assets6", "States_Assets7", "States_Assets8", "States_Assets3"] {
-        allowed(&staging(of, 5, &rules()), "token 5");
+    let staging =
+        |published, token, rules: &KeepRules| known.collection("x", "uuid", Some((published, token)), rules);
+    for published in ["States_Assets6", "States_Assets7", "States_Assets8", "States_Assets3"] {
+        allowed(&staging(published, 5, &rules()), "token 5");
     }
     refused(&staging("States_Assets6", 10, &rules()), "newer than any");
-    // By itself it goes only if its age is known.
+    // An automatic clean-up drops it only if its age is known.
     let automatic = KeepRules { older_than_ms: Some(HOUR), ..rules() };
     allowed(&staging("States_Assets7", 5, &automatic), "token 5");
     refused(&staging("States_Assets8", 5, &automatic), "not known to be older than 1 h");

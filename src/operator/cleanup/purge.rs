@@ -1,7 +1,7 @@
-//! Everything of statefold goes, and the database is as it was found.
+//! Removes everything of statefold from a database.
 //!
-//! In this order, so that a rerun finishes what a crash left: the pointers, the collections that we built,
-//! our records (those of builds last), then lease and control document.
+//! In this order, so that a rerun finishes what a crash left: the pointers, the collections that statefold
+//! built, its records (those of builds last), then lease and control document.
 
 use statefold_projections::{Registered, Registry};
 
@@ -13,10 +13,10 @@ use crate::lifecycle::{Droppable, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
 use crate::store::{Admin, Lifted, ListedCollection, Mandate, Store};
 
-/// How to purge.
+/// Request for a purge.
 #[derive(Debug, Clone, Copy)]
 pub struct Purge {
-    /// Also while a fence stands (it is lifted), servers run, or a generation stands under the
+    /// Purge even while a fence stands (it is lifted), servers are running, or a generation has the
     /// application's own name (it stays).
     pub force: bool,
     /// Remove nothing, only report what would be removed. On by default.
@@ -30,12 +30,12 @@ impl Default for Purge {
 }
 
 /// Removes everything of statefold: the generations that it built, **the active ones too**, staging
-/// collections, records, pointers, lease, and the signature in the version document. What it didn't build
-/// stays, adopted generations too.
+/// collections, records, pointers, lease, and the signature in the version document. Collections that it
+/// didn't build stay, adopted generations too.
 ///
 /// # Errors
 /// [`Error::Refused`] while a fence stands or servers run, unless forced; [`Error::LeaseHeld`] if
-/// somebody is at work; else what the server said. A rerun finishes the rest.
+/// somebody is at work; else what the server said. A rerun finishes an incomplete purge.
 pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> Result<CleanupReport> {
     let store = Store::connect(settings, registry.layout()).await?;
     let report = look(&store, registry.projections()).await?;
@@ -47,7 +47,7 @@ pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> 
     let token = leadership.mandate.token;
     let result = remove(&store, registry.projections(), request.force, &leadership.mandate).await;
     let mut report = leadership.end(result).await?;
-    // Only now: the lease itself is in it.
+    // Last, because the control document holds the lease.
     if !store.admin().purge_control(token).await? {
         report.notes.push("another statefold began meanwhile: the control document stays".to_owned());
     } else if let Some(control) = report.items.iter_mut().find(|item| item.kind == CleanupKind::Control) {
@@ -104,7 +104,7 @@ fn is_adopted(known: &Known, name: &str) -> bool {
     known.owner(name).is_some_and(|owner| owner.adopted)
 }
 
-/// What a collection is, and whether it goes; `None` if it has nothing to do with us.
+/// Classifies a collection, and decides whether it is dropped; `None` if statefold has nothing to do with it.
 fn judge(
     known: &Known,
     projections: &[Registered],
@@ -149,7 +149,7 @@ async fn remove(
     }
     store.admin().forget_pointers(mandate).await?;
     let listed = store.admin().listing().await?;
-    // What tells which collections are ours goes last.
+    // The records that tell which collections are statefold's go last.
     let last = |item: &&mut CleanupItem| {
         (
             item.kind != CleanupKind::View,

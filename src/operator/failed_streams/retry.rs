@@ -1,4 +1,4 @@
-//! Failed streams are folded once more: the event store was mended, or this program can read them now.
+//! Folds failed streams once more, after the event store was mended, or with a program that can read them.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::operator::failed_streams::FailedStreamRow;
 use crate::pipeline::Workers;
 use crate::store::{BuildRecord, Store, StoredFailedStream};
 
-/// What became of failed streams that were folded once more.
+/// Result of folding failed streams once more.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RetryReport {
@@ -83,7 +83,7 @@ struct FailedOfBuild {
     streams: BTreeSet<String>,
 }
 
-/// The failed streams that are meant, and the names that mean none.
+/// Selects failed streams by names. Also returns the names that fit none.
 async fn wanted(
     store: &Store,
     registry: &Registry,
@@ -119,6 +119,7 @@ async fn wanted(
     Ok((found, unknown.into_iter().collect()))
 }
 
+/// Retries the selected failed streams under the lease.
 async fn retried(
     store: &Store,
     settings: &Settings,
@@ -143,6 +144,7 @@ async fn retried(
 }
 
 impl Refolding {
+    /// Retries the failed streams of one build.
     async fn retry(&self, failed_streams: FailedOfBuild, report: &mut RetryReport) -> Result<()> {
         let FailedOfBuild { projection, record, streams } = failed_streams;
         let build = record.id.clone();
@@ -154,7 +156,7 @@ impl Refolding {
                 return Ok(());
             }
         };
-        // What isn't done is built anyway.
+        // Streams of unfinished partitions are folded by the build anyway.
         let done: HashSet<u32> =
             generation.build.checkpoints().await?.iter().map(|checkpoint| checkpoint.partition).collect();
         let partitions = generation.build.partitions();

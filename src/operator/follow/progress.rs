@@ -1,4 +1,4 @@
-//! What watchers see of a follower: all projections together.
+//! Progress of a follower, for all its projections together.
 
 use statefold_projections::Registered;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ impl Shown {
         Self { projections: names.join(", "), progress: progress.clone() }
     }
 
-    /// So far it is behind before this round.
+    /// Shows how far the follower is behind before a round.
     pub(super) fn behind(&self, behind: FeedLag) {
         self.progress.send_modify(|progress| {
             if progress.phase != Phase::Following {
@@ -30,7 +30,7 @@ impl Shown {
         });
     }
 
-    /// So many streams were folded anew in this round.
+    /// Shows how many streams a round refolded.
     pub(super) fn refolded(&self, streams: u64) {
         self.progress.send_modify(|progress| {
             progress.refolded += streams;

@@ -1,19 +1,18 @@
-//! What to follow, and what came of it.
+//! The request to follow, and its report.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// What to follow.
+/// Request to keep active generations current.
 #[derive(Debug, Clone)]
 pub struct Follow {
-    /// Names of the projections, without case; if empty, all registered ones, but for those that an application reads
-    /// under a name of its own (mode `rename`).
+    /// Names of the projections, without case; if empty, all registered ones, but for those that an
+    /// application reads under a name of its own (mode `rename`).
     pub projections: Vec<String>,
-    /// Keep the generation that was active before current as well, so that rolling back takes as long as
-    /// the flip.
+    /// Keep the previous generation current as well, so that rolling back takes only as long as the flip.
     pub keep_warm: bool,
-    /// How often heads are compared where there are no change streams (standalone server).
+    /// Pause between comparisons of all heads where there are no change streams (standalone server).
     pub compare_every: Duration,
 }
 
@@ -23,13 +22,13 @@ impl Default for Follow {
     }
 }
 
-/// What was done until it was stopped.
+/// Report of a follower, when it is stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FollowReport {
     /// The generations that were kept current.
     pub followed: Vec<Followed>,
-    /// How often following was taken up: again after a failure, or a lease that was lost.
+    /// How often following was started; more than once after failures or a lost lease.
     pub starts: u32,
 }
 
@@ -58,6 +57,6 @@ pub struct Followed {
     pub projection: String,
     /// Number of the generation.
     pub generation: u32,
-    /// Streams that were folded anew.
+    /// Number of streams that were refolded.
     pub streams_refolded: u64,
 }

@@ -1,5 +1,5 @@
-//! The rounds of a follower that has the lease: look at the pointers, take what is dirty, fold it anew,
-//! note how far that is.
+//! The rounds of a follower that holds the lease: look at the pointers, take the dirty streams, refold them,
+//! note the position.
 
 use std::time::{Duration, Instant};
 
@@ -16,29 +16,31 @@ use crate::operator::follow::progress::Shown;
 use crate::operator::follow::request::{Follow, FollowReport};
 use crate::store::{BuildRecord, Feed, FeedLag, Positions, Store};
 
-/// Changes that come within this time are folded together.
+/// Time within which changes are collected, to be refolded together.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// How often the pointers are looked at, and how often what was done is noted, at least.
+/// Longest time between two looks at the pointers, and until counts and digests are noted.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often a position is noted if nothing was folded: the server's history must reach back to it.
+/// Time after which a position is noted even if nothing was folded: the server's history must reach back to
+/// it.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// A generation to keep current, if there is one: the active one of a projection, or the one before it.
 struct Slot {
     projection: Registered,
     recorder: Recorder,
-    before: bool,
+    /// Whether it is for the generation before the active one.
+    is_previous: bool,
     open: Option<Open>,
-    /// Whether there is such a generation; it may be somebody else's for a while.
+    /// Whether there is such a generation; another process may be at work on it for a while.
     wanted: bool,
-    /// Whether anything may differ.
+    /// Whether any stream may differ, so that all heads have to be compared.
     compare: bool,
     /// The streams that the feed announces.
     announced: StreamFilter,
 }
 
 impl Slot {
-    /// The streams of its generation, from now on announced.
+    /// Streams of its generation; marks them as announced by the feed.
     fn announce(&mut self) -> StreamFilter {
         let open = self.open.as_ref().map(|open| &open.generation.projection);
         self.announced = open.unwrap_or(&self.projection).spec().stream_filter().clone();
@@ -52,15 +54,16 @@ impl Slot {
     }
 }
 
+/// The open generation of a slot.
 struct Open {
     generation: Generation,
-    /// Everything until then is folded.
+    /// Time up to which everything is folded.
     position: Option<Timestamp>,
-    /// Whether counts and digest of the record may be those of before.
+    /// Whether counts and digest in the record may be out of date.
     unsummed: bool,
 }
 
-/// What a follower works with.
+/// State of a follower between its rounds.
 pub(super) struct Rounds<'a> {
     refolding: Refolding,
     follow_control: Store,
@@ -82,19 +85,19 @@ impl<'a> Rounds<'a> {
         shown: Shown,
         report: &'a mut FollowReport,
     ) -> Self {
-        let slot = |projection: &Registered, before: bool| Slot {
+        let slot = |projection: &Registered, is_previous: bool| Slot {
             projection: projection.clone(),
-            // What is seen of it is shown for all together.
+            // Progress is shown for all projections together.
             recorder: Recorder::new(projection.spec().name(), &watch::Sender::new(Progress::default())),
-            before,
+            is_previous,
             open: None,
             wanted: false,
             compare: true,
             announced: StreamFilter::default(),
         };
         let active = selected.iter().map(|projection| slot(projection, false));
-        let before = selected.iter().filter(|_| request.keep_warm).map(|projection| slot(projection, true));
-        let slots = active.chain(before).collect();
+        let previous = selected.iter().filter(|_| request.keep_warm).map(|projection| slot(projection, true));
+        let slots = active.chain(previous).collect();
         Self {
             refolding,
             follow_control,
@@ -113,7 +116,7 @@ impl<'a> Rounds<'a> {
         self.look().await?;
         let now = self.refolding.store.operation_time().await?;
         let feed = now.map(|now| {
-            // Where nothing is known, or something impossible (a restored copy), all heads are compared.
+            // Without a position, or with one in the future (a restored copy), all heads are compared.
             let known = |id: &str| positions.get(id).copied().filter(|position| *position <= now);
             let mut since = now;
             for slot in &mut self.slots {
@@ -147,7 +150,7 @@ impl<'a> Rounds<'a> {
             self.note(refolded == 0).await?;
             self.wait(feed).await?;
             self.look().await?;
-            if self.slots.iter().all(|slot| slot.before || !slot.wanted) {
+            if self.slots.iter().all(|slot| slot.is_previous || !slot.wanted) {
                 tracing::info!("no active generation is of a version that this program has any more");
                 return Ok(());
             }
@@ -158,16 +161,16 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Says how far behind it is: dirty streams, and seconds since the oldest change that isn't folded.
+    /// Shows how far it is behind: dirty streams, and seconds since the oldest change that isn't folded.
     async fn behind(&self, feed: Option<&Feed>) -> Result<()> {
         let (Some(feed), Some(now)) = (feed, self.refolding.store.operation_time().await?) else {
             self.shown.behind(FeedLag::default());
             return Ok(());
         };
         let mut all = FeedLag::default();
-        // What the feed hasn't seen yet counts as well.
+        // Time that the feed hasn't seen yet counts as well.
         let unseen = now.time.saturating_sub(feed.position().time);
-        for (at, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.before) {
+        for (at, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_previous) {
             let behind = feed.behind(at);
             let seconds = behind.seconds + unseen;
             slot.recorder.lag(behind.streams, seconds);
@@ -177,7 +180,7 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// One slot: what is dirty is folded anew.
+    /// Refolds the dirty streams of one slot. Returns their number.
     async fn round(&mut self, at: usize, feed: Option<&Feed>) -> Result<u64> {
         if self.refolding.cancel.is_cancelled() {
             return Err(Error::Interrupted);
@@ -185,7 +188,7 @@ impl<'a> Rounds<'a> {
         let taken = feed.map(|feed| feed.take_up_to(at)).transpose()?;
         let Some(slot) = self.slots.get_mut(at) else { return Ok(0) };
         let Some(open) = &mut slot.open else {
-            // What is dirty now is found by comparing when there is a generation.
+            // Changes until then are found by comparing, once there is a generation.
             slot.compare = true;
             return Ok(0);
         };
@@ -199,7 +202,7 @@ impl<'a> Rounds<'a> {
                 slot.compare = false;
                 open.position = position;
                 open.unsummed |= refolded > 0;
-                if !slot.before {
+                if !slot.is_previous {
                     slot.recorder.lag(0, 0);
                 }
                 let record = &open.generation.build.record;
@@ -208,12 +211,15 @@ impl<'a> Rounds<'a> {
             }
             Err(error @ Error::Fenced { .. }) if self.refolding.mandate.check().is_ok() => {
                 let build = &open.generation.build.record.id;
-                tracing::info!(build, reason = %error.with_sources(), "somebody took this generation over; looking again");
+                tracing::info!(
+                    build, reason = %error.with_sources(),
+                    "somebody took this generation over; looking again"
+                );
                 (slot.open, slot.compare) = (None, true);
                 Ok(0)
             }
             Err(error) => {
-                // A part of it may be written.
+                // Some of the streams may be written.
                 open.unsummed = true;
                 Err(error)
             }
@@ -243,29 +249,29 @@ impl<'a> Rounds<'a> {
 
     async fn open(&self, slot: &Slot, projection: &Registered, number: u32) -> Result<Option<Open>> {
         let record = self.refolding.record(projection.spec().name(), number).await?;
-        if slot.before && record.state != BuildState::Retired {
+        if slot.is_previous && record.state != BuildState::Retired {
             return Ok(None);
         }
-        // Before its record says which names it has, nobody else may write by them.
+        // While its record may name the wrong collections, only the process that renames them may write.
         if record.swap.is_some() || self.is_taken(projection, &record).await? {
             return Ok(None);
         }
         let generation = match self.refolding.generation(projection, record, &slot.recorder).await? {
             Refoldable::Yes(generation) => *generation,
-            // One that statefold didn't build, or of another definition, can't be kept warm.
-            Refoldable::No(_) if slot.before => return Ok(None),
+            // A previous generation that can't be refolded is not kept current.
+            Refoldable::No(_) if slot.is_previous => return Ok(None),
             Refoldable::No(reason) => return Err(Error::Unsupported(reason)),
         };
         tracing::info!(generation = generation.build.record.id, "following");
-        // Whoever followed before may have ended before it noted what it did.
+        // The last follower may have ended before it noted counts and digest.
         Ok(Some(Open { generation, position: None, unsummed: true }))
     }
 
-    /// Number of the generation that this slot is for, and the projection in its version.
+    /// Finds the number of the generation that a slot is for, and the projection in its version.
     async fn wanted(&self, slot: &Slot) -> Result<Option<(u32, Registered)>> {
         let name = slot.projection.spec().name();
         let Some(active) = self.refolding.store.control().active(name).await? else { return Ok(None) };
-        if !slot.before {
+        if !slot.is_previous {
             let projection = of_active(self.registry, &slot.projection, &active)?;
             return Ok(projection.map(|projection| (active.active, projection)));
         }
@@ -274,8 +280,7 @@ impl<'a> Rounds<'a> {
         Ok(projection.map(|projection| (previous.generation, projection)))
     }
 
-    /// Whether somebody who leads now has taken a generation over. The active one is left alone only if it is
-    /// to be replaced, not by whoever has just made it active.
+    /// Whether the present leader has taken a generation over, unless the leader has made it active itself.
     async fn is_taken(&self, projection: &Registered, record: &BuildRecord) -> Result<bool> {
         let held = self.refolding.store.control().lease().await?.map(|held| held.beat.token);
         let active = self.refolding.store.control().active(projection.spec().name()).await?;
@@ -284,7 +289,7 @@ impl<'a> Rounds<'a> {
         Ok(held == Some(record.token) && !made_active)
     }
 
-    /// Notes counts, digests and positions, if it is time.
+    /// Notes counts, digests and positions when it is time to.
     async fn note(&mut self, quiet: bool) -> Result<()> {
         let since = self.saved.as_ref().map(|(when, _)| when.elapsed());
         let is_time = |pause: Duration| since.is_none_or(|since| since >= pause);
@@ -297,7 +302,7 @@ impl<'a> Rounds<'a> {
             let Some(open) = &mut slot.open else { continue };
             if open.unsummed {
                 match self.refolding.note_sums(&mut open.generation).await {
-                    // Taken over meanwhile: whoever did so notes them.
+                    // Taken over meanwhile, by a process that notes them itself.
                     Ok(()) | Err(Error::Fenced { .. } | Error::State { .. }) => open.unsummed = false,
                     Err(error) => return Err(error),
                 }

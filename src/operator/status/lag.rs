@@ -1,4 +1,4 @@
-//! How far an active generation is behind the event store, whether or not somebody follows.
+//! How far an active generation is behind the event store, whether or not it is followed.
 
 use bson::Timestamp;
 use serde::Serialize;
@@ -7,31 +7,32 @@ use statefold_projections::Registered;
 use crate::error::Result;
 use crate::store::{ActiveGeneration, BuildRecord, Positions, Store};
 
-/// What of the event store statefold didn't fold into the active generation.
+/// Events that statefold didn't fold into the active generation.
 ///
-/// It is found by a short look at commits after `since`: there may be more than was counted. An
-/// application that writes its own snapshots has them all the same.
+/// They are counted by a short look at the commits after `since`: there may be more than were counted. An
+/// application that writes its own snapshots has folded them itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Lag {
-    /// Commits that aren't folded.
+    /// Number of commits that aren't folded.
     pub commits: u64,
-    /// Their events.
+    /// Number of their events.
     pub events: u64,
-    /// Their streams.
+    /// Number of their streams.
     pub streams: u64,
-    /// Whether there are more commits than were looked at.
+    /// Whether there are more commits than were counted.
     pub more: bool,
     /// Age of the oldest of them, in seconds; 0 if there is none.
     pub seconds: u64,
-    /// Up to when certainly everything is folded, in RFC 3339: the cut-over, or how far was followed.
+    /// Time up to which everything is certainly folded, in RFC 3339: the cut-over, or the position of
+    /// `follow`.
     pub since: Option<String>,
-    /// Whether `follow` keeps this generation current, or did until then.
+    /// Whether `follow` keeps this generation current, or did until `since`.
     pub followed: bool,
 }
 
 impl Lag {
-    /// In words; empty if there is none.
+    /// The lag in words; empty if there is none.
     #[must_use]
     pub fn line(&self) -> String {
         if self.commits == 0 {
@@ -52,7 +53,7 @@ fn age(seconds: u64) -> String {
     }
 }
 
-/// Looks at the active generation of a projection. `None` if a short look can't tell.
+/// Measures the lag of a projection's active generation. `None` if a short look can't tell.
 pub(super) async fn lag(
     store: &Store,
     projection: &Registered,

@@ -1,4 +1,4 @@
-//! The proof that staging equals the event store, as far as heads and ids tell, both ways.
+//! The check that staging equals the event store, by heads and ids and in both directions.
 
 use std::sync::Arc;
 
@@ -10,11 +10,14 @@ use crate::pipeline::job::BuildJob;
 use crate::pipeline::ports::{EventSource, Staging};
 use crate::plan::Partition;
 
-/// Compares heads of all partitions with the event store, and the ids in staging with the streams.
+/// The difference of heads, and the number of snapshots.
+type Checked = (HeadsDifference, u64);
+
+/// Compares the heads of all partitions with the event store, and the ids in staging with the streams.
 ///
 /// # Errors
-/// [`Error::Mismatch`] if a snapshot has no stream or their number is not the one that was written;
-/// differences of heads are returned, not errors.
+/// [`Error::Mismatch`] if a snapshot has no stream, or if there are more or fewer snapshots than were
+/// written. Differing heads are returned and are no error.
 pub(crate) async fn check<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partitions: &[Partition],
@@ -32,7 +35,7 @@ pub(crate) async fn check<S: EventSource, W: Staging>(
             Ok((difference, snapshots))
         }
     });
-    let sum = |(mut all, count): (HeadsDifference, u64), (difference, snapshots): (HeadsDifference, u64)| async move {
+    let sum = |(mut all, count): Checked, (difference, snapshots): Checked| async move {
         all.add(difference);
         Ok((all, count + snapshots))
     };
@@ -50,7 +53,7 @@ pub(crate) async fn check<S: EventSource, W: Staging>(
 /// Compares the recorded heads of one partition with the event store.
 ///
 /// # Errors
-/// If one of them can't be read.
+/// If the recorded heads or the event store can't be read.
 pub(crate) async fn check_partition<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partition: &Partition,
@@ -70,7 +73,7 @@ pub(crate) async fn check_partition<S: EventSource, W: Staging>(
     Ok(difference)
 }
 
-/// Counts the snapshots of a partition, each of which must lead back to a folded stream.
+/// Counts the snapshots of a partition, each of which must belong to a folded stream.
 async fn count_ids<S: EventSource, W: Staging>(job: &BuildJob<S, W>, partition: &Partition) -> Result<u64> {
     let heads = Heads::new(job.staging.recorded_heads(partition).await?);
     let filter = job.projection.spec().stream_filter();

@@ -1,7 +1,7 @@
-//! Compares what is stored with what the events give: heads both ways, snapshots by hash. Writes nothing.
+//! Compares stored heads and snapshots with those that the events give. Writes nothing.
 
 mod heads;
 mod snapshots;
 
 pub(crate) use heads::{check, check_partition};
-pub(crate) use snapshots::{Comparing, Reader, Suspects, read_stored};
+pub(crate) use snapshots::{Reader, SnapshotComparer, Suspects, read_stored};

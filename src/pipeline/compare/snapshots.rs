@@ -1,7 +1,8 @@
-//! Compares what streams give with what a collection holds: the end of a build, with nothing written.
+//! Compares folded snapshots with those that a collection holds: the last step of a build, with nothing
+//! written.
 //!
-//! One hash is kept for each document. What differs by its hash is only suspected: whoever asked looks at
-//! those streams once more, one by one.
+//! One hash is kept for each document. A stream whose hash differs is only suspected: the caller looks at
+//! the suspects once more, one by one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,16 +15,16 @@ use statefold_projections::StreamFilter;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::fold::{Compared, Digest, DocumentHashes, Documents};
+use crate::fold::{Digest, DocumentHashes, DocumentMatch, Documents};
 use crate::lifecycle::{Share, stream_hash};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink, Term};
 use crate::pipeline::read::{BatchSink, read};
 use crate::pipeline::workers::Workers;
 use crate::plan::{Partition, StreamRange};
 
-/// Memory for names of streams that have to be looked at once more.
+/// Memory for the names of suspected streams.
 const NAMES_BYTES: usize = 64 * 1024 * 1024;
-/// What a name needs beside its letters.
+/// Memory of a name beside its letters.
 const NAME_BYTES: usize = 48;
 
 /// Streams to look at once more.
@@ -31,7 +32,7 @@ const NAME_BYTES: usize = 48;
 pub(crate) struct Suspects {
     /// Their names.
     pub(crate) streams: BTreeSet<String>,
-    /// How many more there are, beyond the memory for names.
+    /// Number of further suspects, for whose names there is no memory.
     pub(crate) more: u64,
     bytes: usize,
 }
@@ -51,7 +52,7 @@ impl Suspects {
         }
     }
 
-    /// None yet, but as little room for names as there is beside these.
+    /// An empty set with only as much memory for names as these leave.
     fn beside(&self) -> Self {
         Self { bytes: self.bytes, ..Self::default() }
     }
@@ -64,8 +65,8 @@ impl Suspects {
     }
 }
 
-/// Takes the snapshots of partitions and compares them.
-pub(crate) struct Comparing {
+/// Takes the snapshots of partitions and compares them with stored ones.
+pub(crate) struct SnapshotComparer {
     filter: StreamFilter,
     share: Share,
     targets: Vec<Arc<DocumentHashes>>,
@@ -74,8 +75,8 @@ pub(crate) struct Comparing {
     found: Mutex<(Suspects, HashSet<u64>)>,
 }
 
-impl Comparing {
-    /// Compares the streams of this share with what the targets hold.
+impl SnapshotComparer {
+    /// A comparer for the streams of this share, given the stored documents of each target.
     pub(crate) fn new(
         filter: StreamFilter,
         share: Share,
@@ -90,27 +91,29 @@ impl Comparing {
         change(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Number of documents that are stored, of all targets.
+    /// Number of stored documents of all targets.
     pub(crate) fn stored(&self) -> u64 {
         self.targets.iter().map(|stored| stored.len() as u64).sum()
     }
 
-    /// What differs, and hashes of the streams that could not be folded; once all partitions are done.
+    /// The suspected streams, and hashes of the streams that could not be folded, once all partitions are
+    /// done.
     ///
     /// # Errors
-    /// If the names of what is left over can't be read from these collections.
+    /// If the names of left-over documents can't be read from these collections.
     pub(crate) async fn suspects<S: EventSource>(
         &self,
         collections: &[S],
-        with: &Reader<'_>,
+        reader: &Reader<'_>,
     ) -> Result<(Suspects, HashSet<u64>)> {
-        let (mut suspects, dead) = self.found(std::mem::take);
+        let (mut suspects, failed_streams) = self.found(std::mem::take);
         for (stored, source) in self.targets.iter().zip(collections) {
             if stored.unseen().next().is_none() {
                 continue;
             }
             let (filter, stored) = (self.filter.clone(), Arc::clone(stored));
-            // It may be everything, of somebody else's collection: the memory is bounded while names are gathered.
+            // In a foreign collection everything may be left over, so memory is bounded while names are
+            // gathered.
             let left_over = move |suspects: &mut Suspects, id: &str, _: &RawDocument| {
                 let stream = filter.stream_of(id);
                 if stored.is_unseen(stream_hash(&stream)) {
@@ -118,13 +121,13 @@ impl Comparing {
                 }
             };
             let beside = suspects.beside();
-            suspects.merge(each_document(source, move || beside.beside(), left_over, with).await?);
+            suspects.merge(each_document(source, move || beside.beside(), left_over, reader).await?);
         }
-        Ok((suspects, dead))
+        Ok((suspects, failed_streams))
     }
 }
 
-impl SnapshotSink for Comparing {
+impl SnapshotSink for SnapshotComparer {
     fn insert(&self, target: usize, documents: &[&[u8]], _: bool) -> BoxFuture<'static, Result<Term>> {
         let mut differ = Vec::new();
         for bytes in documents {
@@ -132,7 +135,7 @@ impl SnapshotSink for Comparing {
             let stream = self.filter.stream_of(id.unwrap_or_default());
             let hash = stream_hash(&stream);
             let stored = self.targets.get(target).filter(|_| self.share.takes(hash));
-            if stored.is_some_and(|stored| stored.compare(hash, bytes) != Compared::Equal) {
+            if stored.is_some_and(|stored| stored.compare(hash, bytes) != DocumentMatch::Equal) {
                 differ.push(stream);
             }
         }
@@ -155,8 +158,8 @@ impl SnapshotSink for Comparing {
         record: &'a PartitionRecord,
         terms: &'a [Term],
     ) -> BoxFuture<'a, Result<()>> {
-        let hashes = record.failed_streams.iter().map(|letter| stream_hash(&letter.stream));
-        self.found(|(_, dead)| dead.extend(hashes));
+        let hashes = record.failed_streams.iter().map(|failed| stream_hash(&failed.stream));
+        self.found(|(_, failed_streams)| failed_streams.extend(hashes));
         match &self.records {
             Some(records) => records.finish(partition, record, &[]),
             None => {
@@ -167,7 +170,7 @@ impl SnapshotSink for Comparing {
     }
 }
 
-/// What reads a collection.
+/// The means to read a whole collection.
 pub(crate) struct Reader<'a> {
     pub(crate) readers: usize,
     pub(crate) workers: &'a Arc<Workers>,
@@ -178,13 +181,13 @@ pub(crate) struct Reader<'a> {
 /// digest.
 ///
 /// # Errors
-/// What reading gives.
+/// Those of reading.
 pub(crate) async fn read_stored<S: EventSource>(
     collection: &S,
     target: usize,
     (filter, share): (&StreamFilter, Share),
     expected: u64,
-    with: &Reader<'_>,
+    reader: &Reader<'_>,
 ) -> Result<(DocumentHashes, Digest)> {
     let filter = filter.clone();
     let capacity = usize::try_from(share.of(expected)).unwrap_or(0);
@@ -199,36 +202,37 @@ pub(crate) async fn read_stored<S: EventSource>(
         collection,
         move || (DocumentHashes::with_capacity(capacity), Digest::default()),
         hashed,
-        with,
+        reader,
     )
     .await
 }
 
 type Take<T> = Box<dyn Fn(&mut T, &str, &RawDocument) + Send + Sync>;
 
-struct Each<T> {
+struct EachDocument<T> {
     workers: Arc<Workers>,
     fresh: Box<dyn Fn() -> T + Send + Sync>,
-    /// What is gathered, and what gathers it.
+    /// The gathered values, and the function that adds a document to them.
     state: Arc<(Mutex<T>, Take<T>)>,
 }
 
-/// Hands all documents with a text as `_id` to `take`, in any order.
+/// Hands all documents whose `_id` is a text to `take`, in any order.
 async fn each_document<S: EventSource, T: Send + 'static>(
     collection: &S,
     fresh: impl Fn() -> T + Send + Sync + 'static,
     take: impl Fn(&mut T, &str, &RawDocument) + Send + Sync + 'static,
-    with: &Reader<'_>,
+    reader: &Reader<'_>,
 ) -> Result<T> {
     let state: Arc<(Mutex<T>, Take<T>)> = Arc::new((Mutex::new(fresh()), Box::new(take)));
-    let each = Each { workers: Arc::clone(with.workers), fresh: Box::new(fresh), state: Arc::clone(&state) };
+    let workers = Arc::clone(reader.workers);
+    let each = EachDocument { workers, fresh: Box::new(fresh), state: Arc::clone(&state) };
     let everything = [StreamRange { first: String::new(), end: None }];
-    read(collection, &everything, with.readers, &Arc::new(each), with.cancel).await?;
+    read(collection, &everything, reader.readers, &Arc::new(each), reader.cancel).await?;
     let state = Arc::into_inner(state).ok_or_else(|| Error::Bug("a reader is still at work".into()))?;
     Ok(state.0.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-impl<T: Send + 'static> BatchSink for Each<T> {
+impl<T: Send + 'static> BatchSink for EachDocument<T> {
     fn take(&self, _: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>> {
         let (workers, state) = (Arc::clone(&self.workers), Arc::clone(&self.state));
         async move { workers.run(move || taken(&*batch, &state)).await? }.boxed()
@@ -259,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_suspects_need_no_more_than_their_memory() {
+    fn names_of_suspects_stay_within_their_memory() {
         let name = |number: usize| format!("{number:02}{}", "x".repeat(1 << 20));
         let mut first = Suspects::default();
         (0..10).chain(0..10).for_each(|number| first.add(name(number)));

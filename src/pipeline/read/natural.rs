@@ -1,4 +1,4 @@
-//! Natural order: every commit is routed to the shard that owns its stream and folded as it arrives.
+//! Natural order: every commit is routed to the shard that owns its stream, and folded as it arrives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,17 +22,17 @@ use crate::pipeline::read::scan::BatchSink;
 use crate::pipeline::workers::Workers;
 use crate::plan::{NaturalBy, StreamRange};
 
-/// A projection of a pass, with the streams of it that are to be folded.
+/// A projection of a pass, with those of its streams that have to be folded.
 pub(crate) struct Wanted {
     /// The projection.
     pub(crate) projection: Registered,
-    /// Where progress is recorded.
+    /// Records the progress.
     pub(crate) recorder: Recorder,
     /// Ranges of streams, in ascending order.
     pub(crate) ranges: Vec<StreamRange>,
     /// Whether the ranges are all of the projection's streams.
     pub(crate) all: bool,
-    /// Share of these streams.
+    /// Share of these streams that is folded.
     pub(crate) share: Share,
 }
 
@@ -49,9 +49,9 @@ pub(crate) struct Pass<'a, S> {
     pub(crate) source: &'a S,
     /// Its layout.
     pub(crate) layout: Arc<Layout>,
-    /// What to fold.
+    /// The projections to fold.
     pub(crate) wanted: Vec<&'a Wanted>,
-    /// Where folding runs.
+    /// Runs the folding.
     pub(crate) workers: Arc<Workers>,
     /// Cursors read at the same time.
     pub(crate) readers: usize,
@@ -61,66 +61,68 @@ pub(crate) struct Pass<'a, S> {
     pub(crate) cancel: CancellationToken,
 }
 
-/// How a pass in memory ended.
+/// The outcome of a pass in memory.
 pub(crate) enum InMemory {
-    /// All is folded: for each projection what arrived.
+    /// Everything is folded: the streams of each projection, and how the event store was divided.
     Done(Vec<Arc<FoldedStreams>>, NaturalBy),
-    /// The states need more memory than the budget; nothing is left of them.
+    /// The states need more memory than the budget, and were dropped.
     Outgrown,
 }
 
-/// Work of a shard.
-enum Work {
-    /// Commits of a batch, for each projection.
+/// A task of a shard.
+enum ShardTask {
+    /// Folds commits of a batch, listed for each projection.
     Commits(Arc<dyn RawCommits>, Vec<Vec<(u64, Place)>>),
-    /// Everything is read again: nothing of what was folded is left, so that the result is the same as
-    /// without a disturbance.
-    Again,
+    /// Drops everything folded so far, because everything is read again: the result is then the same as
+    /// without an interruption.
+    StartOver,
 }
 
 /// Batches on their way to a shard.
 const BATCHES_WAITING: usize = 2;
 
-struct Shards {
+/// Routes the batches of a scan to the shards.
+struct ShardQueues {
     router: Arc<Router>,
     workers: Arc<Workers>,
-    queues: Vec<mpsc::Sender<Work>>,
+    queues: Vec<mpsc::Sender<ShardTask>>,
     recorders: Vec<Recorder>,
     outgrown: Arc<AtomicBool>,
 }
 
 impl<S: EventSource> Pass<'_, S> {
-    /// The ranges of all projections, for the server to choose the commits by.
+    /// The ranges of all projections, by which the server selects the commits.
     pub(in crate::pipeline) fn ranges(&self) -> Vec<StreamRange> {
-        self.wanted.iter().flat_map(|one| one.ranges.clone()).collect()
+        self.wanted.iter().flat_map(|wanted| wanted.ranges.clone()).collect()
     }
 
     pub(in crate::pipeline) fn recorders(&self) -> Vec<Recorder> {
-        self.wanted.iter().map(|one| one.recorder.clone()).collect()
+        self.wanted.iter().map(|wanted| wanted.recorder.clone()).collect()
     }
 
     pub(in crate::pipeline) fn router(&self) -> Router {
-        Router::new(self.wanted.iter().map(|one| one.route()).collect(), Arc::clone(&self.layout))
+        Router::new(self.wanted.iter().map(|wanted| wanted.route()).collect(), Arc::clone(&self.layout))
     }
 
     /// Reads and folds everything in memory.
     ///
     /// # Errors
-    /// What reading gives, [`Error::Interrupted`].
+    /// Those of reading; [`Error::Interrupted`].
     pub(crate) async fn in_memory(&self, memory: &Arc<Memory>) -> Result<InMemory> {
         let outgrown = Arc::new(AtomicBool::new(false));
         let (mut queues, mut folders) = (Vec::new(), Vec::new());
         for number in 0..self.shards {
-            let (queue, work) = mpsc::channel(BATCHES_WAITING);
+            let (queue, tasks) = mpsc::channel(BATCHES_WAITING);
             queues.push(queue);
-            folders.push(self.folder(number, work, memory, &outgrown));
+            folders.push(self.folder(number, tasks, memory, &outgrown));
         }
         let router = Arc::new(self.router());
         let workers = Arc::clone(&self.workers);
         let recorders = self.recorders();
-        let sink = Arc::new(Shards { router, workers, queues, recorders, outgrown: Arc::clone(&outgrown) });
+        let sink =
+            Arc::new(ShardQueues { router, workers, queues, recorders, outgrown: Arc::clone(&outgrown) });
         let read = scan::read(self.source, &self.ranges(), self.readers, &sink, &self.cancel).await;
-        // Without a queue the folders end.
+        // The folders end when their queues are closed.
         drop(sink);
         let mut by_projection: Vec<Vec<Shard>> = self.wanted.iter().map(|_| Vec::new()).collect();
         let mut failure = None;
@@ -136,10 +138,10 @@ impl<S: EventSource> Pass<'_, S> {
             self.workers.discard(by_projection);
             return Ok(InMemory::Outgrown);
         }
-        // A folder's failure closes its queue, which is all that a reader sees of it.
+        // A reader sees of a failed folder only that its queue is closed, so the error of the folder counts.
         let by = failure.map_or(read, Err)?;
         let targets: Vec<usize> =
-            self.wanted.iter().map(|one| one.projection.spec().targets().len()).collect();
+            self.wanted.iter().map(|wanted| wanted.projection.spec().targets().len()).collect();
         let sorting = by_projection.into_iter().zip(targets).map(|(shards, targets)| async move {
             let sorting = shards.into_iter().map(|shard| self.workers.run(move || Sorted::new(shard)));
             let sorted = futures::future::try_join_all(sorting).await?;
@@ -148,31 +150,35 @@ impl<S: EventSource> Pass<'_, S> {
         Ok(InMemory::Done(futures::future::try_join_all(sorting).await?, by))
     }
 
-    /// Folds what comes for one shard.
+    /// Starts the task that folds the commits of one shard.
     fn folder(
         &self,
         number: usize,
-        mut work: mpsc::Receiver<Work>,
+        mut tasks: mpsc::Receiver<ShardTask>,
         memory: &Arc<Memory>,
         outgrown: &Arc<AtomicBool>,
     ) -> JoinHandle<Result<Vec<Shard>>> {
         let layout = Arc::clone(&self.layout);
-        let projections: Vec<Registered> = self.wanted.iter().map(|one| one.projection.clone()).collect();
+        let projections: Vec<Registered> =
+            self.wanted.iter().map(|wanted| wanted.projection.clone()).collect();
         let new = move || {
-            projections.iter().map(|one| Shard::new(one, Arc::clone(&layout))).collect::<Vec<Shard>>()
+            projections
+                .iter()
+                .map(|projection| Shard::new(projection, Arc::clone(&layout)))
+                .collect::<Vec<Shard>>()
         };
         let mut shards = new();
         let recorders = self.recorders();
         let (workers, memory, outgrown) =
             (Arc::clone(&self.workers), Arc::clone(memory), Arc::clone(outgrown));
         tokio::spawn(async move {
-            while let Some(work) = work.recv().await {
-                if matches!(work, Work::Again) {
+            while let Some(task) = tasks.recv().await {
+                if matches!(task, ShardTask::StartOver) {
                     workers.discard(std::mem::replace(&mut shards, new()));
                 }
                 let memory = Arc::clone(&memory);
                 let folded = workers.run(move || {
-                    let fits = fold(&mut shards, &work, number, &memory);
+                    let fits = fold(&mut shards, &task, number, &memory);
                     (shards, fits)
                 });
                 let fits;
@@ -189,22 +195,22 @@ impl<S: EventSource> Pass<'_, S> {
     }
 }
 
-/// Does one piece of work; false if the memory doesn't suffice.
-fn fold(shards: &mut [Shard], work: &Work, number: usize, memory: &Memory) -> Result<bool> {
-    if let Work::Commits(batch, lists) = work {
+/// Runs one task; false if the memory doesn't suffice.
+fn fold(shards: &mut [Shard], task: &ShardTask, number: usize, memory: &Memory) -> Result<bool> {
+    if let ShardTask::Commits(batch, lists) = task {
         let documents = batch.documents()?;
         shards.iter_mut().zip(lists).for_each(|(shard, commits)| shard.push(documents, commits));
     }
     let used = |shards: &[Shard]| memory.uses(number, shards.iter().map(Shard::bytes).sum());
     let mut over = used(shards);
-    // One huge stream out of order is read again later; many of them mean another strategy.
+    // A huge stream out of order is given up and read again later; many of them call for another strategy.
     while over > 0 && shards.iter_mut().any(|shard| shard.relieve(memory.budget() / 8)) {
         over = used(shards);
     }
     Ok(over == 0)
 }
 
-impl BatchSink for Shards {
+impl BatchSink for ShardQueues {
     fn waited(&self, time: Duration) {
         self.recorders.iter().for_each(|recorder| recorder.batch_read(time));
     }
@@ -225,7 +231,7 @@ impl BatchSink for Shards {
                 .await??;
             for (queue, lists) in self.queues.iter().zip(lists) {
                 if lists.iter().any(|list| !list.is_empty()) {
-                    send(queue, Work::Commits(Arc::clone(&batch), lists)).await?;
+                    send(queue, ShardTask::Commits(Arc::clone(&batch), lists)).await?;
                 }
             }
             Ok(())
@@ -236,7 +242,7 @@ impl BatchSink for Shards {
     fn begin_again(&self) -> BoxFuture<'_, Result<()>> {
         async move {
             for queue in &self.queues {
-                send(queue, Work::Again).await?;
+                send(queue, ShardTask::StartOver).await?;
             }
             self.recorders.iter().for_each(Recorder::read_again);
             Ok(())
@@ -245,9 +251,9 @@ impl BatchSink for Shards {
     }
 }
 
-async fn send(queue: &mpsc::Sender<Work>, work: Work) -> Result<()> {
-    // The folder that has ended says itself why.
-    queue.send(work).await.map_err(|_| Error::Interrupted)
+async fn send(queue: &mpsc::Sender<ShardTask>, task: ShardTask) -> Result<()> {
+    // A folder that has ended returns the reason itself.
+    queue.send(task).await.map_err(|_| Error::Interrupted)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Reads an event store in natural order: several readers, each with its next batch on its way.
+//! Reads an event store in natural order: several readers, each with its next batch under way.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,15 +16,15 @@ use crate::pipeline::ports::{CommitBatch, EventSource};
 use crate::pipeline::retry::pauses;
 use crate::plan::{NaturalBy, StreamRange};
 
-/// What takes the batches of a scan.
+/// Takes the batches of a scan.
 pub(in crate::pipeline) trait BatchSink: Send + Sync + 'static {
-    /// Takes a batch; returning late slows the readers down. `reader` tells them apart.
+    /// Takes a batch of the reader with this number. Returning late slows the readers down.
     fn take(&self, reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>>;
 
-    /// A reader waited so long for a batch.
+    /// Notes how long a reader waited for a batch.
     fn waited(&self, time: Duration);
 
-    /// The scan begins anew: everything will be read again, perhaps in another order.
+    /// Drops everything taken so far: it will be read again, perhaps in another order.
     fn begin_again(&self) -> BoxFuture<'_, Result<()>>;
 }
 
@@ -32,11 +32,11 @@ type Parts = Arc<Mutex<VecDeque<BoxStream<'static, Result<CommitBatch>>>>>;
 
 /// Reads all commits of the streams in these ranges.
 ///
-/// After a transient failure the scan begins anew: record ids belong to one server, so that nothing
-/// tells how far another one is.
+/// After a transient failure the scan starts over: record ids belong to one server, so a position can't be
+/// carried over to another one.
 ///
 /// # Errors
-/// The first that trying again doesn't cure, of the readers or of the sink.
+/// The first one, of a reader or the sink, that retrying doesn't cure.
 pub(in crate::pipeline) async fn read<S: EventSource, K: BatchSink>(
     source: &S,
     ranges: &[StreamRange],
@@ -46,13 +46,14 @@ pub(in crate::pipeline) async fn read<S: EventSource, K: BatchSink>(
 ) -> Result<NaturalBy> {
     let mut pauses = pauses().build();
     loop {
-        let error = match once(source, ranges, readers, sink, cancel).await {
+        let error = match scan_once(source, ranges, readers, sink, cancel).await {
             Ok(by) => return Ok(by),
             Err(error) => error,
         };
         let again = error.class() == Class::Transient && !cancel.is_cancelled();
         let Some(pause) = pauses.next().filter(|_| again) else { return Err(error) };
-        tracing::warn!(error = %error.with_sources(), ?pause, "reading the event store from the beginning again");
+        let error = error.with_sources();
+        tracing::warn!(%error, ?pause, "reading the event store from the beginning again");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = cancel.cancelled() => return Err(Error::Interrupted),
@@ -61,7 +62,7 @@ pub(in crate::pipeline) async fn read<S: EventSource, K: BatchSink>(
     }
 }
 
-async fn once<S: EventSource, K: BatchSink>(
+async fn scan_once<S: EventSource, K: BatchSink>(
     source: &S,
     ranges: &[StreamRange],
     readers: usize,
@@ -76,8 +77,8 @@ async fn once<S: EventSource, K: BatchSink>(
         .map(|reader| {
             let (parts, sink, stop) = (Arc::clone(&parts), Arc::clone(sink), stop.clone());
             tokio::spawn(async move {
-                let result = one_reader(reader, parts, &*sink, &stop).await;
-                // The others needn't go on after a failure.
+                let result = run_reader(reader, parts, &*sink, &stop).await;
+                // After a failure the other readers stop as well.
                 if result.is_err() {
                     stop.cancel();
                 }
@@ -89,7 +90,7 @@ async fn once<S: EventSource, K: BatchSink>(
     for task in tasks {
         let result = task.await.map_err(|error| Error::Bug(error.to_string())).and_then(|result| result);
         match (result, &failure) {
-            // A reader that was stopped says so; the reason is what another one says.
+            // A reader that was stopped is only interrupted; the reason is the error of another one.
             (Err(Error::Interrupted), Some(_)) | (Ok(()), _) => {}
             (Err(error), None | Some(Error::Interrupted)) => failure = Some(error),
             (Err(_), Some(_)) => {}
@@ -98,21 +99,21 @@ async fn once<S: EventSource, K: BatchSink>(
     failure.map_or(Ok(scan.by), Err)
 }
 
-async fn one_reader<K: BatchSink>(
+async fn run_reader<K: BatchSink>(
     reader: usize,
     parts: Parts,
     sink: &K,
     stop: &CancellationToken,
 ) -> Result<()> {
-    // One batch waits here while the next is on its way and the former is worked on.
+    // One batch waits here while the next is under way and the previous one is worked on.
     let (sender, mut batches) = mpsc::channel::<Result<CommitBatch>>(1);
     let reading = tokio::spawn(async move {
         loop {
             let next = parts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(mut part) = next else { return };
             loop {
-                // A server that is long about a batch need not be waited for once nobody wants it: the call
-                // runs on by itself, and its answer is dropped.
+                // Nobody waits for a slow server once the batch is no longer wanted: the call ends by itself
+                // later, and its answer is dropped.
                 let next = tokio::select! {
                     biased;
                     () = sender.closed() => return,

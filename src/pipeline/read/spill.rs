@@ -1,4 +1,4 @@
-//! Natural order with spill: commits go to a compressed file, by ranges of streams, and are folded a
+//! Natural order with spill: commits go to a compressed file, by ranges of streams, and are folded one
 //! range at a time.
 
 mod buffers;
@@ -28,22 +28,23 @@ pub(in crate::pipeline) use spilled::{HashSlice, SpillFold};
 /// Sizes of a frame before compression: small ones waste calls, large ones memory.
 const FRAME_BYTES: (usize, usize) = (16 * 1024, 256 * 1024);
 
+/// Writes the batches of a scan into a spill file.
 struct Spilling {
     router: Arc<Router>,
     workers: Arc<Workers>,
     spilled: Arc<Spilled>,
     recorders: Vec<Recorder>,
-    /// What each reader has not written yet, for each projection and range.
+    /// The commits that each reader has not written yet, for each projection and range.
     buffers: Vec<Arc<Mutex<Buffers>>>,
 }
 
 impl<S: EventSource> Pass<'_, S> {
-    /// Reads everything into a spill file, with buffers of at most so many bytes.
+    /// Reads everything into a spill file, with buffers of at most `buffer_bytes` together.
     ///
     /// # Errors
-    /// What reading gives; [`Error::Io`] if the file can't be written.
+    /// Those of reading; [`Error::Io`] if the file can't be written.
     pub(crate) async fn spill(&self, file: SpillFile, buffer_bytes: usize) -> Result<Arc<Spilled>> {
-        let counts: Vec<usize> = self.wanted.iter().map(|one| one.ranges.len()).collect();
+        let counts: Vec<usize> = self.wanted.iter().map(|wanted| wanted.ranges.len()).collect();
         let spilled = Arc::new(Spilled::new(file, &counts));
         let all = counts.iter().sum::<usize>().max(1) * self.readers;
         let frame_bytes = (buffer_bytes / all).clamp(FRAME_BYTES.0, FRAME_BYTES.1);

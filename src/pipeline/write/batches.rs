@@ -1,4 +1,4 @@
-//! Writes what was folded, in batches capped by documents and bytes.
+//! Writes folded snapshots in batches, capped by documents and bytes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,10 +10,10 @@ use crate::fold::Folded;
 use crate::pipeline::job::Job;
 use crate::pipeline::ports::{EventSource, SnapshotSink, Term};
 
-/// What a document takes in a command besides its own bytes: its type and its number.
+/// Bytes of a document in a command besides its own: its type and its number.
 const PLACE_BYTES: usize = 8;
 
-/// Writes what arrives, and returns the terms it was taken in, each once.
+/// Writes snapshots as they arrive, and returns the terms in which they were written, each once.
 pub(in crate::pipeline) async fn write<S: EventSource, W: SnapshotSink>(
     job: Arc<Job<S, W>>,
     mut folded: mpsc::Receiver<Folded>,

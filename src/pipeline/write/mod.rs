@@ -1,4 +1,4 @@
-//! Writes what was folded: partition by partition, in batches, and refolded streams in transactions.
+//! Writes folded snapshots: partition by partition in batches, and refolded streams in transactions.
 
 mod batches;
 mod partition;

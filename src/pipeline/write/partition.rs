@@ -1,4 +1,4 @@
-//! One partition: fold and write at the same time, then one durable record.
+//! Builds one partition: folds and writes at the same time, then makes one durable record.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,12 +17,12 @@ use crate::plan::Partition;
 
 /// Batches waiting between two stages: one being worked on, one ready.
 const BATCHES_WAITING: usize = 1;
-/// Snapshots that are taken out of memory at a time, in bytes.
+/// Bytes of snapshots that are taken out of memory at a time.
 const TAKEN_BYTES: usize = 2 * 1024 * 1024;
-/// Streams that are folded again with one query.
+/// Streams that are read again with one query.
 const STREAMS_AGAIN: usize = 100;
 
-/// Builds a partition from nothing and makes it durable. `again`: it isn't the first try.
+/// Builds a partition from nothing and makes it durable. `again` says that this isn't the first attempt.
 pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
     partition: &Partition,
@@ -36,22 +36,22 @@ pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     let mut out = Out { job, snapshots, record: PartitionRecord::default() };
     let fed = match input {
         Input::Streams => out.streams(job.source.scan(&partition.range)).await,
-        Input::FoldedStreams(arrived) => out.arrived(arrived, partition, false).await,
+        Input::FoldedStreams(streams) => out.folded_streams(streams, partition, false).await,
         Input::Spilled { .. } => out.spilled(input, partition).await,
     };
-    // The writer ends by itself now. It is awaited also after a failure: a late insert would survive
-    // the clean-up before the next try.
+    // Without a sender the writer ends. It is awaited also after a failure: a late insert would survive the
+    // clean-up before the next attempt.
     let Out { snapshots, record, .. } = out;
     drop(snapshots);
     let terms = writer.await.map_err(|error| Error::Bug(error.to_string()))??;
     fed?;
-    // Waiting for the disks needs no slot.
+    // The wait for durability needs no slot.
     drop(slot);
     job.staging.finish(partition, &record, &terms).await?;
     Ok(record)
 }
 
-/// Where the results of a partition go.
+/// The output of a partition: its record, and the channel to its writer.
 struct Out<'a, S, W> {
     job: &'a BuildJob<S, W>,
     snapshots: mpsc::Sender<Folded>,
@@ -59,20 +59,20 @@ struct Out<'a, S, W> {
 }
 
 impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
-    /// Notes what was folded and hands the snapshots to the writer.
+    /// Adds folded results to the record and hands the snapshots to the writer.
     async fn take(&mut self, mut folded: Folded) -> Result<()> {
         self.record.counts.add(folded.counts);
         self.record.digest.merge(folded.digest);
         self.record.heads.append(&mut folded.heads);
         self.record.failed_streams.append(&mut folded.failed_streams);
-        // A writer that has ended says itself why; its error comes before this one.
+        // A writer that has ended returns the reason itself, and that error takes precedence.
         if !folded.snapshots.is_empty() && self.snapshots.send(folded).await.is_err() {
             return Err(Error::Interrupted);
         }
         Ok(())
     }
 
-    /// Reads streams one behind the other, each in offset order, and folds them.
+    /// Reads streams one after the other, each in offset order, and folds them.
     async fn streams(&mut self, mut scan: BoxStream<'static, Result<CommitBatch>>) -> Result<()> {
         let (commits, mut batches) = mpsc::channel::<Result<CommitBatch>>(BATCHES_WAITING);
         // A task of its own, so that the next batch is on its way while this one is folded.
@@ -111,24 +111,24 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         }
     }
 
-    /// Takes a partition out of what was folded in memory; what couldn't be folded there is read in
-    /// stream order.
-    async fn arrived(
+    /// Takes the streams of a partition that were folded in memory; spoiled ones are read again in stream
+    /// order.
+    async fn folded_streams(
         &mut self,
-        arrived: &Arc<FoldedStreams>,
+        streams: &Arc<FoldedStreams>,
         partition: &Partition,
         spilled: bool,
     ) -> Result<()> {
         let job = self.job;
-        let mut part = arrived.part(&partition.range.first, partition.range.end.as_deref());
-        let spoiled = arrived.spoiled(&part);
+        let mut part = streams.part(&partition.range.first, partition.range.end.as_deref());
+        let spoiled = streams.spoiled(&part);
         loop {
             if job.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let (from, others) = (Arc::clone(arrived), Arc::clone(&job.others));
+            let (streams, others) = (Arc::clone(streams), Arc::clone(&job.others));
             let taken = job.workers.run(move || {
-                let folded = from.take(&mut part, &*others, TAKEN_BYTES);
+                let folded = streams.take(&mut part, &*others, TAKEN_BYTES);
                 (part, folded)
             });
             let folded;
@@ -152,7 +152,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         Ok(())
     }
 
-    /// Folds a partition that was spilled: at once, or if that needs too much memory, by halves.
+    /// Folds a spilled partition: all at once or, if that needs too much memory, by halves.
     async fn spilled(&mut self, input: &Input, partition: &Partition) -> Result<()> {
         let Input::Spilled { spilled, projection, partitions, memory, bytes_max } = input else {
             return Ok(());
@@ -162,7 +162,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         };
         let (job, mut slices) = (self.job, vec![HashSlice::ALL]);
         while let Some(slice) = slices.pop() {
-            let with = SpillFold {
+            let fold = SpillFold {
                 projection: job.projection.clone(),
                 layout: Arc::clone(&job.layout),
                 memory: Arc::clone(memory),
@@ -171,12 +171,12 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
                 cancel: job.cancel.clone(),
             };
             let (spilled, projection) = (Arc::clone(spilled), *projection);
-            let folded = job.workers.run(move || spilled.fold(projection, range, slice, &with)).await??;
+            let folded = job.workers.run(move || spilled.fold(projection, range, slice, &fold)).await??;
             match folded {
-                Some(arrived) => {
-                    let arrived = Arc::new(arrived);
-                    self.arrived(&arrived, partition, true).await?;
-                    job.workers.discard(arrived);
+                Some(streams) => {
+                    let streams = Arc::new(streams);
+                    self.folded_streams(&streams, partition, true).await?;
+                    job.workers.discard(streams);
                 }
                 None => slices.extend(slice.halves().into_iter().flatten()),
             }
@@ -186,6 +186,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
     }
 }
 
+/// Folds a batch, or completes the fold if there is none, and takes the results.
 pub(in crate::pipeline) fn fold_batch(
     mut fold: StreamFold,
     batch: Option<&dyn RawCommits>,

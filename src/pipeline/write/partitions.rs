@@ -1,4 +1,4 @@
-//! All partitions of a build: so many at a time, the first error wins, what is done is kept.
+//! Builds all partitions, several at a time: the first error ends the build, finished partitions are kept.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::pipeline::retry::pauses;
 use crate::pipeline::write::partition;
 use crate::plan::Partition;
 
-/// Partitions that may be waiting for their durable record besides those at work.
+/// Partitions that may wait for their durable record besides those at work.
 const FINISHING: usize = 2;
 
 /// Builds these partitions. `fresh` says that the staging collections hold nothing of them yet.
 ///
-/// A transient failure redoes the partition it happened in, a few times with growing pauses.
+/// After a transient failure the partition is redone, a few times with growing pauses.
 ///
 /// # Errors
-/// The first one that trying again doesn't cure; partitions that were finished stay.
+/// The first one that retrying doesn't cure; finished partitions are kept.
 pub(crate) async fn run<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
     partitions: Vec<Partition>,
@@ -43,7 +43,7 @@ pub(crate) async fn run<S: EventSource, W: SnapshotSink>(
     let mut results = tasks.buffer_unordered(job.readers + FINISHING);
     let mut all = PartitionsDone::default();
     let mut failure = None;
-    // All of them are awaited, also after an error: nothing may be written behind our back later.
+    // All of them are awaited, also after an error, so that nothing is written later.
     while let Some(result) = results.next().await {
         match result {
             Ok(record) => all.add(record.counts, record.digest),

@@ -1,4 +1,4 @@
-//! Folds single streams anew, each as a whole, and puts the results in the place of what was there.
+//! Refolds single streams, each as a whole, and replaces their stored results.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::pipeline::ports::{Before, EventSource, RefoldPart, Refolded, Replaced
 use crate::pipeline::write::partition::fold_batch;
 use crate::plan::Partition;
 
-/// Streams that are replaced together.
+/// Most streams that are replaced together.
 const STREAMS_TOGETHER: usize = 100;
-/// How often streams are refolded that somebody else refolds as well.
+/// Attempts at refolding streams that another process refolds as well.
 const TRIES: u32 = 20;
 
-/// What differs from the event store in one partition.
+/// The differences of one partition from the event store.
 #[derive(Debug, Default)]
 pub(crate) struct Differing {
-    /// Streams, among them those that are gone but left a snapshot.
+    /// Streams that differ, among them those that are gone but left a snapshot.
     pub(crate) streams: Vec<String>,
     /// Hashes of the streams that are gone.
     pub(crate) gone: Vec<u64>,
@@ -42,7 +42,7 @@ pub(crate) async fn differing<S: EventSource, W: Staging>(
     if found.gone.is_empty() {
         return Ok(found);
     }
-    // Their names are known only from what they left.
+    // Their names are known only from the snapshots they left.
     let gone: HashSet<u64> = found.gone.iter().copied().collect();
     let filter = job.projection.spec().stream_filter();
     for target in 0..job.projection.spec().targets().len() {
@@ -57,7 +57,8 @@ pub(crate) async fn differing<S: EventSource, W: Staging>(
     Ok(found)
 }
 
-/// Finds the streams of a partition that don't exist, but have a snapshot: of what others wrote there may be some.
+/// Finds the streams of a partition that don't exist but have a snapshot, as snapshots written by others
+/// may.
 ///
 /// # Errors
 /// If heads or ids can't be read.
@@ -81,18 +82,18 @@ pub(crate) async fn orphans<S: EventSource, W: Staging>(
     Ok(orphans)
 }
 
-/// Folds these streams anew, and notes that others are gone. No stream may be given twice; what somebody
-/// else refolds meanwhile is refolded again.
+/// Refolds these streams, and records that others are gone. No stream may be given twice; streams that
+/// another process refolds meanwhile are refolded again.
 ///
 /// # Errors
-/// The first one; what was replaced before stays.
+/// The first one; earlier replacements are kept.
 pub(crate) async fn refold<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partitions: &[Partition],
-    what: Differing,
+    differing: Differing,
 ) -> Result<u64> {
-    let number = what.streams.len() as u64;
-    let lanes = futures::stream::iter(lanes(partitions, what).into_iter().map(Ok::<_, Error>));
+    let number = differing.streams.len() as u64;
+    let lanes = futures::stream::iter(lanes(partitions, differing).into_iter().map(Ok::<_, Error>));
     lanes
         .try_for_each_concurrent(job.readers, |batches| async {
             for parts in batches {
@@ -106,19 +107,19 @@ pub(crate) async fn refold<S: EventSource, W: Staging>(
     Ok(number)
 }
 
-/// Divides streams into lanes of batches. Those of one partition are in one lane, because two batches of
-/// them would run into each other; small numbers of several partitions are one batch.
-fn lanes(partitions: &[Partition], what: Differing) -> Vec<Vec<Vec<RefoldPart>>> {
-    let named: HashSet<u64> = what.streams.iter().map(|stream| stream_hash(stream)).collect();
+/// Divides streams into lanes of batches, which run at the same time. The streams of one partition share a
+/// lane, because two batches of them would collide; few streams of several partitions form one batch.
+fn lanes(partitions: &[Partition], differing: Differing) -> Vec<Vec<Vec<RefoldPart>>> {
+    let named: HashSet<u64> = differing.streams.iter().map(|stream| stream_hash(stream)).collect();
     let mut parts: BTreeMap<u32, RefoldPart> = BTreeMap::new();
-    for stream in what.streams {
+    for stream in differing.streams {
         if let Some(partition) = partition_of(partitions, &stream) {
             let part = parts.entry(partition).or_default();
             part.partition = partition;
             part.streams.push(stream);
         }
     }
-    let nameless: Vec<u64> = what.gone.into_iter().filter(|hash| !named.contains(hash)).collect();
+    let nameless: Vec<u64> = differing.gone.into_iter().filter(|hash| !named.contains(hash)).collect();
     if let (false, [partition]) = (nameless.is_empty(), partitions) {
         let part = parts.entry(partition.number).or_default();
         (part.partition, part.gone) = (partition.number, nameless);
@@ -168,22 +169,17 @@ async fn refold_together<S: EventSource, W: Staging>(
         if job.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        // First what is there, then the streams: whoever replaces them in between knows what we don't.
+        // The stored state is read before the streams: a replacement in between may know newer events.
         let before = job.staging.before(&parts).await?;
         let names = parts.iter().flat_map(|part| part.streams.iter().cloned()).collect();
         let folded = fold_streams(job, names, before.since()).await?;
         let refolded = Refolded { parts: parts.clone(), folded };
-        let dead: Vec<String> =
+        let failed: Vec<String> =
             refolded.failed_streams().map(|failed_stream| failed_stream.stream.clone()).collect();
         if job.staging.replace(before, refolded).await? == Replaced::Done {
-            if let Some(first) = dead.first() {
+            if let Some(first) = failed.first() {
                 let projection = job.projection.spec().name();
-                tracing::warn!(
-                    projection,
-                    streams = dead.len(),
-                    first,
-                    "streams can't be folded: see `errors list`"
-                );
+                tracing::warn!(projection, streams = failed.len(), first, "streams can't be folded");
             }
             return Ok(());
         }
@@ -197,7 +193,8 @@ async fn refold_together<S: EventSource, W: Staging>(
     })
 }
 
-/// Folds these streams, each as a whole, with everything acknowledged until then. What streams give that don't exist is nothing.
+/// Folds these streams, each as a whole, with everything that was acknowledged until a time. Streams that
+/// don't exist give nothing.
 ///
 /// # Errors
 /// If they can't be read.
@@ -260,9 +257,9 @@ mod tests {
         let mut seen = HashSet::new();
         let mut streams = 0;
         for lane in &lanes {
-            let of_lane: HashSet<u32> = lane.iter().flatten().map(|part| part.partition).collect();
+            let lane_partitions: HashSet<u32> = lane.iter().flatten().map(|part| part.partition).collect();
             assert!(
-                of_lane.iter().all(|partition| seen.insert(*partition)),
+                lane_partitions.iter().all(|partition| seen.insert(*partition)),
                 "{partition_lanes:?}",
                 partition_lanes = lanes
             );
@@ -276,9 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn streams_that_left_nothing_go_with_their_partition() {
-        let one = &partitions()[..1];
-        let lanes = lanes(one, Differing { streams: Vec::new(), gone: vec![7] });
+    fn streams_that_left_nothing_are_recorded_with_their_partition() {
+        let partition = &partitions()[..1];
+        let lanes = lanes(partition, Differing { streams: Vec::new(), gone: vec![7] });
         assert_eq!(lanes, [[[RefoldPart { partition: 0, streams: Vec::new(), gone: vec![7] }]]]);
     }
 }

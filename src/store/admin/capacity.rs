@@ -1,4 +1,4 @@
-//! How much room there is: free disk and the history of changes, as far as this user may ask.
+//! Capacity of the server: free disk and the oplog, as far as this user may ask.
 
 use bson::{Bson, Document, doc};
 
@@ -7,7 +7,7 @@ use crate::plan::{Capacity, Oplog, Topology};
 use crate::store::connection::{Admin, call, number_of};
 
 impl Admin<'_> {
-    /// What there is, and what couldn't be found out, in words.
+    /// The capacity, and notes in words on values that couldn't be read.
     pub(crate) async fn capacity(self) -> (Capacity, Vec<String>) {
         let (mut capacity, mut notes) = (Capacity::default(), Vec::new());
         match self.disk_free().await {

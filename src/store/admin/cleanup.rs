@@ -41,12 +41,12 @@ impl Admin<'_> {
             cursor.try_collect::<Vec<Document>>().await
         };
         let found = call("listing the collections", list).await?;
-        let read = |one: &Document| {
-            let options = one.get_document("options").ok();
+        let read = |collection: &Document| {
+            let options = collection.get_document("options").ok();
             let shows = options.and_then(|options| options.get_str("viewOn").ok());
             Some(ListedCollection {
-                name: one.get_str("name").ok()?.to_owned(),
-                uuid: listed_uuid(one),
+                name: collection.get_str("name").ok()?.to_owned(),
+                uuid: listed_uuid(collection),
                 shows: shows.map(str::to_owned),
             })
         };
@@ -85,12 +85,15 @@ impl Admin<'_> {
             pointers,
             instances: instances
                 .into_iter()
-                .map(|one| KnownInstance {
-                    name: one.pid.map_or_else(|| one.host.clone(), |pid| format!("{} (pid {pid})", one.host)),
-                    reads: one.reads.into_iter().collect(),
+                .map(|instance| KnownInstance {
+                    name: instance.pid.map_or_else(
+                        || instance.host.clone(),
+                        |pid| format!("{} (pid {pid})", instance.host),
+                    ),
+                    reads: instance.reads.into_iter().collect(),
                 })
                 .collect(),
-            views: listed.iter().filter_map(|one| Some((one.name.clone(), one.shows.clone()?))).collect(),
+            views: listed.iter().filter_map(|view| Some((view.name.clone(), view.shows.clone()?))).collect(),
             token: control.get("LeaseToken").and_then(number_of).unwrap_or(0),
             now_ms: bson::DateTime::now().timestamp_millis(),
         })
@@ -102,7 +105,8 @@ impl Admin<'_> {
         for name in [CHECKPOINTS, HEADS, FAILED_STREAMS] {
             let collection = self.store.collection(name);
             let group = doc! { "$group": {
-                "_id": "$Build", "Documents": { "$sum": 1_i64 }, "Bytes": { "$sum": { "$bsonSize": "$$ROOT" } },
+                "_id": "$Build", "Documents": { "$sum": 1_i64 },
+                "Bytes": { "$sum": { "$bsonSize": "$$ROOT" } },
             } };
             let sum =
                 async move { collection.aggregate([group]).await?.try_collect::<Vec<Document>>().await };
@@ -176,10 +180,10 @@ fn others(control_id: &str) -> Document {
 }
 
 fn known_pointer(projection: &str, pointer: ActiveGeneration) -> KnownPointer {
-    let previous = pointer.previous.into_iter().map(|one| KnownGeneration {
-        generation: one.generation,
-        projection_version: one.projection_version,
-        collections: one.collections,
+    let previous = pointer.previous.into_iter().map(|former| KnownGeneration {
+        generation: former.generation,
+        projection_version: former.projection_version,
+        collections: former.collections,
     });
     KnownPointer {
         projection: projection.to_owned(),
@@ -231,11 +235,11 @@ impl Admin<'_> {
         held.insert("Lease", doc! { "$exists": true });
         let find = async move { control.find(held).await?.try_collect::<Vec<Document>>().await };
         let found = call("looking for other leases", find).await?;
-        let holder = |one: &Document| {
+        let holder = |document: &Document| {
             format!(
                 "{}, held {}",
-                one.get_str("_id").unwrap_or("?"),
-                describe(one.get_document("Lease").ok())
+                document.get_str("_id").unwrap_or("?"),
+                describe(document.get_document("Lease").ok())
             )
         };
         Ok(found.iter().map(holder).collect())
@@ -253,9 +257,9 @@ impl Admin<'_> {
         }
     }
 
-    /// Removes the control document, if nobody has taken the lease since this token was released. Removes then
-    /// also our further control documents, our signature, a version document that only has default values, and
-    /// the collection if it is empty. Returns whether the control document was removed.
+    /// Removes the control document, if nobody has taken the lease since this token was released. Removes
+    /// then also our further control documents, our signature, a version document that only has default
+    /// values, and the collection if it is empty. Returns whether the control document was removed.
     pub(crate) async fn purge_control(self, token: i64) -> Result<bool> {
         let name = self.store.names.collection.clone();
         let control = self.store.collection(&name);
@@ -280,7 +284,7 @@ impl Admin<'_> {
             control.estimated_document_count().await
         };
         if call("removing what is left", rest).await? == 0
-            && let Some(empty) = self.listing().await?.into_iter().find(|one| one.name == name)
+            && let Some(empty) = self.listing().await?.into_iter().find(|listed| listed.name == name)
             && let Some(uuid) = empty.uuid
         {
             // The lease was released, so no mandate of a leader exists.

@@ -1,4 +1,4 @@
-//! What the user of this connection may do, as the server tells.
+//! The privileges of this connection's user.
 
 use bson::{Bson, Document, doc};
 
@@ -7,7 +7,7 @@ use crate::plan::{Privilege, Resource};
 use crate::store::connection::{Admin, call};
 
 impl Admin<'_> {
-    /// The privileges of this user; `None` where nobody has to log in, and may do everything.
+    /// The privileges of this user; `None` without access control, where everybody may do everything.
     pub(crate) async fn privileges(self) -> Result<Option<Vec<Privilege>>> {
         let admin = self.store.db.client().database("admin");
         let ask = doc! { "connectionStatus": 1, "showPrivileges": true };
@@ -29,7 +29,7 @@ fn privilege(document: &Document) -> Option<Privilege> {
     } else if is("cluster") {
         Resource::Cluster
     } else {
-        // Others are about collections of the system.
+        // Other resources are collections of the system.
         Resource::collection(resource.get_str("db").ok()?, resource.get_str("collection").ok()?)
     };
     let actions = document.get_array("actions").ok()?;

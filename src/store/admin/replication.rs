@@ -1,4 +1,4 @@
-//! How far the secondaries are behind, and what holds a run together: pauses and that.
+//! Replication lag, and the reasons for a run to wait: pauses and lag.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::plan::Topology;
 use crate::store::connection::{Admin, Store, call, number_of};
 use crate::store::records::PauseRecord;
 
-/// What may hold the run with this token.
+/// Reasons to wait for the run with this token.
 pub(crate) struct RunThrottle {
     store: Store,
     token: i64,
     max_lag: Option<Duration>,
-    /// Whether it was said that members can't be told apart.
+    /// Whether the missing right to read the lag of each member was logged.
     said: AtomicBool,
 }
 
 impl RunThrottle {
-    /// Pauses of this run, and secondaries further behind than that.
+    /// Waits for pauses of this run, and for secondaries whose lag is above `max_lag`.
     pub(crate) fn new(store: &Store, token: i64, max_lag: Option<Duration>) -> Self {
         let max_lag = max_lag.filter(|_| store.facts.topology == Topology::ReplicaSet);
         Self { store: store.clone(), token, max_lag, said: AtomicBool::new(false) }
@@ -35,7 +35,8 @@ impl RunThrottle {
             Err(Error::Permission { .. }) => {
                 if !self.said.swap(true, Ordering::Relaxed) {
                     tracing::info!(
-                        "this user may not run replSetGetStatus: of the secondaries only the majority is waited for"
+                        "this user may not run replSetGetStatus: of the secondaries only the majority is \
+                         waited for"
                     );
                 }
                 self.store.admin().majority_lag().await?
@@ -69,7 +70,7 @@ impl Admin<'_> {
         call(doing, async move { admin.run_command(command).await }).await
     }
 
-    /// How far the worst secondary is behind; `None` if there is none.
+    /// The lag of the slowest secondary; `None` if there is none.
     async fn replication_lag(self) -> Result<Option<ReplicationLag>> {
         let doing = "asking for the state of the replica set";
         let status = self.on_admin(doing, doc! { "replSetGetStatus": 1 }).await?;
@@ -77,17 +78,18 @@ impl Admin<'_> {
         let all = status.get_array("members").map(Vec::as_slice).unwrap_or_default();
         let all: Vec<&Document> = all.iter().filter_map(Bson::as_document).collect();
         let written =
-            |one: &Document| one.get_datetime("optimeDate").map_or(0, |time| time.timestamp_millis());
-        let is = |one: &Document, state: &str| one.get_str("stateStr").is_ok_and(|found| found == state);
-        let primary = all.iter().find(|one| is(one, "PRIMARY"));
-        let Some(primary_ms) = primary.map(|one| written(one)) else { return Ok(None) };
-        let members = all.iter().map(|one| {
-            let name = one.get_str("name").unwrap_or_default().to_owned();
-            let is_up = one.get("health").is_some_and(|health| health.as_f64() != Some(0.0));
+            |member: &Document| member.get_datetime("optimeDate").map_or(0, |time| time.timestamp_millis());
+        let is =
+            |member: &Document, state: &str| member.get_str("stateStr").is_ok_and(|found| found == state);
+        let primary = all.iter().find(|member| is(member, "PRIMARY"));
+        let Some(primary_ms) = primary.map(|member| written(member)) else { return Ok(None) };
+        let members = all.iter().map(|member| {
+            let name = member.get_str("name").unwrap_or_default().to_owned();
+            let is_up = member.get("health").is_some_and(|health| health.as_f64() != Some(0.0));
             Member {
-                is_secondary: is_up && is(one, "SECONDARY"),
+                is_secondary: is_up && is(member, "SECONDARY"),
                 is_aside: aside.contains(&name),
-                written_ms: written(one),
+                written_ms: written(member),
                 name,
             }
         });
@@ -95,20 +97,20 @@ impl Admin<'_> {
         Ok(Replication { primary_ms, members: &members }.lag())
     }
 
-    /// Members that are hidden or told to stay behind; where the configuration can't be read, all that
-    /// can't become primary.
+    /// Members that are hidden or delayed; if the configuration can't be read, all that can't become primary.
     async fn aside(self) -> Vec<String> {
         let doing = "asking for the members of the replica set";
-        let is_on = |one: &Document, name: &str| {
-            one.get_bool(name).unwrap_or(false) || one.get(name).and_then(number_of).is_some_and(|n| n > 0)
+        let is_on = |member: &Document, name: &str| {
+            member.get_bool(name).unwrap_or(false)
+                || member.get(name).and_then(number_of).is_some_and(|n| n > 0)
         };
-        let name = |one: &Document| one.get_str("host").ok().map(str::to_owned);
+        let name = |member: &Document| member.get_str("host").ok().map(str::to_owned);
         if let Ok(reply) = self.on_admin(doing, doc! { "replSetGetConfig": 1 }).await
             && let Ok(members) = reply.get_document("config").and_then(|config| config.get_array("members"))
         {
             let members = members.iter().filter_map(Bson::as_document);
-            let aside = members.filter(|one| {
-                ["hidden", "secondaryDelaySecs", "slaveDelay"].iter().any(|field| is_on(one, field))
+            let aside = members.filter(|member| {
+                ["hidden", "secondaryDelaySecs", "slaveDelay"].iter().any(|field| is_on(member, field))
             });
             return aside.filter_map(name).collect();
         }
@@ -117,7 +119,7 @@ impl Admin<'_> {
         passive.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
     }
 
-    /// How far the majority is behind the primary, which everybody may ask.
+    /// The lag of the majority behind the primary, which every user may read.
     async fn majority_lag(self) -> Result<Option<ReplicationLag>> {
         let hello = self.on_admin("asking for the last write", doc! { "hello": 1 }).await?;
         let last = hello.get_document("lastWrite").ok();

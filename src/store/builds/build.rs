@@ -128,8 +128,8 @@ impl BuildStore {
         Error::Fenced { token: self.record.token, what: format!("{what} of {}", self.record.id) }
     }
 
-    /// Advances the build to another state, with further changes of the record, if its token is still ours and
-    /// the transition is legal.
+    /// Advances the build to another state, with further changes of the record, if its token is still ours
+    /// and the transition is legal.
     ///
     /// # Errors
     /// [`Error::Fenced`], [`Error::State`].
@@ -219,7 +219,8 @@ impl BuildStore {
             doc! {
                 "q": { "_id": format!("{build}/{partition}") }, "upsert": true,
                 "u": { "$setOnInsert": {
-                    "Format": FORMAT, "Build": build, "Partition": i64::try_from(partition).unwrap_or(i64::MAX),
+                    "Format": FORMAT, "Build": build,
+                    "Partition": i64::try_from(partition).unwrap_or(i64::MAX),
                     "Token": token, "Done": false, "Revision": 0_i64,
                 } },
             }

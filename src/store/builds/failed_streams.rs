@@ -60,9 +60,11 @@ pub(in crate::store) fn document(
 ) -> Document {
     let id = &build.record.id;
     doc! {
-        "_id": build.failed_stream_id(&failed_stream.stream), "Format": FORMAT, "Build": id, "Partition": partition,
+        "_id": build.failed_stream_id(&failed_stream.stream), "Format": FORMAT, "Build": id,
+        "Partition": partition,
         "Token": build.record.token, "Stream": &failed_stream.stream, "Offset": failed_stream.number,
-        "EventType": &failed_stream.event_type, "Reason": &failed_stream.reason, "Message": &failed_stream.message,
+        "EventType": &failed_stream.event_type, "Reason": &failed_stream.reason,
+        "Message": &failed_stream.message,
         "At": DateTime::now(),
     }
 }

@@ -1,9 +1,9 @@
 //! `Statefold_Heads`: the last folded offset of each stream, in small documents by the hashes of their names.
 //!
-//! A partition's heads are in 2^bits *buckets* `{build}/{partition}/{bucket}`, by the first bits of the hash, so
-//! that the heads of a few streams are found by id, however many there are. A later refold of a stream doesn't
-//! change the buckets: it writes a document of its own, `{build}/{partition}/s{hash}`, which takes precedence.
-//! All heads of a partition are in one range of ids.
+//! A partition's heads are in 2^bits *buckets* `{build}/{partition}/{bucket}`, by the first bits of the
+//! hash, so that the heads of a few streams are found by id, however many there are. A later refold of a
+//! stream doesn't change the buckets: it writes a document of its own, `{build}/{partition}/s{hash}`, which
+//! takes precedence. All heads of a partition are in one range of ids.
 
 use std::collections::{HashMap, HashSet};
 
@@ -49,7 +49,8 @@ impl BuildStore {
         let mut terms = Vec::new();
         for chunk in buckets.chunks(BUCKETS_PER_INSERT) {
             let documents: Vec<&[u8]> = chunk.iter().map(|bucket| bucket.as_bytes()).collect();
-            // Always as a repeated insert: a bucket that exists already comes from a late write of a former attempt.
+            // Always as a repeated insert: a bucket that exists already comes from a late write of a former
+            // attempt.
             terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, true).await?);
         }
         Ok(terms)

@@ -1,8 +1,8 @@
 //! A quick count of commits that aren't folded into a generation.
 //!
 //! Commits with a timestamp after some time are compared with the recorded heads of their streams. The
-//! timestamp of a commit is set a little before the commit can be read, and deleted commits leave no trace: the
-//! count is a lower bound.
+//! timestamp of a commit is set a little before the commit can be read, and deleted commits leave no trace:
+//! the count is a lower bound.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,7 +1,8 @@
-//! `Pause {By, Host, Since, Reason}` in a build's document: set by any process, obeyed by the one that builds.
+//! `Pause {By, Host, Since, Reason}` in a build's document: set by any process, obeyed by the one that
+//! builds.
 //!
-//! Only whoever pauses and resumes writes it: a run reads it and never writes it, so that a build stays paused
-//! when it is resumed by another run.
+//! Only whoever pauses and resumes writes it: a run reads it and never writes it, so that a build stays
+//! paused when it is resumed by another run.
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
@@ -48,7 +49,7 @@ impl Builds<'_> {
             builds.find(filter).projection(only).sort(doc! { "_id": 1 }).await?.try_collect::<Vec<_>>().await
         };
         let found: Vec<Document> = call("looking for a pause", find).await?;
-        let pause = |one: &Document| one.get_document("Pause").ok().cloned();
+        let pause = |build: &Document| build.get_document("Pause").ok().cloned();
         let pauses = found.iter().filter_map(pause).map(bson::deserialize_from_document);
         Ok(pauses.filter_map(std::result::Result::ok).collect())
     }

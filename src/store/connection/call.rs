@@ -20,8 +20,8 @@ pub(in crate::store) async fn call<T: Send + 'static>(
     call_within(CALL_SECONDS, doing, future).await
 }
 
-/// Runs a future of the driver to its end on a task of its own, and waits for it at most `seconds`: a future that
-/// is dropped midway costs its connection, and one on a dead socket never ends.
+/// Runs a future of the driver to its end on a task of its own, and waits for it at most `seconds`: a
+/// future that is dropped midway costs its connection, and one on a dead socket never ends.
 pub(in crate::store) async fn call_within<T: Send + 'static>(
     seconds: u64,
     doing: &str,

@@ -33,7 +33,8 @@ pub(crate) struct Store {
     pub(in crate::store) deployment: Option<String>,
     /// Whether the lease of this store is the leader's; only a leader lifts fences that were left behind.
     pub(crate) leads: bool,
-    /// Whether the connection is direct: all commands go to one server, whatever name it has in its replica set.
+    /// Whether the connection is direct: all commands go to one server, whatever name it has in its replica
+    /// set.
     pub(in crate::store) direct: bool,
 }
 

@@ -167,8 +167,10 @@ mod tests {
 
     #[test]
     fn the_reason_is_found_in_what_the_driver_says_of_the_topology() {
-        let message = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { \
-                       Address: 127.0.0.1:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os error \
+        let message = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: \
+        [ { \
+                       Address: 127.0.0.1:1, Type: Unknown, Error: Kind: I/O error: Connection refused (os \
+                       error \
                        111), labels: {}, source: None } ] }";
         assert_eq!(selection(message), "no server available: I/O error: Connection refused (os error 111)");
         assert_eq!(selection("something else"), "something else");

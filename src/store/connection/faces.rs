@@ -33,7 +33,8 @@ pub(crate) struct Admin<'a> {
 }
 
 impl Store {
-    /// The control document and related documents: lease, migration lock, fence, pointer, positions, instances.
+    /// The control document and related documents: lease, migration lock, fence, pointer, positions,
+    /// instances.
     pub(crate) fn control(&self) -> Control<'_> {
         Control { store: self }
     }

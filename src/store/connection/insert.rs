@@ -63,8 +63,8 @@ fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
 /// Inserts documents.
 ///
 /// # Errors
-/// The server's error about the command, a document, or the write concern. `again`: the documents were inserted
-/// and cleared before, so that a duplicate key is a [transient](written_late) error.
+/// The server's error about the command, a document, or the write concern. `again`: the documents were
+/// inserted and cleared before, so that a duplicate key is a [transient](written_late) error.
 pub(in crate::store) async fn insert(
     db: Database,
     doing: &'static str,
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn the_command_reads_back_as_a_document() {
         let documents: Vec<RawDocumentBuf> = (0..1001).map(|at| rawdoc! { "_id": at }).collect();
-        let slices: Vec<&[u8]> = documents.iter().map(|one| one.as_bytes()).collect();
+        let slices: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
         let command = Document::try_from(insert_command("c", &slices).unwrap()).unwrap();
         let expected: Vec<Bson> = (0..1001).map(|at| Bson::Document(doc! { "_id": at })).collect();
         assert_eq!(

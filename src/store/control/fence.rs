@@ -3,8 +3,8 @@
 //! The former options are saved in the control document first, and inside the validator as well, so that
 //! whoever finds an abandoned fence can restore them exactly.
 //!
-//! Invariant: each kind of fence is lifted in its own way only. The leader lifts that of a cut-over; read-only
-//! mode ends only when it is turned off.
+//! Invariant: each kind of fence is lifted in its own way only. The leader lifts that of a cut-over;
+//! read-only mode ends only when it is turned off.
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,8 @@ pub(crate) const CUT_OVER: &str = "cut-over";
 
 /// Outcome of an attempt to raise the fence.
 pub(crate) enum Fenced {
-    /// It is raised, since this operation time, where the server tells one: every acknowledged insert is older.
-    /// The instant is when it was requested, by this machine's clock.
+    /// It is raised, since this operation time, where the server tells one: every acknowledged insert is
+    /// older. The instant is when it was requested, by this machine's clock.
     Standing(Option<Timestamp>, Instant),
     /// It could not be raised now, for this reason, and no trace of it is left.
     Busy(String),

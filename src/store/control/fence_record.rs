@@ -1,7 +1,7 @@
 //! The record of a fence: reason, owner, time, and the former options of the event store.
 //!
-//! The record is part of the validator: `{$expr: {$and: [false, {$literal: {Statefold: …, Reason, …}}]}}`. So it
-//! is copied with the collection's options, and comes back with each refused insert.
+//! The record is part of the validator: `{$expr: {$and: [false, {$literal: {Statefold: …, Reason, …}}]}}`.
+//! So it is copied with the collection's options, and comes back with each refused insert.
 
 use std::fmt;
 
@@ -148,9 +148,8 @@ mod tests {
             doc! { "operationType": "modify", "operationDescription": { "validator": validator } }
         };
         let fence = |mark: &str| {
-            change(
-                doc! { "$expr": { "$and": [false, { "$literal": { "Statefold": mark, "Reason": "cut-over" } }] } },
-            )
+            let record = doc! { "Statefold": mark, "Reason": "cut-over" };
+            change(doc! { "$expr": { "$and": [false, { "$literal": record }] } })
         };
         assert!(raises_cut_over(&fence("fence")));
         assert!(!raises_cut_over(&fence("read-only")));

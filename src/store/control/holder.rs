@@ -1,5 +1,5 @@
-//! Signatures of the holders of lease, migration lock and fence: a dead holder on this machine is recognised for
-//! certain.
+//! Signatures of the holders of lease, migration lock and fence: a dead holder on this machine is
+//! recognised for certain.
 
 use std::fs;
 
@@ -42,8 +42,8 @@ impl ProcessIdentity {
         !self.process.is_empty() && *self == Self::me()
     }
 
-    /// Whether the process certainly doesn't run any more. That can be told only of a process of the same boot
-    /// and the same PID namespace.
+    /// Whether the process certainly doesn't run any more. That can be told only of a process of the same
+    /// boot and the same PID namespace.
     pub(in crate::store) fn is_certainly_dead(&self) -> bool {
         let (Some((world, _)), Some(mine)) =
             (self.process.rsplit_once('/'), process_identity(std::process::id()))

@@ -25,8 +25,8 @@ impl Control<'_> {
         self.store.command("preparing the list of instances", create).await.map(|_| ())
     }
 
-    /// Writes the heartbeat of an instance. It expires if the next one isn't written within so many milliseconds,
-    /// by the clock of the database server.
+    /// Writes the heartbeat of an instance. It expires if the next one isn't written within so many
+    /// milliseconds, by the clock of the database server.
     pub(crate) async fn instance_beat(
         self,
         id: &str,
@@ -70,7 +70,7 @@ impl Control<'_> {
         ];
         let find = async move { instances.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
         let found = call("listing the instances", find).await?;
-        found.iter().map(|one| check_format(one, "an instance").map(|()| row(one))).collect()
+        found.iter().map(|instance| check_format(instance, "an instance").map(|()| row(instance))).collect()
     }
 }
 

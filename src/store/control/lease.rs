@@ -1,8 +1,8 @@
 //! The lease in the control document: taken, renewed, released, each by one conditional majority write.
 //!
-//! `Lease {Owner, Host, Pid, Process, Version, Deployment, Since, At, Beat, Doing}` exists while a process holds
-//! the lease; `LeaseToken` is never removed and only grows. The owner is unique per attempt, so that a write
-//! whose outcome is unknown can be sent again.
+//! `Lease {Owner, Host, Pid, Process, Version, Deployment, Since, At, Beat, Doing}` exists while a process
+//! holds the lease; `LeaseToken` is never removed and only grows. The owner is unique per attempt, so that
+//! a write whose outcome is unknown can be sent again.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -21,8 +21,8 @@ use crate::store::control::holder::{ProcessIdentity, describe_time};
 /// Names of the live attempts of this process.
 static OWNERS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// The name an attempt signs with. It is registered until this is dropped, so that a lease or migration lock that
-/// this process couldn't release (the server was unreachable) is distinguished from one it holds.
+/// The name an attempt signs with. It is registered until this is dropped, so that a lease or migration
+/// lock that this process couldn't release (the server was unreachable) is distinguished from one it holds.
 #[derive(Debug)]
 pub(crate) struct Owner(String);
 

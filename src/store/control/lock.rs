@@ -1,8 +1,8 @@
 //! The migration lock of the version document `Migration/{_id: "Default"}`, taken the way Squidex takes it.
 //!
 //! It is a courtesy: while it is locked, servers of the application wait. No safety rests on it; that comes
-//! from the lease and its token. We sign it with `LockedBy`, and take over only a migration lock with a signature
-//! of ours whose token is older than our own, or whose process certainly ended.
+//! from the lease and its token. We sign it with `LockedBy`, and take over only a migration lock with a
+//! signature of ours whose token is older than our own, or whose process certainly ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -145,8 +145,8 @@ impl Control<'_> {
         }))
     }
 
-    /// Opens the migration lock, whoever holds it, if the holder is still the one that was shown, and records in
-    /// the control document what was opened, by whom and when. Returns whether it was opened.
+    /// Opens the migration lock, whoever holds it, if the holder is still the one that was shown, and
+    /// records in the control document what was opened, by whom and when. Returns whether it was opened.
     pub(crate) async fn force_release(self, shown: &LockState) -> Result<bool> {
         let migration = self.store.collection(&self.store.names.collection);
         let mut filter = doc! { "_id": &self.store.names.version_id, "IsLocked": true };

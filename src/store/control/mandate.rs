@@ -42,8 +42,8 @@ impl Mandate {
         self.extend(Instant::now());
     }
 
-    /// Checks that the mandate hasn't expired: to be called before each write. It reads this machine's clock, so
-    /// that a process that was suspended learns at once when it resumes that its time is over.
+    /// Checks that the mandate hasn't expired: to be called before each write. It reads this machine's
+    /// clock, so that a process that was suspended learns at once when it resumes that its time is over.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] if it has expired.

@@ -32,8 +32,8 @@ impl Control<'_> {
         active_in(&control, projection)
     }
 
-    /// Opens the change stream of the pointers, from now on. `None` if the server has no change streams, or this
-    /// user may not open them.
+    /// Opens the change stream of the pointers, from now on. `None` if the server has no change streams, or
+    /// this user may not open them.
     pub(crate) async fn pointer_changes(self) -> Result<Option<PointerChanges>> {
         if self.store.facts.topology == Topology::Standalone {
             return Ok(None);

@@ -15,7 +15,8 @@ use crate::store::control::mandate::Mandate;
 pub(crate) type Positions = HashMap<String, Timestamp>;
 
 impl Control<'_> {
-    /// The position of each followed generation. To be called on [the follower's](Store::follow_control) store.
+    /// The position of each followed generation. To be called on [the follower's](Store::follow_control)
+    /// store.
     pub(crate) async fn positions(self) -> Result<Positions> {
         let control = self.document().await?.unwrap_or_default();
         let positions = control.get_document("Positions").cloned().unwrap_or_default();
@@ -23,7 +24,8 @@ impl Control<'_> {
         Ok(positions.into_iter().filter_map(position).collect())
     }
 
-    /// Saves the positions of followed generations. To be called on [the follower's](Store::follow_control) store.
+    /// Saves the positions of followed generations. To be called on [the follower's](Store::follow_control)
+    /// store.
     ///
     /// # Errors
     /// [`Error::Fenced`] if another process holds the lease of `follow` by now.

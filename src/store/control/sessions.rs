@@ -1,7 +1,7 @@
 //! Sessions with transactions, noted in the control document of the lease they work under (`Sessions`).
 //!
-//! A transaction that a dead process left open locks its documents until the server aborts it, after a minute.
-//! Whoever takes the lease over ends the sessions of all former holders.
+//! A transaction that a dead process left open locks its documents until the server aborts it, after a
+//! minute. Whoever takes the lease over ends the sessions of all former holders.
 
 use bson::{Document, doc};
 

@@ -26,8 +26,8 @@ pub(crate) enum Inserted {
 }
 
 impl Events<'_> {
-    /// Ensures that no two commits of a stream can have the same offset: creates the unique index with the event
-    /// store, or checks that it exists.
+    /// Ensures that no two commits of a stream can have the same offset: creates the unique index with the
+    /// event store, or checks that it exists.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the event store exists without such an index.
@@ -55,7 +55,8 @@ impl Events<'_> {
         }
         let collection = &self.store.layout.collection;
         Err(Error::Unsupported(format!(
-            "{collection} has no unique index on {{{stream}: 1, {offset}: -1}}: two writers could give the same \
+            "{collection} has no unique index on {{{stream}: 1, {offset}: -1}}: two writers could give the \
+             same \
              number to different events"
         )))
     }

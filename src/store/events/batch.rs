@@ -1,4 +1,4 @@
-//! A batch of commits, as the server sent it.
+//! A batch of commits, in the server's encoding.
 
 use bson::{RawArray, RawBson, RawDocument};
 use mongodb::raw_batch_cursor::RawBatch;
@@ -8,7 +8,7 @@ use crate::fold::Documents;
 use crate::pipeline::ports::RawCommits;
 use crate::store::connection::classify;
 
-/// A batch as the driver gives it.
+/// A batch of the driver, with a limit of documents.
 pub(in crate::store) struct Batch {
     raw: RawBatch,
     limit: usize,
@@ -19,8 +19,7 @@ impl Batch {
         Self { raw, limit: usize::MAX }
     }
 
-    /// If the batch goes to this record or beyond: cuts it behind the document with this `_id` and
-    /// returns true.
+    /// Cuts the batch after the document with this `_id` and returns true, if the batch reaches this record.
     pub(in crate::store) fn cut_behind(&mut self, record: i64, id: &RawBson) -> bool {
         if read_up_to(self.raw.as_raw_document()).is_none_or(|read| read < record) {
             return false;
@@ -29,7 +28,7 @@ impl Batch {
             document
                 .is_some_and(|(_, document)| document.get("_id").ok().flatten() == Some(id.as_raw_bson_ref()))
         };
-        // Where it is gone, the next part shows the rest of this batch once more.
+        // If the document is gone, the next part reads the rest of this batch again.
         let found = self.raw.doc_slices().ok().and_then(|batch| Documents::of(batch).position(is_it));
         self.limit = found.map_or(usize::MAX, |position| position + 1);
         true

@@ -66,7 +66,7 @@ fn is_history_lost(error: &Error) -> bool {
 
 impl ChangeReader {
     /// Opens the change stream at the present time; earlier changes have to be found by comparing heads.
-    async fn begin_anew(&self) -> Result<ChangeStream<Document>> {
+    async fn restart(&self) -> Result<ChangeStream<Document>> {
         tracing::warn!("the server's history doesn't reach back far enough: comparing all heads instead");
         let now = self.store.operation_time().await?;
         let now = now.ok_or_else(|| Error::Unsupported("this server has no change streams".into()))?;
@@ -90,7 +90,7 @@ impl ChangeReader {
             () = stop.cancelled() => return,
         }
         let opened = match self.store.events().open_changes(Start::At(since)).await {
-            Err(error) if is_history_lost(&error) => self.begin_anew().await,
+            Err(error) if is_history_lost(&error) => self.restart().await,
             other => other,
         };
         match opened {
@@ -137,13 +137,14 @@ impl ChangeReader {
             tokio::time::sleep(REOPEN).await;
             let opened = match &at {
                 Some(token) if !lost => self.store.events().open_changes(Start::After(token.clone())).await,
-                _ => self.begin_anew().await,
+                _ => self.restart().await,
             };
             match opened {
                 Ok(changes) => return Ok(Some(changes)),
                 Err(error) if is_history_lost(&error) => lost = true,
                 Err(error) if error.class() == Class::Transient => {
-                    tracing::warn!(error = %error.with_sources(), "the event store can't be followed; trying again");
+                    let error = error.with_sources();
+                    tracing::warn!(error, "the event store can't be followed; trying again");
                 }
                 Err(error) => return Err(error),
             }

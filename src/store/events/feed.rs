@@ -124,7 +124,7 @@ impl Feed {
     /// Whether all these streams of a projection are dirty, as far as the feed knows.
     pub(crate) fn has_all(&self, projection: usize, streams: &[String]) -> bool {
         self.buffer.look(|state| {
-            state.dirty.get(projection).is_some_and(|dirty| streams.iter().all(|one| dirty.has(one)))
+            state.dirty.get(projection).is_some_and(|dirty| streams.iter().all(|stream| dirty.has(stream)))
         })
     }
 

@@ -1,4 +1,4 @@
-//! Writes a fixture into an event store that has nothing else.
+//! Writes a fixture into an event store that has no other commits.
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use mongodb::options::{Acknowledgment, InsertManyOptions, WriteConcern};
@@ -11,33 +11,33 @@ use crate::error::{Error, Result};
 use crate::fixture::{FIXTURE_FORMAT, FixtureSpec, Generator, Run};
 use crate::store::connection::{Events, LONG_CALL_SECONDS, Store, call, call_within};
 
-/// Collection of the marker that tells a fixture from a real event store.
+/// Collection of the marker that distinguishes a fixture from a real event store.
 const MARKER: &str = "Statefold_Fixture";
 const MARKER_ID: &str = "Events2";
 /// Commits of one insert: about a megabyte.
 const COMMITS_PER_INSERT: usize = 1000;
 const WRITERS: usize = 2;
 
-/// What to make.
+/// Request for a fixture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FixtureRequest {
     /// Commits to write.
     pub commits: u64,
     /// Streams to open; one for every five commits by default.
     pub streams: Option<u64>,
-    /// Where ids, names and chances come from; ignored when appending.
+    /// Seed of ids, names and chances; ignored when appending.
     pub seed: u64,
-    /// Add to a fixture that is there already.
+    /// Whether to append to an existing fixture.
     pub append: bool,
 }
 
-/// What was made.
+/// Report of a written fixture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FixtureReport {
     /// Commits written.
     pub commits: u64,
-    /// Commits in the event store now.
+    /// Commits now in the event store.
     pub commits_total: u64,
     /// Seed of the fixture.
     pub seed: u64,
@@ -46,8 +46,8 @@ pub struct FixtureReport {
 /// Writes a fixture. `written` counts the commits so far.
 ///
 /// # Errors
-/// [`Error::Unsupported`] if the event store holds anything that isn't a fixture, or isn't empty and
-/// `append` wasn't asked for; [`Error::Config`] if the numbers don't fit.
+/// [`Error::Unsupported`] if the event store has commits of no fixture, or has a fixture and `append` isn't
+/// set; [`Error::Config`] if the numbers don't fit.
 pub async fn write_fixture(
     settings: &Settings,
     request: FixtureRequest,
@@ -63,18 +63,18 @@ pub async fn write_fixture(
     let (spec, before, more) = match (marker, full, request.append) {
         (None, true, _) => {
             return Err(Error::Unsupported(format!(
-                "{database} has an event store that no fixture made; it is left alone. Choose another --database"
+                "{database} has an event store that no fixture made; it is left alone. \
+                 Choose another database"
             )));
         }
         (Some(_), _, false) => {
             return Err(Error::Unsupported(format!(
-                "{database} has a fixture already: add to it with --append, or choose another --database"
+                "{database} has a fixture already: add to it with --append, or \
+                 choose another database"
             )));
         }
         (None, false, true) => {
-            return Err(Error::Unsupported(format!(
-                "{database} has no fixture to add to: leave --append out"
-            )));
+            return Err(Error::Unsupported(format!("{database} has no fixture to append to")));
         }
         (Some((spec, runs)), _, true) => {
             let more = Run::new(request.commits, request.streams).map_err(invalid)?;
@@ -86,7 +86,7 @@ pub async fn write_fixture(
         }
     };
     store.events().create_indexes().await?;
-    // The marker first: what is written without it could never be added to.
+    // The marker first: commits without it could never be appended to.
     store.events().write_marker(&spec, &before, more).await?;
     let generator = match more {
         Some(more) => Generator::resume(spec, &before, more),
@@ -142,7 +142,8 @@ impl Events<'_> {
         let appended: Vec<Run> = runs.collect::<Result<_>>()?;
         if !marker.get_bool("Complete").unwrap_or(false) {
             return Err(Error::Unsupported(format!(
-                "the fixture in {} was cut short while it was written: drop the database and make it again",
+                "the fixture in {} is incomplete, because writing it was interrupted: drop the database \
+                 and write it again",
                 self.store.database()
             )));
         }
@@ -172,7 +173,7 @@ impl Events<'_> {
     ) -> Result<u64> {
         let (batches, receiver) = mpsc::channel::<Vec<RawDocumentBuf>>(WRITERS);
         let stop = cancel.clone();
-        // Generating computes for minutes; it gets a thread of its own.
+        // Generating computes for minutes, so it runs on a thread of its own.
         let producer = tokio::task::spawn_blocking(move || {
             let mut generator = generator;
             loop {
@@ -207,7 +208,7 @@ impl Events<'_> {
             return Err(Error::Interrupted);
         }
         let markers = self.store.collection(MARKER);
-        // Acknowledged by a majority, as all writes of this client are: with it everything before is.
+        // Acknowledged by a majority, as all writes of this client are; so are all earlier writes then.
         let complete = doc! { "$set": { "Complete": true } };
         let mark = async move { markers.update_one(doc! { "_id": MARKER_ID }, complete).await };
         call("completing the fixture", mark).await?;

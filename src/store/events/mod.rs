@@ -1,5 +1,5 @@
-//! The event store: read by ranges, through its index and as a change stream; written only by an application's
-//! writer and for fixtures.
+//! The event store: read by ranges, through its index and as a change stream; written only by an
+//! application's writer and for fixtures.
 
 mod append;
 mod batch;

@@ -1,4 +1,4 @@
-//! The event store in natural order: divided by record ids, by timestamps, or not at all.
+//! Scans of the event store in natural order: divided by record ids, by timestamps, or not at all.
 //!
 //! Record ids belong to one server: bounds found on one mean nothing on another. All cursors of a
 //! scan therefore go to the server that gave the bounds, and each bound is looked up again before it is
@@ -24,7 +24,7 @@ use crate::store::events::source::EventStore;
 const PARTS_MAX: u64 = 1024;
 /// Samples for each bound.
 const SAMPLES_PER_PART: u64 = 16;
-/// All samples come in one reply.
+/// Maximum number of samples: all come in one reply.
 const SAMPLES_MAX: i64 = 20_000;
 
 /// A document that ends one part and is followed by the next.
@@ -35,7 +35,7 @@ pub(in crate::store) struct Bound {
 }
 
 impl EventStore {
-    /// The parts of the store with the commits of these streams.
+    /// A scan over the commits of these streams, in parts.
     pub(in crate::store) async fn natural_scan(&self, ranges: &[StreamRange]) -> Result<NaturalScan> {
         let count = self.estimated_count().await?;
         let parts = (count / self.part_commits.max(1)).clamp(1, PARTS_MAX);
@@ -45,7 +45,7 @@ impl EventStore {
                 match self.record_bounds(ranges, parts, &server).await {
                     Ok(bounds) if !bounds.is_empty() => return Ok(self.by_record_ids(ranges, bounds, server)),
                     Ok(_) => {}
-                    // Not every server that speaks this protocol knows record ids.
+                    // Some servers with this protocol have no record ids.
                     Err(Error::Server { transient: false, source, .. }) => {
                         tracing::info!(%source, "the event store can't be divided by record ids");
                     }
@@ -63,9 +63,9 @@ impl EventStore {
         Ok(NaturalScan { by: NaturalBy::OneCursor, parts: VecDeque::from([part]) })
     }
 
-    /// The commits of these streams.
+    /// Filter for the commits of these streams.
     pub(in crate::store) fn natural_filter(&self, ranges: &[StreamRange]) -> Document {
-        // Neighbours become one range: that is quicker to check than many.
+        // Adjacent ranges are joined: one range is quicker to check than many.
         let mut joined: Vec<StreamRange> = Vec::new();
         for range in ranges {
             match joined.last_mut() {
@@ -96,7 +96,7 @@ impl EventStore {
         command
     }
 
-    /// As [`Self::natural_command`], with replies that tell their record id.
+    /// The command of [`Self::natural_command`], with replies that tell their record id.
     fn record_command(&self, ranges: &[StreamRange], after: Option<&Bound>) -> Document {
         let mut command = self.natural_command(ranges, after);
         command.insert("$_requestResumeToken", true);
@@ -136,10 +136,10 @@ impl EventStore {
         bounds.sort_unstable_by_key(|bound| bound.record);
         let bounds = evenly(&bounds, usize::try_from(parts).unwrap_or(usize::MAX));
         if let Some(first) = bounds.first() {
-            // A server, or what stands before it, that doesn't take the options says so here.
+            // A server or proxy that refuses the options does so here.
             let mut probe = self.record_command(ranges, Some(first));
             probe.insert("limit", 1);
-            // Without a filter the first one will do: the next that is wanted may be far away.
+            // Without a filter, because the next commit of these streams may be far away.
             probe.insert("filter", Document::new());
             self.documents("trying record ids", probe, server.clone()).await?;
         }
@@ -161,7 +161,7 @@ impl EventStore {
         NaturalScan { by: NaturalBy::RecordIds, parts: parts.collect() }
     }
 
-    /// One part: from behind a bound up to and with the next.
+    /// One part: from after a bound up to and including the next.
     fn natural_part(
         &self,
         command: Document,
@@ -194,15 +194,16 @@ impl EventStore {
         futures::stream::once(opened).try_flatten().boxed()
     }
 
-    /// Looks whether the record id of a bound still is its document's: another server, or the same one
-    /// with its data copied anew, has others.
+    /// Checks that the record id of a bound still is that of its document: another server has other record
+    /// ids, and so has the same one after a resync.
     async fn check_bound(&self, bound: &Bound, server: Option<SelectionCriteria>) -> Result<()> {
         let find = doc! {
-            "find": &self.layout.collection, "filter": { "_id": bound.id.clone() }, "projection": { "_id": 1 },
+            "find": &self.layout.collection, "filter": { "_id": bound.id.clone() },
+            "projection": { "_id": 1 },
             "showRecordId": true, "limit": 1, "singleBatch": true,
         };
         let found = self.documents("looking a record id up", find, server).await?;
-        match found.first().and_then(|one| one.get_i64("$recordId").ok()) {
+        match found.first().and_then(|commit| commit.get_i64("$recordId").ok()) {
             Some(record) if record == bound.record => Ok(()),
             _ => Err(Error::Server {
                 doing: "reading the event store".into(),
@@ -213,7 +214,7 @@ impl EventStore {
         }
     }
 
-    /// The index that begins with the timestamp, if there is one: its field.
+    /// The field of the timestamp, if an index begins with it.
     pub(in crate::store) async fn timestamp_index(&self) -> Result<Option<String>> {
         let Some(field) = self.layout.timestamp.clone() else { return Ok(None) };
         let command = doc! { "listIndexes": &self.layout.collection, "cursor": {} };
@@ -236,7 +237,7 @@ impl EventStore {
         };
         let found = self.documents("sampling the event store", sample, None).await?;
         let mut times: Vec<bson::Timestamp> =
-            found.iter().filter_map(|one| one.get_timestamp("t").ok()).collect();
+            found.iter().filter_map(|commit| commit.get_timestamp("t").ok()).collect();
         times.sort_unstable();
         let mut bounds = evenly(&times, usize::try_from(parts).unwrap_or(usize::MAX));
         bounds.dedup();
@@ -246,7 +247,7 @@ impl EventStore {
             let mut filter = self.natural_filter(ranges);
             match (start, end) {
                 (None, None) => {}
-                // Also what has no timestamp, or something else in its place.
+                // Includes commits without a timestamp, or with a value of another type.
                 (None, Some(end)) => _ = filter.insert(field, doc! { "$not": { "$gte": end } }),
                 (Some(start), None) => _ = filter.insert(field, doc! { "$gte": start }),
                 (Some(start), Some(end)) => _ = filter.insert(field, doc! { "$gte": start, "$lt": end }),
@@ -260,22 +261,21 @@ impl EventStore {
         Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
     }
 
-    /// The server that commands go to now, so that they can go on going there. `None` where they can't go
-    /// anywhere else.
+    /// The present primary, so that all commands of a scan go to it. `None` if there is only one server.
     async fn server(&self) -> Result<Option<SelectionCriteria>> {
-        // The only server there is may be known by another name than its own.
+        // The only server may be connected to by another name than its own.
         if self.direct {
             return Ok(None);
         }
         let db = self.db.clone();
         let hello =
             call("asking for the primary", async move { db.run_command(doc! { "hello": 1 }).await }).await;
-        // As the driver reads the names of the members: what it keeps of them is in lower case.
+        // Parsed as the driver parses names of members: it keeps them in lower case.
         let me = hello?.get_str("me").ok().and_then(|me| ServerAddress::parse(me).ok());
         Ok(me.map(|me| SelectionCriteria::Predicate(Arc::new(move |server| *server.address() == me))))
     }
 
-    /// All documents of a cursor; for short ones.
+    /// All documents of a short cursor.
     pub(in crate::store) async fn documents(
         &self,
         doing: &str,
@@ -290,9 +290,8 @@ impl EventStore {
         call(doing, run).await
     }
 
-    /// Opens a cursor in natural order. The server reads on until a batch is full, and where few of the
-    /// commits are wanted that takes as long as it takes. A server that is gone is noticed all the same: the
-    /// system asks on connections that are silent.
+    /// Opens a cursor in natural order, within the long deadline: the server reads until a batch is full,
+    /// which takes long if few of the commits match. A server that is gone is noticed by TCP keep-alive.
     async fn raw_cursor(
         &self,
         command: Document,

@@ -1,4 +1,4 @@
-//! What the planner wants to know: sizes, the server's cache, a random sample of the event store.
+//! Statistics for the planner: sizes, the server's cache, a random sample of the event store.
 
 use bson::{Document, doc};
 
@@ -7,14 +7,14 @@ use crate::plan::{SampledCommit, StoreSample};
 use crate::store::connection::{call, number_of, offset_of};
 use crate::store::events::source::EventStore;
 
-/// Commits whose size is looked at where the server doesn't tell it.
+/// Commits that are sampled for their size if the server doesn't tell it.
 const SIZE_SAMPLE: i32 = 1000;
 
 impl EventStore {
-    /// Samples so many commits.
+    /// Reads the statistics of the event store, with a random sample of so many commits.
     ///
     /// # Errors
-    /// If the event store can't be read. A server that doesn't tell its cache is fine.
+    /// The server's error. A server that doesn't tell its cache is no error.
     pub(crate) async fn survey(&self, commits: u32) -> Result<StoreSample> {
         let db = self.db.clone();
         let statistics = doc! { "collStats": &self.layout.collection };
@@ -34,13 +34,16 @@ impl EventStore {
             "aggregate": &self.layout.collection, "cursor": { "batchSize": i64::from(commits) },
             "pipeline": [
                 { "$sample": { "size": i64::from(commits) } },
-                { "$project": { "_id": 0, "s": format!("${}", self.layout.stream), "o": format!("${}", self.layout.offset) } },
+                { "$project": {
+                    "_id": 0, "s": format!("${}", self.layout.stream),
+                    "o": format!("${}", self.layout.offset),
+                } },
             ],
         };
         let sampled = self.documents("sampling the event store", sample, None).await?;
-        let commit = |one: &Document| {
-            let stream = one.get_str("s").ok()?.to_owned();
-            Some(SampledCommit { stream, offset: one.get("o").and_then(offset_of).unwrap_or(i64::MIN) })
+        let commit = |commit: &Document| {
+            let stream = commit.get_str("s").ok()?.to_owned();
+            Some(SampledCommit { stream, offset: commit.get("o").and_then(offset_of).unwrap_or(i64::MIN) })
         };
         Ok(StoreSample {
             commits: number("count"),
@@ -50,7 +53,8 @@ impl EventStore {
         })
     }
 
-    /// For a user who may not run `collStats`: the number of commits, and their size by a sample.
+    /// Statistics for a user who may not run `collStats`: the number of commits, and their size from a
+    /// sample.
     async fn size_by_sample(&self) -> Result<Document> {
         tracing::info!("this user may not run collStats: the size of the event store is estimated");
         let commits = self.estimated_count().await?;
@@ -62,7 +66,7 @@ impl EventStore {
             ],
         };
         let found = self.documents("sampling the event store", sample, None).await?;
-        let average = found.first().and_then(|one| one.get_f64("Bytes").ok()).unwrap_or(0.0);
+        let average = found.first().and_then(|group| group.get_f64("Bytes").ok()).unwrap_or(0.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "an estimate")]
         let bytes = (average * commits as f64) as i64;
         Ok(doc! { "count": i64::try_from(commits).unwrap_or(i64::MAX), "size": bytes })
@@ -70,7 +74,7 @@ impl EventStore {
 
     /// Size of the server's cache; `None` if this user may not ask for it.
     async fn cache_bytes(&self) -> Option<u64> {
-        // Everything that isn't needed is left out: some sections are slow to gather.
+        // Unneeded sections are excluded: some are slow to gather.
         let mut command = doc! { "serverStatus": 1 };
         for section in
             ["metrics", "locks", "repl", "mirroredReads", "tcmalloc", "opLatencies", "transactions"]

@@ -1,4 +1,4 @@
-//! The event store: how many commits, where to cut, the scan, the heads. Read-only.
+//! The event store as a source of commits: counts, scans, samples, heads. Read-only.
 
 use std::future::Future;
 
@@ -23,10 +23,10 @@ use crate::store::events::batch::Batch;
 /// Names in a batch of heads.
 const HEADS_PER_BATCH: i32 = 10_000;
 
-/// How long the server may look for the first commits in natural order.
+/// Time limit for the server to find the first commits in natural order.
 const FIRST_COMMITS_MS_MAX: i64 = 10_000;
 
-/// Batches of about this size are consumed while they are in the processor's cache.
+/// Size of a batch, about: such a batch is consumed while it is in the processor's cache.
 const BATCH_BYTES: u64 = 1_250_000;
 
 /// Direction of the offsets in the index on streams.
@@ -38,7 +38,7 @@ pub(crate) enum IndexDirection {
     Descending,
 }
 
-/// The event store as one build sees it: everything acknowledged before `since` is there.
+/// The event store as one build sees it: all commits acknowledged before `since` are visible.
 #[derive(Clone)]
 pub(crate) struct EventStore {
     pub(in crate::store) db: Database,
@@ -46,18 +46,18 @@ pub(crate) struct EventStore {
     direction: IndexDirection,
     since: Option<Timestamp>,
     pub(in crate::store) batch_commits: u32,
-    /// How a scan in natural order is divided, if that is not left to the store.
+    /// Division of scans in natural order, if it is forced.
     pub(in crate::store) natural_by: Option<NaturalBy>,
-    /// Commits of a part of such a scan, about.
+    /// Approximate number of commits in a part of such a scan.
     pub(in crate::store) part_commits: u64,
-    /// Asked before each batch of a scan.
+    /// Governor that each batch of a scan waits for.
     pub(in crate::store) governor: Governor,
-    /// Whether there is only one server to read from.
+    /// Whether the connection is direct, so that there is only one server to read from.
     pub(in crate::store) direct: bool,
 }
 
 impl Events<'_> {
-    /// Direction of the index the streams are read by.
+    /// Direction of the index on streams.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there is no such index.
@@ -92,13 +92,14 @@ impl Events<'_> {
         found.ok_or_else(|| {
             let collection = &self.store.layout.collection;
             Error::Unsupported(format!(
-                "{collection} has no index on {{{stream}: 1, {offset}: -1}}, which every Squidex event store has; \
-                 create it first: db.{collection}.createIndex({{{stream}: 1, {offset}: -1}}, {{unique: true}})"
+                "{collection} has no index on {{{stream}: 1, {offset}: -1}}, which every Squidex event \
+                 store has; create it first: \
+                 db.{collection}.createIndex({{{stream}: 1, {offset}: -1}}, {{unique: true}})"
             ))
         })
     }
 
-    /// The event store, seen from an operation time on.
+    /// The event store as of an operation time.
     pub(crate) fn source(
         self,
         direction: IndexDirection,
@@ -120,20 +121,20 @@ impl Events<'_> {
 }
 
 impl EventStore {
-    /// Divides scans in natural order this way, into parts of about so many commits.
+    /// Sets the division of scans in natural order, and the approximate number of commits in a part.
     pub(crate) fn natural_by(mut self, by: Option<NaturalBy>, part_commits: u64) -> Self {
         self.natural_by = by;
         self.part_commits = part_commits;
         self
     }
 
-    /// Reads on only while nobody pauses the run: scans do, single streams never wait.
+    /// Makes scans wait while the governor pauses the run; reads of single streams never wait.
     pub(crate) fn paced(mut self, governor: &Governor) -> Self {
         self.governor = governor.clone();
         self
     }
 
-    /// Makes batches of commits that have so many bytes on average smaller, if they would be large.
+    /// Reduces the commits of a batch, given their average size in bytes, so that batches don't get large.
     pub(crate) fn with_commits_of(mut self, bytes: u64) -> Self {
         let fitting = u32::try_from(BATCH_BYTES / bytes.max(1)).unwrap_or(u32::MAX);
         self.batch_commits = self.batch_commits.min(fitting.max(16));
@@ -142,7 +143,7 @@ impl EventStore {
 
     pub(in crate::store) fn range(&self, range: &StreamRange) -> Document {
         let mut bounds = doc! { "$gte": &range.first };
-        // Comparisons stay within strings by themselves, so that no end needs no bound.
+        // Comparisons match strings only, so that an open end needs no bound.
         if let Some(end) = &range.end {
             bounds.insert("$lt", end);
         }
@@ -200,8 +201,8 @@ impl EventStore {
         &self.layout
     }
 
-    /// The first commits of a range in natural order; the server
-    /// [gives up](crate::store::connection::is_out_of_time) if it has to read for long before it has found them.
+    /// The first commits of a range in natural order. The server
+    /// [gives up](crate::store::connection::is_out_of_time) if it doesn't find them within a time limit.
     pub(crate) fn first_commits(
         &self,
         range: &StreamRange,
@@ -298,7 +299,7 @@ fn head_batch(batch: &dyn RawCommits) -> Result<HeadBatch> {
         let Some(document) = entry.as_document() else { continue };
         let stream = document.get_str("_id").unwrap_or_default().to_owned();
         let offset = document.get("o").ok().flatten().and_then(|value| Bson::try_from(value).ok());
-        // The fold notes the same for a commit whose offset it can't read.
+        // The fold records the same value for a commit with an unreadable offset.
         heads.push((stream, offset.as_ref().and_then(offset_of).unwrap_or(i64::MIN)));
     }
     Ok(heads)

@@ -1,4 +1,5 @@
-//! The prior state of streams in a build, read before they are refolded, with the revisions of their partitions.
+//! The prior state of streams in a build, read before they are refolded, with the revisions of their
+//! partitions.
 //!
 //! The checkpoints are read first, the rest while the streams are read and folded: a replacement is made only
 //! if the checkpoints still have these revisions, and every change of the data changes a revision.

@@ -21,8 +21,7 @@ impl Lookup for SnapshotLookup {
 }
 
 impl SnapshotLookup {
-    /// Loads a collection as the snapshots of a target. `budget` is what is left of the allowed
-    /// memory, in bytes.
+    /// Loads a collection as the snapshots of a target. `budget` is the remaining memory in bytes.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the budget doesn't suffice.
@@ -41,7 +40,8 @@ impl SnapshotLookup {
         while let Some(document) = cursor.try_next().await.map_err(|error| classify(&doing, error))? {
             let Some(left) = budget.checked_sub(document.as_bytes().len()) else {
                 return Err(Error::Unsupported(format!(
-                    "{collection} is required by another projection, but larger than the memory allowed for that \
+                    "{collection} is required by another projection, but larger than the memory allowed \
+                     for that \
                      (Tuning::lookup_bytes_max)"
                 )));
             };

@@ -1,4 +1,5 @@
-//! Collections of snapshots: staged, refolded, published, renamed to an application's names, looked up, dropped.
+//! Collections of snapshots: staged, refolded, published, renamed to an application's names, looked up,
+//! dropped.
 
 mod adopted;
 mod before;

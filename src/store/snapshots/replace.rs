@@ -40,8 +40,8 @@ struct PartitionChange {
 struct Commands {
     writes: Vec<RawDocumentBuf>,
     checkpoints: RawDocumentBuf,
-    /// Marks the partitions as done again, which the command of the checkpoints marks as not done: only without
-    /// transactions.
+    /// Marks the partitions as done again, which the command of the checkpoints marks as not done: only
+    /// without transactions.
     done: Option<RawDocumentBuf>,
     partitions: i32,
 }
@@ -72,7 +72,8 @@ impl BuildStore {
         Err(self.fenced("the checkpoints"))
     }
 
-    /// The collection with the snapshots of a target: staging, published, or with the name of another generation.
+    /// The collection with the snapshots of a target: staging, published, or with the name of another
+    /// generation.
     pub(crate) fn collection_of(&self, target: usize) -> Option<&str> {
         if let Some(swap) = self.record.swap.as_ref().and_then(|all| all.get(target)) {
             return Some(if swap.done { &swap.into } else { &swap.from });
@@ -124,9 +125,9 @@ impl Commands {
         Ok(true)
     }
 
-    /// Sends the commands without a transaction. The checkpoints come first as well: they keep out stale folds.
-    /// The partitions of an unfinished build are marked as not done until the rest is written: if this is
-    /// interrupted, they are rebuilt.
+    /// Sends the commands without a transaction. The checkpoints come first as well: they keep out stale
+    /// folds. The partitions of an unfinished build are marked as not done until the rest is written: if
+    /// this is interrupted, they are rebuilt.
     async fn one_by_one(&self, build: &BuildStore) -> Result<bool> {
         for command in std::iter::once(&self.checkpoints).chain(&self.writes).chain(&self.done) {
             let reply = build.store.db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
@@ -166,8 +167,8 @@ impl Replacing<'_> {
         Ok(Commands { writes, checkpoints, done, partitions })
     }
 
-    /// Whether the partitions are marked as not done meanwhile, so that an interruption is noticed and they are
-    /// rebuilt. Those of a generation that readers use never are.
+    /// Whether the partitions are marked as not done meanwhile, so that an interruption is noticed and they
+    /// are rebuilt. Those of a generation that readers use never are.
     fn is_undone_meanwhile(&self) -> bool {
         let standalone = self.build.store.facts.topology == Topology::Standalone;
         standalone && self.build.record.state.is_resumable()
@@ -339,7 +340,8 @@ async fn commit(session: &mut ClientSession) -> mongodb::error::Result<()> {
     }
 }
 
-/// Classifies an error as [`classify`] does; one after which the whole transaction may be retried is transient.
+/// Classifies an error as [`classify`] does; one after which the whole transaction may be retried is
+/// transient.
 fn transaction_error(error: DriverError) -> Error {
     let again = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
     match classify("replacing refolded streams", error) {

@@ -1,7 +1,7 @@
-//! Collections whose name another one is about to take: whether that loses nothing, and what has to go along.
+//! Checks of collections whose name another one is about to take, and the indexes that are carried over.
 //!
-//! A rename takes a collection with all its options, so that whatever is particular about the one that had the
-//! name would be gone unnoticed. What can't be carried over is refused before the fence.
+//! A renamed collection keeps its own options, so that the special options of the one it replaces would be
+//! lost unnoticed. A collection with options that can't be carried over is refused before the fence.
 
 use std::collections::HashSet;
 
@@ -15,15 +15,17 @@ use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within};
 use crate::store::control::{ActiveGeneration, Mandate, active_in};
 
 impl Snapshots<'_> {
-    /// Refuses to take these names if what has them isn't a plain collection, before anything is changed.
+    /// Refuses to take these names if one of them isn't that of a plain collection, before anything is
+    /// changed.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] says what it is and what to do.
+    /// [`Error::Unsupported`] with the obstacle and a remedy.
     pub(crate) async fn check_replaceable(self, names: &[String]) -> Result<()> {
         if !self.store.facts.drops_by_uuid() {
             return Err(Error::Unsupported(format!(
-                "MongoDB {} may drop another collection than the one that is meant to give way (6.0 and newer name it \
-                 by its UUID): use --mode pointer or --mode view",
+                "MongoDB {} may drop another collection than the one that is meant to give way (6.0 and \
+                 newer name it \
+                 by its UUID): use the mode pointer or view",
                 self.store.facts.version
             )));
         }
@@ -35,8 +37,7 @@ impl Snapshots<'_> {
         Ok(())
     }
 
-    /// Makes way for copies of what the active generation has under its names: a copy that is left over from
-    /// earlier, with other indexes, goes.
+    /// Prepares the copies of the active generation's collections: drops an old copy that has other indexes.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if no record or pointer of ours names it.
@@ -52,7 +53,8 @@ impl Snapshots<'_> {
             }
             if !self.names_of_ours().await?.contains(&aside) {
                 return Err(Error::Unsupported(format!(
-                    "{aside} is where {name} would be copied to, but it has indexes that {name} doesn't have, and \
+                    "{aside} is where {name} would be copied to, but it has indexes that {name} doesn't \
+                     have, and \
                      statefold knows nothing of it: rename it, or drop it (db.{aside}.drop())"
                 )));
             }
@@ -64,11 +66,11 @@ impl Snapshots<'_> {
         Ok(())
     }
 
-    /// Creates the indexes that one collection has beyond those of another one there: whoever queries by the
-    /// name finds them when the other one has taken it.
+    /// Creates the indexes on collection `to` that only `from` has, so that queries find them after `to`
+    /// has taken the name of `from`.
     ///
     /// # Errors
-    /// What the server said.
+    /// The server's error.
     pub(crate) async fn carry_indexes(self, from: &str, to: &str, mandate: &Mandate) -> Result<()> {
         let missing = beyond(self.indexes(from).await?, &self.indexes(to).await?);
         if missing.is_empty() {
@@ -90,7 +92,7 @@ impl Snapshots<'_> {
             .map(|_| ())
     }
 
-    /// Names of all collections that pointers and records of ours name.
+    /// Names of all collections in pointers and build records.
     pub(in crate::store) async fn names_of_ours(self) -> Result<HashSet<String>> {
         let mut names = HashSet::new();
         let control = self.store.control().document().await?.unwrap_or_default();
@@ -117,7 +119,7 @@ impl Snapshots<'_> {
         Ok(call("looking at a collection", list).await?.pop())
     }
 
-    /// The indexes of a collection but that of its ids, without what the server adds by itself.
+    /// The indexes of a collection except that on `_id`, without fields that the server adds.
     async fn indexes(self, name: &str) -> Result<Vec<Document>> {
         let (db, command) = (self.store.db.clone(), doc! { "listIndexes": name });
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
@@ -131,11 +133,12 @@ impl Snapshots<'_> {
     }
 }
 
-/// Why a collection can't give way to another one, in words; nothing if it is plain.
+/// The reason that a collection can't be replaced by another one; `None` if it is a plain collection.
 fn obstacle(name: &str, listed: Option<&Document>) -> Option<String> {
     let Some(listed) = listed else {
         return Some(format!(
-            "the active generation's collection {name} isn't there: its name can't be taken; use --mode pointer, or \
+            "the active generation's collection {name} isn't there: its name can't be taken; use the mode \
+             pointer, or \
              restore it"
         ));
     };
@@ -148,7 +151,7 @@ fn obstacle(name: &str, listed: Option<&Document>) -> Option<String> {
     };
     let what = match listed.get_str("type") {
         Ok("view") => {
-            return Some(format!("{name} is a view, not a collection: use --mode view or --mode pointer"));
+            return Some(format!("{name} is a view, not a collection: use the mode view or pointer"));
         }
         Ok("timeseries") => "is a time series",
         _ if has("capped") => "is capped",
@@ -158,18 +161,18 @@ fn obstacle(name: &str, listed: Option<&Document>) -> Option<String> {
         _ if has("validator") => {
             return Some(format!(
                 "{name} has a validator, which the new collection wouldn't have: remove it \
-                 (db.runCommand({{collMod: \"{name}\", validator: {{}}}})), or use --mode pointer"
+                 (db.runCommand({{collMod: \"{name}\", validator: {{}}}})), or use the mode pointer"
             ));
         }
         _ => return None,
     };
-    Some(format!("{name} {what}, which the new collection wouldn't be or have: use --mode pointer"))
+    Some(format!("{name} {what}, which the new collection wouldn't be or have: use the mode pointer"))
 }
 
-/// The indexes that aren't there, neither as they are nor under their name.
+/// The missing indexes: those with neither an equal one nor one of the same name in `there`.
 fn beyond(indexes: Vec<Document>, there: &[Document]) -> Vec<Document> {
     let named = |index: &Document| index.get_str("name").unwrap_or_default().to_owned();
-    // Two indexes on the same keys in the same way can't be, whatever their names.
+    // The server refuses an index that differs from an existing one only in its name.
     let meaning = |index: &Document| {
         let mut index = index.clone();
         index.remove("name");
@@ -182,7 +185,7 @@ fn beyond(indexes: Vec<Document>, there: &[Document]) -> Vec<Document> {
             let name = named(index);
             tracing::warn!(name, "an index of the application has the name of another one, and is left out");
         }
-        same_name || there.iter().any(|one| meaning(one) == meaning(index))
+        same_name || there.iter().any(|existing| meaning(existing) == meaning(index))
     };
     indexes.into_iter().filter(|index| !is_there(index)).collect()
 }
@@ -207,7 +210,7 @@ mod tests {
             ("collection", doc! { "clusteredIndex": { "key": { "_id": 1 } } }, "clustered"),
         ] {
             assert!(
-                said(kind, options).is_some_and(|text| text.contains(word) && text.contains("use --mode"))
+                said(kind, options).is_some_and(|text| text.contains(word) && text.contains("use the mode"))
             );
         }
     }
@@ -222,8 +225,10 @@ mod tests {
             doc! { "key": { "a": 1 }, "name": "unique", "unique": true },
             index("d_1", doc! { "d": 1 }),
         ];
-        let names: Vec<String> =
-            beyond(wanted, &there).iter().map(|one| one.get_str("name").unwrap_or_default().into()).collect();
+        let names: Vec<String> = beyond(wanted, &there)
+            .iter()
+            .map(|index| index.get_str("name").unwrap_or_default().into())
+            .collect();
         assert_eq!(names, ["unique", "d_1"]);
     }
 }

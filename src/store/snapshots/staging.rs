@@ -46,8 +46,8 @@ impl BuildStore {
         }
     }
 
-    /// Aborts the build: drops its collections and removes its records but its own, which is marked as aborted.
-    /// Readers must not use it.
+    /// Aborts the build: drops its collections and removes its records but its own, which is marked as
+    /// aborted. Readers must not use it.
     ///
     /// # Errors
     /// [`Error::State`] if it is or was active.
@@ -71,8 +71,8 @@ impl BuildStore {
         Ok(dropped)
     }
 
-    /// Renames the staging collections of a build that was taken over to the names of our token, whichever token
-    /// they carry now, and drops collections that a process with an older token created again.
+    /// Renames the staging collections of a build that was taken over to the names of our token, whichever
+    /// token they carry now, and drops collections that a process with an older token created again.
     ///
     /// # Errors
     /// [`Error::State`] if one of them is gone.
@@ -201,7 +201,8 @@ impl BuildStore {
         found.ok_or_else(|| Error::Bug(format!("{} has no target {target}", self.record.id)))
     }
 
-    /// Filter for the snapshots whose streams are in a range: a stream's name is a prefix and the snapshot's id.
+    /// Filter for the snapshots whose streams are in a range: a stream's name is a prefix and the
+    /// snapshot's id.
     fn id_filter(&self, range: &StreamRange) -> Document {
         let id = |name: &str| name.strip_prefix(&self.prefix).unwrap_or_default().to_owned();
         let mut bounds = doc! { "$gte": id(&range.first) };
@@ -288,11 +289,14 @@ impl Staging for BuildStore {
             let open = async move { db.run_cursor_command(command).with_options(options).await };
             let cursor = call(doing, open).await?;
             let ids = cursor.map_err(move |error| classify(doing, error)).try_chunks(IDS_PER_BATCH as usize);
-            Ok::<_, Error>(ids.map(|chunk| match chunk {
-                Ok(documents) => Ok(
-                    documents.iter().filter_map(|one| one.get_str("_id").ok().map(str::to_owned)).collect(),
-                ),
-                Err(error) => Err(error.1),
+            Ok::<_, Error>(ids.map(|chunk| {
+                match chunk {
+                    Ok(documents) => Ok(documents
+                        .iter()
+                        .filter_map(|document| document.get_str("_id").ok().map(str::to_owned))
+                        .collect()),
+                    Err(error) => Err(error.1),
+                }
             }))
         };
         futures::stream::once(opened).try_flatten().boxed()

@@ -1,4 +1,4 @@
-//! Collections of snapshots, to read them.
+//! Reads of collections of snapshots.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within, 
 use crate::store::events::EventStore;
 
 impl Snapshots<'_> {
-    /// A collection of snapshots, to be read in natural order as an event store is.
+    /// A collection of snapshots as a source, to be read in natural order like an event store.
     pub(crate) fn as_source(self, collection: &str, like: &EventStore) -> EventStore {
         let mut source = like.clone();
         source.layout = Layout {
@@ -25,7 +25,7 @@ impl Snapshots<'_> {
         source
     }
 
-    /// Target and collection of the active generation of what a projection requires.
+    /// Targets and collections of the active generation of a required projection.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there is none.
@@ -44,10 +44,10 @@ impl Snapshots<'_> {
         Ok(active.targets.into_iter().map(|target| (target.target, target.collection)).collect())
     }
 
-    /// Number of documents whose `_id` isn't a text: no snapshot's is another.
+    /// The number of documents whose `_id` isn't a string: they can't be snapshots.
     ///
     /// # Errors
-    /// What the server said.
+    /// The server's error.
     pub(crate) async fn count_foreign(self, collection: &str) -> Result<u64> {
         let command = doc! {
             "count": collection, "query": { "_id": { "$not": { "$type": "string" } } },
@@ -55,14 +55,14 @@ impl Snapshots<'_> {
         };
         let db = self.store.db.clone();
         let count = async move { db.run_command(command).await };
-        let reply = call_within(LONG_CALL_SECONDS, "counting what are no snapshots", count).await?;
+        let reply = call_within(LONG_CALL_SECONDS, "counting documents that are no snapshots", count).await?;
         Ok(reply.get("n").and_then(number_of).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 
     /// The documents with these ids, by their ids.
     ///
     /// # Errors
-    /// What the server said.
+    /// The server's error.
     pub(crate) async fn of(self, collection: &str, ids: &[&str]) -> Result<HashMap<String, RawDocumentBuf>> {
         let collection: Collection<RawDocumentBuf> = self.store.db.collection(collection);
         let filter = doc! { "_id": { "$in": ids } };

@@ -37,7 +37,7 @@ impl Snapshots<'_> {
     pub(crate) async fn is_swapped(self, record: &BuildRecord) -> Result<bool> {
         let Some(swap) = &record.swap else { return Ok(false) };
         let uuids = self.uuids().await?;
-        Ok(swap.iter().any(|one| uuids.get(&one.into) == Some(&one.uuid)))
+        Ok(swap.iter().any(|swap| uuids.get(&swap.into) == Some(&swap.uuid)))
     }
 
     /// Whether a generation is published, but was never active, and readers don't use it.
@@ -47,7 +47,7 @@ impl Snapshots<'_> {
         }
         let known = self.store.control().active(&record.projection).await?.is_some_and(|active| {
             let number = record.generation;
-            active.active == number || active.previous.iter().any(|one| one.generation == number)
+            active.active == number || active.previous.iter().any(|former| former.generation == number)
         });
         Ok(!known && !self.is_swapped(record).await?)
     }
@@ -59,18 +59,19 @@ impl Snapshots<'_> {
             db.run_cursor_command(doc! { "listCollections": 1 }).await?.try_collect::<Vec<Document>>().await
         };
         let found = call("listing the collections", list).await?;
-        let uuid = |one: Document| Some((one.get_str("name").ok()?.to_owned(), listed_uuid(&one)?));
+        let uuid = |listed: Document| Some((listed.get_str("name").ok()?.to_owned(), listed_uuid(&listed)?));
         Ok(found.into_iter().filter_map(uuid).collect())
     }
 
-    /// Copies the collections of the active generation with their indexes, so that it can be rolled back to. An
-    /// existing copy is replaced.
+    /// Copies the collections of the active generation with their indexes, so that it can be rolled back
+    /// to. An existing copy is replaced.
     ///
     /// # Errors
     /// The server's error.
     pub(crate) async fn copy_aside(self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
         for name in &active.collections {
-            // Before each copy: a process that was stopped meanwhile must not copy a newer collection of that name.
+            // Before each copy: a process that was stopped meanwhile must not copy a newer collection of
+            // that name.
             mandate.check()?;
             let aside = aside_name(name, active.active);
             tracing::info!(collection = %name, to = %aside, "copying what will be replaced");
@@ -135,8 +136,8 @@ impl BuildStore {
         Ok(swap)
     }
 
-    /// Renames the collections that don't have their new names yet. Once the first one is renamed, obstacles to
-    /// the others are waited for, up to `until`.
+    /// Renames the collections that don't have their new names yet. Once the first one is renamed,
+    /// obstacles to the others are waited for, up to `until`.
     ///
     /// # Errors
     /// [`Error::State`] if another collection has the name by now; a [busy](is_busy) error if something is in
@@ -177,7 +178,8 @@ impl BuildStore {
         let database = self.store.database();
         let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).clamp(1, RENAME_MS_MAX);
         let command = doc! {
-            "renameCollection": format!("{database}.{}", swap.from), "to": format!("{database}.{}", swap.into),
+            "renameCollection": format!("{database}.{}", swap.from),
+            "to": format!("{database}.{}", swap.into),
             "dropTarget": swap.former_uuid, "maxTimeMS": within, "writeConcern": { "w": "majority" },
         };
         let admin = self.store.db.client().database("admin");
@@ -202,8 +204,8 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Renames collections that were about to take other names back to their own, and removes the swap from the
-    /// record. Returns false if one of them is gone.
+    /// Renames collections that were about to take other names back to their own, and removes the swap from
+    /// the record. Returns false if one of them is gone.
     ///
     /// # Errors
     /// [`Error::State`] if another collection has such a name.

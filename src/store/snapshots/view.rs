@@ -1,4 +1,4 @@
-//! Views that name the active generation, for readers that know one name.
+//! Views that show the active generation, for readers that know one name.
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
@@ -7,27 +7,29 @@ use crate::error::{Error, Result};
 use crate::store::connection::{Snapshots, call};
 use crate::store::control::Mandate;
 
-/// What has a name.
+/// Holder of a name in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NameHolder {
     /// Nothing.
     Nothing,
-    /// A view of this collection, as it is.
+    /// A view of this collection, without a pipeline.
     View(String),
-    /// A collection, or a view that does more, or of something else.
+    /// A collection, or any other view.
     Other,
 }
 
 impl Snapshots<'_> {
-    /// What has this name; views of what isn't ours are somebody else's.
+    /// The holder of a name. A view counts as [`NameHolder::View`] only if it shows a collection of ours.
     pub(crate) async fn named(self, name: &str) -> Result<NameHolder> {
         match self.shown(name).await? {
-            NameHolder::View(of) if !self.names_of_ours().await?.contains(&of) => Ok(NameHolder::Other),
+            NameHolder::View(collection) if !self.names_of_ours().await?.contains(&collection) => {
+                Ok(NameHolder::Other)
+            }
             named => Ok(named),
         }
     }
 
-    /// What has this name, with any view as it is.
+    /// The holder of a name, with a view of any collection.
     pub(in crate::store) async fn shown(self, name: &str) -> Result<NameHolder> {
         let (db, filter) = (self.store.db.clone(), doc! { "name": name });
         let command = doc! { "listCollections": 1, "filter": filter };
@@ -35,22 +37,22 @@ impl Snapshots<'_> {
         let found = call("looking at a view", list).await?;
         let Some(found) = found.first() else { return Ok(NameHolder::Nothing) };
         let options = found.get_document("options").ok();
-        let of = options.and_then(|options| options.get_str("viewOn").ok());
+        let view_on = options.and_then(|options| options.get_str("viewOn").ok());
         let plain = options.and_then(|options| options.get_array("pipeline").ok()).is_none_or(Vec::is_empty);
-        Ok(match of {
-            Some(of) if plain => NameHolder::View(of.to_owned()),
+        Ok(match view_on {
+            Some(collection) if plain => NameHolder::View(collection.to_owned()),
             _ => NameHolder::Other,
         })
     }
 
-    /// Makes a view name this collection; readers see the one or the other, never neither.
+    /// Points a view to a collection, atomically for readers. Creates the view if the name is free.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if a collection has the name, or a view that isn't ours.
     pub(crate) async fn point_view(self, name: &str, collection: &str, mandate: &Mandate) -> Result<()> {
         mandate.check()?;
         let command = match self.named(name).await? {
-            NameHolder::View(of) if of == collection => return Ok(()),
+            NameHolder::View(shown) if shown == collection => return Ok(()),
             NameHolder::View(_) => doc! { "collMod": name, "viewOn": collection, "pipeline": [] },
             NameHolder::Nothing => doc! { "create": name, "viewOn": collection, "pipeline": [] },
             NameHolder::Other => return Err(view_name_taken(name)),
@@ -61,10 +63,11 @@ impl Snapshots<'_> {
     }
 }
 
-/// The name of a view is a collection's, or another view's.
+/// The error for a view whose name belongs to a collection or to another view.
 pub(crate) fn view_name_taken(name: &str) -> Error {
     Error::Unsupported(format!(
-        "{name} is a collection, or a view that statefold didn't make, so no view of statefold can have this name: drop \
-         such a view, or use --mode pointer, or --mode rename for an application that reads this name"
+        "{name} is a collection, or a view that statefold didn't make, so no view of statefold can have \
+         this name: drop such a view, or use the mode pointer, or the mode rename for an application \
+         that reads this name"
     ))
 }

@@ -1,12 +1,13 @@
-//! The members of a kept object, one by one: for what is rare.
+//! The members of a kept object, one by one, for the operations that can't use its bytes as a whole.
 //!
-//! The bytes were made by the room itself; what doesn't fit ends the list.
+//! The bytes come from `value` and `tags`; an invalid element ends the list.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{FEW, escape};
+use super::key::escape;
 use crate::DocumentWriter;
+use crate::squidex::json::FEW;
 
 pub(in crate::squidex) const NUMBER: u8 = 0x01;
 pub(in crate::squidex) const STRING: u8 = 0x02;
@@ -15,13 +16,14 @@ pub(in crate::squidex) const ARRAY: u8 = 0x04;
 pub(in crate::squidex) const BOOL: u8 = 0x08;
 pub(in crate::squidex) const NULL: u8 = 0x0A;
 
+/// A member of an object, or an item of an array.
 #[derive(Clone, Copy)]
 pub(in crate::squidex) struct Member<'a> {
     kind: u8,
     key: &'a [u8],
-    /// The value with its own length, where it has one.
+    /// The value, including its length prefix, if it has one.
     pub(in crate::squidex) value: &'a [u8],
-    /// All three, as they stand.
+    /// The whole element.
     whole: &'a [u8],
 }
 
@@ -60,10 +62,10 @@ fn inside(value: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether two objects have the same keys with equal values, in any order.
+/// Returns true if two objects have the same keys with equal values, in any order.
 pub(super) fn equal(left: &[u8], right: &[u8]) -> bool {
     let (mut left, mut right) = (Members(left), Members(right));
-    // Mostly both have the same keys in the same order, each once: then the first difference tells.
+    // Mostly both have the same keys in the same order: then the first difference decides.
     loop {
         let before = (left.clone(), right.clone());
         match (left.next(), right.next()) {
@@ -115,7 +117,7 @@ fn number(value: &[u8]) -> f64 {
     value.first_chunk().map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
 }
 
-/// Takes out the keys that come twice, from the element that begins here on.
+/// Removes duplicate keys from the elements at `first` and after it.
 #[cold]
 pub(super) fn make_unique(elements: &mut Vec<u8>, first: usize) {
     let mut places: HashMap<&[u8], usize> = HashMap::new();
@@ -134,12 +136,7 @@ pub(super) fn make_unique(elements: &mut Vec<u8>, first: usize) {
     elements.extend_from_slice(&unique);
 }
 
-/// A key with something else for its zeros, which a key cannot have otherwise: no UTF-8 has it.
-pub(super) fn without_zeros(key: &str) -> Vec<u8> {
-    key.bytes().flat_map(|byte| if byte == 0 { vec![0xC0, 0x80] } else { vec![byte] }).collect()
-}
-
-/// Writes members one by one, the keys escaped if the object is inside another one.
+/// Writes members one by one, the keys escaped if the object is nested in another one.
 pub(super) fn write(elements: &[u8], document: &mut DocumentWriter<'_>, is_inside: bool) {
     for member in Members(elements) {
         // A key with a zero can't be stored; the writer refuses it.

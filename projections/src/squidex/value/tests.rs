@@ -1,4 +1,4 @@
-//! Free-form JSON: what is stored, and what is equal.
+//! Free-form JSON: its stored form, and equality.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use bson::{RawDocument, doc};
@@ -89,7 +89,7 @@ fn equality_looks_at_everything_but_the_order_of_keys() {
 #[test]
 fn nesting_ends_where_the_reader_of_payloads_gives_up() {
     let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
-    // Two levels are the payload and the object itself.
+    // The payload and the object itself take two levels.
     assert!(serde_json::from_str::<JsonObject>(&nested(DEPTH_MAX - 2)).is_ok());
     assert!(serde_json::from_str::<JsonObject>(&nested(DEPTH_MAX - 1)).is_err());
     assert!(serde_json::from_str::<JsonObject>(&nested(100_000)).is_err());

@@ -1,4 +1,4 @@
-//! Passes over an event store that fails, or doesn't answer.
+//! Passes over an event store that fails or doesn't answer.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
@@ -50,7 +50,7 @@ impl RawCommits for Batch {
     }
 }
 
-/// What a scan does behind its commits.
+/// The end of a scan, after its commits.
 #[derive(Clone, Copy)]
 enum End {
     Complete,
@@ -58,12 +58,12 @@ enum End {
     Hangs,
 }
 
-/// An event store whose first scan gives so many commits, then ends this way; the next is complete.
+/// An event store whose first scan gives a number of commits and then ends as told; the next is complete.
 struct Source {
     commits: Vec<RawDocumentBuf>,
     first: (usize, End),
     scans: AtomicUsize,
-    /// Told when all commits of a scan that hangs are taken.
+    /// Notified when all commits of a scan that hangs are taken.
     hangs: Arc<Notify>,
 }
 
@@ -146,25 +146,24 @@ async fn run(
     let memory = Arc::new(Memory::new(2, 1 << 20));
     let (folded, ()) = tokio::join!(pass.in_memory(&memory), watch(&pass.cancel));
     match folded? {
-        InMemory::Done(mut arrived, _) => Ok((arrived.remove(0), seen.borrow().clone())),
+        InMemory::Done(mut streams, _) => Ok((streams.remove(0), seen.borrow().clone())),
         InMemory::Outgrown => Err(Error::MemoryBudget { budget: 1 }),
     }
 }
 
-/// Digest, streams that have to be read in order, and commits counted, of a pass that isn't disturbed from
-/// outside.
+/// Digest, streams to be read in stream order, and number of commits of a pass that nothing else interrupts.
 async fn result(source: &Source) -> (Digest, Vec<String>, u64) {
-    let (arrived, progress) = run(source, async |_: &CancellationToken| {}).await.unwrap();
-    let mut part = arrived.part("", None);
-    let (spoiled, mut digest) = (arrived.spoiled(&part), Digest::default());
-    while let Some(folded) = arrived.take(&mut part, &NoLookup, 1 << 20) {
+    let (streams, progress) = run(source, async |_: &CancellationToken| {}).await.unwrap();
+    let mut part = streams.part("", None);
+    let (spoiled, mut digest) = (streams.spoiled(&part), Digest::default());
+    while let Some(folded) = streams.take(&mut part, &NoLookup, 1 << 20) {
         digest.merge(folded.digest);
     }
     (digest, spoiled, progress.commits)
 }
 
 #[tokio::test]
-async fn a_scan_that_begins_anew_gives_what_an_undisturbed_one_gives() {
+async fn a_scan_that_starts_over_gives_the_same_as_an_undisturbed_one() {
     // A stream in order, one in reverse, and two commits with the same offset that differ.
     let commits = vec![
         commit("s-good", -1, "A"),
@@ -179,7 +178,7 @@ async fn a_scan_that_begins_anew_gives_what_an_undisturbed_one_gives() {
     let undisturbed = result(&Source::new(commits.clone(), (8, End::Complete))).await;
     assert_eq!(undisturbed.0.documents(), 2);
     assert_eq!(undisturbed.1.len(), 2, "{undisturbed:?}");
-    // One pause each; together they take no longer.
+    // Each takes one pause; run together they take no longer.
     let disturbed = (0..commits.len()).map(|read| {
         let source = Source::new(commits.clone(), (read, End::Fails));
         async move { (result(&source).await, source.scans.into_inner()) }

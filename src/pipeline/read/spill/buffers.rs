@@ -1,4 +1,4 @@
-//! What a reader has not written to the spill file yet: a buffer for each range of streams.
+//! The commits that a reader has not written to the spill file yet: a buffer for each range of streams.
 //!
 //! Invariant: memory is counted as it is reserved, not as it is filled.
 
@@ -9,29 +9,30 @@ use crate::pipeline::read::spill::spilled::Spilled;
 
 /// The buffers of one reader.
 pub(super) struct Buffers {
-    /// For each projection and range.
+    /// A buffer for each projection and range.
     open: Vec<Vec<Vec<u8>>>,
     frame: Vec<u8>,
     frame_bytes: usize,
-    /// What all open ones take, and may take.
+    /// Bytes of all open buffers.
     held: usize,
+    /// Most bytes of all open buffers after a batch.
     held_max: usize,
 }
 
 impl Buffers {
-    /// For projections with so many ranges each.
+    /// Empty buffers, given the number of ranges of each projection.
     pub(super) fn new(ranges: &[usize], frame_bytes: usize, held_max: usize) -> Self {
         let open = ranges.iter().map(|count| vec![Vec::new(); *count]).collect();
         Self { open, frame: Vec::new(), frame_bytes, held: 0, held_max }
     }
 
-    /// Forgets what is not written.
+    /// Drops everything that is not written.
     pub(super) fn clear(&mut self) {
         self.open.iter_mut().flatten().for_each(|buffer| *buffer = Vec::new());
         self.held = 0;
     }
 
-    /// Takes the commits of a batch, and writes what is full.
+    /// Takes the commits of a batch, and writes full buffers.
     pub(super) fn take(
         &mut self,
         router: &Router,
@@ -51,7 +52,7 @@ impl Buffers {
         });
         written?;
         routed.map_err(|_| Error::Mismatch("the server sent a broken batch".into()))?;
-        // Many ranges of few commits: short frames are better than too much memory.
+        // With many ranges of few commits, short frames are better than too much memory.
         if self.held > self.held_max {
             self.write_all(spilled)?;
         }
@@ -69,11 +70,11 @@ impl Buffers {
         let before = buffer.capacity();
         buffer.extend_from_slice(commit);
         self.held += buffer.capacity() - before;
-        // A large one need not wait for others.
+        // A large commit need not wait for others.
         if buffer.len() >= self.frame_bytes { self.write(projection, range, spilled) } else { Ok(()) }
     }
 
-    /// Writes a buffer and gives its memory back: the next commits may be of other ranges for long.
+    /// Writes a buffer and frees its memory: it may take long until the next commits of this range.
     fn write(&mut self, projection: usize, range: usize, spilled: &Spilled) -> Result<()> {
         let buffer = self.open.get_mut(projection).and_then(|ranges| ranges.get_mut(range));
         let Some(full) = buffer.map(std::mem::take).filter(|buffer| !buffer.is_empty()) else {
@@ -164,7 +165,7 @@ mod tests {
         let (frame, most) = (16 * 1024, 26 * 16 * 1024);
         let mut buffers = Buffers::new(&[RANGES], frame, most);
         for letter in 'a'..='z' {
-            // Far more than a frame, and among them one that is larger than a frame by itself.
+            // Far more than a frame, with one commit that alone is larger than a frame.
             let mut commits: Vec<_> = (0..300).map(|number| commit(letter, number, 1000)).collect();
             commits.insert(150, commit(letter, 300, 100_000));
             buffers.take(&router, &batch(&commits), &spilled).unwrap();

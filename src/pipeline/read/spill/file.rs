@@ -1,4 +1,4 @@
-//! The file that commits are spilled to. It knows nothing of what is in it.
+//! The file that commits are spilled to. It knows nothing about its content.
 //!
 //! It has no name (it is unlinked as soon as it is open): nobody else can read it, and the system removes
 //! it however this process ends.
@@ -11,12 +11,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// What has to stay free on the disk.
+/// Bytes that have to stay free on the disk.
 const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
-/// How many bytes are written between two looks at the free space.
-const BYTES_BETWEEN_LOOKS: u64 = 32 * 1024 * 1024;
+/// Bytes that are written between two checks of the free space.
+const BYTES_BETWEEN_CHECKS: u64 = 32 * 1024 * 1024;
 
-/// A file of frames without a name.
+/// A file of frames, without a name.
 pub(crate) struct SpillFile {
     folder: PathBuf,
     state: Mutex<FileState>,
@@ -25,10 +25,10 @@ pub(crate) struct SpillFile {
 struct FileState {
     file: File,
     end: u64,
-    looked_at: u64,
+    checked_at: u64,
 }
 
-/// Where a frame is.
+/// The place of a frame.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     at: u64,
@@ -36,7 +36,7 @@ pub(super) struct Frame {
 }
 
 impl SpillFile {
-    /// Makes the file in a folder that is expected to take so many bytes.
+    /// Makes the file in a folder; it is expected to grow to this many bytes.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder can't be written or hasn't the space.
@@ -51,11 +51,12 @@ impl SpillFile {
         if is_in_memory(&file) {
             tracing::warn!(
                 folder = %folder.display(),
-                "the folder for spilled commits is kept in memory, beside what --memory allows; choose one on a disk with --spill-dir"
+                "the folder for spilled commits is kept in memory, beside what --memory allows; \
+                 choose one on a disk with --spill-dir"
             );
         }
         let spill =
-            Self { folder: folder.to_owned(), state: Mutex::new(FileState { file, end: 0, looked_at: 0 }) };
+            Self { folder: folder.to_owned(), state: Mutex::new(FileState { file, end: 0, checked_at: 0 }) };
         spill.check_space(&lock(&spill.state).file, expected)?;
         Ok(spill)
     }
@@ -77,9 +78,9 @@ impl SpillFile {
 
     pub(super) fn append(&self, frame: &[u8]) -> Result<Frame> {
         let mut state = lock(&self.state);
-        if state.end >= state.looked_at + BYTES_BETWEEN_LOOKS {
+        if state.end >= state.checked_at + BYTES_BETWEEN_CHECKS {
             self.check_space(&state.file, frame.len() as u64)?;
-            state.looked_at = state.end;
+            state.checked_at = state.end;
         }
         let at = state.end;
         let write = state.file.seek(SeekFrom::Start(at)).and_then(|_| state.file.write_all(frame));
@@ -100,7 +101,7 @@ impl SpillFile {
     pub(super) fn clear(&self) -> Result<()> {
         let mut state = lock(&self.state);
         state.end = 0;
-        state.looked_at = 0;
+        state.checked_at = 0;
         state.file.set_len(0).map_err(|source| self.full(source))
     }
 
@@ -109,7 +110,7 @@ impl SpillFile {
     }
 }
 
-/// Space left for this user where a file is; `None` if the system doesn't tell.
+/// Space left for this user on the disk of a file; `None` if the system doesn't tell.
 fn free_bytes(file: &File) -> Option<u64> {
     let space = rustix::fs::fstatvfs(file).ok()?;
     Some(space.f_bavail.saturating_mul(space.f_frsize))
@@ -131,6 +132,7 @@ fn is_in_memory(_: &File) -> bool {
     false
 }
 
+/// Locks a mutex, also after a panic of another holder.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,14 +1,14 @@
-//! What a collection holds, as one hash for each document: enough to tell what differs.
+//! The content of a collection as one hash for each document: enough to tell which documents differ.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Says that a document was asked for.
+/// The bit that marks a document as looked up.
 const SEEN: u64 = 1 << 63;
 
-/// Hashes of documents by the hash of their stream: 16 bytes each, and the table's own.
+/// Hashes of documents by the hash of their stream: 16 bytes each, and the overhead of the table.
 #[derive(Default)]
 pub(crate) struct DocumentHashes(HashTable<Entry>);
 
@@ -18,14 +18,14 @@ struct Entry {
     document: AtomicU64,
 }
 
-/// How a document compares.
+/// The result of looking a document up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compared {
-    /// It is there, byte by byte, as far as its hash tells.
+pub(crate) enum DocumentMatch {
+    /// The same document is stored, as far as its hash tells.
     Equal,
-    /// Another one is there.
+    /// Another document is stored.
     Differs,
-    /// None is there.
+    /// No document is stored.
     Missing,
 }
 
@@ -34,7 +34,7 @@ fn hash_of(document: &[u8]) -> u64 {
 }
 
 impl DocumentHashes {
-    /// Makes room for so many documents.
+    /// An empty table with room for this many documents.
     pub(crate) fn with_capacity(documents: usize) -> Self {
         Self(HashTable::with_capacity(documents))
     }
@@ -45,33 +45,33 @@ impl DocumentHashes {
         self.0.insert_unique(stream, entry, |entry| entry.stream);
     }
 
-    /// Compares a document with the one that is stored for its stream, and notes that it was asked for.
-    pub(crate) fn compare(&self, stream: u64, document: &[u8]) -> Compared {
-        let (hash, mut found) = (hash_of(document), Compared::Missing);
-        // More than one where hashes of streams collide.
+    /// Compares a document with the one that is stored for its stream, and marks that one as looked up.
+    pub(crate) fn compare(&self, stream: u64, document: &[u8]) -> DocumentMatch {
+        let (hash, mut found) = (hash_of(document), DocumentMatch::Missing);
+        // There are several where hashes of streams collide.
         for entry in self.0.iter_hash(stream).filter(|entry| entry.stream == stream) {
             let stored = entry.document.fetch_or(SEEN, Ordering::Relaxed) & !SEEN;
             if stored == hash {
-                return Compared::Equal;
+                return DocumentMatch::Equal;
             }
-            found = Compared::Differs;
+            found = DocumentMatch::Differs;
         }
         found
     }
 
-    /// Hashes of the streams with a document that nobody asked for.
+    /// Hashes of the streams with a document that was never looked up.
     pub(crate) fn unseen(&self) -> impl Iterator<Item = u64> {
         let left = self.0.iter().filter(|entry| entry.document.load(Ordering::Relaxed) & SEEN == 0);
         left.map(|entry| entry.stream)
     }
 
-    /// Whether a stream has a document that nobody asked for.
+    /// Whether a stream has a document that was never looked up.
     pub(crate) fn is_unseen(&self, stream: u64) -> bool {
         let mut entries = self.0.iter_hash(stream).filter(|entry| entry.stream == stream);
         entries.any(|entry| entry.document.load(Ordering::Relaxed) & SEEN == 0)
     }
 
-    /// Memory it needs.
+    /// Memory of the table, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.allocation_size()
     }
@@ -99,11 +99,11 @@ mod tests {
         stored.add(2, b"two");
         stored.add(3, b"three");
         assert_eq!((stored.len(), stored.unseen().count()), (3, 3));
-        assert_eq!(stored.compare(1, b"one"), Compared::Equal);
-        // Asked again, as after a partition that was redone.
-        assert_eq!(stored.compare(1, b"one"), Compared::Equal);
-        assert_eq!(stored.compare(2, b"2"), Compared::Differs);
-        assert_eq!(stored.compare(4, b"four"), Compared::Missing);
+        assert_eq!(stored.compare(1, b"one"), DocumentMatch::Equal);
+        // Looked up again, as after a partition that was redone.
+        assert_eq!(stored.compare(1, b"one"), DocumentMatch::Equal);
+        assert_eq!(stored.compare(2, b"2"), DocumentMatch::Differs);
+        assert_eq!(stored.compare(4, b"four"), DocumentMatch::Missing);
         assert_eq!(stored.unseen().collect::<Vec<_>>(), [3]);
         assert!(stored.is_unseen(3) && !stored.is_unseen(2) && !stored.is_unseen(4));
     }

@@ -1,4 +1,4 @@
-//! What was folded in memory, taken out in the order of the streams' names.
+//! Streams that were folded in memory, to be taken out in the order of their names.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
-    /// Completes a shard.
+    /// Completes a shard and sorts its streams.
     pub(crate) fn new(mut shard: Shard) -> Self {
         shard.finish();
         let mut order: Vec<u32> = (0..u32::try_from(shard.len()).unwrap_or(u32::MAX)).collect();
@@ -29,7 +29,7 @@ impl Sorted {
         Some((stream, self.shard.names.get(stream.name)))
     }
 
-    /// Number of streams whose name is below this one.
+    /// Number of streams whose names come before this one.
     fn below(&self, name: &str) -> usize {
         self.order.partition_point(|at| {
             let stream = self.shard.streams.get(*at as usize);
@@ -38,17 +38,17 @@ impl Sorted {
     }
 }
 
-/// All shards of a projection. Whoever takes snapshots out holds them for as long as that takes.
+/// All shards of a projection. They are locked while snapshots are taken out.
 pub(crate) struct FoldedStreams {
     shards: Vec<Mutex<Sorted>>,
     targets: usize,
 }
 
-/// What is left to take of a range of streams.
-pub(crate) struct Part(Vec<Range<usize>>);
+/// A range of streams, with how much of it is still to be taken, for each shard.
+pub(crate) struct FoldedPart(Vec<Range<usize>>);
 
 impl FoldedStreams {
-    /// Complete shards of a projection with so many targets.
+    /// The complete shards of a projection with this many targets.
     pub(crate) fn new(shards: Vec<Sorted>, targets: usize) -> Self {
         Self { shards: shards.into_iter().map(Mutex::new).collect(), targets }
     }
@@ -58,15 +58,15 @@ impl FoldedStreams {
     }
 
     /// The streams from `first` (inclusive) to `end` (exclusive, `None` = no bound).
-    pub(crate) fn part(&self, first: &str, end: Option<&str>) -> Part {
+    pub(crate) fn part(&self, first: &str, end: Option<&str>) -> FoldedPart {
         let range = |shard: MutexGuard<'_, Sorted>| {
             shard.below(first)..end.map_or(shard.order.len(), |end| shard.below(end))
         };
-        Part(self.lock().into_iter().map(range).collect())
+        FoldedPart(self.lock().into_iter().map(range).collect())
     }
 
     /// Names of the streams of a part that have to be folded in stream order.
-    pub(crate) fn spoiled(&self, part: &Part) -> Vec<String> {
+    pub(crate) fn spoiled(&self, part: &FoldedPart) -> Vec<String> {
         let shards = self.lock();
         let positions = shards.iter().zip(&part.0).flat_map(|(shard, range)| {
             range.clone().filter_map(|position| shard.stream(position)).filter(|(stream, _)| stream.spoiled)
@@ -74,9 +74,14 @@ impl FoldedStreams {
         positions.map(|(_, name)| name.to_owned()).collect()
     }
 
-    /// Takes the next snapshots of a part, in the order of names, until they have so many bytes.
-    /// `None`: there are no more streams.
-    pub(crate) fn take(&self, part: &mut Part, others: &dyn Lookup, bytes_max: usize) -> Option<Folded> {
+    /// Takes the next snapshots of a part, in the order of names, until they have `bytes_max` bytes;
+    /// `None` if no streams are left.
+    pub(crate) fn take(
+        &self,
+        part: &mut FoldedPart,
+        others: &dyn Lookup,
+        bytes_max: usize,
+    ) -> Option<Folded> {
         let shards = self.lock();
         let mut folded = Folded { snapshots: Snapshots::new(self.targets), ..Folded::default() };
         let mut any = false;

@@ -1,0 +1,24 @@
+//! The contender that a job names, run in this process.
+
+use crate::error::Result;
+use crate::job::{Job, Task};
+use crate::outcome::Outcome;
+use crate::{aggregation, database, read, squidex, statefold, write};
+
+/// Runs the contender of a job.
+///
+/// # Errors
+/// Any failure of the contender: a failed run has no outcome.
+pub(crate) async fn run(job: &Job) -> Result<Outcome> {
+    let db = database::connect(&job.uri, &job.database).await?;
+    match &job.task {
+        Task::Read { ranges, batch } => read::work(&db, *ranges, *batch).await,
+        Task::Write { raw_command } => write::work(&db, *raw_command).await,
+        Task::Statefold { strategy, memory } => {
+            statefold::work(job, database::server_pid(&db).await?, strategy, memory.as_deref())
+        }
+        Task::Squidex { batch, indexes } => squidex::work(&db, *batch, *indexes).await,
+        Task::Aggregation => aggregation::work(&db).await,
+        Task::Pymongo { .. } => Err("the script is a process of its own".into()),
+    }
+}
