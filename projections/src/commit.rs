@@ -2,7 +2,7 @@
 
 use bson::RawDocument;
 
-use crate::walk::{self, Element, Odd, Walk};
+use crate::walk::{self, Element, Unsupported, Walk};
 use crate::{CommitError, Event, FoldFailure, Layout, Payload};
 
 mod careful;
@@ -30,7 +30,7 @@ impl<'a> Commit<'a> {
     /// # Errors
     /// [`CommitError`] if a field of the layout is absent or has another type.
     pub fn decode(document: &'a RawDocument, layout: &'a Layout) -> Result<Self, CommitError> {
-        Self::decode_quickly(document, layout).or_else(|Odd| Self::decode_carefully(document, layout))
+        Self::decode_quickly(document, layout).or_else(|Unsupported| Self::decode_carefully(document, layout))
     }
 
     /// Reads a document with the bson crate, which names what is wrong with it.
@@ -40,7 +40,7 @@ impl<'a> Commit<'a> {
         Ok(Self::new(fields.stream, fields.offset, fields.count, fields.events, layout))
     }
 
-    fn decode_quickly(document: &'a RawDocument, layout: &'a Layout) -> Result<Self, Odd> {
+    fn decode_quickly(document: &'a RawDocument, layout: &'a Layout) -> Result<Self, Unsupported> {
         let (mut stream, mut offset, mut stored, mut events) = (None, None, None, None);
         let mut elements = Walk::over(document);
         while let Some(element) = elements.next()? {
@@ -54,10 +54,11 @@ impl<'a> Commit<'a> {
                 stored = Some(integer(&element)?);
             }
         }
-        let (stream, offset, events) = (stream.ok_or(Odd)?, offset.ok_or(Odd)?, events.ok_or(Odd)?);
+        let (stream, offset, events) =
+            (stream.ok_or(Unsupported)?, offset.ok_or(Unsupported)?, events.ok_or(Unsupported)?);
         let count = Walk::over(events).count()?;
         if stored.is_some_and(|stored| stored != count) {
-            return Err(Odd);
+            return Err(Unsupported);
         }
         Ok(Self::new(stream, offset, count, events, layout))
     }
@@ -71,7 +72,7 @@ impl<'a> Commit<'a> {
     /// equal to its result.
     #[must_use]
     pub fn stream_of(document: &'a RawDocument, layout: &Layout) -> Option<&'a str> {
-        let quick = || -> Result<Option<&'a str>, Odd> {
+        let quick = || -> Result<Option<&'a str>, Unsupported> {
             let (mut elements, mut stream) = (Walk::over(document), None);
             while let Some(element) = elements.next()? {
                 if element.is(&layout.stream) {
@@ -80,7 +81,7 @@ impl<'a> Commit<'a> {
             }
             stream.map(|element| element.text()).transpose()
         };
-        quick().unwrap_or_else(|Odd| careful::stream_of(document, layout))
+        quick().unwrap_or_else(|Unsupported| careful::stream_of(document, layout))
     }
 
     /// Offset of a document, even if the document is no valid commit; `None` if it has none.
@@ -152,7 +153,7 @@ impl<'a> Iterator for Events<'a> {
 }
 
 #[inline]
-fn event<'a>(commit: Commit<'a>, number: i64, entry: &Element<'a>) -> Result<Event<'a>, Odd> {
+fn event<'a>(commit: Commit<'a>, number: i64, entry: &Element<'a>) -> Result<Event<'a>, Unsupported> {
     let layout = commit.layout;
     let (mut event_type, mut payload, mut metadata) = (None, None, None);
     let mut elements = Walk::over(entry.document(walk::DOCUMENT)?);
@@ -168,15 +169,15 @@ fn event<'a>(commit: Commit<'a>, number: i64, entry: &Element<'a>) -> Result<Eve
             metadata = Some(element.document(walk::DOCUMENT)?);
         }
     }
-    let (event_type, payload) = (event_type.ok_or(Odd)?, payload.ok_or(Odd)?);
+    let (event_type, payload) = (event_type.ok_or(Unsupported)?, payload.ok_or(Unsupported)?);
     Ok(Event { stream: commit.stream, number, event_type, payload, metadata })
 }
 
-fn integer(element: &Element<'_>) -> Result<i64, Odd> {
+fn integer(element: &Element<'_>) -> Result<i64, Unsupported> {
     match (element.kind, element.value) {
         (walk::INT64, &[a, b, c, d, e, f, g, h]) => Ok(i64::from_le_bytes([a, b, c, d, e, f, g, h])),
         (walk::INT32, &[a, b, c, d]) => Ok(i32::from_le_bytes([a, b, c, d]).into()),
-        _ => Err(Odd),
+        _ => Err(Unsupported),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A quick walk over the elements of a BSON document, for the fields that are read of every commit.
 //!
 //! It knows the types that event stores use. Everything else (a rare type, a non-ASCII name, a length
-//! beyond the end) is [`Odd`], which doesn't mean broken: the caller falls back to the reader of the
+//! beyond the end) is [`Unsupported`], which doesn't mean broken: the caller falls back to the reader of the
 //! bson crate, which decides. Values are skipped by their length and read only on demand. Invariant: it
 //! never panics, whatever the bytes, and every element it finds is also found by the reader of the bson
 //! crate.
@@ -18,7 +18,7 @@ pub(crate) const INT64: u8 = 0x12;
 
 /// The bytes are broken, or valid but not supported by the walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Odd;
+pub(crate) struct Unsupported;
 
 /// One element, its value not yet read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,19 +40,23 @@ impl<'a> Element<'a> {
 
     /// The text of a string.
     #[inline]
-    pub(crate) fn text(&self) -> Result<&'a str, Odd> {
+    pub(crate) fn text(&self) -> Result<&'a str, Unsupported> {
         match self.value {
             [_, _, _, _, text @ .., _] if self.kind == STRING => {
-                simdutf8::basic::from_utf8(text).map_err(|_| Odd)
+                simdutf8::basic::from_utf8(text).map_err(|_| Unsupported)
             }
-            _ => Err(Odd),
+            _ => Err(Unsupported),
         }
     }
 
     /// The embedded document or array.
     #[inline]
-    pub(crate) fn document(&self, kind: u8) -> Result<&'a RawDocument, Odd> {
-        if self.kind == kind { RawDocument::from_bytes(self.value).map_err(|_| Odd) } else { Err(Odd) }
+    pub(crate) fn document(&self, kind: u8) -> Result<&'a RawDocument, Unsupported> {
+        if self.kind == kind {
+            RawDocument::from_bytes(self.value).map_err(|_| Unsupported)
+        } else {
+            Err(Unsupported)
+        }
     }
 }
 
@@ -74,14 +78,15 @@ impl<'a> Walk<'a> {
     /// The next element; `None` at the end.
     ///
     /// # Errors
-    /// [`Odd`], also at every further call.
+    /// [`Unsupported`], also at every further call.
     #[inline(always)]
-    pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Odd> {
+    pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, Unsupported> {
         let Some((&kind, behind)) = self.0.split_first() else { return Ok(None) };
-        let (name, behind) = split_name(behind).ok_or(Odd)?;
-        let (value, behind) = size(kind, behind).and_then(|size| behind.split_at_checked(size)).ok_or(Odd)?;
+        let (name, behind) = split_name(behind).ok_or(Unsupported)?;
+        let (value, behind) =
+            size(kind, behind).and_then(|size| behind.split_at_checked(size)).ok_or(Unsupported)?;
         if matches!(kind, STRING | DOCUMENT | ARRAY) && value.last() != Some(&0) {
-            return Err(Odd);
+            return Err(Unsupported);
         }
         self.0 = behind;
         Ok(Some(Element { kind, name, value }))
@@ -90,9 +95,9 @@ impl<'a> Walk<'a> {
     /// Number of remaining elements.
     ///
     /// # Errors
-    /// [`Odd`] if one of them is.
+    /// [`Unsupported`] if one of them is.
     #[inline]
-    pub(crate) fn count(mut self) -> Result<i64, Odd> {
+    pub(crate) fn count(mut self) -> Result<i64, Unsupported> {
         let mut count = 0;
         while self.next()?.is_some() {
             count += 1;

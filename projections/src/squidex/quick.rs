@@ -1,7 +1,7 @@
 //! A quick reader of plain JSON, the form of nearly all payloads.
 //!
 //! Everything else (broken text, an unusual number, an unknown property with an object or an array) is
-//! [`Odd`], without a reason: the caller falls back to `serde_json`, which decides and names the error.
+//! [`NotPlain`], without a reason: the caller falls back to `serde_json`, which decides and names the error.
 //! Invariant: a text that this reader accepts is read the same way by `serde_json`. It supports only
 //! the types in this folder, which use no type hints but those for text, booleans, options and
 //! containers.
@@ -15,17 +15,17 @@ use super::json::Properties;
 
 /// The text is not plain JSON, or doesn't fit the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Odd;
+pub(super) struct NotPlain;
 
-impl fmt::Display for Odd {
+impl fmt::Display for NotPlain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("not plain JSON")
     }
 }
 
-impl std::error::Error for Odd {}
+impl std::error::Error for NotPlain {}
 
-impl serde::de::Error for Odd {
+impl serde::de::Error for NotPlain {
     fn custom<T: fmt::Display>(_message: T) -> Self {
         Self
     }
@@ -34,20 +34,20 @@ impl serde::de::Error for Odd {
 /// Reads a whole text.
 ///
 /// # Errors
-/// [`Odd`] if it isn't plain JSON of this type.
+/// [`NotPlain`] if it isn't plain JSON of this type.
 #[cfg(test)]
-fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, Odd> {
+fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, NotPlain> {
     let mut reader = Reader { text, at: 0 };
     let value = T::deserialize(&mut reader)?;
-    if reader.peek().is_ok() { Err(Odd) } else { Ok(value) }
+    if reader.peek().is_ok() { Err(NotPlain) } else { Ok(value) }
 }
 
 /// Reads an object with these properties. They usually come in the order of their declaration: each
 /// name is first compared with the next one, and searched only if it differs.
 ///
 /// # Errors
-/// [`Odd`] if it isn't plain JSON of this type.
-pub(super) fn object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, Odd> {
+/// [`NotPlain`] if it isn't plain JSON of this type.
+pub(super) fn object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, NotPlain> {
     let mut reader = Reader { text, at: 0 };
     reader.expect(b'{')?;
     let mut items = Items { reader: &mut reader, first: true };
@@ -67,7 +67,7 @@ pub(super) fn object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, Odd> 
         object.read(next, &mut items)?;
         next += 1;
     }
-    if reader.peek().is_ok() { Err(Odd) } else { Ok(object) }
+    if reader.peek().is_ok() { Err(NotPlain) } else { Ok(object) }
 }
 
 struct Reader<'de> {
@@ -78,29 +78,29 @@ struct Reader<'de> {
 impl<'de> Reader<'de> {
     /// The next byte that isn't white space; it isn't consumed.
     #[inline]
-    fn peek(&mut self) -> Result<u8, Odd> {
+    fn peek(&mut self) -> Result<u8, NotPlain> {
         loop {
             match self.text.as_bytes().get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
                 Some(byte) => return Ok(*byte),
-                None => return Err(Odd),
+                None => return Err(NotPlain),
             }
         }
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8) -> Result<(), Odd> {
+    fn expect(&mut self, byte: u8) -> Result<(), NotPlain> {
         if self.peek()? != byte {
-            return Err(Odd);
+            return Err(NotPlain);
         }
         self.at += 1;
         Ok(())
     }
 
-    fn literal(&mut self, literal: &str) -> Result<(), Odd> {
+    fn literal(&mut self, literal: &str) -> Result<(), NotPlain> {
         let end = self.at + literal.len();
         if self.text.as_bytes().get(self.at..end) != Some(literal.as_bytes()) {
-            return Err(Odd);
+            return Err(NotPlain);
         }
         self.at = end;
         Ok(())
@@ -123,12 +123,12 @@ impl<'de> Reader<'de> {
 
     /// Reads text without escapes; `None` if it has escapes, and then nothing is consumed.
     #[inline]
-    fn plain(&mut self) -> Result<Option<&'de str>, Odd> {
+    fn plain(&mut self) -> Result<Option<&'de str>, NotPlain> {
         self.expect(b'"')?;
-        let end = special(self.text.as_bytes(), self.at).ok_or(Odd)?;
+        let end = special(self.text.as_bytes(), self.at).ok_or(NotPlain)?;
         match self.text.as_bytes().get(end) {
             Some(b'"') => {
-                let text = self.text.get(self.at..end).ok_or(Odd)?;
+                let text = self.text.get(self.at..end).ok_or(NotPlain)?;
                 self.at = end + 1;
                 Ok(Some(text))
             }
@@ -136,18 +136,18 @@ impl<'de> Reader<'de> {
                 self.at -= 1;
                 Ok(None)
             }
-            _ => Err(Odd),
+            _ => Err(NotPlain),
         }
     }
 
     /// Reads text with escapes, from its opening quote on.
-    fn escaped(&mut self) -> Result<String, Odd> {
+    fn escaped(&mut self) -> Result<String, NotPlain> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
         let mut out = String::with_capacity(64);
         loop {
-            let end = special(bytes, at).ok_or(Odd)?;
-            out.push_str(self.text.get(at..end).ok_or(Odd)?);
+            let end = special(bytes, at).ok_or(NotPlain)?;
+            out.push_str(self.text.get(at..end).ok_or(NotPlain)?);
             match bytes.get(end..).unwrap_or_default() {
                 [b'"', ..] => {
                     self.at = end + 1;
@@ -160,10 +160,10 @@ impl<'de> Reader<'de> {
                         (0xD800..0xDC00, [b'\\', b'u', a, b, c, d, ..]) => {
                             at += 6;
                             let low = hex(&[*a, *b, *c, *d])?.checked_sub(0xDC00).filter(|low| *low < 0x400);
-                            let beyond = ((unit - 0xD800) << 10) + low.ok_or(Odd)?;
-                            char::from_u32(0x1_0000 + beyond).ok_or(Odd)?
+                            let beyond = ((unit - 0xD800) << 10) + low.ok_or(NotPlain)?;
+                            char::from_u32(0x1_0000 + beyond).ok_or(NotPlain)?
                         }
-                        _ => char::from_u32(unit).ok_or(Odd)?,
+                        _ => char::from_u32(unit).ok_or(NotPlain)?,
                     });
                 }
                 [b'\\', escape, ..] => {
@@ -175,26 +175,26 @@ impl<'de> Reader<'de> {
                         b'n' => '\n',
                         b'r' => '\r',
                         b't' => '\t',
-                        _ => return Err(Odd),
+                        _ => return Err(NotPlain),
                     });
                 }
-                _ => return Err(Odd),
+                _ => return Err(NotPlain),
             }
         }
     }
 
     #[inline]
-    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Odd> {
+    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, NotPlain> {
         match self.plain()? {
             Some(text) => visitor.visit_borrowed_str(text),
             None => visitor.visit_string(self.escaped()?),
         }
     }
 
-    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Odd> {
+    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, NotPlain> {
         /// Number of digits that always fit into 64 bits.
         const DIGITS_MAX: usize = 18;
-        let bytes = self.text.as_bytes().get(self.at..).ok_or(Odd)?;
+        let bytes = self.text.as_bytes().get(self.at..).ok_or(NotPlain)?;
         let mut number = 0_u64;
         let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
         let length =
@@ -207,18 +207,18 @@ impl<'de> Reader<'de> {
         }
         let of_number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
         let end = self.at + bytes.iter().take_while(of_number).count();
-        let mut number = serde_json::Deserializer::from_str(self.text.get(self.at..end).ok_or(Odd)?);
-        let value = number.deserialize_any(visitor).map_err(|_| Odd)?;
-        number.end().map_err(|_| Odd)?;
+        let mut number = serde_json::Deserializer::from_str(self.text.get(self.at..end).ok_or(NotPlain)?);
+        let value = number.deserialize_any(visitor).map_err(|_| NotPlain)?;
+        number.end().map_err(|_| NotPlain)?;
         self.at = end;
         Ok(value)
     }
 }
 
 /// Parses four hexadecimal digits.
-fn hex(digits: &[u8; 4]) -> Result<u32, Odd> {
+fn hex(digits: &[u8; 4]) -> Result<u32, NotPlain> {
     digits.iter().try_fold(0, |number, digit| {
-        char::from(*digit).to_digit(16).map(|digit| number << 4 | digit).ok_or(Odd)
+        char::from(*digit).to_digit(16).map(|digit| number << 4 | digit).ok_or(NotPlain)
     })
 }
 
@@ -246,10 +246,10 @@ fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 impl<'de> serde::Deserializer<'de> for &mut Reader<'de> {
-    type Error = Odd;
+    type Error = NotPlain;
 
     #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
         match self.peek()? {
             b'"' => self.string(visitor),
             b'{' => self.deserialize_map(visitor),
@@ -264,12 +264,12 @@ impl<'de> serde::Deserializer<'de> for &mut Reader<'de> {
     }
 
     #[inline]
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
         self.string(visitor)
     }
 
     #[inline]
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
         if self.peek()? == b'n' {
             self.literal("null")?;
             return visitor.visit_none();
@@ -278,29 +278,29 @@ impl<'de> serde::Deserializer<'de> for &mut Reader<'de> {
     }
 
     #[inline]
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
         let value = self.peek()? == b't';
         self.literal(if value { "true" } else { "false" })?;
         visitor.visit_bool(value)
     }
 
     #[inline]
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
         self.expect(b'{')?;
         visitor.visit_map(Items { reader: self, first: true })
     }
 
     #[inline]
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
         self.expect(b'[')?;
         visitor.visit_seq(Items { reader: self, first: true })
     }
 
-    /// Skips a scalar. Containers are [`Odd`]: `serde_json` limits their depth.
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Odd> {
+    /// Skips a scalar. Containers are [`NotPlain`]: `serde_json` limits their depth.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
         match self.peek()? {
-            b'{' | b'[' => return Err(Odd),
-            b'"' => drop(self.plain()?.ok_or(Odd)?),
+            b'{' | b'[' => return Err(NotPlain),
+            b'"' => drop(self.plain()?.ok_or(NotPlain)?),
             _ => drop(self.deserialize_any(IgnoredAny)?),
         }
         visitor.visit_unit()
@@ -321,7 +321,7 @@ struct Items<'a, 'de> {
 impl Items<'_, '_> {
     /// Advances to the next item; returns false if there is none.
     #[inline]
-    fn advance(&mut self, end: u8) -> Result<bool, Odd> {
+    fn advance(&mut self, end: u8) -> Result<bool, NotPlain> {
         let byte = self.reader.peek()?;
         if byte == end {
             self.reader.at += 1;
@@ -336,31 +336,31 @@ impl Items<'_, '_> {
 }
 
 impl<'de> MapAccess<'de> for Items<'_, 'de> {
-    type Error = Odd;
+    type Error = NotPlain;
 
     #[inline]
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Odd> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, NotPlain> {
         if !self.advance(b'}')? {
             return Ok(None);
         }
         if self.reader.peek()? != b'"' {
-            return Err(Odd);
+            return Err(NotPlain);
         }
         seed.deserialize(&mut *self.reader).map(Some)
     }
 
     #[inline]
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Odd> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, NotPlain> {
         self.reader.expect(b':')?;
         seed.deserialize(&mut *self.reader)
     }
 }
 
 impl<'de> SeqAccess<'de> for Items<'_, 'de> {
-    type Error = Odd;
+    type Error = NotPlain;
 
     #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Odd> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, NotPlain> {
         if !self.advance(b']')? {
             return Ok(None);
         }

@@ -78,8 +78,8 @@ fn compare(document: &RawDocument) -> usize {
     let mut reference = document.iter_elements();
     loop {
         match walk.next() {
-            Err(Odd) => {
-                assert_eq!(walk.next(), Err(Odd));
+            Err(Unsupported) => {
+                assert_eq!(walk.next(), Err(Unsupported));
                 return found;
             }
             Ok(None) => {

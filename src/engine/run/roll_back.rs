@@ -32,7 +32,7 @@ pub(crate) async fn rollback_targets(
     let mut targets = Vec::new();
     for projection in selected {
         match candidate(store, registry, &projection).await? {
-            Candidate::Target(target) => targets.push(target),
+            Candidate::Target(target) => targets.push(*target),
             Candidate::Impossible(reason) if !named => {
                 tracing::info!(projection = projection.spec().name(), reason, "left out");
             }
@@ -47,7 +47,7 @@ pub(crate) async fn rollback_targets(
 
 /// Whether a projection can be rolled back.
 enum Candidate {
-    Target(RollbackTarget),
+    Target(Box<RollbackTarget>),
     /// It can't be, for this reason.
     Impossible(String),
 }
@@ -100,7 +100,7 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
             projection.spec().version()
         )));
     };
-    Ok(Candidate::Target(RollbackTarget { projection: projection.clone(), record }))
+    Ok(Candidate::Target(Box::new(RollbackTarget { projection: projection.clone(), record })))
 }
 
 impl Run {
