@@ -33,7 +33,7 @@ pub fn encode_frame(commits: &[u8], frame: &mut Vec<u8>) {
 /// Reads the commits of a frame into `commits`.
 ///
 /// # Errors
-/// [`BrokenFrame`] if a length or the hash doesn't fit.
+/// `BrokenFrame` if a length or the hash doesn't fit.
 pub fn decode_frame(frame: &[u8], commits: &mut Vec<u8>) -> Result<(), BrokenFrame> {
     let (header, block) = frame.split_first_chunk::<HEADER>().ok_or(BrokenFrame("it is too short"))?;
     let (lengths, hash) = header.split_first_chunk::<8>().ok_or(BrokenFrame("it is too short"))?;
