@@ -38,8 +38,8 @@ impl Default for Cleanup {
 /// those that may be.
 ///
 /// # Errors
-/// [`crate::Error::LeaseHeld`] if somebody is at work; [`crate::Error::Config`] for a named collection that belongs to
-/// no projection; else what the server said. A rerun finishes an incomplete clean-up.
+/// [`crate::Error::LeaseHeld`] if somebody is at work; [`crate::Error::Config`] for a named collection that
+/// belongs to no projection; else what the server said. A rerun finishes an incomplete clean-up.
 pub async fn cleanup(settings: &Settings, registry: &Registry, request: Cleanup) -> Result<CleanupReport> {
     let selected = registry.select(&request.projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
