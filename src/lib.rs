@@ -38,6 +38,10 @@ pub mod config;
 mod engine;
 pub mod error;
 pub mod fixture;
+#[cfg_attr(
+    not(feature = "bench"),
+    allow(unreachable_pub, reason = "the hidden feature makes its steps reachable")
+)]
 mod fold;
 #[cfg(feature = "http")]
 pub mod http;
