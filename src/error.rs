@@ -6,6 +6,8 @@ use thiserror::Error;
 
 use statefold_projections::RegistryError;
 
+use crate::next_step::NextStep;
+
 /// Result of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -89,16 +91,24 @@ pub enum Error {
     /// A server, topology, database or request that isn't supported, with the reason.
     #[error("{0}")]
     Unsupported(String),
-    /// Refused because of what is at stake, unless it is forced.
+    /// A request that another step has to go before.
+    #[error("{reason}")]
+    NotReady {
+        /// The reason.
+        reason: String,
+        /// The steps that lead on; any one of them does.
+        next: Vec<NextStep>,
+    },
+    /// Refused because of what is at stake, unless it is insisted on.
     #[error("refused: {}", .reasons.join("; "))]
     Refused {
         /// The reasons.
         reasons: Vec<String>,
-        /// The flag that does it all the same.
-        unless: &'static str,
+        /// The setting that does it all the same.
+        unless: Insistence,
     },
-    /// The version document is locked by somebody else.
-    #[error("the lock `{document}` is held {holder}")]
+    /// The migration lock is held by somebody else.
+    #[error("the migration lock `{document}` is held {holder}")]
     LockHeld {
         /// Collection and id of the version document.
         document: String,
@@ -237,6 +247,17 @@ pub enum Error {
     /// The work was cancelled; what was built so far is kept.
     #[error("interrupted; what is built so far is kept")]
     Interrupted,
+    /// The folder for spilled commits can't be written to, or has no space left.
+    #[error("{doing} {folder}")]
+    SpillFolder {
+        /// The step that failed.
+        doing: &'static str,
+        /// The folder.
+        folder: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file or a socket of this machine failed.
     #[error("{doing}")]
     Io {
@@ -251,7 +272,22 @@ pub enum Error {
     Bug(String),
 }
 
+/// The setting that insists on what is refused for what is at stake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Insistence {
+    /// The request is forced, as by [`crate::Purge::force`].
+    Force,
+    /// The margin of disk and oplog is ignored: [`crate::Throttle::ignore_margin`].
+    IgnoreMargin,
+}
+
 impl Error {
+    /// A request that one step has to go before.
+    pub(crate) fn not_ready(reason: impl Into<String>, next: NextStep) -> Self {
+        Self::NotReady { reason: reason.into(), next: vec![next] }
+    }
+
     /// The class of the error.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -281,6 +317,7 @@ impl Error {
             Self::DiskFull { .. } => "disk_full",
             Self::Server { .. } => "server",
             Self::Unsupported(_) => "unsupported",
+            Self::NotReady { .. } => "not_ready",
             Self::Refused { .. } => "refused",
             Self::LockHeld { .. } => "lock_held",
             Self::NotCutOver { .. } => "not_cut_over",
@@ -299,6 +336,7 @@ impl Error {
             Self::Newer { .. } => "newer_format",
             Self::MemoryBudget { .. } => "memory_budget",
             Self::Interrupted => "interrupted",
+            Self::SpillFolder { .. } => "spill_folder",
             Self::Io { .. } => "io",
             Self::Bug(_) => "bug",
         }

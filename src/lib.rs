@@ -46,6 +46,7 @@ mod fold;
 #[cfg(feature = "http")]
 pub mod http;
 mod lifecycle;
+mod next_step;
 pub mod observe;
 mod operator;
 mod pipeline;
@@ -58,8 +59,9 @@ pub use statefold_projections::squidex;
 // Used by every caller.
 pub use config::{CleanupSettings, LeaseSettings, Settings, Throttle, Tuning};
 pub use engine::running::Running;
-pub use error::{Class, Error, Result};
+pub use error::{Class, Error, Insistence, Result};
 pub use lifecycle::{BuildState, ErrorLimit, Share, Verify};
+pub use next_step::NextStep;
 pub use observe::{Doing, Leader, Phase, Progress};
 pub use plan::{Estimate, NaturalBy, Strategy};
 

@@ -1,6 +1,7 @@
 //! The command that was typed, to repeat it in a hint.
 
 use crate::cli::args::Connection;
+use crate::next_step::NextStep;
 
 /// A verb of the command line, as a hint names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +122,32 @@ impl Command {
     /// Another verb, with its arguments, on the same database.
     pub(super) fn other(&self, verb: &str) -> String {
         format!("statefold {verb}{}", self.connection)
+    }
+
+    /// The command of a step that leads on, with the same connection.
+    pub(super) fn next(&self, step: &NextStep) -> String {
+        let named = |verb: &str, projection: &str, collections: &[String]| {
+            let collections: String =
+                collections.iter().map(|collection| format!(" --collection {collection}")).collect();
+            format!("{verb} {projection}{collections}")
+        };
+        self.other(&match step {
+            NextStep::Rebuild { projections, postpone } => {
+                let words = ["rebuild"].into_iter().chain(projections.iter().map(String::as_str));
+                words.chain(postpone.then_some("--postpone")).chain(["--yes"]).collect::<Vec<_>>().join(" ")
+            }
+            NextStep::CutOver(projection) => format!("cutover {projection} --yes"),
+            NextStep::Abort(projection) => format!("abort {projection} --yes"),
+            NextStep::Resume(projection) => format!("resume {projection}"),
+            NextStep::Migrate => "migrate".to_owned(),
+            NextStep::EndReadOnly => "read-only off".to_owned(),
+            NextStep::ShowLock => "lock show".to_owned(),
+            NextStep::ListFailedStreams => "errors list".to_owned(),
+            NextStep::Adopt { projection, collections } => {
+                format!("{} --yes", named("adopt", projection, collections))
+            }
+            NextStep::Verify { projection, collections } => named("verify", projection, collections),
+        })
     }
 
     /// The same command.

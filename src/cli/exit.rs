@@ -1,7 +1,7 @@
 //! From an error to its exit code and to the line that says what to do.
 
 use crate::cli::command::Command;
-use crate::error::{Class, Error};
+use crate::error::{Class, Error, Insistence};
 
 /// Exit code of a failure that somebody has to look at.
 const EXIT_FAILURE: u8 = 1;
@@ -75,7 +75,16 @@ impl Failed {
                 "It is alive; wait until it is done, or stop that process. See: {}",
                 other("lock show")
             ),
-            Error::Refused { unless, .. } => format!("Nothing was changed. To do it all the same: {unless}"),
+            Error::Refused { unless, .. } => {
+                format!("Nothing was changed. To do it all the same: {}", flag_of(*unless))
+            }
+            Error::NotReady { next, .. } => {
+                let steps: Vec<String> = next.iter().map(|step| self.command.next(step)).collect();
+                format!("Next: {}", steps.join("\nOr: "))
+            }
+            Error::SpillFolder { .. } => {
+                "Free some space, or choose another folder with --spill-dir.".to_owned()
+            }
             Error::LeaseLost { .. } => format!(
                 "Nothing was written after that, what is built so far is kept. See who leads: {}\n\
                  To resume: {}",
@@ -101,7 +110,7 @@ impl Failed {
             ),
             Error::Mismatch(_) => format!(
                 "Nothing was published, what is built so far is kept. Run again: {}\n\
-                 To build everything anew: {}",
+                 To build everything from scratch: {}",
                 again(),
                 self.command.again_with("--fresh")
             ),
@@ -150,11 +159,19 @@ impl Failed {
     }
 }
 
+/// The flag that insists on what was refused.
+fn flag_of(insistence: Insistence) -> &'static str {
+    match insistence {
+        Insistence::Force => "--force",
+        Insistence::IgnoreMargin => "--ignore-margin",
+    }
+}
+
 /// Exit code of an error: that of its class, unless scripts have to tell it from others of its class.
 fn code_of(error: &Error) -> u8 {
     match error {
         // The flags are to be changed, not the database.
-        Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => EXIT_USAGE,
+        Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) | Error::NotReady { .. } => EXIT_USAGE,
         // Whoever holds it gives it back: worth another try later.
         Error::LockHeld { .. } | Error::LeaseHeld { .. } | Error::ReadOnly { .. } => EXIT_HELD,
         // Two findings about the data, with different ways on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::cli::args::{ChecksArgs, Connection, KeepArgs, LeaseArgs, ThrottleArgs, TuningArgs};
+use crate::cli::args::{ChecksArgs, Connection, KeepArgs, LeaseArgs, ListenArgs, ThrottleArgs, TuningArgs};
 use crate::config::{
     CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Settings, Throttle, Tuning,
     read_file,
@@ -27,13 +27,14 @@ pub(super) struct Raw<'a> {
     pub(super) checks: Option<&'a ChecksArgs>,
     pub(super) keep: Option<&'a KeepArgs>,
     pub(super) throttle: Option<&'a ThrottleArgs>,
+    pub(super) listen: Option<&'a ListenArgs>,
 }
 
 /// The settings of a verb.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) settings: Settings,
-    /// The address to listen on that the file names.
+    /// The address to listen on, of the flags or else of the file.
     pub(super) listen: Option<String>,
 }
 
@@ -111,7 +112,8 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
                 Some(folder) => settings.with_spill_folder(folder),
                 None => settings,
             };
-            Ok(Loaded { settings, listen: file.listen })
+            let typed = raw.listen.and_then(|args| args.listen.clone());
+            Ok(Loaded { settings, listen: typed.or(file.listen) })
         }
         _ => Err(Error::Config(problems)),
     }

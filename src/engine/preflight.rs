@@ -36,7 +36,7 @@ pub(crate) async fn named_collections(
 ) -> Result<Chosen> {
     let [projection] = <[Registered; 1]>::try_from(selected).map_err(|all| {
         Error::Config(vec![format!(
-            "--collection needs the one projection it belongs to; registered are {}",
+            "collections are of one projection, which has to be named; registered are {}",
             all.iter().map(|projection| projection.spec().name()).collect::<Vec<_>>().join(", ")
         )])
     })?;
@@ -44,7 +44,7 @@ pub(crate) async fn named_collections(
     if spec.targets().len() != collections.len() {
         let targets: Vec<&str> = spec.targets().iter().map(|target| target.collection()).collect();
         return Err(Error::Config(vec![format!(
-            "{} has {} collection(s) ({}): give --collection for each, in this order",
+            "{} has {} collection(s) ({}): name one for each, in this order",
             spec.name(),
             targets.len(),
             targets.join(", ")

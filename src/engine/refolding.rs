@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::engine::required::required_snapshots;
 use crate::error::{Error, Result};
 use crate::lifecycle::fingerprint;
+use crate::next_step::NextStep;
 use crate::observe::Recorder;
 use crate::pipeline::refold;
 use crate::pipeline::{Differing, Job, JobContext, Workers, differing};
@@ -38,8 +39,8 @@ pub(crate) struct Generation {
 /// Whether a generation can be refolded.
 pub(crate) enum Refoldable {
     Yes(Box<Generation>),
-    /// It can't be, for this reason.
-    No(String),
+    /// It can't be: the error of a request that needs it.
+    No(Error),
 }
 
 impl Refolding {
@@ -75,19 +76,21 @@ impl Refolding {
         let spec = projection.spec();
         let (name, id) = (spec.name(), &record.id);
         if record.fingerprint != fingerprint(spec, &self.store.layout) {
-            return Refoldable::No(format!(
+            let reason = format!(
                 "{id} was built with another version or definition of {name} than this program has: \
-                 use that program, or build a new generation: statefold rebuild {name} --yes"
-            ));
+                 use that program, or build a new generation"
+            );
+            return Refoldable::No(Error::not_ready(reason, NextStep::rebuild(name)));
         }
         if record.adopted {
-            return Refoldable::No(format!(
+            return Refoldable::No(Error::Unsupported(format!(
                 "{id} is the application's own, which writes its snapshots itself: \
                  statefold writes only what it built"
-            ));
+            )));
         }
         if record.swap.is_some() {
-            return Refoldable::No(format!("{id} is in the middle of a cut-over: finish that first"));
+            let reason = format!("{id} is in the middle of a cut-over: finish that first");
+            return Refoldable::No(Error::not_ready(reason, NextStep::CutOver(name.to_owned())));
         }
         let build = self.store.builds().open_for_writing(record, spec.stream_filter().first(), &self.mandate);
         let (projection, recorder) = (projection.clone(), recorder.clone());
@@ -149,14 +152,14 @@ impl Refolding {
     pub(crate) async fn record(&self, projection: &str, generation: u32) -> Result<BuildRecord> {
         let records = self.store.builds().records(Some(projection)).await?;
         let found = records.into_iter().find(|record| record.generation == generation);
-        let missing = || Error::Unsupported(heads_missing(projection, &format!("{projection}{generation}")));
-        found.ok_or_else(missing)
+        found.ok_or_else(|| heads_missing(projection, &format!("{projection}{generation}")))
     }
 }
 
-fn heads_missing(name: &str, id: &str) -> String {
-    format!(
-        "statefold didn't build {id}: how far its streams are folded is not recorded. \
-         Build a generation of its own: statefold rebuild {name} --yes"
-    )
+fn heads_missing(name: &str, id: &str) -> Error {
+    let reason = format!(
+        "statefold didn't build {id}: how far its streams are folded is not recorded; \
+         a generation built by statefold has that"
+    );
+    Error::not_ready(reason, NextStep::rebuild(name))
 }

@@ -68,7 +68,12 @@ impl ReplicationLag {
     pub(crate) fn over(&self, max: Duration) -> Option<String> {
         let seconds = |time: Duration| time.as_secs_f64();
         (self.behind > max).then(|| {
-            format!("{} is {:.0} s behind (--max-lag {} s)", self.who, seconds(self.behind), seconds(max))
+            format!(
+                "{} is {:.0} s behind, at most {} s are allowed",
+                self.who,
+                seconds(self.behind),
+                seconds(max)
+            )
         })
     }
 }
@@ -127,7 +132,7 @@ mod tests {
         let worst = lag(&members);
         assert_eq!(
             worst.as_ref().and_then(|lag| lag.over(ten)).as_deref(),
-            Some("the secondary c is 12 s behind (--max-lag 10 s)")
+            Some("the secondary c is 12 s behind, at most 10 s are allowed")
         );
         members[1].written_ms = 91_000;
         assert_eq!(lag(&members).and_then(|lag| lag.over(ten)), None);

@@ -4,6 +4,11 @@
 //! A collection may be dropped only if we built it under a name of ours, and nothing needs it any more: no
 //! pointer, no retention rule, no unfinished build, no running server, no view.
 
+mod droppable;
+
+pub(crate) use droppable::Droppable;
+
+use crate::lifecycle::retention::droppable::{no, unless_named, yes};
 use crate::lifecycle::state::BuildState;
 
 /// Rules of retention.
@@ -105,39 +110,6 @@ pub(crate) struct Known {
     pub now_ms: i64,
 }
 
-/// Verdict whether something may be dropped, with the reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Droppable {
-    /// It may be dropped.
-    Yes(String),
-    /// It has to be kept.
-    No(String),
-}
-
-impl Droppable {
-    /// Whether it may be dropped.
-    #[must_use]
-    pub(crate) fn is_yes(&self) -> bool {
-        matches!(self, Self::Yes(_))
-    }
-
-    /// The reason.
-    #[must_use]
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Self::Yes(reason) | Self::No(reason) => reason,
-        }
-    }
-}
-
-fn yes(reason: impl Into<String>) -> Droppable {
-    Droppable::Yes(reason.into())
-}
-
-fn no(reason: impl Into<String>) -> Droppable {
-    Droppable::No(reason.into())
-}
-
 impl Known {
     /// The newest build whose published collection this is.
     #[must_use]
@@ -160,7 +132,7 @@ impl Known {
             BuildState::Dropped => return yes("the rest of a generation that was dropped"),
             BuildState::Aborted => return no("the build was aborted before it was published"),
             state => {
-                return no(format!("{} is {state}: a rebuild resumes it, or `abort` ends it", build.id));
+                return no(format!("{} is {state}: a rebuild resumes it, an abort ends it", build.id));
             }
         }
         let pointer = self.pointers.iter().find(|pointer| pointer.projection == build.projection);
@@ -170,7 +142,7 @@ impl Known {
             return no("its record says that it is active, but no pointer names it");
         }
         if place.is_some_and(|place| place < rules.previous) {
-            return no(format!("kept to roll back to (--keep {})", rules.previous));
+            return no(format!("one of the {} kept to roll back to", rules.previous));
         }
         if let Some(reason) = self.needed(build, pointer).or_else(|| self.shown(build)) {
             return no(reason);
@@ -184,15 +156,14 @@ impl Known {
         }
         let unnamed = |target: &&KnownTarget| !rules.named.contains(&target.collection);
         if let (true, Some(target)) = (build.adopted, build.targets.iter().find(unnamed)) {
-            let name = &target.collection;
-            return no(format!("adopted, not built: goes only if named in full (--collection {name})"));
+            return unless_named(&target.collection, "adopted, not built: goes only if named in full");
         }
         // An application may read a collection with a name that it has built in.
         if let Some(target) = build.targets.iter().filter(unnamed).find(|target| !target.our_name) {
-            let name = &target.collection;
-            return no(format!(
-                "has the application's own name: goes only if named in full (--collection {name})"
-            ));
+            return unless_named(
+                &target.collection,
+                "has the application's own name: goes only if named in full",
+            );
         }
         let kept = rules.previous;
         yes(if place.is_some() {
@@ -248,7 +219,7 @@ impl Known {
         if rules.named.iter().any(|named| named == name) {
             return yes("not built by statefold, but named in full");
         }
-        no(format!("not built by statefold: goes only if named in full (--collection {name})"))
+        unless_named(name, "not built by statefold: goes only if named in full")
     }
 
     fn staging(&self, name: &str, published: &str, token: i64, rules: &KeepRules) -> Droppable {
@@ -269,7 +240,7 @@ impl Known {
             // interrupted takeover.
             if open && target.staging_token.is_none_or(|named| token >= named) {
                 return no(format!(
-                    "{} is {}: a rebuild resumes it, or `abort` ends it",
+                    "{} is {}: a rebuild resumes it, an abort ends it",
                     build.id, build.state
                 ));
             }
@@ -305,7 +276,7 @@ impl Known {
             return no(format!("the view {view} shows it: it stays"));
         }
         match self.pointers.iter().find(|pointer| pointer.active.has(name)) {
-            Some(pointer) => yes(format!("ACTIVE: readers of {} use it", pointer.projection)),
+            Some(pointer) => Droppable::active(&pointer.projection),
             None => yes(format!("{} is {}", owner.id, owner.state)),
         }
     }

@@ -159,7 +159,7 @@ impl Adoption<'_> {
         match taken {
             Some(taken) => Err(Error::State {
                 build: taken.id.clone(),
-                expected: "a number that no build has (--generation)".into(),
+                expected: "a number that no build has".into(),
                 actual: taken.state.to_string(),
             }),
             None => Ok(()),

@@ -196,7 +196,7 @@ impl FollowTask {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let what = "an active generation of this program's version: see `statefold status`";
+            let what = "an active generation of this program's version";
             if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
                 said = Some(Instant::now());
                 tracing::info!("waiting for {what}");

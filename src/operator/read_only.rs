@@ -158,27 +158,41 @@ enum Change<'a> {
     Lift,
 }
 
+/// Outcome of one attempt to change the options.
+enum Attempt {
+    /// Nothing is left to do.
+    Over {
+        /// Whether the options were changed.
+        changed: bool,
+    },
+    /// Something is in the way.
+    Busy(String),
+}
+
+impl Change<'_> {
+    async fn attempt(self, store: &Store) -> Result<Attempt> {
+        Ok(match self {
+            Self::Raise(mandate, reason) => match store.control().raise_read_only(mandate, reason).await? {
+                Fenced::Standing(..) => Attempt::Over { changed: true },
+                Fenced::Busy(reason) => Attempt::Busy(reason),
+            },
+            Self::Lift => match store.control().lift_read_only().await? {
+                Lifted::Done => Attempt::Over { changed: true },
+                Lifted::NotRaised => Attempt::Over { changed: false },
+                Lifted::Busy(reason) => Attempt::Busy(reason),
+            },
+        })
+    }
+}
+
 /// Tries to change the options until nothing is in the way any more. Returns whether they were changed.
 async fn retry_until(store: &Store, settings: &Settings, change: Change<'_>) -> Result<bool> {
     let limit = settings.lease().wait_limit.unwrap_or(LIMIT);
     let (began, mut pause) = (Instant::now(), PAUSE);
     loop {
-        let tried = match change {
-            Change::Raise(mandate, reason) => {
-                store.control().raise_read_only(mandate, reason).await.map(|fenced| match fenced {
-                    Fenced::Standing(..) => Ok(true),
-                    Fenced::Busy(why) => Err(why),
-                })
-            }
-            Change::Lift => store.control().lift_read_only().await.map(|lifted| match lifted {
-                Lifted::Done => Ok(true),
-                Lifted::NotRaised => Ok(false),
-                Lifted::Busy(reason) => Err(reason),
-            }),
-        };
-        let reason = match tried.map_err(not_permitted)? {
-            Ok(changed) => return Ok(changed),
-            Err(reason) => reason,
+        let reason = match change.attempt(store).await.map_err(not_permitted)? {
+            Attempt::Over { changed } => return Ok(changed),
+            Attempt::Busy(reason) => reason,
         };
         if began.elapsed() >= limit {
             return Err(Error::FenceBusy { reason, waited_ms: began.elapsed().as_millis() });

@@ -14,6 +14,7 @@ use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, fingerprint};
+use crate::next_step::NextStep;
 use crate::observe::Progress;
 use crate::store::{BuildRecord, IndexDirection, Store};
 
@@ -37,7 +38,7 @@ pub fn rebuild(settings: &Settings, registry: &Registry, request: Rebuild) -> Ru
 /// called on a tokio runtime.
 ///
 /// # Errors
-/// Awaiting the result gives [`Error::Unsupported`] if there is no complete build; else as [`rebuild`].
+/// Awaiting the result gives [`Error::NotReady`] if there is no complete build; else as [`rebuild`].
 pub fn cutover(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
     begin(settings, registry, request, run_cutover)
 }
@@ -156,14 +157,13 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
         if !found.is_empty() {
             complete.push(projection);
         } else if named {
-            return Err(Error::Unsupported(format!(
-                "{name} has no complete build to cut over to: statefold rebuild {name} --yes builds one"
-            )));
+            let reason = format!("{name} has no complete build to cut over to: a rebuild makes one");
+            return Err(Error::not_ready(reason, NextStep::rebuild(name)));
         }
     }
     if complete.is_empty() {
-        let how = "statefold rebuild --yes --postpone builds them";
-        return Err(Error::Unsupported(format!("no projection has a complete build to cut over to: {how}")));
+        let reason = "no projection has a complete build to cut over to: a postponed rebuild makes them";
+        return Err(Error::not_ready(reason, NextStep::Rebuild { projections: Vec::new(), postpone: true }));
     }
     Ok(complete)
 }
@@ -183,9 +183,9 @@ fn of_another_version(record: &BuildRecord, known: u32) -> Error {
     } else {
         format!("version {version} of {projection}, and this program has version {known}")
     };
-    Error::Unsupported(format!(
+    let reason = format!(
         "{id} is complete, but it was built with {what}: \
-         cut over with the program that built it, or give it up and build anew: \
-         statefold rebuild {projection} --yes"
-    ))
+         cut over with the program that built it, or give it up with a new rebuild"
+    );
+    Error::not_ready(reason, NextStep::rebuild(projection))
 }

@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::engine::run::{cannot_read, name_of};
 use crate::error::Result;
 use crate::lifecycle::{BuildState, CutOverMode};
+use crate::next_step::NextStep;
 use crate::observe::{InstanceRow, Leader};
 use crate::store::{ActiveGeneration, BuildRecord, Fence, FenceKind, Positions, Store};
 
@@ -71,8 +72,9 @@ pub struct StatusReport {
     pub instances: Vec<InstanceRow>,
     /// The registered projections.
     pub projections: Vec<ProjectionStatus>,
-    /// What to do next, as commands.
-    pub next_steps: Vec<String>,
+    /// What to do next. Not serialized: how a step is typed or called is said by whoever shows it.
+    #[serde(skip)]
+    pub next_steps: Vec<NextStep>,
 }
 
 /// State of the application's migration lock.
@@ -290,43 +292,44 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
     })
 }
 
-fn next_steps(report: &StatusReport) -> Vec<String> {
+fn next_steps(report: &StatusReport) -> Vec<NextStep> {
     let mut steps = Vec::new();
     match report.fence.as_ref().map(|fence| fence.kind) {
-        Some(FenceKind::CutOver) if report.leader.is_none() => steps.push("statefold migrate".to_owned()),
-        Some(FenceKind::ReadOnly) => steps.push("statefold read-only off".to_owned()),
+        Some(FenceKind::CutOver) if report.leader.is_none() => steps.push(NextStep::Migrate),
+        Some(FenceKind::ReadOnly) => steps.push(NextStep::EndReadOnly),
         _ => {}
     }
     if report.lock.held {
-        steps.push("statefold lock show".to_owned());
+        steps.push(NextStep::ShowLock);
     }
     let complete =
         |status: &ProjectionStatus| status.building.as_ref().is_some_and(|build| build.can_cut_over);
-    let behind: Vec<&str> = report
+    let behind: Vec<String> = report
         .projections
         .iter()
         .filter(|status| matches!(status.state, Standing::Behind | Standing::Broken) && !complete(status))
-        .map(|status| status.projection.as_str())
+        .map(|status| status.projection.clone())
         .collect();
     if !behind.is_empty() {
-        steps.push(format!("statefold rebuild {} --yes", behind.join(" ")));
+        steps.push(NextStep::Rebuild { projections: behind.clone(), postpone: false });
     }
     for status in report.projections.iter().filter(|status| status.building.is_some()) {
+        let projection = || status.projection.clone();
         if complete(status) {
-            steps.push(format!("statefold cutover {} --yes", status.projection));
-        } else if !behind.contains(&status.projection.as_str()) {
-            steps.push(format!("statefold rebuild {} --yes", status.projection));
+            steps.push(NextStep::CutOver(projection()));
+        } else if !behind.contains(&status.projection) {
+            steps.push(NextStep::rebuild(&status.projection));
         }
         if status.building.as_ref().is_some_and(|build| build.paused.is_some()) {
-            steps.push(format!("statefold resume {}", status.projection));
+            steps.push(NextStep::Resume(projection()));
         }
-        steps.push(format!("statefold abort {} --yes", status.projection));
+        steps.push(NextStep::Abort(projection()));
     }
     let failed_streams = |status: &ProjectionStatus| {
         status.failed_streams + status.building.as_ref().map_or(0, |build| build.failed_streams)
     };
     if report.projections.iter().any(|status| failed_streams(status) > 0) {
-        steps.push("statefold errors list".to_owned());
+        steps.push(NextStep::ListFailedStreams);
     }
     steps
 }

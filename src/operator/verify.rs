@@ -17,6 +17,7 @@ use crate::engine::running::Running;
 use crate::engine::verify::{Comparison, Subject, Verified};
 use crate::error::{Error, Result};
 use crate::lifecycle::Share;
+use crate::next_step::NextStep;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
 use crate::store::{ActiveGeneration, Store};
@@ -171,8 +172,9 @@ fn unknown_version(projection: &Registered, active: &ActiveGeneration) -> Error 
 }
 
 fn nothing_active(what: &str) -> Error {
-    Error::Unsupported(format!(
-        "{what}: to verify what an application has built, name projection and collection, as \
-         `statefold verify Assets --collection States_Assets2`"
-    ))
+    let example =
+        NextStep::Verify { projection: "Assets".to_owned(), collections: vec!["States_Assets2".to_owned()] };
+    let reason =
+        format!("{what}: to verify what an application has built, name its projection and collections");
+    Error::not_ready(reason, example)
 }

@@ -180,7 +180,7 @@ impl Inner {
         match (&*shown, &reason) {
             (None, Some(reason)) => tracing::info!(reason, "waiting before more is written"),
             (Some((_, since)), None) => {
-                tracing::info!(waited = ?Duration::from_secs(since.elapsed().as_secs()), "going on");
+                tracing::info!(waited = ?Duration::from_secs(since.elapsed().as_secs()), "writing continues");
             }
             _ => {}
         }
@@ -208,7 +208,7 @@ impl Inner {
         let began = written.throttled.is_none() && above.is_some();
         written.throttled = above.map(|median| {
             format!(
-                "batches take {} ms to be written (--throttle {} ms)",
+                "batches take {} ms to be written, more than the {} ms they may",
                 median.as_millis(),
                 limit.as_millis()
             )
@@ -305,7 +305,7 @@ mod tests {
         governor.written(Duration::from_millis(300));
         assert!(governor.write().now_or_never().is_none());
         let held = shown.borrow().held.clone();
-        assert_eq!(held.as_deref(), Some("batches take 300 ms to be written (--throttle 50 ms)"));
+        assert_eq!(held.as_deref(), Some("batches take 300 ms to be written, more than the 50 ms they may"));
         for _ in 0..5 {
             governor.written(Duration::from_millis(1));
         }

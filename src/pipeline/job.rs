@@ -23,7 +23,7 @@ pub(crate) struct Job<S, W> {
     /// Layout of the event store.
     pub(crate) layout: Arc<Layout>,
     /// Snapshots of the projections that this one requires.
-    pub(crate) others: Arc<dyn Lookup>,
+    pub(crate) required: Arc<dyn Lookup>,
     /// Runs the folding.
     pub(crate) workers: Arc<Workers>,
     /// Records the progress.
@@ -66,7 +66,7 @@ impl<S, W> Job<S, W> {
             staging,
             projection: projection.clone(),
             layout: Arc::new(context.layout.clone()),
-            others: Arc::new(NoLookup),
+            required: Arc::new(NoLookup),
             workers: Arc::clone(context.workers),
             progress: context.recorder.clone(),
             cancel: context.cancel.child_token(),
@@ -79,7 +79,7 @@ impl<S, W> Job<S, W> {
 
     /// Gives the job the snapshots of the projections it requires.
     pub(crate) fn with_required(mut self, required: Arc<dyn Lookup>) -> Self {
-        self.others = required;
+        self.required = required;
         self
     }
 

@@ -39,5 +39,5 @@ fn writing_waits_for_a_secondary_that_is_behind_and_goes_on_when_it_has_caught_u
     assert!(running.is_running());
     stopped("off");
     let said = running.ended(0);
-    assert!(said.contains("(--max-lag 2 s)") && said.contains("going on"), "{said}");
+    assert!(said.contains("at most 2 s are allowed") && said.contains("writing continues"), "{said}");
 }

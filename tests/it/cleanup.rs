@@ -77,7 +77,7 @@ async fn generations_beyond_the_kept_ones_go_with_their_records() {
 
     let done = clean(&db, really()).await;
     kept(&done, "States_Assets6", "active");
-    kept(&done, "States_Assets5", "--keep 1");
+    kept(&done, "States_Assets5", "one of the 1 kept to roll back to");
     dropped(&done, "States_Assets3");
     dropped(&done, "States_Assets4");
     assert_eq!(snapshots(&db).await, ["States_Assets5", "States_Assets6"]);
@@ -100,7 +100,7 @@ async fn more_is_kept_if_it_is_asked_for() {
     let list = |settings: Settings| async move {
         statefold::cleanup(&settings, &squidex(), Cleanup::default()).await.unwrap()
     };
-    kept(&list(keeping(&db, 2)).await, "States_Assets3", "--keep 2");
+    kept(&list(keeping(&db, 2)).await, "States_Assets3", "one of the 2 kept to roll back to");
     assert!(item(&list(keeping(&db, 0)).await, "States_Assets4").eligible);
     let week = Some(Duration::from_secs(7 * 24 * 3600));
     let settings = db.settings(no_waiting()).with_cleanup(CleanupSettings {
@@ -149,7 +149,7 @@ async fn nothing_is_dropped_while_somebody_is_at_work_and_an_unfinished_build_ke
     let zombie = "States_Assets6__t1";
     db.collection(zombie).insert_one(doc! { "_id": "late" }).await.unwrap();
     let done = clean(&db, really()).await;
-    kept(&done, &staging, "`abort` ends it");
+    kept(&done, &staging, "an abort ends it");
     dropped(&done, zombie);
     dropped(&done, "States_Assets3");
     let report = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_collection_of_the_application_goes_only_if_it_is_named_in_full() {
         db.collection(name).insert_one(doc! { "_id": "theirs" }).await.unwrap();
     }
     let done = clean(&db, really()).await;
-    kept(&done, "States_Assets", "--collection States_Assets");
+    kept(&done, "States_Assets", "goes only if named in full");
     kept(&done, "States_Assets2", "not built by statefold");
     assert!(item(&done, "States_Assets2").bytes.unwrap() > 0);
 

@@ -2,7 +2,7 @@
 
 use bson::{Document, doc};
 use futures::TryStreamExt;
-use statefold::{Adopt, Cleanup, CleanupSettings, CutOverMode, Error, Purge, Rebuild};
+use statefold::{Adopt, Cleanup, CleanupSettings, CutOverMode, Error, Insistence, Purge, Rebuild};
 
 use crate::support::commits::{generated, good_asset};
 use crate::support::database::assert_same;
@@ -153,7 +153,7 @@ async fn it_is_refused_while_servers_run_or_a_fence_stands() {
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
     let instance = statefold::register_instance(&db.settings(no_waiting()), &squidex()).await.unwrap();
     let error = purge(&db, false).await.unwrap_err();
-    assert!(matches!(&error, Error::Refused { unless: "--force", .. }), "{error}");
+    assert!(matches!(&error, Error::Refused { unless: Insistence::Force, .. }), "{error}");
     assert!(error.to_string().contains(&format!("(pid {}) runs", std::process::id())), "{error}");
     instance.close().await.unwrap();
 

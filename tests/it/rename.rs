@@ -7,7 +7,7 @@ use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::Collection;
 use mongodb::options::IndexOptions;
-use statefold::{Adopt, AdoptReport, CutOverMode, Error, Rebuild, Verification};
+use statefold::{Adopt, AdoptReport, CutOverMode, Error, NextStep, Rebuild, Verification};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated};
 use crate::support::database::assert_same;
@@ -140,7 +140,8 @@ async fn the_copy_has_the_indexes_of_what_it_is_a_copy_of() {
 async fn without_an_active_generation_no_name_can_be_taken() {
     let (db, _) = squidex_at_work("rename_nothing", 33).await;
     let error = statefold::rebuild(&db.settings(no_waiting()), &squidex(), by_rename()).await.unwrap_err();
-    assert!(error.to_string().contains("statefold adopt Assets --collection States_Assets2"), "{error}");
+    let adopt = NextStep::Adopt { projection: "Assets".into(), collections: vec!["States_Assets2".into()] };
+    assert!(matches!(&error, Error::NotReady { next, .. } if *next == [adopt]), "{error:?}");
     // Said before anything is built; one that is postponed has time to be given a name.
     assert_eq!(db.read("Statefold_Builds").await.len(), 0);
     let postponed = Rebuild { postpone: true, ..by_rename() };

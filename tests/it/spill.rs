@@ -74,8 +74,8 @@ async fn a_folder_that_can_not_be_written_is_named() {
     let settings = db.settings(spill()).with_spill_folder("/proc/nowhere");
     let error = statefold::rebuild(&settings, &squidex(), Rebuild::of(["Assets"])).await.unwrap_err();
     let message = error.with_sources();
-    assert!(matches!(error, Error::Io { .. }), "{error:?}");
-    assert!(message.contains("/proc/nowhere") && message.contains("--spill-dir"), "{message}");
+    assert!(matches!(error, Error::SpillFolder { .. }), "{error:?}");
+    assert!(message.contains("making the spill file in /proc/nowhere"), "{message}");
     db.assert_nothing_published().await;
     db.rebuild(&squidex(), &["Assets"], spill()).await.unwrap();
 }
@@ -133,7 +133,7 @@ fn a_full_folder_is_refused_before_anything_is_read() {
     };
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("free some space, or choose another folder with --spill-dir"), "{said}");
-    assert!(said.contains("is kept in memory, beside what --memory allows"), "{said}");
+    assert!(said.contains("Free some space, or choose another folder with --spill-dir"), "{said}");
+    assert!(said.contains("is kept in memory, beside the memory budget"), "{said}");
     runtime.block_on(db.assert_nothing_published());
 }

@@ -76,7 +76,7 @@ async fn a_start_waits_while_squidex_holds_the_lock_says_so_and_goes_on_after() 
     let db = database("squidex_first", patient(), &good_asset("1")).await;
     assert!(squidex_locks(&db).await);
     let starting = start(&db, &squidex());
-    let line = waits_for(&starting, "the lock").await;
+    let line = waits_for(&starting, "the migration lock").await;
     for part in ["Migration/{_id: \"Default\"}", "not taken by statefold", "statefold lock release --force"] {
         assert!(line.contains(part), "{part}: {line}");
     }
@@ -106,10 +106,13 @@ async fn a_server_that_waits_for_squidex_is_not_ready_and_says_what_for() {
         };
         tokio::task::spawn_blocking(ask).await.unwrap()
     };
-    waits_for(&starting, "the lock").await;
+    waits_for(&starting, "the migration lock").await;
     let answer = ready().await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert!(answer.contains("\"phase\":\"waiting\"") && answer.contains("waiting for the lock"), "{answer}");
+    assert!(
+        answer.contains("\"phase\":\"waiting\"") && answer.contains("waiting for the migration lock"),
+        "{answer}"
+    );
     squidex_unlocks(&db).await;
     led(starting).await;
     let answer = ready().await;

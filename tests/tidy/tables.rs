@@ -31,17 +31,19 @@ const HOUSE: Level = Level {
         (
             "lib",
             Only(
-                "cli operator application engine store observe fold config plan lifecycle error projections",
+                "cli operator application engine store observe fold config plan lifecycle error next_step projections",
             ),
         ),
         (
             "cli",
-            Only("http operator application engine store observe config plan lifecycle error projections"),
+            Only(
+                "http operator application engine store observe config plan lifecycle error next_step projections",
+            ),
         ),
         ("http", Only("observe")),
-        ("operator", Only("engine store pipeline observe config plan lifecycle error projections")),
+        ("operator", Only("engine store pipeline observe config plan lifecycle error next_step projections")),
         ("application", Only("engine store pipeline observe config lifecycle error projections")),
-        ("engine", Only("store pipeline observe fold config plan lifecycle error projections")),
+        ("engine", Only("store pipeline observe fold config plan lifecycle error next_step projections")),
         ("store", Only("pipeline observe fold config plan lifecycle fixture error projections")),
         ("pipeline", Only("observe fold plan lifecycle error projections")),
         ("bench", Only("fold")),
@@ -51,7 +53,8 @@ const HOUSE: Level = Level {
         ("plan", Only("projections")),
         ("lifecycle", Only("projections")),
         ("fixture", Only("projections")),
-        ("error", Only("projections")),
+        ("error", Only("next_step projections")),
+        ("next_step", Only("")),
         ("projections", Only("")),
     ],
 };

@@ -1,14 +1,19 @@
-//! Names that stay in their rooms, and a word that is gone.
+//! Names and words that stay in their rooms, and a word that is gone.
 
 use crate::files::{Files, below, made_up, none, rust};
 
 /// The lines of code that use one of these names, as `file:line`.
 fn uses(files: &Files, names: &[&str]) -> Vec<String> {
+    uses_that(files, |line| names.iter().any(|name| mentions(line, name)))
+}
+
+/// The lines of code of which this is true, as `file:line`.
+fn uses_that(files: &Files, is_hit: impl Fn(&str) -> bool) -> Vec<String> {
     let is_code = |line: &str| !line.trim_start().starts_with("//");
     let mut found = Vec::new();
     for (file, text) in files {
         let lines = text.lines().enumerate().filter(|(_, line)| is_code(line));
-        let hits = lines.filter(|(_, line)| names.iter().any(|name| mentions(line, name)));
+        let hits = lines.filter(|(_, line)| is_hit(line));
         found.extend(hits.map(|(at, line)| format!("{file}:{}: {}", at + 1, line.trim())));
     }
     found
@@ -37,6 +42,53 @@ fn the_web_and_the_command_line_stay_in_their_rooms() {
     none(&uses(&outside("src/http"), &["axum::", "maud::"]), "axum outside src/http");
     let names = ["clap::", "clap_complete::", "indicatif::", "comfy_table::", "tracing_subscriber::"];
     none(&uses(&outside("src/cli"), &names), "the command line's crates outside src/cli");
+}
+
+/// Verbs of the command line, as a message of the library must not name them.
+const VERBS: [&str; 12] = [
+    "rebuild",
+    "cutover",
+    "rollback",
+    "abort",
+    "adopt",
+    "status",
+    "verify",
+    "follow",
+    "cleanup",
+    "lock",
+    "errors",
+    "read-only",
+];
+
+/// The lines of code with a command or a flag of the command line in them, as `file:line`.
+fn commands(files: &Files) -> Vec<String> {
+    let commands: Vec<String> = VERBS.iter().map(|verb| format!("statefold {verb}")).collect();
+    let names: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let mut found = uses(files, &names);
+    // The suffix of a stream's name isn't a flag.
+    let without_suffix = files.iter().map(|(file, text)| (file.clone(), text.replace("--deleted", "")));
+    found.extend(uses_that(&without_suffix.collect(), |line| {
+        let after = |(at, dashes): (usize, &str)| line[at + dashes.len()..].chars().next();
+        line.match_indices("--").any(|hit| after(hit).is_some_and(|char| char.is_ascii_lowercase()))
+    }));
+    found
+}
+
+#[test]
+fn the_library_speaks_no_command_line() {
+    let mut files = outside("src/cli");
+    files.retain(|file, _| file.starts_with("src/"));
+    none(
+        &commands(&files),
+        "a command or a flag outside src/cli: give a value, src/cli has the words for it",
+    );
+}
+
+#[test]
+fn a_command_and_a_flag_are_found_and_the_suffix_of_a_stream_is_not() {
+    let text = "\"run statefold rebuild\"\n\"or --force\"\n\"x--deleted\"\n// --force\n\"a statefold\"";
+    let found = commands(&made_up(&[("a.rs", text)]));
+    assert_eq!(found, ["a.rs:1: \"run statefold rebuild\"", "a.rs:2: \"or --force\""]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(in crate::cli) async fn run(
 }
 
 fn is_active(item: &CleanupItem) -> bool {
-    item.eligible && item.reason.starts_with("ACTIVE")
+    item.eligible && item.active
 }
 
 fn text(report: &CleanupReport, dry_run: bool) -> String {
@@ -117,12 +117,16 @@ fn row(item: &CleanupItem, dry_run: bool) -> [String; 6] {
         None if !dry_run || !item.eligible => "stays".to_owned(),
         None => "yes".to_owned(),
     };
+    let mut reason = item.reason.clone();
+    if let Some(name) = &item.unless_named {
+        reason.push_str(&format!(" (--collection {name})"));
+    }
     [
         item.name().to_owned(),
         kind.to_owned(),
         or_dash(item.documents.map(number)),
         or_dash(item.bytes.map(ByteSize)),
         outcome,
-        item.reason.clone(),
+        reason,
     ]
 }

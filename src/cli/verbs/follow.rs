@@ -43,7 +43,12 @@ impl FollowArgs {
 }
 
 pub(in crate::cli) async fn run(args: &FollowArgs, registry: &Registry, output: &Output) -> Result<u8> {
-    let raw = Raw { tuning: Some(&args.tuning), lease: Some(&args.lease), ..Raw::default() };
+    let raw = Raw {
+        tuning: Some(&args.tuning),
+        lease: Some(&args.lease),
+        listen: Some(&args.listen),
+        ..Raw::default()
+    };
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
     let mut request =
         Follow { projections: args.projections.clone(), keep_warm: args.keep_warm, ..Follow::default() };
@@ -51,7 +56,6 @@ pub(in crate::cli) async fn run(args: &FollowArgs, registry: &Registry, output: 
         let problem = |problem| Error::Config(vec![format!("--compare-every: {problem}")]);
         request.compare_every = time(text).map_err(problem)?;
     }
-    let listen = args.listen.listen.clone().or(listen);
     let interval = args.interval.interval();
     let begin = || follow(&settings, registry, request);
     let report = watch::watched(begin, listen.as_deref(), interval, output).await?;

@@ -34,10 +34,10 @@ pub(in crate::cli) async fn run(
         throttle: Some(&args.throttle),
         attempts: args.attempts,
         checks: Some(&args.checks),
+        listen: Some(&args.listen),
         ..Raw::default()
     };
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
-    let listen = args.listen.listen.clone().or(listen);
     let interval = args.interval.interval();
     let begin = || migrate(&settings, registry, Migrate::default());
     let outcome = watch::watched(begin, listen.as_deref(), interval, output).await?;

@@ -47,7 +47,7 @@ fn capacity_text(capacity: &CapacityPlan) -> String {
         bytes.map_or_else(|| "an unknown size".to_owned(), |bytes| ByteSize(bytes).to_string())
     };
     let mut text = format!(
-        "\nroom: ~{} on disk of {} free",
+        "\ncapacity: ~{} on disk of {} free",
         ByteSize(capacity.disk_bytes),
         known(capacity.disk_free_bytes)
     );

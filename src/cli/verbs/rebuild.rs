@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::operator::rebuild;
 
 impl RebuildArgs {
-    /// The command that resumes: without `--fresh`, so that nothing begins anew.
+    /// The command that resumes: without `--fresh`, so that nothing is built twice.
     pub(in crate::cli) fn command(&self) -> Command {
         self.typed(false)
     }
@@ -46,6 +46,7 @@ pub(in crate::cli) async fn run(
         lease: Some(&args.lease),
         throttle: Some(&args.throttle),
         checks: Some(&args.checks),
+        listen: Some(&args.listen),
         ..Raw::default()
     };
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
@@ -64,7 +65,6 @@ pub(in crate::cli) async fn run(
         postpone: args.postpone,
         force: args.readers.force,
     };
-    let listen = args.listen.listen.clone().or(listen);
     let interval = args.interval.interval();
     let begin = || rebuild(&settings, registry, request);
     let report = watch::watched(begin, listen.as_deref(), interval, output).await?;
@@ -93,7 +93,7 @@ pub(in crate::cli) struct RebuildArgs {
     pub(in crate::cli) projections: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
-    /// Begin anew instead of resuming an unfinished build
+    /// Build from scratch instead of resuming an unfinished build
     #[arg(long)]
     pub(in crate::cli) fresh: bool,
     /// Begin although disk or oplog may not suffice, as `plan` shows

@@ -1,6 +1,7 @@
 //! `statefold status`
 
 use clap::Args;
+use serde::Serialize;
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
@@ -36,15 +37,22 @@ pub(in crate::cli) async fn run(
     output: &Output,
 ) -> Result<u8> {
     let settings = load(&args.connection, &Raw::default())?.settings;
-    let mut report = status(&settings, registry).await?;
-    for step in &mut report.next_steps {
-        *step = command.other(step.strip_prefix("statefold ").unwrap_or(step));
-    }
-    output.result(&report, text);
-    Ok(if args.check && report.is_behind() { EXIT_PENDING } else { 0 })
+    let report = status(&settings, registry).await?;
+    let next_steps = report.next_steps.iter().map(|step| command.next(step)).collect();
+    let is_behind = report.is_behind();
+    output.result(&Shown { report, next_steps }, text);
+    Ok(if args.check && is_behind { EXIT_PENDING } else { 0 })
 }
 
-fn text(report: &StatusReport) -> String {
+/// The report, with the steps as commands.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    report: StatusReport,
+    next_steps: Vec<String>,
+}
+
+fn text(Shown { report, next_steps }: &Shown) -> String {
     if !report.has_event_store {
         return no_event_store(&report.database, &report.databases_with_events);
     }
@@ -122,9 +130,9 @@ fn text(report: &StatusReport) -> String {
         Some(holder) => text.push_str(&format!("\nThe migration lock is held {holder}.")),
         None => text.push_str("\nThe migration lock is free."),
     }
-    if !report.next_steps.is_empty() {
+    if !next_steps.is_empty() {
         text.push_str("\nNext:");
-        for step in &report.next_steps {
+        for step in next_steps {
             text.push_str(&format!("\n  {step}"));
         }
     }

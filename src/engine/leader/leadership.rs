@@ -106,8 +106,8 @@ impl Leadership {
                         return Err(Error::LockHeld { document, holder });
                     }
                     let line = format!(
-                        "the lock {document}, held {holder}; waiting for {} s. \
-                         If its holder is certainly dead: statefold lock release --force",
+                        "the migration lock {document}, held {holder}; waiting for {} s. \
+                         It can be released by force if its holder is certainly dead",
                         waited.as_secs()
                     );
                     if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {

@@ -124,7 +124,7 @@ impl FoldWork<'_> {
                 continue;
             };
             let required = self.run.required_snapshots(&build.job.projection, before).await?;
-            build.job_mut()?.others = required;
+            build.job_mut()?.required = required;
             if input.is_none() {
                 let commits = self.run.commits_of(&build.job.source, &build.todo).await?;
                 build.recorder.begin(Phase::Building, commits);

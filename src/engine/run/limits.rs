@@ -6,7 +6,7 @@ use crate::engine::capacity::capacity_plan;
 use crate::engine::pass::Survey;
 use crate::engine::run::context::Run;
 use crate::engine::run::request::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Insistence, Result};
 use crate::lifecycle::BuildState;
 use crate::store::BuildRecord;
 
@@ -33,7 +33,7 @@ impl Run {
         }
         let refused = self.caller == Caller::Operator && !self.settings.throttle().ignore_margin;
         if refused && !capacity.shortages.is_empty() {
-            return Err(Error::Refused { reasons: capacity.shortages, unless: "--ignore-margin" });
+            return Err(Error::Refused { reasons: capacity.shortages, unless: Insistence::IgnoreMargin });
         }
         for shortage in &capacity.shortages {
             tracing::warn!(shortage, "the build may not fit");

@@ -117,7 +117,7 @@ impl Run {
             builds.push(match self.recover(projection, position).await? {
                 Recovered::Complete(mut build) => {
                     let required = self.required_snapshots(projection, &builds).await?;
-                    build.job_mut()?.others = required;
+                    build.job_mut()?.required = required;
                     *build
                 }
                 Recovered::Active if when == WhenFinished::Keep => continue,

@@ -11,6 +11,7 @@ use crate::engine::run::report::Built;
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
 use crate::lifecycle::{BuildState, CutOverMode};
+use crate::next_step::NextStep;
 use crate::observe::{Phase, Recorder};
 use crate::store::{BuildRecord, Flip, NameHolder, view_name_taken};
 
@@ -245,12 +246,13 @@ impl Run {
 /// Error of a projection that has no active generation whose name could be taken.
 fn nameless(spec: &Spec) -> Error {
     let collections: Vec<String> = spec.targets().iter().map(|target| target.generation(2)).collect();
-    Error::Unsupported(format!(
-        "{0} has no active generation whose name could be taken: \
-         say which collection the application reads, as `statefold adopt {0} --collection {1} --yes`",
-        spec.name(),
-        collections.join(" --collection ")
-    ))
+    let projection = spec.name().to_owned();
+    let reason = format!(
+        "{projection} has no active generation whose name could be taken: \
+         adopt the collection that the application reads, as {}",
+        collections.join(" ")
+    );
+    Error::not_ready(reason, NextStep::Adopt { projection, collections })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds shown in seconds")]

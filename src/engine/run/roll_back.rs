@@ -9,6 +9,7 @@ use crate::engine::run::report::RebuildReport;
 use crate::engine::run::verify::subject;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify};
+use crate::next_step::NextStep;
 use crate::observe::Phase;
 use crate::store::{BuildRecord, Feed, Store};
 
@@ -22,7 +23,7 @@ pub(crate) struct RollbackTarget {
 /// not `named`, those without such a generation are left out.
 ///
 /// # Errors
-/// [`Error::Unsupported`] says why a projection can't be rolled back.
+/// [`Error::Unsupported`] and [`Error::NotReady`] say why a projection can't be rolled back.
 pub(crate) async fn rollback_targets(
     store: &Store,
     registry: &Registry,
@@ -34,9 +35,9 @@ pub(crate) async fn rollback_targets(
         match candidate(store, registry, &projection).await? {
             Candidate::Target(target) => targets.push(*target),
             Candidate::Impossible(reason) if !named => {
-                tracing::info!(projection = projection.spec().name(), reason, "left out");
+                tracing::info!(projection = projection.spec().name(), %reason, "left out");
             }
-            Candidate::Impossible(reason) => return Err(Error::Unsupported(reason)),
+            Candidate::Impossible(reason) => return Err(reason),
         }
     }
     if targets.is_empty() {
@@ -48,8 +49,14 @@ pub(crate) async fn rollback_targets(
 /// Whether a projection can be rolled back.
 enum Candidate {
     Target(Box<RollbackTarget>),
-    /// It can't be, for this reason.
-    Impossible(String),
+    /// It can't be: the error of a request that names it.
+    Impossible(Error),
+}
+
+impl Candidate {
+    fn unsupported(reason: String) -> Self {
+        Self::Impossible(Error::Unsupported(reason))
+    }
 }
 
 /// Looks for the generation of a projection that was active before.
@@ -60,7 +67,7 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
     let name = projection.spec().name();
     let active = store.control().active(name).await?;
     let Some(previous) = active.as_ref().and_then(|active| active.previous.first()) else {
-        return Ok(Candidate::Impossible(format!("{name} has no generation to go back to")));
+        return Ok(Candidate::unsupported(format!("{name} has no generation to go back to")));
     };
     let number = previous.generation;
     let pointed = active.as_ref().map(|active| active.active);
@@ -69,7 +76,7 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
     let existing = store.collection_names().await?;
     let (Some(record), true) = (record, previous.collections.iter().all(|name| existing.contains(name)))
     else {
-        return Ok(Candidate::Impossible(format!("generation {number} of {name} isn't there any more")));
+        return Ok(Candidate::unsupported(format!("generation {number} of {name} isn't there any more")));
     };
     let unfinished = records.iter().find(|record| {
         record.state == BuildState::Published
@@ -77,11 +84,14 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
             && Some(record.generation) != pointed
     });
     if let Some(other) = unfinished {
-        return Ok(Candidate::Impossible(format!(
-            "a cut-over to {} was interrupted: finish it first with `statefold cutover {name} --yes`, \
-             or, if readers don't use it yet, give it up with `statefold abort {name} --yes`; then roll back",
-            other.id
-        )));
+        return Ok(Candidate::Impossible(Error::NotReady {
+            reason: format!(
+                "a cut-over to {} was interrupted: finish it, or give it up if readers don't use it yet; \
+                 then roll back",
+                other.id
+            ),
+            next: vec![NextStep::CutOver(name.to_owned()), NextStep::Abort(name.to_owned())],
+        }));
     }
     // Its record may still say that it is active.
     if !matches!(record.state, BuildState::Retired | BuildState::Published | BuildState::Active) {
@@ -93,7 +103,7 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
     }
     let version = record.projection_version;
     let Some(projection) = registry.of_version(name, version) else {
-        return Ok(Candidate::Impossible(format!(
+        return Ok(Candidate::unsupported(format!(
             "generation {number} was built with version {version} of {name}, \
              which this program doesn't have (it has version {}): \
              use one that has it, or register it with Registry::register_former",
@@ -131,7 +141,7 @@ impl Run {
             let mut build = self.open_published(target.record, &target.projection, position).await?;
             build.exclusively_ours = false;
             let required = self.required_snapshots(&target.projection, &builds).await?;
-            build.job_mut()?.others = required;
+            build.job_mut()?.required = required;
             builds.push(build);
         }
         let result = self.switch_back(&mut builds, survey, feed).await;

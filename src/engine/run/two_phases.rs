@@ -55,7 +55,7 @@ impl Run {
                 return Err(Error::NotCutOver { tries: 0, reason });
             }
             if said.as_ref() != Some(&reason) {
-                tracing::info!(reason, "waiting; --force doesn't");
+                tracing::info!(reason, "waiting; a forced cut-over doesn't");
                 Recorder::waiting(&self.progress, None, &reason);
                 said = Some(reason);
             }

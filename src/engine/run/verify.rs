@@ -167,7 +167,7 @@ pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
     Subject {
         projection: build.job.projection.clone(),
         collections: build.collections(),
-        required: Arc::clone(&build.job.others),
+        required: Arc::clone(&build.job.required),
         partitions: build.job.staging.partitions(),
         estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),
         records: None,

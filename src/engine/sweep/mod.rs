@@ -137,7 +137,7 @@ impl Sweep<'_> {
             .named
             .iter()
             .filter(|name| !is_seen(name))
-            .map(|name| format!("--collection {name}: this database has no such collection of a projection"))
+            .map(|name| format!("{name}: this database has no such collection of a projection"))
             .collect();
         if unknown.is_empty() { Ok(()) } else { Err(Error::Config(unknown)) }
     }

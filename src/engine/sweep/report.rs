@@ -58,6 +58,10 @@ pub struct CleanupItem {
     pub documents: Option<u64>,
     /// Whether it may be dropped.
     pub eligible: bool,
+    /// Whether readers use it: a purge drops it all the same.
+    pub active: bool,
+    /// The collection that has to be named in full before this may be dropped, if that is what keeps it.
+    pub unless_named: Option<String>,
     /// Why it may be dropped, or why not.
     pub reason: String,
     /// Outcome of its drop; absent if no drop was tried.
@@ -115,6 +119,11 @@ impl CleanupItem {
             bytes: size.map(|size| size.bytes),
             documents: size.map(|size| size.documents),
             eligible: verdict.is_yes(),
+            active: matches!(verdict, Droppable::Active(_)),
+            unless_named: match verdict {
+                Droppable::UnlessNamed { name, .. } => Some(name.clone()),
+                _ => None,
+            },
             reason: verdict.reason().to_owned(),
             outcome: None,
         }

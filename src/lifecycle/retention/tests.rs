@@ -66,7 +66,7 @@ fn allowed(found: &Droppable, reason: &str) {
 fn the_active_one_and_the_kept_ones_stay_and_the_others_may_go() {
     let known = known();
     refused(&judged(&known, "States_Assets6", &rules()), "active");
-    refused(&judged(&known, "States_Assets5", &rules()), "--keep 1");
+    refused(&judged(&known, "States_Assets5", &rules()), "one of the 1 kept to roll back to");
     allowed(&judged(&known, "States_Assets4", &rules()), "beyond the 1 kept");
     let none = KeepRules::default();
     allowed(&judged(&known, "States_Assets5", &none), "beyond the 0 kept");
@@ -135,7 +135,7 @@ fn staging_of_builds_that_ended_or_are_gone_may_go() {
 fn what_we_did_not_build_goes_only_if_it_is_named_in_full_and_no_pointer_names_it() {
     let mut known = known();
     let named_in_full = |name: &str| KeepRules { named: vec![name.into()], ..rules() };
-    refused(&judged(&known, "States_Assets2", &rules()), "--collection States_Assets2");
+    refused(&judged(&known, "States_Assets2", &rules()), "named in full");
     refused(&judged(&known, "States_Assets2", &named_in_full("States_Assets")), "not built");
     allowed(&judged(&known, "States_Assets2", &named_in_full("States_Assets2")), "named in full");
     // A name that an aborted build would have had.
@@ -146,7 +146,10 @@ fn what_we_did_not_build_goes_only_if_it_is_named_in_full_and_no_pointer_names_i
     refused(&judged(&known, "States_Assets2", &named_in_full("States_Assets2")), "the pointer of Assets");
     // Naming it overrules nothing else.
     refused(&judged(&known, "States_Assets6", &named_in_full("States_Assets6")), "active");
-    refused(&judged(&known, "States_Assets5", &named_in_full("States_Assets5")), "--keep 1");
+    refused(
+        &judged(&known, "States_Assets5", &named_in_full("States_Assets5")),
+        "one of the 1 kept to roll back to",
+    );
 }
 
 #[test]

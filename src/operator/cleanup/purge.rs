@@ -8,7 +8,7 @@ use statefold_projections::{Registered, Registry};
 use crate::config::Settings;
 use crate::engine::leader::lead;
 use crate::engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
-use crate::error::{Error, Result};
+use crate::error::{Error, Insistence, Result};
 use crate::lifecycle::{Droppable, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
 use crate::store::{Admin, Lifted, ListedCollection, Mandate, Store};
@@ -60,7 +60,7 @@ fn refuse(report: &CleanupReport, force: bool) -> Result<()> {
     if report.refusals.is_empty() || force {
         return Ok(());
     }
-    Err(Error::Refused { reasons: report.refusals.clone(), unless: "--force" })
+    Err(Error::Refused { reasons: report.refusals.clone(), unless: Insistence::Force })
 }
 
 async fn look(store: &Store, projections: &[Registered]) -> Result<CleanupReport> {
@@ -111,8 +111,7 @@ fn judge(
     collection: &ListedCollection,
 ) -> Option<(CleanupKind, String, Droppable)> {
     if let Some(pointer) = known.view_of_ours(&collection.name) {
-        let verdict = Droppable::Yes(format!("ACTIVE: readers of {} use it", pointer.projection));
-        return Some((CleanupKind::View, pointer.projection.clone(), verdict));
+        return Some((CleanupKind::View, pointer.projection.clone(), Droppable::active(&pointer.projection)));
     }
     let uuid = collection.uuid?.to_string();
     if collection.name.starts_with(Admin::RECORDS) {

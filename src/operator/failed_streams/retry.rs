@@ -152,7 +152,7 @@ impl Refolding {
         let mut generation = match self.unfinished(&projection, record, &recorder) {
             Refoldable::Yes(generation) => *generation,
             Refoldable::No(reason) => {
-                report.left_out.push(LeftOut { build, reason });
+                report.left_out.push(LeftOut { build, reason: reason.to_string() });
                 return Ok(());
             }
         };

@@ -260,7 +260,7 @@ impl<'a> Rounds<'a> {
             Refoldable::Yes(generation) => *generation,
             // A previous generation that can't be refolded is not kept current.
             Refoldable::No(_) if slot.is_previous => return Ok(None),
-            Refoldable::No(reason) => return Err(Error::Unsupported(reason)),
+            Refoldable::No(reason) => return Err(reason),
         };
         tracing::info!(generation = generation.build.record.id, "following");
         // The last follower may have ended before it noted counts and digest.

@@ -91,7 +91,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
 
     async fn fold(&mut self, batches: &mut mpsc::Receiver<Result<CommitBatch>>) -> Result<()> {
         let job = self.job;
-        let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.others));
+        let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.required));
         loop {
             let began = Instant::now();
             let batch = tokio::select! {
@@ -126,9 +126,9 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
             if job.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let (streams, others) = (Arc::clone(streams), Arc::clone(&job.others));
+            let (streams, required) = (Arc::clone(streams), Arc::clone(&job.required));
             let taken = job.workers.run(move || {
-                let folded = streams.take(&mut part, &*others, TAKEN_BYTES);
+                let folded = streams.take(&mut part, &*required, TAKEN_BYTES);
                 (part, folded)
             });
             let folded;

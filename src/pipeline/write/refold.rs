@@ -206,7 +206,7 @@ pub(crate) async fn fold_streams<S: EventSource, W>(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.others));
+    let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.required));
     let (mut scan, mut all) = (job.source.streams_since(names, since), Vec::new());
     loop {
         let batch = scan.next().await.transpose()?;

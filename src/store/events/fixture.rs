@@ -69,7 +69,7 @@ pub async fn write_fixture(
         }
         (Some(_), _, false) => {
             return Err(Error::Unsupported(format!(
-                "{database} has a fixture already: add to it with --append, or \
+                "{database} has a fixture already: append to it, or \
                  choose another database"
             )));
         }

@@ -38,7 +38,7 @@ impl Checkpoint {
 /// Counts of what a build folded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Commits.
     pub commits: i64,
     /// Events.

@@ -39,20 +39,18 @@ impl SpillFile {
     /// Makes the file in a folder; it is expected to grow to this many bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] if the folder can't be written or hasn't the space.
+    /// [`Error::SpillFolder`] if the folder can't be written or hasn't the space.
     pub(crate) fn create(folder: &Path, expected: u64) -> Result<Self> {
-        let file = tempfile::tempfile_in(folder).map_err(|source| Error::Io {
-            doing: format!(
-                "making the spill file in {}; choose another folder with --spill-dir",
-                folder.display()
-            ),
+        let file = tempfile::tempfile_in(folder).map_err(|source| Error::SpillFolder {
+            doing: "making the spill file in",
+            folder: folder.display().to_string(),
             source,
         })?;
         if is_in_memory(&file) {
             tracing::warn!(
                 folder = %folder.display(),
-                "the folder for spilled commits is kept in memory, beside what --memory allows; \
-                 choose one on a disk with --spill-dir"
+                "the folder for spilled commits is kept in memory, beside the memory budget; \
+                 choose one on a disk"
             );
         }
         let spill =
@@ -70,10 +68,7 @@ impl SpillFile {
     }
 
     fn full(&self, source: io::Error) -> Error {
-        let folder = self.folder.display();
-        let doing =
-            format!("spilling to {folder}; free some space, or choose another folder with --spill-dir");
-        Error::Io { doing, source }
+        Error::SpillFolder { doing: "spilling to", folder: self.folder.display().to_string(), source }
     }
 
     pub(super) fn append(&self, frame: &[u8]) -> Result<Frame> {

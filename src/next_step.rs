@@ -1,0 +1,50 @@
+//! Steps that somebody can take next. The library says which; how a step is typed or called is said by
+//! whoever shows it.
+
+/// A step that leads on from a status or from an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextStep {
+    /// Rebuild these projections, all if there is none, with [`crate::rebuild`].
+    Rebuild {
+        /// Names of the projections.
+        projections: Vec<String>,
+        /// Whether to leave the cut-over for later, as [`crate::Rebuild::postpone`].
+        postpone: bool,
+    },
+    /// Cut over to the complete build of this projection, with [`crate::cutover`].
+    CutOver(String),
+    /// Give the unfinished build of this projection up, with [`crate::abort`].
+    Abort(String),
+    /// Let the paused build of this projection continue, with [`crate::resume`].
+    Resume(String),
+    /// Start as a server does, which finishes an interrupted migration, with [`crate::migrate`].
+    Migrate,
+    /// Let the event store take events again, with [`crate::read_only_off`].
+    EndReadOnly,
+    /// Look at the migration lock, with [`crate::lock_state`].
+    ShowLock,
+    /// List the failed streams, with [`crate::failed_streams`].
+    ListFailedStreams,
+    /// Adopt what the application built, with [`crate::adopt`].
+    Adopt {
+        /// Name of the projection.
+        projection: String,
+        /// The collections, one for each target of the projection.
+        collections: Vec<String>,
+    },
+    /// Verify collections that the application built, with [`crate::verify`].
+    Verify {
+        /// Name of the projection.
+        projection: String,
+        /// The collections, one for each target of the projection.
+        collections: Vec<String>,
+    },
+}
+
+impl NextStep {
+    /// The step that rebuilds one projection.
+    pub(crate) fn rebuild(projection: &str) -> Self {
+        Self::Rebuild { projections: vec![projection.to_owned()], postpone: false }
+    }
+}
