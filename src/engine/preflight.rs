@@ -36,7 +36,7 @@ pub(crate) async fn named_collections(
 ) -> Result<Chosen> {
     let [projection] = <[Registered; 1]>::try_from(selected).map_err(|all| {
         Error::Config(vec![format!(
-            "collections are of one projection, which has to be named; registered are {}",
+            "collections belong to one projection, which has to be named; registered are {}",
             all.iter().map(|projection| projection.spec().name()).collect::<Vec<_>>().join(", ")
         )])
     })?;

@@ -37,7 +37,7 @@ fn what_differs_is_shown_field_by_field_with_its_own_exit_code() {
 fn what_was_typed_wrong_is_said() {
     let db = Db::with(&[asset("a")]);
     let two = db.run(&["verify", "--collection", "States_Assets2"], 2);
-    assert!(two.stderr.contains("--collection needs the one projection"), "{}", two.stderr);
+    assert!(two.stderr.contains("one projection, which has to be named"), "{}", two.stderr);
     let absent = db.run(&["verify", "Assets", "--collection", "States_Assets2"], 2);
     assert!(absent.stderr.contains("has no collection States_Assets2"), "{}", absent.stderr);
     let share = db.run(&["verify", "Assets", "--sample", "0%"], 2);
