@@ -49,6 +49,12 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// No majority of the members of the replica set confirms writes.
+    #[error("no majority of the replica set confirms writes: {members}")]
+    NoMajority {
+        /// The states of the members, in words.
+        members: String,
+    },
     /// The server took longer than the deadline.
     #[error("{doing}: no answer within {seconds} s")]
     Deadline {
@@ -198,6 +204,15 @@ pub enum Error {
         /// Number of the last event, -1 for none.
         actual: i64,
     },
+    /// The fence could not be lifted: the event store refuses events.
+    #[error("the event store refuses events: the fence of the cut-over could not be lifted: {reason}")]
+    FenceStands {
+        /// Why it could not be lifted.
+        reason: String,
+        /// What happened before, if the cut-over failed.
+        #[source]
+        source: Source,
+    },
     /// The options of the event store can't be changed, so that a fence can be neither raised nor lifted.
     #[error(
         "the event store's options can't be changed: {reason}, also after {waited_ms} ms; nothing was changed"
@@ -293,6 +308,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Unreachable { .. }
+            | Self::NoMajority { .. }
             | Self::Deadline { .. }
             | Self::FenceBusy { .. }
             | Self::WritesFenced { .. }
@@ -312,6 +328,7 @@ impl Error {
             Self::Config(_) => "config",
             Self::Registry(_) => "projection",
             Self::Unreachable { .. } => "unreachable",
+            Self::NoMajority { .. } => "no_majority",
             Self::Deadline { .. } => "deadline",
             Self::Permission { .. } => "permission",
             Self::DiskFull { .. } => "disk_full",
@@ -323,6 +340,7 @@ impl Error {
             Self::NotCutOver { .. } => "not_cut_over",
             Self::ReadOnly { .. } => "read_only",
             Self::FenceBusy { .. } => "fence_busy",
+            Self::FenceStands { .. } => "fence_stands",
             Self::ReadOnlyServer => "read_only_server",
             Self::WritesFenced { .. } => "writes_fenced",
             Self::Conflict { .. } => "conflict",

@@ -25,8 +25,8 @@ use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::StartVerdict;
-use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{IndexDirection, Store};
+use crate::observe::{Leader, Progress};
+use crate::store::{Store, StreamIndex};
 
 pub use outcome::Outcome;
 
@@ -78,7 +78,6 @@ pub fn migrate(settings: &Settings, registry: &Registry, request: Migrate) -> Ru
         if let Some(hook) = &request.hook {
             hook(outcome.clone()).await?;
         }
-        Recorder::ready(&start.progress);
         Ok(outcome)
     })
 }
@@ -105,11 +104,11 @@ impl Start {
             return Err(Error::Config(vec!["no projection is registered".into()]));
         }
         let store = Store::connect(&self.settings, self.registry.layout()).await?;
-        let direction = preflight(&store, projections).await?;
+        let stream_index = preflight(&store, projections).await?;
         let allowed = self.settings.lease().attempts;
         let (mut attempts, mut first, mut followed) = (0, None, None);
         loop {
-            match self.round(&store, direction, followed.take()).await {
+            match self.round(&store, stream_index.clone(), followed.take()).await {
                 Ok(Round::Done(outcome)) => return Ok(outcome),
                 Ok(Round::Look(leader)) => followed = Some(leader),
                 // Another process continues the build; this one follows.
@@ -147,7 +146,7 @@ impl Start {
     async fn round(
         &self,
         store: &Store,
-        direction: Option<IndexDirection>,
+        stream_index: Option<StreamIndex>,
         followed: Option<Option<Leader>>,
     ) -> Result<Round> {
         let lease = self.settings.lease();
@@ -178,7 +177,7 @@ impl Start {
             Claimed::NotNeeded(leader) => Ok(Round::Look(leader)),
             Claimed::Led(leadership) => {
                 let leadership = Arc::new(leadership);
-                let led = std::panic::AssertUnwindSafe(self.lead(store, direction, &leadership))
+                let led = std::panic::AssertUnwindSafe(self.lead(store, stream_index, &leadership))
                     .catch_unwind()
                     .await;
                 let led = led.unwrap_or_else(|_| Err(Error::Bug("the migration panicked".into())));
@@ -191,7 +190,7 @@ impl Start {
     async fn lead(
         &self,
         store: &Store,
-        direction: Option<IndexDirection>,
+        stream_index: Option<StreamIndex>,
         leadership: &Arc<Leadership>,
     ) -> Result<Round> {
         // Another server may have been faster between the look and the lease.
@@ -217,7 +216,7 @@ impl Start {
                 store,
                 registry: &self.registry,
                 settings: &self.settings,
-                direction,
+                stream_index,
                 progress: &self.progress,
             };
             let run = Run::new(&inputs, leadership, Caller::Start, Rebuild::default())?;

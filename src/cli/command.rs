@@ -1,6 +1,7 @@
 //! The command that was typed, to repeat it in a hint.
 
 use crate::cli::args::Connection;
+use crate::config::is_public;
 use crate::next_step::NextStep;
 
 /// A verb of the command line, as a hint names it.
@@ -90,7 +91,7 @@ impl Command {
         let mut text = String::new();
         match connection.uri.as_deref() {
             Some(uri) if std::env::var("MONGODB_URI").as_deref() == Ok(uri) => {}
-            Some(uri) if uri.contains('@') => text.push_str(" --uri \"$MONGODB_URI\""),
+            Some(uri) if !is_public(uri) => text.push_str(" --uri \"$MONGODB_URI\""),
             Some(uri) => text.push_str(&format!(" --uri '{uri}'")),
             None => {}
         }
@@ -158,6 +159,19 @@ impl Command {
     /// The same command with other flags.
     pub(super) fn again_with(&self, flags: &str) -> String {
         self.typed(Some(flags))
+    }
+
+    /// The command that builds everything of it from scratch.
+    pub(super) fn from_scratch(&self) -> String {
+        if self.verb == VerbName::Rebuild {
+            return self.again_with("--fresh");
+        }
+        let projections = self.arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-'));
+        let is_named = matches!(self.verb, VerbName::Cutover | VerbName::Rollback | VerbName::Follow);
+        let projections = projections.filter(|_| is_named);
+        let words: Vec<&str> =
+            std::iter::once("rebuild").chain(projections).chain(["--fresh", "--yes"]).collect();
+        self.other(&words.join(" "))
     }
 
     fn typed(&self, flags: Option<&str>) -> String {

@@ -4,7 +4,7 @@ use crate::cli::command::Command;
 use crate::error::{Class, Error, Insistence};
 
 /// Exit code of a failure that somebody has to look at.
-const EXIT_FAILURE: u8 = 1;
+pub(super) const EXIT_FAILURE: u8 = 1;
 /// Exit code of flags, settings or a database that this program can't work with.
 const EXIT_USAGE: u8 = 2;
 /// Exit code while somebody else holds what is needed.
@@ -97,6 +97,9 @@ impl Failed {
             Error::ReadOnly { .. } => format!("To end that: {}", other("read-only off")),
             Error::WritesFenced { .. } => format!("See what stands: {}", other("read-only status")),
             Error::ReadOnlyServer | Error::Conflict { .. } => return None,
+            Error::FenceStands { .. } => {
+                format!("The event store refuses events. To lift the fence: {}", other("read-only off"))
+            }
             Error::FenceBusy { .. } => {
                 "End what is in the way, or let it be waited for longer with --wait 10m.".into()
             }
@@ -108,12 +111,15 @@ impl Failed {
                  If its process is certainly dead, release the migration lock: {}",
                 other("lock release --force")
             ),
-            Error::Mismatch(_) => format!(
-                "Nothing was published, what is built so far is kept. Run again: {}\n\
-                 To build everything from scratch: {}",
-                again(),
-                self.command.again_with("--fresh")
-            ),
+            Error::Mismatch(_) => {
+                let kept = if self.command.is_work() {
+                    "Nothing was published, what is built so far is kept. "
+                } else {
+                    ""
+                };
+                let scratch = self.command.from_scratch();
+                format!("{kept}Run again: {}\nTo build everything from scratch: {scratch}", again())
+            }
             Error::FailedStreams { failed_streams, .. } => format!(
                 "The finished build is kept. To publish it without these streams: {}\nTo see them: {}\n\
                  To drop it: {}",
@@ -121,6 +127,9 @@ impl Failed {
                 other("errors list"),
                 other("abort --yes"),
             ),
+            Error::NoMajority { .. } => {
+                format!("Nothing was changed. Bring the members back, then run again: {}", again())
+            }
             Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => {
                 if self.command.is_work() {
                     format!(

@@ -124,14 +124,16 @@ pub fn main(registry: &Registry) -> ExitCode {
         }
     };
     let result = runtime.block_on(run(cli.verb, registry, &output));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
-    match result {
-        Ok(code) => ExitCode::from(code),
+    // Never shut down: the driver's tasks may panic if their runtime goes first, and the process ends anyway.
+    std::mem::forget(runtime);
+    let code = match result {
+        Ok(code) => code,
         Err(failed) => {
             output.failed(&failed);
-            ExitCode::from(failed.exit_code())
+            failed.exit_code()
         }
-    }
+    };
+    ExitCode::from(output.exit_code(code))
 }
 
 /// Runs a verb. A failure takes the command along, which its hint repeats.

@@ -8,8 +8,8 @@ use bytesize::ByteSize;
 
 use crate::cli::args::{ChecksArgs, Connection, KeepArgs, LeaseArgs, ListenArgs, ThrottleArgs, TuningArgs};
 use crate::config::{
-    CleanupFile, CleanupSettings, FileSettings, LeaseFile, LeaseSettings, Settings, Throttle, Tuning,
-    read_file,
+    CleanupFile, CleanupSettings, ConnectionString, FileSettings, LeaseFile, LeaseSettings, Settings,
+    Throttle, Tuning, read_file,
 };
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
@@ -55,7 +55,7 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
     let mut problems = Vec::new();
     // An empty text comes from a variable that isn't set.
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let uri = given(&connection.uri).or(file.uri);
+    let uri = given(&connection.uri).or(file.uri.map(ConnectionString::expose));
     let database = given(&connection.database).or(file.database);
     if uri.is_none() {
         problems.push("no server: give --uri, MONGODB_URI, or `uri` in statefold.toml".to_owned());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::uri::ConnectionString;
 use crate::error::{Error, Result};
 
 /// Settings in a file. Unknown names are errors.
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 #[serde(deny_unknown_fields)]
 pub struct FileSettings {
     /// Connection string.
-    pub uri: Option<String>,
+    pub uri: Option<ConnectionString>,
     /// Name of the database.
     pub database: Option<String>,
     /// Threads that fold.
@@ -95,7 +96,18 @@ pub struct LeaseFile {
 pub fn read_file(path: &Path) -> Result<FileSettings> {
     let doing = format!("reading {}", path.display());
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io { doing, source })?;
-    toml::from_str(&text).map_err(|error| Error::Config(vec![format!("{}: {error}", path.display())]))
+    toml::from_str(&text).map_err(|error| {
+        let at = error.span().and_then(|span| text.get(..span.start));
+        let line = at.map_or(String::new(), |before| format!(" line {}", before.matches('\n').count() + 1));
+        Error::Config(vec![format!("{}{line}: {}", path.display(), without_values(error.message()))])
+    })
+}
+
+/// A reason without what it quotes of the file, which may be a password: the first line, up to a value.
+fn without_values(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let is_secret = line.contains("mongodb") || line.contains("string \"");
+    if is_secret { line.split(['"', ':']).next().unwrap_or_default().to_owned() } else { line.to_owned() }
 }
 
 #[cfg(test)]
@@ -126,7 +138,26 @@ mod tests {
         let settings = read_file(&path).unwrap();
         assert_eq!((settings.database.as_deref(), settings.threads), (Some("Squidex"), Some(2)));
         std::fs::write(&path, "databse = \"Squidex\"\n").unwrap();
-        assert!(read_file(&path).unwrap_err().to_string().contains("databse"));
+        let misspelt = read_file(&path).unwrap_err().to_string();
+        assert!(misspelt.contains("databse") && misspelt.contains("line 1"), "{misspelt}");
+        for slip in [
+            "uri = 'mongodb://me:hunter2@h/'x\n",
+            "uri = \"mongodb://me:hunter2@h/\ndatabase = \"a\"\n",
+            "uri = \"a\"\nuri = \"mongodb://me:hunter2@h/\"\n",
+            "uri: mongodb://me:hunter2@h/\n",
+            "threads = \"mongodb://me:hunter2@h/\"\n",
+            "threads = \"hunter2\"\n",
+            "uri = mongodb://me:hunter2@h/\n",
+            "hunter2 = 1\n",
+        ] {
+            std::fs::write(&path, slip).unwrap();
+            let said = read_file(&path).unwrap_err().to_string();
+            let is_name = slip.starts_with("hunter2");
+            assert!(
+                said.contains("statefold.toml line ") && (is_name || !said.contains("hunter2")),
+                "{said}"
+            );
+        }
         let missing = read_file(&folder.path().join("none.toml")).unwrap_err();
         assert!(matches!(missing, Error::Io { .. }));
     }

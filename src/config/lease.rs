@@ -77,6 +77,11 @@ impl LeaseSettings {
         if self.collection.is_empty() || self.collection.contains('$') {
             problems.push(format!("`{}` is not a name of a collection", self.collection));
         }
+        for name in [&self.collection, &self.version_id, &self.control_id] {
+            if name.contains(char::is_control) {
+                problems.push(format!("{name:?} has a control character, perhaps a line end"));
+            }
+        }
         if self.version_id == self.control_id {
             problems.push("version document and control document need different ids".to_owned());
         }

@@ -6,9 +6,12 @@ mod lease;
 mod memory;
 mod settings;
 mod throttle;
+mod uri;
 
 pub use cleanup::CleanupSettings;
 pub use file::{CleanupFile, FileSettings, LeaseFile, read_file};
 pub use lease::LeaseSettings;
 pub use settings::{Settings, Tuning};
 pub use throttle::Throttle;
+pub use uri::ConnectionString;
+pub(crate) use uri::{is_public, without_foreign, without_secrets};

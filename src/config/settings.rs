@@ -9,6 +9,7 @@ use crate::config::cleanup::CleanupSettings;
 use crate::config::lease::LeaseSettings;
 use crate::config::memory::default_budget;
 use crate::config::throttle::Throttle;
+use crate::config::uri;
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Verify};
 use crate::plan::{NaturalBy, Strategy};
@@ -94,9 +95,7 @@ impl Settings {
     pub fn new(uri: impl Into<String>, database: impl Into<String>) -> Result<Self> {
         let (uri, database) = (uri.into(), database.into());
         let mut problems = Vec::new();
-        if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
-            problems.push("the URI has to begin with mongodb:// or mongodb+srv://".to_owned());
-        }
+        problems.extend(uri::problem(&uri).map(str::to_owned));
         if let Some(problem) = database_name_problem(&database) {
             problems.push(problem);
         }
@@ -233,6 +232,9 @@ fn database_name_problem(name: &str) -> Option<String> {
     let bad = name.chars().find(|char| "/\\. \"$*<>:|?\0".contains(*char));
     match (name.is_empty(), bad) {
         (true, _) => Some("the database needs a name".to_owned()),
+        _ if name.contains(char::is_control) => {
+            Some(format!("the name of the database has a control character, perhaps a line end: {name:?}"))
+        }
         (_, Some(bad)) => Some(format!("the name of a database can't contain {bad:?}: {name}")),
         _ if name.len() > 63 => Some(format!("the name of a database has at most 63 bytes: {name}")),
         _ => None,

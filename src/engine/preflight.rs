@@ -6,11 +6,11 @@ use crate::config::Settings;
 use crate::engine::pass::Survey;
 use crate::error::{Error, Result};
 use crate::plan::{Estimate, Partition, StreamRange, divide, sharded_siblings};
-use crate::store::{ActiveGeneration, IndexDirection, Store};
+use crate::store::{ActiveGeneration, Store, StreamIndex};
 
-/// Checks the event store and the collections before anything is written. Returns the direction of the event
-/// store's stream index; `None` if there is no event store.
-pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<Option<IndexDirection>> {
+/// Checks the event store and the collections before anything is written. Returns the event store's index on
+/// streams; `None` if there is no event store.
+pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<Option<StreamIndex>> {
     let collections = store.collection_names().await?;
     if !collections.contains(&store.layout.collection) {
         return Ok(None);

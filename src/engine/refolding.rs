@@ -12,18 +12,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::required::required_snapshots;
 use crate::error::{Error, Result};
-use crate::lifecycle::fingerprint;
+use crate::lifecycle::is_fingerprint_of;
 use crate::next_step::NextStep;
 use crate::observe::Recorder;
 use crate::pipeline::refold;
 use crate::pipeline::{Differing, Job, JobContext, Workers, differing};
-use crate::store::{BuildRecord, BuildStore, IndexDirection, Mandate, Store};
+use crate::store::{BuildRecord, BuildStore, Mandate, Store, StreamIndex};
 
 /// Everything that refolding needs: store, settings, threads and mandate.
 pub(crate) struct Refolding {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
-    pub(crate) direction: IndexDirection,
+    pub(crate) stream_index: StreamIndex,
     pub(crate) workers: Arc<Workers>,
     pub(crate) mandate: Mandate,
     pub(crate) cancel: CancellationToken,
@@ -59,6 +59,8 @@ impl Refolding {
             no @ Refoldable::No(_) => return Ok(no),
         };
         let record = &generation.build.record;
+        // Whoever took it over may have ended before it took the checkpoints over.
+        generation.build.take_checkpoints_over().await?;
         let done = generation.build.checkpoints().await?.len();
         if done == 0 || done != record.ranges.len() {
             return Ok(Refoldable::No(heads_missing(&record.projection, &record.id)));
@@ -75,7 +77,7 @@ impl Refolding {
     ) -> Refoldable {
         let spec = projection.spec();
         let (name, id) = (spec.name(), &record.id);
-        if record.fingerprint != fingerprint(spec, &self.store.layout) {
+        if !is_fingerprint_of(&record.fingerprint, spec, &self.store.layout) {
             let reason = format!(
                 "{id} was built with another version or definition of {name} than this program has: \
                  use that program, or build a new generation"
@@ -114,7 +116,7 @@ impl Refolding {
         }
         let now = self.store.operation_time().await?;
         let tuning = self.settings.tuning();
-        let source = self.store.events().source(self.direction, now, tuning.batch_commits);
+        let source = self.store.events().source(self.stream_index.clone(), now, tuning.batch_commits);
         let required = required_snapshots(&self.store, &generation.projection, &self.settings).await?;
         let context = JobContext {
             layout: &self.store.layout,
@@ -145,7 +147,9 @@ impl Refolding {
     /// Writes the present digest and counts of all partitions into the generation's record.
     pub(crate) async fn note_sums(&self, generation: &mut Generation) -> Result<()> {
         let (counts, digest) = generation.build.sums().await?;
-        generation.build.note_sums(counts.into(), Some(digest.to_string())).await
+        // One that others may have written has no digest.
+        let digest = generation.build.record.digest.is_some().then(|| digest.to_string());
+        generation.build.note_sums(counts.into(), digest).await
     }
 
     /// Reads the record of a generation.

@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::engine::run::RebuildReport;
 use crate::error::{Error, Result};
-use crate::observe::{Progress, names};
+use crate::observe::{Progress, Recorder, names};
 
 /// A rebuild, a migration or another operation on a task of its own. Awaiting it gives the result. Dropping
 /// it cancels it; partitions that are built so far are kept for the next run.
@@ -30,7 +30,12 @@ impl<T: Send + 'static> Running<T> {
         names::describe();
         let (sender, progress) = watch::channel(Progress::default());
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(work(sender, cancel.clone()));
+        let (working, done) = (work(sender.clone(), cancel.clone()), sender);
+        let task = tokio::spawn(async move {
+            let result = working.await?;
+            Recorder::ready(&done);
+            Ok(result)
+        });
         Self { progress, guard: cancel.clone().drop_guard(), cancel, task }
     }
 

@@ -108,13 +108,13 @@ fn emit(shard: &Shard, stream: &Stream, name: &str, others: &dyn Lookup, out: &m
         return;
     }
     out.counts.add(FoldCounts {
-        commits: stream.commits.into(),
+        commits: stream.head.commits.into(),
         events: stream.events.into(),
         bytes: stream.bytes,
         streams: 1,
         ..FoldCounts::default()
     });
-    out.heads.push((stream.hash, stream.last_offset));
+    out.heads.push((stream.hash, stream.head));
     let Some(key) = shard.filter.key(name) else { return };
     match shard.states.emit(stream.slot, &key, others, &mut out.snapshots) {
         Ok(written) => out.counts.snapshots += written as u64,
@@ -126,11 +126,5 @@ fn emit(shard: &Shard, stream: &Stream, name: &str, others: &dyn Lookup, out: &m
 }
 
 fn failed_stream(stream: &str, number: i64, error: &FoldError) -> FailedStream {
-    FailedStream {
-        stream: stream.to_owned(),
-        number,
-        event_type: String::new(),
-        reason: error.code().to_owned(),
-        message: error.to_string(),
-    }
+    FailedStream::new(stream, number, "", error.code(), &error.to_string())
 }

@@ -15,6 +15,7 @@ use statefold_projections::{Chunked, Commit, CommitError, Layout, Registered, Sl
 use crate::fold::batch::Place;
 use crate::fold::names::{Name, Names};
 use crate::fold::stream_order::FoldCounts;
+use crate::lifecycle::Head;
 
 /// All that is known of one stream besides its state.
 pub(super) struct Stream {
@@ -22,9 +23,8 @@ pub(super) struct Stream {
     pub(super) name: Name,
     pub(super) slot: Slot,
     pub(super) next_number: i64,
-    pub(super) last_offset: i64,
+    pub(super) head: Head,
     pub(super) bytes: u64,
-    pub(super) commits: u32,
     pub(super) events: u32,
     state_bytes: u32,
     pub(super) spoiled: bool,
@@ -132,9 +132,8 @@ impl Shard {
             name: self.names.add(name),
             slot,
             next_number: 0,
-            last_offset: i64::MIN,
+            head: Head::NONE,
             bytes: 0,
-            commits: 0,
             events: 0,
             state_bytes,
             spoiled: false,
@@ -155,7 +154,7 @@ impl Shard {
         let (next, waits) = (stream.next_number, stream.waits);
         match commit.first_number.cmp(&next) {
             std::cmp::Ordering::Equal => {
-                self.apply(at, commit, document.as_bytes().len());
+                self.apply(at, commit, document);
                 if waits {
                     self.apply_waiting(at, layout);
                 }
@@ -165,16 +164,16 @@ impl Shard {
         }
     }
 
-    fn apply(&mut self, at: u32, commit: &Commit<'_>, bytes: usize) {
+    fn apply(&mut self, at: u32, commit: &Commit<'_>, document: &RawDocument) {
+        let bytes = document.as_bytes().len();
         let Some(stream) = self.streams.get_mut(at as usize) else { return };
         let Ok(events) = self.states.apply(stream.slot, commit) else {
             self.spoil(at);
             return;
         };
         stream.next_number = commit.next_number();
-        stream.last_offset = commit.offset;
+        stream.head = stream.head.after(document, commit.offset);
         stream.bytes += bytes as u64;
-        stream.commits += 1;
         stream.events += u32::try_from(events).unwrap_or(u32::MAX);
         self.counts.commits += 1;
         self.counts.events += events;
@@ -206,11 +205,11 @@ impl Shard {
                 stream.waits = false;
                 self.waiting.remove(&at);
             }
-            let commit = RawDocument::from_bytes(&bytes)
-                .ok()
-                .and_then(|document| Commit::decode(document, layout).ok());
+            let document = RawDocument::from_bytes(&bytes).ok();
+            let commit =
+                document.and_then(|document| Some((document, Commit::decode(document, layout).ok()?)));
             match commit {
-                Some(commit) => self.apply(at, &commit, bytes.len()),
+                Some((document, commit)) => self.apply(at, &commit, document),
                 None => self.spoil(at),
             }
         }

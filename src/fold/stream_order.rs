@@ -8,7 +8,7 @@ use statefold_projections::{
 };
 
 use crate::fold::digest::Digest;
-use crate::lifecycle::stream_hash;
+use crate::lifecycle::{Head, stream_hash};
 
 /// A stream that could not be folded, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,32 @@ pub struct FailedStream {
     pub reason: String,
     /// The reason in words.
     pub message: String,
+}
+
+/// Most characters of a reason in words, which may quote the event: it is stored with the other failed
+/// streams, and shown.
+const MESSAGE_CHARS_MAX: usize = 500;
+/// Most characters of the type of an event.
+const TYPE_CHARS_MAX: usize = 200;
+
+impl FailedStream {
+    pub(super) fn new(stream: &str, number: i64, event_type: &str, reason: &str, message: &str) -> Self {
+        Self {
+            stream: stream.to_owned(),
+            number,
+            event_type: shortened(event_type, TYPE_CHARS_MAX),
+            reason: reason.to_owned(),
+            message: shortened(message, MESSAGE_CHARS_MAX),
+        }
+    }
+}
+
+/// The first characters of a text; with an ellipsis if there are more.
+fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", text.split_at(end).0),
+        None => text.to_owned(),
+    }
 }
 
 /// Counts of what was folded.
@@ -59,8 +85,8 @@ impl FoldCounts {
 pub struct Folded {
     /// Snapshots of complete streams.
     pub snapshots: Snapshots,
-    /// Hash of each complete stream and the stored offset of its last commit.
-    pub heads: Vec<(u64, i64)>,
+    /// Hash and head of each complete stream.
+    pub(crate) heads: Vec<(u64, Head)>,
     /// Streams that failed.
     pub failed_streams: Vec<FailedStream>,
     /// Counts.
@@ -78,14 +104,11 @@ impl Folded {
     }
 }
 
-/// Head of a stream whose last commit has no readable offset.
-const OFFSET_UNREADABLE: i64 = i64::MIN;
-
 struct Current {
     stream: String,
     slot: Slot,
     next_number: i64,
-    last_offset: i64,
+    head: Head,
     failed: bool,
 }
 
@@ -120,19 +143,19 @@ impl StreamFold {
     pub fn push(&mut self, document: &RawDocument) {
         let layout = Arc::clone(&self.layout);
         match Commit::decode(document, &layout) {
-            Ok(commit) => self.commit(&commit, document.as_bytes().len()),
+            Ok(commit) => self.commit(&commit, document),
             Err(error) => self.broken_commit(document, &layout, &error),
         }
     }
 
-    fn commit(&mut self, commit: &Commit<'_>, bytes: usize) {
+    fn commit(&mut self, commit: &Commit<'_>, document: &RawDocument) {
         if !self.enter(commit.stream) {
             return;
         }
         self.out.counts.commits += 1;
-        self.out.counts.bytes += bytes as u64;
+        self.out.counts.bytes += document.as_bytes().len() as u64;
         let Some(current) = self.current.as_mut() else { return };
-        current.last_offset = commit.offset;
+        current.head = current.head.after(document, commit.offset);
         if current.failed {
             return;
         }
@@ -160,7 +183,8 @@ impl StreamFold {
         tracing::debug!(stream, %error, "unreadable commit");
         self.out.counts.commits += 1;
         let Some(current) = self.current.as_mut() else { return };
-        current.last_offset = Commit::offset_of(document, layout).unwrap_or(OFFSET_UNREADABLE);
+        let offset = Commit::offset_of(document, layout).unwrap_or(Head::OFFSET_UNREADABLE);
+        current.head = current.head.after(document, offset);
         let number = current.next_number;
         if !current.failed {
             self.fail(number, String::new(), "commit", error.to_string());
@@ -178,8 +202,7 @@ impl StreamFold {
         }
         let slot = self.states.open();
         let stream = stream.to_owned();
-        self.current =
-            Some(Current { stream, slot, next_number: 0, last_offset: OFFSET_UNREADABLE, failed: false });
+        self.current = Some(Current { stream, slot, next_number: 0, head: Head::NONE, failed: false });
         true
     }
 
@@ -192,15 +215,15 @@ impl StreamFold {
         let Some(current) = self.current.as_mut() else { return };
         current.failed = true;
         self.out.counts.failed_streams += 1;
-        let (stream, reason) = (current.stream.clone(), reason.to_owned());
-        self.out.failed_streams.push(FailedStream { stream, number, event_type, reason, message });
+        let stream = current.stream.as_str();
+        self.out.failed_streams.push(FailedStream::new(stream, number, &event_type, reason, &message));
     }
 
     /// Completes the current stream, which has no more commits.
     pub fn finish(&mut self) {
         let Some(current) = self.current.as_ref() else { return };
         self.out.counts.streams += 1;
-        self.out.heads.push((stream_hash(&current.stream), current.last_offset));
+        self.out.heads.push((stream_hash(&current.stream), current.head));
         let (slot, end) = (current.slot, current.next_number);
         if !current.failed
             && let Some(key) = self.filter.key(&current.stream)
@@ -302,10 +325,21 @@ mod tests {
             commit("s-2", -1, &["D"]),
         ]);
         assert_eq!(names(&folded), [pair("1", "ABC"), pair("2", "D")]);
-        assert_eq!(folded.heads, [(stream_hash("s-1"), 1), (stream_hash("s-2"), -1)]);
+        let heads: Vec<_> =
+            folded.heads.iter().map(|(hash, head)| (*hash, head.offset, head.commits)).collect();
+        assert_eq!(heads, [(stream_hash("s-1"), 1, 2), (stream_hash("s-2"), -1, 1)]);
         let counts = folded.counts;
         assert_eq!((counts.commits, counts.events, counts.streams, counts.snapshots), (3, 4, 2, 2));
         assert_eq!(folded.digest.documents(), 2);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut() {
+        let long = "ä".repeat(20_000);
+        let failed = FailedStream::new("s", 0, &long, "hole", &long);
+        assert_eq!(failed.message, format!("{}…", "ä".repeat(MESSAGE_CHARS_MAX)));
+        assert_eq!(failed.event_type.chars().count(), TYPE_CHARS_MAX + 1);
+        assert_eq!(FailedStream::new("s", 0, "T", "hole", "short").message, "short");
     }
 
     #[test]
@@ -331,6 +365,9 @@ mod tests {
             [("s-1", 1, "refused"), ("s-2", 1, "hole"), ("s-3", 1, "missing_field"), ("s-5", 0, "commit")]
         );
         assert_eq!(folded.counts.streams, 6);
-        assert_eq!(folded.heads.first(), Some(&(stream_hash("s-1"), 2)));
+        assert_eq!(
+            folded.heads.first().map(|(hash, head)| (*hash, head.offset)),
+            Some((stream_hash("s-1"), 2))
+        );
     }
 }

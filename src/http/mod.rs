@@ -47,7 +47,7 @@ pub fn router(progress: watch::Receiver<Progress>, render: Option<Render>) -> Ro
 
 async fn ready(State(state): State<Arc<HttpState>>) -> Response {
     let progress = state.progress.borrow().clone();
-    let ready = matches!(progress.phase, Phase::Done | Phase::Following);
+    let ready = progress.ready || progress.phase == Phase::Following;
     let body = Json(json!({
         "ready": ready, "projection": progress.projection, "phase": progress.phase,
         "percent": (progress.share() * 100.0).round(), "eta_seconds": progress.eta().map(|eta| eta.as_secs()),

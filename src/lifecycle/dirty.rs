@@ -7,64 +7,86 @@ use bson::Timestamp;
 /// Memory of an entry besides its name, about.
 const ENTRY_BYTES: usize = 64;
 
+/// What is known of the streams that aren't dirty by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unnamed {
+    /// None of them changed.
+    #[default]
+    Clean,
+    /// Commits were deleted, of streams that aren't known.
+    Deleted,
+    /// Any of them may have changed.
+    Unknown,
+}
+
+/// Streams that were dirty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Their names, as far as they are known.
+    pub(crate) streams: Vec<String>,
+    /// What is known of all other streams.
+    pub(crate) unnamed: Unnamed,
+}
+
 /// Dirty streams, each once, with the time of the first change that isn't folded.
 #[derive(Debug)]
 pub(crate) struct Dirty {
     streams: HashMap<String, Timestamp>,
     bytes: usize,
     bytes_max: usize,
-    all: bool,
+    unnamed: Unnamed,
 }
 
 impl Dirty {
-    /// An empty set, which considers all streams dirty when its names exceed so many bytes.
+    /// An empty set, which remembers names of so many bytes; any other stream may be dirty beyond that.
     #[must_use]
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { streams: HashMap::new(), bytes: 0, bytes_max, all: false }
+        Self { streams: HashMap::new(), bytes: 0, bytes_max, unnamed: Unnamed::Clean }
     }
 
-    /// Marks a stream that changed at that time. When the memory is exceeded, marks all, as
-    /// [`Self::mark_all`] does.
+    /// Marks a stream that changed at that time.
     pub(crate) fn mark(&mut self, stream: &str, at: Timestamp) {
         if self.streams.contains_key(stream) {
             return;
         }
-        self.bytes += stream.len() + ENTRY_BYTES;
-        if self.bytes > self.bytes_max {
-            self.mark_all();
+        let bytes = self.bytes + stream.len() + ENTRY_BYTES;
+        if bytes > self.bytes_max {
+            self.mark_unnamed(Unnamed::Unknown);
         } else {
+            self.bytes = bytes;
             self.streams.insert(stream.to_owned(), at);
         }
     }
 
-    /// Marks all streams: only a comparison with the event store can tell which ones are dirty.
-    pub(crate) fn mark_all(&mut self) {
-        self.all = true;
-        self.streams = HashMap::new();
-        self.bytes = 0;
+    /// Marks streams whose names aren't known: only a comparison with the event store can tell which ones are
+    /// dirty. The names that are known stay: a comparison of heads doesn't find all that they tell, for
+    /// example a commit that was replaced.
+    pub(crate) fn mark_unnamed(&mut self, unnamed: Unnamed) {
+        self.unnamed = self.unnamed.max(unnamed);
     }
 
-    /// Takes the dirty streams, and whether any other stream may be dirty.
-    pub(crate) fn take(&mut self) -> (Vec<String>, bool) {
+    /// Takes everything that is dirty.
+    pub(crate) fn take(&mut self) -> Taken {
         self.bytes = 0;
-        (std::mem::take(&mut self.streams).into_keys().collect(), std::mem::take(&mut self.all))
+        let streams = std::mem::take(&mut self.streams).into_keys().collect();
+        Taken { streams, unnamed: std::mem::take(&mut self.unnamed) }
     }
 
-    /// Takes the streams that were dirty at that time, and whether any other stream may be dirty.
-    pub(crate) fn take_until(&mut self, until: Timestamp) -> (Vec<String>, bool) {
-        let taken: Vec<String> =
+    /// Takes the streams that were dirty at that time, and what is known of the others.
+    pub(crate) fn take_until(&mut self, until: Timestamp) -> Taken {
+        let streams: Vec<String> =
             self.streams.iter().filter(|(_, at)| **at <= until).map(|(stream, _)| stream.clone()).collect();
-        for stream in &taken {
+        for stream in &streams {
             self.streams.remove(stream);
             self.bytes = self.bytes.saturating_sub(stream.len() + ENTRY_BYTES);
         }
-        (taken, std::mem::take(&mut self.all))
+        Taken { streams, unnamed: std::mem::take(&mut self.unnamed) }
     }
 
     /// Whether a stream is dirty, or may be.
     #[must_use]
     pub(crate) fn has(&self, stream: &str) -> bool {
-        self.all || self.streams.contains_key(stream)
+        self.unnamed != Unnamed::Clean || self.streams.contains_key(stream)
     }
 
     /// Number of dirty streams, as far as they are known by name.
@@ -76,7 +98,7 @@ impl Dirty {
     /// Whether certainly nothing is dirty.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
-        self.streams.is_empty() && !self.all
+        self.streams.is_empty() && self.unnamed == Unnamed::Clean
     }
 
     /// Time of the oldest change that isn't folded, as far as it is known.
@@ -94,6 +116,15 @@ mod tests {
         Timestamp { time, increment: 0 }
     }
 
+    fn taken(names: &[&str], unnamed: Unnamed) -> Taken {
+        Taken { streams: names.iter().map(|name| (*name).to_owned()).collect(), unnamed }
+    }
+
+    fn sorted(mut taken: Taken) -> Taken {
+        taken.streams.sort();
+        taken
+    }
+
     #[test]
     fn a_stream_is_dirty_once_since_its_first_change() {
         let mut dirty = Dirty::new(10_000);
@@ -101,9 +132,7 @@ mod tests {
         dirty.mark("a", at(3));
         dirty.mark("b", at(4));
         assert_eq!((dirty.len(), dirty.oldest()), (2, Some(at(2))));
-        let (mut streams, all) = dirty.take();
-        streams.sort();
-        assert_eq!((streams, all), (vec!["a".to_owned(), "b".to_owned()], false));
+        assert_eq!(sorted(dirty.take()), taken(&["a", "b"], Unnamed::Clean));
         assert!(dirty.is_empty() && dirty.oldest().is_none());
     }
 
@@ -113,18 +142,31 @@ mod tests {
         dirty.mark("a", at(2));
         dirty.mark("b", at(4));
         dirty.mark("a", at(5));
-        assert_eq!(dirty.take_until(at(3)), (vec!["a".to_owned()], false));
-        assert_eq!(dirty.take(), (vec!["b".to_owned()], false));
+        assert_eq!(dirty.take_until(at(3)), taken(&["a"], Unnamed::Clean));
+        assert_eq!(dirty.take(), taken(&["b"], Unnamed::Clean));
     }
 
     #[test]
-    fn beyond_its_memory_everything_is_dirty() {
+    fn names_are_known_beside_the_unnamed() {
+        let mut dirty = Dirty::new(10_000);
+        dirty.mark("a", at(1));
+        dirty.mark_unnamed(Unnamed::Unknown);
+        dirty.mark_unnamed(Unnamed::Deleted);
+        dirty.mark("b", at(2));
+        assert!(dirty.has("c"));
+        assert_eq!(sorted(dirty.take()), taken(&["a", "b"], Unnamed::Unknown));
+        dirty.mark_unnamed(Unnamed::Deleted);
+        assert!(!dirty.is_empty());
+        assert_eq!(dirty.take(), taken(&[], Unnamed::Deleted));
+    }
+
+    #[test]
+    fn beyond_its_memory_any_stream_may_be_dirty_and_the_known_names_stay() {
         let mut dirty = Dirty::new(3 * ENTRY_BYTES);
         ["a", "b", "c"].into_iter().for_each(|name| dirty.mark(name, at(1)));
-        assert!(!dirty.is_empty());
-        assert_eq!(dirty.take(), (Vec::new(), true));
+        assert_eq!(sorted(dirty.take()), taken(&["a", "b"], Unnamed::Unknown));
         assert!(dirty.is_empty());
         dirty.mark("d", at(2));
-        assert_eq!(dirty.take(), (vec!["d".to_owned()], false));
+        assert_eq!(dirty.take(), taken(&["d"], Unnamed::Clean));
     }
 }

@@ -1,16 +1,57 @@
 //! Fingerprint of the definition that a build is made with: a build is resumed only with the same one.
 
-use statefold_projections::{Layout, Spec};
+use serde_json::{Value, json};
+use statefold_projections::{Direction, Layout, OffsetMeaning, Spec};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Hash over the projection's spec (version, streams, targets, indexes), the layout and the version
-/// of this package. 32 hexadecimal digits.
+/// Hash over the shape of a projection (version, streams, targets, indexes, what it requires) and the layout
+/// of the event store, in an encoding that doesn't depend on the version of this program: JSON with sorted
+/// fields. 32 hexadecimal digits.
 #[must_use]
 pub(crate) fn fingerprint(spec: &Spec, layout: &Layout) -> String {
-    // The debug format of these plain structs has every field; any change of them is meant to change the
-    // fingerprint.
-    let text = format!("{}\n{spec:?}\n{layout:?}", env!("CARGO_PKG_VERSION"));
+    hash(&shape(spec, layout).to_string())
+}
+
+/// Whether a recorded fingerprint is of this definition: as [`fingerprint`] gives it, or as older versions
+/// of this program did.
+#[must_use]
+pub(crate) fn is_fingerprint_of(recorded: &str, spec: &Spec, layout: &Layout) -> bool {
+    recorded == fingerprint(spec, layout) || recorded == hash(&format!("0.1.0\n{spec:?}\n{layout:?}"))
+}
+
+fn hash(text: &str) -> String {
     format!("{:032x}", xxh3_128(text.as_bytes()))
+}
+
+fn shape(spec: &Spec, layout: &Layout) -> Value {
+    let filter = spec.stream_filter();
+    let targets = spec.targets().iter().map(|target| {
+        let indexes = target.indexes().iter().map(|index| {
+            let keys = index.keys().iter().map(|(field, direction)| {
+                let direction = match direction {
+                    Direction::Ascending => 1,
+                    Direction::Descending => -1,
+                };
+                json!([field, direction])
+            });
+            json!({ "keys": keys.collect::<Vec<_>>(), "unique": index.is_unique() })
+        });
+        json!({ "collection": target.collection(), "indexes": indexes.collect::<Vec<_>>() })
+    });
+    let offset_meaning = match layout.offset_meaning {
+        OffsetMeaning::BeforeCommit => "before_commit",
+        OffsetMeaning::FirstEvent => "first_event",
+    };
+    json!({
+        "name": spec.name(), "version": spec.version(), "requires": spec.required(),
+        "streams": { "prefix": filter.first(), "without_suffix": filter.suffix_left_out() },
+        "targets": targets.collect::<Vec<_>>(),
+        "layout": {
+            "collection": layout.collection, "stream": layout.stream, "offset": layout.offset,
+            "offset_meaning": offset_meaning, "count": layout.count, "events": layout.events,
+            "event_type": layout.event_type, "payload": layout.payload, "metadata": layout.metadata,
+        },
+    })
 }
 
 #[cfg(test)]
@@ -18,6 +59,19 @@ mod tests {
     use statefold_projections::{Direction::Ascending, IndexDefinition, Target};
 
     use super::*;
+
+    #[test]
+    fn it_stays_the_same_from_one_version_of_this_program_to_the_next() {
+        let index = IndexDefinition::on([("x", Ascending)]).unique();
+        let spec = Spec::new("A", 1).requires("B").target(Target::new("States_A").index(index));
+        let layout = Layout::default();
+        // Builds in databases have it: it may never change.
+        assert_eq!(fingerprint(&spec, &layout), "2569431a380d7d7ae6b61a798f34dd03");
+        let old = hash(&format!("0.1.0\n{spec:?}\n{layout:?}"));
+        assert!(is_fingerprint_of(&old, &spec, &layout));
+        assert!(is_fingerprint_of(&fingerprint(&spec, &layout), &spec, &layout));
+        assert!(!is_fingerprint_of(&old, &Spec::new("A", 2), &layout));
+    }
 
     #[test]
     fn version_indexes_and_layout_change_it() {

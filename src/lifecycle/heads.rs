@@ -1,8 +1,13 @@
-//! Heads of streams: the last folded offset of each, and its comparison with the event store.
+//! Heads of streams: the last folded commit of each, and its comparison with the event store.
+//!
+//! An offset alone doesn't tell two histories apart: a stream that was deleted for good and created again may
+//! have the same last offset. So a head also has an identity of its last commit, and the number of commits.
 
 use std::collections::HashMap;
 
-use xxhash_rust::xxh3::xxh3_64;
+use bson::raw::RawBsonRef;
+use bson::{RawDocument, rawdoc};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Hash by which a stream's head is stored: XXH3, 64 bits, over its name in UTF-8.
 #[must_use]
@@ -10,9 +15,56 @@ pub(crate) fn stream_hash(stream: &str) -> u64 {
     xxh3_64(stream.as_bytes())
 }
 
-/// Stored offset of the last folded commit, by [`stream_hash`].
+/// The head of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Stored offset of the last commit.
+    pub(crate) offset: i64,
+    /// [Identity](identity) of the last commit; 0 if it isn't known, as in heads of older versions.
+    pub(crate) identity: u64,
+    /// Number of commits; 0 if it isn't known.
+    pub(crate) commits: u32,
+}
+
+impl Head {
+    /// Offset of a commit whose stored one can't be read.
+    pub(crate) const OFFSET_UNREADABLE: i64 = i64::MIN;
+    /// The head of a stream without a commit.
+    pub(crate) const NONE: Self = Self { offset: Self::OFFSET_UNREADABLE, identity: 0, commits: 0 };
+
+    /// Whether both are the head of the same history, as far as both are known.
+    #[must_use]
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        let same = |left: u64, right: u64| left == right || left == 0 || right == 0;
+        self.offset == other.offset
+            && same(self.identity, other.identity)
+            && same(self.commits.into(), other.commits.into())
+    }
+
+    /// The head after one more commit.
+    #[must_use]
+    pub(crate) fn after(self, document: &RawDocument, offset: i64) -> Self {
+        let id = document.get("_id").ok().flatten();
+        let identity = id.map_or(0, |id| identity(id, document.as_bytes().len()));
+        Self { offset, identity, commits: self.commits.saturating_add(1) }
+    }
+}
+
+/// Identity of a commit: XXH3, 64 bits, over the value of its `_id`, seeded with its size in bytes. Never 0.
+#[must_use]
+pub(crate) fn identity(id: RawBsonRef<'_>, bytes: usize) -> u64 {
+    let seed = bytes as u64;
+    let hash = match id {
+        RawBsonRef::String(text) => xxh3_64_with_seed(text.as_bytes(), seed),
+        RawBsonRef::ObjectId(id) => xxh3_64_with_seed(&id.bytes(), seed),
+        other => xxh3_64_with_seed(rawdoc! { "": other }.as_bytes(), seed),
+    };
+    hash.max(1)
+}
+
+/// Heads of folded streams, by [`stream_hash`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Heads(HashMap<u64, i64>);
+pub(crate) struct Heads(HashMap<u64, Head>);
 
 /// Differences between folded heads and the event store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -23,6 +75,8 @@ pub(crate) struct HeadsDifference {
     pub moved: u64,
     /// Number of folded streams that the event store no longer has.
     pub gone: u64,
+    /// Number of streams of which an older version recorded the offset alone.
+    pub unidentified: u64,
     /// Some of the streams' names, where known.
     pub examples: Vec<String>,
     /// Names of all new or moved streams of one range; of the first ones in a sum.
@@ -49,6 +103,7 @@ impl HeadsDifference {
         self.new_streams += other.new_streams;
         self.moved += other.moved;
         self.gone += other.gone;
+        self.unidentified += other.unidentified;
         self.examples.extend(other.examples);
         self.examples.truncate(EXAMPLES_MAX);
         let room = CHANGED_MAX.saturating_sub(self.changed.len());
@@ -64,9 +119,9 @@ impl HeadsDifference {
 }
 
 impl Heads {
-    /// Heads from (hash, offset) pairs.
+    /// Heads from (hash, head) pairs.
     #[must_use]
-    pub(crate) fn new(pairs: impl IntoIterator<Item = (u64, i64)>) -> Self {
+    pub(crate) fn new(pairs: impl IntoIterator<Item = (u64, Head)>) -> Self {
         Self(pairs.into_iter().collect())
     }
 
@@ -78,9 +133,11 @@ impl Heads {
 
     /// Compares a stream of the event store with its head, and removes the head. Heads that remain at the
     /// [end](Self::finish) belong to streams that are gone.
-    pub(crate) fn compare(&mut self, stream: &str, offset: i64, difference: &mut HeadsDifference) {
+    pub(crate) fn compare(&mut self, stream: &str, head: Head, difference: &mut HeadsDifference) {
         match self.0.remove(&stream_hash(stream)) {
-            Some(folded) if folded == offset => {}
+            Some(folded) if folded.is_same(head) => {
+                difference.unidentified += u64::from(folded.identity == 0);
+            }
             Some(_) => {
                 difference.moved += 1;
                 difference.example(stream);
@@ -98,40 +155,93 @@ impl Heads {
         difference.gone_hashes.extend(self.0.into_keys());
     }
 
-    /// Packed form, 16 bytes a stream: hash and offset, little endian.
+    /// Packed form, 28 bytes a stream: hash, offset, identity, number of commits, little endian.
     #[must_use]
-    pub(crate) fn pack(pairs: &[(u64, i64)]) -> Vec<u8> {
-        let pair = |(hash, offset): &(u64, i64)| hash.to_le_bytes().into_iter().chain(offset.to_le_bytes());
-        pairs.iter().flat_map(pair).collect()
+    pub(crate) fn pack(pairs: &[(u64, Head)]) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(pairs.len() * 28);
+        for (hash, head) in pairs {
+            packed.extend_from_slice(&hash.to_le_bytes());
+            packed.extend_from_slice(&head.offset.to_le_bytes());
+            packed.extend_from_slice(&head.identity.to_le_bytes());
+            packed.extend_from_slice(&head.commits.to_le_bytes());
+        }
+        packed
     }
 
     /// Reads the [packed](Self::pack) form; `None` if its length doesn't fit.
     #[must_use]
-    pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<(u64, i64)>> {
-        let (pairs, rest) = bytes.as_chunks::<16>();
-        let number = |pair: &[u8; 16]| {
-            let (hash, offset) = pair.split_first_chunk::<8>()?;
-            Some((u64::from_le_bytes(*hash), i64::from_le_bytes(*offset.first_chunk()?)))
+    pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<(u64, Head)>> {
+        let (entries, rest) = bytes.as_chunks::<28>();
+        let read = |entry: &[u8; 28]| {
+            let (hash, entry) = entry.split_first_chunk::<8>()?;
+            let (offset, entry) = entry.split_first_chunk::<8>()?;
+            let (identity, commits) = entry.split_first_chunk::<8>()?;
+            let head = Head {
+                offset: i64::from_le_bytes(*offset),
+                identity: u64::from_le_bytes(*identity),
+                commits: u32::from_le_bytes(*commits.first_chunk()?),
+            };
+            Some((u64::from_le_bytes(*hash), head))
         };
-        rest.is_empty().then(|| pairs.iter().filter_map(number).collect())
+        rest.is_empty().then(|| entries.iter().filter_map(read).collect())
+    }
+
+    /// Reads the form of older versions, 16 bytes a stream: hash and offset.
+    #[must_use]
+    pub(crate) fn unpack_offsets(bytes: &[u8]) -> Option<Vec<(u64, Head)>> {
+        let (pairs, rest) = bytes.as_chunks::<16>();
+        let read = |pair: &[u8; 16]| {
+            let (hash, offset) = pair.split_first_chunk::<8>()?;
+            let offset = i64::from_le_bytes(*offset.first_chunk()?);
+            Some((u64::from_le_bytes(*hash), Head { offset, ..Head::NONE }))
+        };
+        rest.is_empty().then(|| pairs.iter().filter_map(read).collect())
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
+    fn head(offset: i64) -> Head {
+        Head { offset, identity: 7, commits: 1 }
+    }
+
     #[test]
     fn differences_are_found_both_ways() {
-        let mut heads = Heads::new([("a", 1), ("b", 2), ("c", 3)].map(|(name, at)| (stream_hash(name), at)));
+        let folded = [("a", 1), ("b", 2), ("c", 3), ("e", 4), ("f", 5)];
+        let mut heads = Heads::new(folded.map(|(name, at)| (stream_hash(name), head(at))));
         let mut difference = HeadsDifference::default();
-        heads.compare("a", 1, &mut difference);
+        heads.compare("a", head(1), &mut difference);
         assert!(difference.is_none());
-        heads.compare("b", 5, &mut difference);
-        heads.compare("d", 0, &mut difference);
+        heads.compare("b", head(5), &mut difference);
+        heads.compare("d", head(0), &mut difference);
+        // The same offset, but another commit, or another number of commits.
+        heads.compare("e", Head { identity: 8, ..head(4) }, &mut difference);
+        heads.compare("f", Head { commits: 2, ..head(5) }, &mut difference);
         heads.finish(&mut difference);
-        assert_eq!((difference.new_streams, difference.moved, difference.gone), (1, 1, 1));
-        assert_eq!(difference.examples, ["b", "d"]);
+        assert_eq!((difference.new_streams, difference.moved, difference.gone), (1, 3, 1));
+        assert_eq!(difference.examples, ["b", "d", "e", "f"]);
+    }
+
+    #[test]
+    fn what_an_older_version_did_not_record_is_not_compared() {
+        let old = Head { offset: 3, ..Head::NONE };
+        assert!(old.is_same(head(3)) && head(3).is_same(old) && !old.is_same(head(4)));
+    }
+
+    #[test]
+    fn a_commit_is_told_by_its_id_and_its_size() {
+        let commit = |id: &str, more: &str| rawdoc! { "_id": id, "more": more };
+        let of = |document: &RawDocument| Head::NONE.after(document, 1);
+        let (one, other) = (commit("1", ""), commit("2", ""));
+        assert_eq!(of(&one), of(&one.clone()));
+        assert_eq!((of(&one).commits, of(&one).after(&other, 2).commits), (1, 2));
+        assert!(!of(&one).is_same(of(&other)) && !of(&one).is_same(of(&commit("1", "longer"))));
+        let numbers = [rawdoc! { "_id": 1 }, rawdoc! { "_id": 2 }].map(|document| of(&document));
+        assert!(!numbers[0].is_same(numbers[1]));
+        assert_eq!(of(&rawdoc! {}).identity, 0);
     }
 
     #[test]
@@ -140,10 +250,10 @@ mod tests {
         for range in 0..3 {
             let mut difference = HeadsDifference::default();
             for stream in 0..CHANGED_MAX {
-                Heads::default().compare(&format!("{range}-{stream}"), 0, &mut difference);
+                Heads::default().compare(&format!("{range}-{stream}"), head(0), &mut difference);
             }
             assert_eq!(difference.changed.len(), CHANGED_MAX);
-            Heads::new([(range, 1)]).finish(&mut difference);
+            Heads::new([(range, head(1))]).finish(&mut difference);
             sum.add(difference);
         }
         assert_eq!((sum.new_streams, sum.gone), (3 * CHANGED_MAX as u64, 3));
@@ -152,8 +262,17 @@ mod tests {
 
     #[test]
     fn packed_heads_read_back() {
-        let pairs = vec![(7, -1), (u64::MAX, i64::MAX)];
+        let all = Head { offset: i64::MAX, identity: u64::MAX, commits: u32::MAX };
+        let pairs = vec![(7, head(-1)), (u64::MAX, all)];
         assert_eq!(Heads::unpack(&Heads::pack(&pairs)), Some(pairs));
-        assert_eq!(Heads::unpack(&[0; 15]), None);
+        assert_eq!(Heads::unpack(&[0; 27]), None);
+    }
+
+    #[test]
+    fn heads_of_older_versions_read_back_without_identity() {
+        let old: Vec<u8> = 7u64.to_le_bytes().into_iter().chain(5i64.to_le_bytes()).collect();
+        let read = Heads::unpack_offsets(&old).unwrap();
+        assert_eq!(read, [(7, Head { offset: 5, ..Head::NONE })]);
+        assert_eq!(Heads::unpack_offsets(&[0; 15]), None);
     }
 }

@@ -15,9 +15,9 @@ mod share;
 mod start;
 mod state;
 
-pub(crate) use dirty::Dirty;
-pub(crate) use fingerprint::fingerprint;
-pub(crate) use heads::{Heads, HeadsDifference, stream_hash};
+pub(crate) use dirty::{Dirty, Taken, Unnamed};
+pub(crate) use fingerprint::{fingerprint, is_fingerprint_of};
+pub(crate) use heads::{Head, Heads, HeadsDifference, identity, stream_hash};
 pub(crate) use hold::{Latencies, Member, PauseReason, Replication, ReplicationLag};
 pub(crate) use lease::{Beat, Challenger, Claim, Tenure, jittered};
 pub use limit::ErrorLimit;

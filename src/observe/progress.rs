@@ -109,6 +109,10 @@ pub struct Progress {
     pub held: Option<String>,
     /// For how long, in seconds.
     pub held_seconds: u64,
+    /// Whether everything is done that was begun, with the hook of a start.
+    pub ready: bool,
+    /// Whether the fence of this run's cut-over stands: the event store refuses events.
+    pub fenced: bool,
     /// The awaited event or holder while the run waits, in words.
     pub waits_for: Option<String>,
     /// The leader while the run waits for another statefold.

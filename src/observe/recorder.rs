@@ -78,10 +78,16 @@ impl Recorder {
         });
     }
 
+    /// Shows whether the fence of the run's cut-over stands.
+    pub(crate) fn fenced(progress: &watch::Sender<Progress>, fenced: bool) {
+        progress.send_modify(|progress| progress.fenced = fenced);
+    }
+
     /// Shows that everything is done.
     pub(crate) fn ready(progress: &watch::Sender<Progress>) {
         progress.send_modify(|progress| {
             progress.phase = Phase::Done;
+            progress.ready = true;
             progress.waits_for = None;
             progress.leader = None;
         });

@@ -21,7 +21,7 @@ use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink};
 use crate::pipeline::{Governor, Workers};
 use crate::plan::{Estimate, Partition};
-use crate::store::{BuildOrigin, BuildStore, Flip, IndexDirection, RecordsOnly, Store};
+use crate::store::{BuildOrigin, BuildStore, Flip, RecordsOnly, Store, StreamIndex};
 
 /// Request to adopt a collection.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ pub fn adopt(settings: &Settings, registry: &Registry, request: Adopt) -> Runnin
 struct Adoption<'a> {
     store: &'a Store,
     settings: &'a Settings,
-    direction: IndexDirection,
+    stream_index: StreamIndex,
     request: &'a Adopt,
     projection: Registered,
     generation: u32,
@@ -97,7 +97,7 @@ async fn run(
 ) -> Result<AdoptReport> {
     let selected = registry.select(std::slice::from_ref(&request.projection))?;
     let store = Store::connect(settings, registry.layout()).await?;
-    let Some(direction) = preflight(&store, &selected).await? else {
+    let Some(stream_index) = preflight(&store, &selected).await? else {
         let name = store.database();
         return Err(Error::Unsupported(format!(
             "{name} has no event store that a generation could be compared with"
@@ -109,7 +109,7 @@ async fn run(
     let work = Adoption {
         store: &store,
         settings,
-        direction,
+        stream_index,
         request: &request,
         projection: chosen.projection,
         generation,
@@ -178,7 +178,7 @@ impl Adoption<'_> {
         let comparison = Comparison {
             store: self.store,
             settings: self.settings,
-            direction: self.direction,
+            stream_index: self.stream_index.clone(),
             workers,
             progress: self.progress,
             cancel: self.cancel,
@@ -207,7 +207,7 @@ impl Adoption<'_> {
         let tuning = self.settings.tuning();
         let workers = Arc::new(Workers::new(tuning.threads)?);
         let now = self.store.operation_time().await?;
-        let events = self.store.events().source(self.direction, now, tuning.batch_commits);
+        let events = self.store.events().source(self.stream_index.clone(), now, tuning.batch_commits);
         let many = events.estimated_count().await? > FEW_COMMITS;
         let projections = std::slice::from_ref(&self.projection);
         let survey = Survey::of(&events, projections, tuning, many.then_some(&*workers)).await?;
@@ -238,7 +238,7 @@ impl Adoption<'_> {
         let compared = self.compared(&looked, Some(records), Some(build.partitions())).await;
         let id = build.record.id.clone();
         let report = match compared {
-            Ok(report) if report.verified.as_ref().is_some_and(Verified::is_equal) => report,
+            Ok(report) if report.verified.as_ref().is_some_and(|verified| !verified.differs()) => report,
             Ok(report) if self.request.force => {
                 // Not all differences are known, so no stream counts as folded.
                 without_heads(&build).await?;
@@ -265,7 +265,7 @@ impl Adoption<'_> {
         // The application that built it reads it by its name.
         let flip = Flip { record: build.record.clone(), mode: CutOverMode::Rename };
         let now = self.store.control().flip_time().await?;
-        self.store.control().flip(&[flip], &leadership.mandate, now).await?;
+        self.store.control().flip(&[flip], &leadership.mandate, now, None).await?;
         build.advance(BuildState::Active, |_| {}).await
     }
 }

@@ -22,7 +22,8 @@
 //!   heads are compared after every flip.
 //! - A position is saved after everything up to it was folded, never before.
 
-pub(super) mod progress;
+pub(super) mod deletes;
+mod progress;
 pub(super) mod request;
 mod rounds;
 
@@ -100,7 +101,7 @@ async fn run(
         return Err(Error::Config(vec!["no projection is registered".into()]));
     }
     let store = Store::connect(&settings, registry.layout()).await?;
-    let Some(direction) = preflight(&store, &selected).await? else {
+    let Some(stream_index) = preflight(&store, &selected).await? else {
         return Err(Error::Unsupported(format!("{} has no event store to follow", store.database())));
     };
     if request.projections.is_empty() {
@@ -110,7 +111,7 @@ async fn run(
     let follower = FollowTask { store, settings, registry, selected, request, progress, cancel };
     let mut report = FollowReport::default();
     loop {
-        match follower.lead(direction, &workers, &mut report).await {
+        match follower.lead(stream_index.clone(), &workers, &mut report).await {
             _ if follower.cancel.is_cancelled() => return Ok(report),
             Ok(()) => {}
             Err(error @ (Error::LeaseLost { .. } | Error::Fenced { .. } | Error::Interrupted)) => {
@@ -147,7 +148,7 @@ impl FollowTask {
     /// Waits for a generation to follow and for the lease, then follows for as long as there is one.
     async fn lead(
         &self,
-        direction: crate::store::IndexDirection,
+        stream_index: crate::store::StreamIndex,
         workers: &Arc<Workers>,
         report: &mut FollowReport,
     ) -> Result<()> {
@@ -161,7 +162,7 @@ impl FollowTask {
         let refolding = Refolding {
             store: self.store.clone(),
             settings: self.settings.clone(),
-            direction,
+            stream_index,
             workers: Arc::clone(workers),
             mandate: leadership.mandate.clone(),
             cancel: leadership.cancel.clone(),

@@ -8,7 +8,7 @@ use crate::engine::capacity::{CapacityPlan, capacity_plan};
 use crate::engine::pass::Survey;
 use crate::engine::preflight::preflight;
 use crate::error::{Error, Result};
-use crate::lifecycle::fingerprint;
+use crate::lifecycle::is_fingerprint_of;
 use crate::pipeline::Workers;
 use crate::plan::{Choice, Estimate, Need, Strategy, missing, needs, next_generation};
 use crate::store::Store;
@@ -233,7 +233,6 @@ async fn plan_of(
 ) -> Result<ProjectionPlan> {
     let spec = projection.spec();
     let records = store.builds().records(Some(spec.name())).await?;
-    let print = fingerprint(spec, &store.layout);
     let open = records.iter().find(|record| record.state.is_resumable());
     let resumable = match open {
         None => None,
@@ -245,14 +244,15 @@ async fn plan_of(
                 partitions_done: build.checkpoints().await?.len(),
                 partitions: record.ranges.len(),
                 failure: record.failure.as_ref().map(|failure| failure.message.clone()),
-                same_definition: record.fingerprint == print,
+                same_definition: is_fingerprint_of(&record.fingerprint, spec, &store.layout),
             })
         }
     };
     let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
     let generation = match (&resumable, open) {
         (Some(Resumable { same_definition: true, .. }), Some(record)) => record.generation,
-        _ => next_generation(spec, &store.collection_names().await?, &recorded),
+        _ => next_generation(spec, &store.collection_names().await?, &recorded)
+            .map_err(|error| Error::Unsupported(error.to_string()))?,
     };
     Ok(ProjectionPlan {
         projection: spec.name().to_owned(),

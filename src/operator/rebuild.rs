@@ -13,10 +13,10 @@ use crate::engine::run::{Caller, Rebuild, RebuildReport, Run, RunInputs, WhenFin
 use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, fingerprint};
+use crate::lifecycle::{BuildState, is_fingerprint_of};
 use crate::next_step::NextStep;
 use crate::observe::Progress;
-use crate::store::{BuildRecord, IndexDirection, Store};
+use crate::store::{BuildRecord, Store, StreamIndex};
 
 /// Begins to rebuild projections into their next generations. Must be called on a tokio runtime.
 ///
@@ -61,7 +61,7 @@ struct Requested {
     settings: Settings,
     request: Rebuild,
     selected: Vec<Registered>,
-    direction: IndexDirection,
+    stream_index: StreamIndex,
     progress: watch::Sender<Progress>,
     cancel: CancellationToken,
 }
@@ -83,10 +83,10 @@ where
             return Err(Error::Config(vec!["no projection is registered".into()]));
         }
         let store = Store::connect(&settings, registry.layout()).await?;
-        let Some(direction) = preflight(&store, &selected).await? else {
+        let Some(stream_index) = preflight(&store, &selected).await? else {
             return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
         };
-        run(Requested { store, registry, settings, request, selected, direction, progress, cancel }).await
+        run(Requested { store, registry, settings, request, selected, stream_index, progress, cancel }).await
     })
 }
 
@@ -121,7 +121,8 @@ impl Requested {
     async fn lead(&self) -> Result<(Run, Arc<Leadership>)> {
         let Self { store, registry, settings, progress, .. } = self;
         let leadership = Arc::new(lead_watched(store, settings, progress, &self.cancel).await?);
-        let inputs = RunInputs { store, registry, settings, direction: Some(self.direction), progress };
+        let inputs =
+            RunInputs { store, registry, settings, stream_index: Some(self.stream_index.clone()), progress };
         match Run::new(&inputs, &leadership, Caller::Operator, self.request.clone()) {
             Ok(run) => Ok((run, leadership)),
             Err(error) => leadership.end(Err(error)).await,
@@ -147,11 +148,10 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
             let state = record.state;
             matches!(state, BuildState::Verified | BuildState::Published) && !record.adopted
         };
+        let is_of =
+            |record: &BuildRecord| is_fingerprint_of(&record.fingerprint, projection.spec(), &store.layout);
         let found: Vec<&BuildRecord> = records.iter().filter(is_complete).collect();
-        let print = fingerprint(projection.spec(), &store.layout);
-        if let Some(other) =
-            found.iter().find(|record| is_new(record, &records) && record.fingerprint != print)
-        {
+        if let Some(other) = found.iter().find(|record| is_new(record, &records) && !is_of(record)) {
             return Err(of_another_version(other, projection.spec().version()));
         }
         if !found.is_empty() {

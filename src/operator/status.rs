@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::next_step::NextStep;
 use crate::observe::{InstanceRow, Leader};
-use crate::store::{ActiveGeneration, BuildRecord, Fence, FenceKind, Positions, Store};
+use crate::store::{ActiveGeneration, BuildRecord, Fence, FenceKind, NameHolder, Positions, Store};
 
 pub use lag::Lag;
 
@@ -105,6 +105,8 @@ pub struct ProjectionStatus {
     pub collections: Vec<String>,
     /// How readers find it.
     pub mode: Option<CutOverMode>,
+    /// Views that should show it and don't, in words: the next rebuild or cut-over puts them right.
+    pub views_elsewhere: Vec<String>,
     /// Snapshots in it, from the server's statistics.
     pub snapshots: Option<u64>,
     /// Digest when it was built.
@@ -240,12 +242,37 @@ async fn status_of(
             .flat_map(|active| active.previous.iter().map(|previous| previous.generation))
             .collect(),
         mode: active.as_ref().map(|active| active.mode),
+        views_elsewhere: match &active {
+            Some(active) if active.mode == CutOverMode::View => {
+                views_elsewhere(store, projection, active).await?
+            }
+            _ => Vec::new(),
+        },
         collections: active.as_ref().map(|active| active.collections.clone()).unwrap_or_default(),
         building: match records.iter().find(|record| is_open(record, active.as_ref())) {
             Some(record) => Some(building(store, record).await?),
             None => None,
         },
     })
+}
+
+/// Views of a projection that don't show the active generation.
+async fn views_elsewhere(
+    store: &Store,
+    projection: &Registered,
+    active: &ActiveGeneration,
+) -> Result<Vec<String>> {
+    let mut elsewhere = Vec::new();
+    for (target, collection) in projection.spec().targets().iter().zip(&active.collections) {
+        let view = target.collection();
+        match store.snapshots().named(view).await? {
+            NameHolder::View(shown) if shown == *collection => {}
+            NameHolder::View(shown) => elsewhere.push(format!("{view} shows {shown}, not {collection}")),
+            NameHolder::Nothing => elsewhere.push(format!("{view} isn't there, to show {collection}")),
+            NameHolder::Other => elsewhere.push(format!("{view} is not a view of statefold")),
+        }
+    }
+    Ok(elsewhere)
 }
 
 async fn lag_of(

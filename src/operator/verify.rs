@@ -58,6 +58,12 @@ impl VerifyReport {
     pub fn is_equal(&self) -> bool {
         self.projections.iter().all(Verified::is_equal)
     }
+
+    /// Whether something differs.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.projections.iter().any(Verified::differs)
+    }
 }
 
 /// Begins to verify collections. Must be called on a tokio runtime.
@@ -86,7 +92,7 @@ async fn run(
     let began = Instant::now();
     let selected = registry.select(&request.projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
-    let Some(direction) = preflight(&store, &selected).await? else {
+    let Some(stream_index) = preflight(&store, &selected).await? else {
         let databases_with_events = store.databases_with_events().await;
         return Ok(VerifyReport { projections: Vec::new(), databases_with_events, seconds: 0.0 });
     };
@@ -95,7 +101,8 @@ async fn run(
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
     let projections: Vec<Registered> = chosen.iter().map(|chosen| chosen.projection.clone()).collect();
     let tuning = settings.tuning();
-    let events = store.events().source(direction, store.operation_time().await?, tuning.batch_commits);
+    let events =
+        store.events().source(stream_index.clone(), store.operation_time().await?, tuning.batch_commits);
     let many = events.estimated_count().await? > FEW_COMMITS;
     let survey = Survey::of(&events, &projections, tuning, many.then_some(&*workers)).await?;
     let mut subjects = Vec::new();
@@ -113,7 +120,7 @@ async fn run(
     let comparison = Comparison {
         store: &store,
         settings,
-        direction,
+        stream_index,
         workers: &workers,
         progress: &progress,
         cancel: &cancel,

@@ -8,6 +8,7 @@ use futures::stream::BoxStream;
 
 use crate::error::Result;
 use crate::fold::{Digest, FailedStream, FoldCounts, Folded};
+use crate::lifecycle::Head;
 use crate::plan::{NaturalBy, Partition, StreamRange};
 
 /// A batch of commits as the server sent it.
@@ -27,8 +28,8 @@ pub(crate) trait RawCommits: Send + Sync {
 /// A batch of commits.
 pub(crate) type CommitBatch = Box<dyn RawCommits>;
 
-/// Names of streams with the stored offset of their last commit.
-pub(crate) type HeadBatch = Vec<(String, i64)>;
+/// Names of streams with their heads.
+pub(crate) type HeadBatch = Vec<(String, Head)>;
 
 /// The commits of some streams, roughly in the order they were written.
 pub(crate) struct NaturalScan {
@@ -72,8 +73,8 @@ pub(crate) struct PartitionRecord {
     pub counts: FoldCounts,
     /// Digest of its snapshots.
     pub digest: Digest,
-    /// Hash and stored offset of each stream.
-    pub heads: Vec<(u64, i64)>,
+    /// Hash and head of each stream.
+    pub heads: Vec<(u64, Head)>,
     /// Streams that could not be folded.
     pub failed_streams: Vec<FailedStream>,
 }
@@ -112,7 +113,7 @@ impl Refolded {
 
     /// Heads of the streams that exist, by hash.
     #[must_use]
-    pub(crate) fn heads(&self) -> HashMap<u64, i64> {
+    pub(crate) fn heads(&self) -> HashMap<u64, Head> {
         self.folded.iter().flat_map(|folded| folded.heads.iter().copied()).collect()
     }
 }
@@ -125,6 +126,8 @@ pub(crate) enum Replaced {
     /// Another process replaced streams of these partitions meanwhile. Nothing was written: the folded
     /// results may be older than the stored ones.
     Stale,
+    /// The stored results have more bytes than may be replaced together. Nothing was written.
+    TooLarge,
 }
 
 /// The election that made the server of a write the primary; `None` where there are no elections.
@@ -174,13 +177,15 @@ pub(crate) trait Staging: SnapshotSink {
 
     /// Reads the state of the partitions whose streams are about to be refolded. This comes before the
     /// streams are read: whatever others replace from then on makes the result [stale](Replaced::Stale).
-    fn before<'a>(&'a self, parts: &'a [RefoldPart]) -> BoxFuture<'a, Result<Self::Before>>;
+    /// Reads results of at most so many bytes.
+    fn before<'a>(&'a self, parts: &'a [RefoldPart], bytes_max: usize)
+    -> BoxFuture<'a, Result<Self::Before>>;
 
     /// Replaces the snapshots, heads and failed streams of refolded streams: all of them or none.
     fn replace(&self, before: Self::Before, refolded: Refolded) -> BoxFuture<'_, Result<Replaced>>;
 
     /// The heads recorded for a finished partition.
-    fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>>;
+    fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, Head)>>>;
 
     /// The `_id`s of the snapshots of a partition in the staging collection of a target.
     fn ids(&self, target: usize, partition: &Partition) -> BoxStream<'static, Result<Vec<String>>>;

@@ -72,7 +72,11 @@ pub(crate) fn without_aside(name: &str) -> &str {
 /// Number of the next generation: the largest among existing collections, staging collections and
 /// recorded builds, plus one; but at least the first one of the projection.
 #[must_use]
-pub(crate) fn next_generation(spec: &Spec, collections: &[String], recorded: &[u32]) -> u32 {
+pub(crate) fn next_generation(
+    spec: &Spec,
+    collections: &[String],
+    recorded: &[u32],
+) -> Result<u32, NoGenerationLeft> {
     let number = |target: &Target, name: &String| -> Option<u32> {
         let rest = name.strip_prefix(target.collection())?;
         let rest = rest.split_once("__t").map_or(rest, |(number, _)| number);
@@ -81,7 +85,20 @@ pub(crate) fn next_generation(spec: &Spec, collections: &[String], recorded: &[u
     let existing =
         spec.targets().iter().flat_map(|target| collections.iter().filter_map(|name| number(target, name)));
     let largest = existing.chain(recorded.iter().copied()).max().unwrap_or(0);
-    largest.saturating_add(1).max(spec.first())
+    let next =
+        largest.checked_add(1).ok_or_else(|| NoGenerationLeft { projection: spec.name().to_owned() })?;
+    Ok(next.max(spec.first()))
+}
+
+/// A collection or a record has the largest number that a generation can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a collection of {projection} has the number {max}, the largest that a generation can have: rename it, \
+     so that there is one for the next generation",
+    max = u32::MAX
+)]
+pub(crate) struct NoGenerationLeft {
+    projection: String,
 }
 
 /// Collections like `States_Assets2_0`, into which the application divided a target.
@@ -89,9 +106,12 @@ pub(crate) fn next_generation(spec: &Spec, collections: &[String], recorded: &[u
 pub(crate) fn sharded_siblings<'a>(spec: &Spec, collections: &'a [String]) -> Vec<&'a str> {
     let is_shard = |target: &Target, name: &str| {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // Squidex has at most 100 shards: anything else is a copy that somebody made.
+        let is_number =
+            |text: &str| digits(text) && text.len() <= 2 && (text == "0" || !text.starts_with('0'));
         name.strip_prefix(target.collection())
             .and_then(|rest| rest.split_once('_'))
-            .is_some_and(|(generation, shard)| digits(generation) && digits(shard))
+            .is_some_and(|(generation, shard)| digits(generation) && is_number(shard))
     };
     let shard = |name: &&'a String| spec.targets().iter().any(|target| is_shard(target, name));
     collections.iter().filter(shard).map(String::as_str).collect()
@@ -111,20 +131,30 @@ mod tests {
 
     #[test]
     fn the_next_generation_is_above_all_that_exist() {
-        assert_eq!(next_generation(&spec(), &[], &[]), 3);
+        assert_eq!(next_generation(&spec(), &[], &[]), Ok(3));
         assert_eq!(
             next_generation(&spec(), &names(&["States_Assets", "States_Assets2", "States_AssetsX9"]), &[]),
-            3
+            Ok(3)
         );
-        assert_eq!(next_generation(&spec(), &names(&["States_Assets3"]), &[]), 4);
-        assert_eq!(next_generation(&spec(), &names(&["States_Assets4__t12"]), &[]), 5);
-        assert_eq!(next_generation(&spec(), &names(&["States_Assets3"]), &[6]), 7);
-        assert_eq!(next_generation(&spec(), &names(&["States_Assets7_0"]), &[]), 3);
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets3"]), &[]), Ok(4));
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets4__t12"]), &[]), Ok(5));
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets3"]), &[6]), Ok(7));
+        assert_eq!(next_generation(&spec(), &names(&["States_Assets7_0"]), &[]), Ok(3));
+        let full = next_generation(&spec(), &names(&["States_Assets4294967295"]), &[]);
+        assert!(full.is_err_and(|error| error.to_string().contains("4294967295")));
     }
 
     #[test]
     fn shards_are_recognised() {
-        let all = names(&["States_Assets2", "States_Assets2_0", "States_Assets2_11", "States_Assets2_x"]);
+        let all = names(&[
+            "States_Assets2",
+            "States_Assets2_0",
+            "States_Assets2_11",
+            "States_Assets2_x",
+            "States_Assets2_20240101",
+            "States_Assets2_100",
+            "States_Assets2_07",
+        ]);
         assert_eq!(sharded_siblings(&spec(), &all), ["States_Assets2_0", "States_Assets2_11"]);
     }
 

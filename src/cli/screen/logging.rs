@@ -18,6 +18,8 @@ pub(in crate::cli) fn install(format: LogFormat, filter: Option<&str>) {
     let filter = parsed.and_then(Result::ok).unwrap_or_else(standard);
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(BesideBars);
+    // Whoever read the log lines may be gone: saying so there would end the program.
+    let builder = builder.log_internal_errors(false);
     match format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {

@@ -1,21 +1,24 @@
 //! Standard output and standard error: results go to the first, all else to the second.
 
 use std::io::{ErrorKind, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::exit::Failed;
+use crate::cli::exit::{EXIT_FAILURE, Failed};
 
 /// The two streams that a verb prints to, and the format of its result.
 pub(in crate::cli) struct Output {
     format: Format,
+    /// Why a result could not be printed.
+    lost: Mutex<Option<String>>,
 }
 
 impl Output {
     pub(in crate::cli) fn new(format: Format) -> Self {
-        Self { format }
+        Self { format, lost: Mutex::default() }
     }
 
     pub(in crate::cli) fn is_json(&self) -> bool {
@@ -36,11 +39,27 @@ impl Output {
     pub(in crate::cli) fn text(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
         let text = text.trim_end();
-        if let Err(error) = writeln!(stdout, "{text}").and_then(|()| stdout.flush())
-            && error.kind() == ErrorKind::BrokenPipe
-        {
-            // The reader has seen enough, as `head` does.
-            std::process::exit(0);
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Ok(()) => {}
+            // The reader has seen enough, as `head` has: the outcome is that of the verb.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) => *self.lost() = Some(error.to_string()),
+        }
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Option<String>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The exit code of a verb that ended with `code`: that of a failure, if its result could not be printed.
+    pub(in crate::cli) fn exit_code(&self, code: u8) -> u8 {
+        let lost = self.lost().take();
+        match lost {
+            Some(reason) => {
+                self.note(&format!("error: the result could not be written: {reason}"));
+                if code == 0 { EXIT_FAILURE } else { code }
+            }
+            None => code,
         }
     }
 

@@ -26,7 +26,7 @@ pub(in crate::cli) async fn watched<T: Send + 'static>(
         metrics::listen(address, health, output).await?;
     }
     let running = begin();
-    signals::cancel_on_signal(running.cancellation());
+    signals::cancel_on_signal(running.cancellation(), running.progress());
     let forward = tokio::spawn(forward(running.progress(), sender));
     let shown = progress::show(running.progress(), interval);
     let result = running.await;

@@ -13,10 +13,12 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
         (None, true) => verified.collections.join(", "),
         (None, false) => format!("{} of {}", verified.share, verified.collections.join(", ")),
     };
-    let mut text = if verified.is_equal() {
+    let mut text = if verified.differs() {
+        format!("{subject} DIFFERS from the event store")
+    } else if verified.is_equal() {
         format!("{subject} equals the event store")
     } else {
-        format!("{subject} DIFFERS from the event store")
+        format!("{subject} equals the event store as far as it stood still")
     };
     if let Some(digest) = &verified.digest {
         text.push_str(&format!(", digest {digest}"));
@@ -47,6 +49,7 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
             text.push_str(&format!("\n  {}", count(value, singular, plural)));
         }
     }
+    verified.moving_streams.iter().for_each(|stream| text.push_str(&format!("\n  {stream}")));
     verified.differences.iter().for_each(|difference| text.push_str(&format!("\n{}", lines(difference))));
     let shown = verified.differences.len() as u64;
     let all = verified.missing + verified.extra + verified.differing;

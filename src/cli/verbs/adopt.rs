@@ -41,7 +41,7 @@ pub(in crate::cli) async fn run(
     let interval = args.interval.interval();
     let report = watch::watched(begin, None, interval, output).await?;
     output.result(&report, |report| text(report, &args.projection));
-    let equal = report.verified.as_ref().is_none_or(|verified| verified.is_equal());
+    let equal = report.verified.as_ref().is_none_or(|verified| !verified.differs());
     if !equal && !report.adopted {
         output.note(&format!(
             "Nothing was recorded. Statefold would go back to what the events give, not to what is stored. \

@@ -14,6 +14,7 @@ use crate::cli::screen::table::{number, seconds};
 use crate::cli::screen::{progress, signals};
 use crate::cli::settings::{Raw, load};
 use crate::error::Result;
+use crate::observe::Progress;
 use crate::store::{FixtureRequest, write_fixture};
 
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ pub(in crate::cli) async fn run(args: &FixtureArgs, output: &Output) -> Result<u
     let request =
         FixtureRequest { commits: args.commits, streams: args.streams, seed: args.seed, append: args.append };
     let cancel = CancellationToken::new();
-    signals::cancel_on_signal(cancel.clone());
+    signals::cancel_on_signal(cancel.clone(), watch::channel(Progress::default()).1);
     let (written, counter) = watch::channel(0);
     let shown = progress::show_count(counter, args.commits, "commits");
     let began = Instant::now();

@@ -99,6 +99,9 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
         }
     }
     for status in &report.projections {
+        for view in &status.views_elsewhere {
+            text.push_str(&format!("\n{view}: the next rebuild or cut-over puts it right."));
+        }
         let Some(lag) = status.lag.as_ref().filter(|lag| lag.commits > 0) else { continue };
         let (name, line, since) =
             (&status.projection, lag.line(), lag.since.as_deref().unwrap_or("the cut-over"));

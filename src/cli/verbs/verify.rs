@@ -37,7 +37,7 @@ pub(in crate::cli) async fn run(args: &VerifyArgs, registry: &Registry, output: 
     let interval = args.interval.interval();
     let report = watch::watched(begin, None, interval, output).await?;
     output.result(&report, |report| text(report, settings.database()));
-    Ok(if report.is_equal() { 0 } else { EXIT_MISMATCH })
+    Ok(if report.differs() { EXIT_MISMATCH } else { 0 })
 }
 
 fn text(report: &VerifyReport, database: &str) -> String {

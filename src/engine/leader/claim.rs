@@ -13,7 +13,7 @@ use crate::engine::leader::waiting::{Patience, SAY_EVERY, Waiting};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Challenger, Claim};
 use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{FenceKind, LeaseHolder, LeaseTaken, Owner, Store};
+use crate::store::{BootInstant, FenceKind, LeaseHolder, LeaseTaken, Owner, Store};
 
 /// Tells whether there still is work that needs a leader.
 pub(crate) type Needed<'a> = dyn Fn() -> BoxFuture<'a, Result<bool>> + Send + Sync + 'a;
@@ -139,7 +139,7 @@ impl Claimant<'_> {
                         raised = fence.owner,
                         "lifting the fence of a cut-over that was interrupted"
                     );
-                    self.store.control().lift_fence().await.map(|lifted| lifted.is_some())
+                    self.store.control().lift_fence(None).await.map(|lifted| lifted.is_some())
                 }
                 _ => Ok(false),
             }
@@ -162,7 +162,7 @@ struct Attempt<'a> {
     challenger: Challenger,
     clock: Instant,
     /// When the first take was sent whose outcome isn't known.
-    sent: Option<Instant>,
+    sent: Option<BootInstant>,
     leader: Option<Leader>,
     said: Option<Instant>,
 }
@@ -229,7 +229,7 @@ impl<'a> Attempt<'a> {
         if let Some(held) = &over {
             tracing::warn!(leader = held.leader.line(), "taking over from a leader that is gone");
         }
-        self.sent.get_or_insert_with(Instant::now);
+        self.sent.get_or_insert_with(BootInstant::now);
         let (store, beat) = (self.claimant.store, over.as_ref().map(|held| held.beat));
         let take = || store.control().take_lease(owner, beat);
         match self.claimant.waiting.retried("taking the lease", take).await? {

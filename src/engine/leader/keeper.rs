@@ -1,7 +1,7 @@
 //! Renews the lease until it is told to stop, and reports when the lease is lost.
 
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,6 +9,7 @@ use crate::engine::leader::shared::HeldLease;
 use crate::error::{Class, Error};
 use crate::lifecycle::Tenure;
 use crate::observe::{Doing, Progress, Recorder};
+use crate::store::BootInstant;
 
 /// Number of attempts to renew a lease in the time between two renewals, after a failure.
 const RETRIES_PER_RENEWAL: u32 = 5;
@@ -16,12 +17,28 @@ const RETRIES_PER_RENEWAL: u32 = 5;
 /// Maximum number of early renewals, between two regular ones, that announce another phase.
 const NEWS_PER_RENEWAL: u32 = 10;
 
-/// Keeps the lease, whose tenure counts from `base`.
+/// Pause between two looks at the migration lock, as long as that between two attempts of Squidex to take it.
+const LOCK_LOOK: Duration = Duration::from_millis(500);
+
+/// Keeps the lease, whose tenure counts from `base`, and the migration lock while it is held.
 pub(crate) async fn keep(
     shared: Arc<HeldLease>,
     stop: CancellationToken,
+    tenure: Tenure,
+    base: BootInstant,
+    every: Duration,
+) {
+    tokio::select! {
+        () = renew_until(&shared, stop, tenure, base, every) => {}
+        () = shared.keep_migration_lock() => {}
+    }
+}
+
+async fn renew_until(
+    shared: &HeldLease,
+    stop: CancellationToken,
     mut tenure: Tenure,
-    base: Instant,
+    base: BootInstant,
     every: Duration,
 ) {
     let mut said = Doing::default();
@@ -39,7 +56,7 @@ pub(crate) async fn keep(
             return shared.lose("it could not be renewed in time");
         }
         let doing = Doing::of(&shared.progress.borrow());
-        match renew(&shared, &doing, tenure.ends() - sent).await {
+        match renew(shared, &doing, tenure.ends() - sent).await {
             Ok(true) => {
                 said = doing;
                 tenure.renewed(sent);
@@ -47,7 +64,6 @@ pub(crate) async fn keep(
                     return shared.lose("its renewal took too long");
                 }
                 shared.mandate.extend(base + tenure.ends());
-                shared.keep_migration_lock().await;
                 pause = every;
             }
             Ok(false) => return shared.lose("another process took it over"),
@@ -93,13 +109,16 @@ impl HeldLease {
         }
     }
 
-    /// Locks the migration lock again if somebody opened it.
+    /// Looks at the migration lock while it is held, and locks it again if somebody opened it.
     async fn keep_migration_lock(&self) {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(lock) = lock
-            && let Err(error) = lock.keep().await
-        {
-            tracing::debug!(error = %error.with_sources(), "the migration lock could not be read");
+        loop {
+            tokio::time::sleep(LOCK_LOOK).await;
+            let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(lock) = lock
+                && let Err(error) = lock.keep().await
+            {
+                tracing::debug!(error = %error.with_sources(), "the migration lock could not be read");
+            }
         }
     }
 }

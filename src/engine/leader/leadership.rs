@@ -16,7 +16,7 @@ use crate::engine::leader::waiting::{SAY_EVERY, Waiting};
 use crate::error::{Error, Result};
 use crate::lifecycle::Tenure;
 use crate::observe::Recorder;
-use crate::store::{Lock, LockTaken, Mandate, Owner, Store};
+use crate::store::{BootInstant, Lock, LockTaken, Mandate, Owner, Store};
 
 /// The held lease. It has to be [ended](Leadership::end).
 pub(crate) struct Leadership {
@@ -37,7 +37,7 @@ pub(super) struct TakenLease {
     /// The fencing token.
     pub(super) token: i64,
     /// When the write that took it was sent; the tenure counts from then.
-    pub(super) sent: Instant,
+    pub(super) sent: BootInstant,
 }
 
 impl Leadership {

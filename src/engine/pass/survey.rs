@@ -14,7 +14,7 @@ use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::CommitBatch;
 use crate::pipeline::{Governor, Workers};
 use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
-use crate::store::{EventStore, IndexDirection, Store, is_out_of_time};
+use crate::store::{EventStore, Store, StreamIndex, is_out_of_time};
 
 /// Commits of the random sample for each partition.
 const SAMPLES_PER_CUT: u32 = 20;
@@ -72,13 +72,13 @@ impl Survey {
     pub(crate) fn source(
         &self,
         store: &Store,
-        direction: IndexDirection,
+        stream_index: StreamIndex,
         since: Option<bson::Timestamp>,
         (tuning, governor): (&Tuning, &Governor),
     ) -> EventStore {
         store
             .events()
-            .source(direction, since, tuning.batch_commits)
+            .source(stream_index, since, tuning.batch_commits)
             .natural_by(tuning.natural_by, tuning.part_commits)
             .paced(governor)
             .with_commits_of(self.store.bytes / self.store.commits.max(1))

@@ -1,5 +1,6 @@
 //! One build at work, and its steps between planning and publishing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use statefold_projections::Registered;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
-use crate::lifecycle::{BuildState, CutOverMode};
+use crate::lifecycle::{BuildState, CutOverMode, Taken, Unnamed};
 use crate::observe::Recorder;
 use crate::pipeline;
 use crate::pipeline::{Input, Job};
@@ -33,8 +34,10 @@ pub(super) struct Build {
     /// Partitions that are still to be folded.
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
-    /// Whether any stream may differ from the event store, so that all heads have to be compared.
-    pub(super) needs_full_compare: bool,
+    /// Streams that changed and aren't refolded yet.
+    pub(super) dirty: BTreeSet<String>,
+    /// What is known of all other streams: unless they are clean, all heads have to be compared.
+    pub(super) unnamed: Unnamed,
     /// Number of streams refolded so far.
     pub(super) refolded: u64,
     pub(super) counts: FoldCounts,
@@ -73,6 +76,12 @@ impl Build {
     pub(super) fn collections(&self) -> Vec<String> {
         let targets = 0..self.record().targets.len();
         targets.filter_map(|target| self.job.staging.collection_of(target).map(str::to_owned)).collect()
+    }
+
+    /// Adds what was dirty to what has to be refolded.
+    pub(super) fn due(&mut self, taken: Taken) {
+        self.dirty.extend(taken.streams);
+        self.unnamed = self.unnamed.max(taken.unnamed);
     }
 
     /// The build's store, to change it.

@@ -9,7 +9,7 @@ use statefold_projections::Registered;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
-use crate::lifecycle::stream_hash;
+use crate::lifecycle::{Taken, Unnamed, stream_hash};
 use crate::observe::Phase;
 use crate::pipeline;
 use crate::pipeline::refold;
@@ -65,23 +65,25 @@ impl Run {
             Some((time, marker)) => (Some(time), Some(marker)),
             None => (self.store.operation_time().await?, None),
         };
-        let (dirty, needs_full_compare) = match (feed, now) {
+        let taken = match (feed, now) {
             (Some(feed), Some(now)) => {
                 feed.reached(now, marker, FEED_WAIT).await?;
                 let behind = feed.behind(build.position);
                 build.recorder.lag(behind.streams, behind.seconds);
                 feed.take(build.position)?
             }
-            _ => (Vec::new(), true),
+            _ => Taken { unnamed: Unnamed::Unknown, ..Taken::default() },
         };
-        let needs_full_compare = needs_full_compare || std::mem::take(&mut build.needs_full_compare);
-        let done = self.refold_all(build, dirty, needs_full_compare).await;
-        if done.is_err() {
-            // Streams taken from the feed are not folded: only a comparison finds them again.
-            build.needs_full_compare = true;
-        }
+        build.due(taken);
+        // Deletes come past the fence, too. What they left is compared before it is raised and after it is
+        // lifted, because a comparison takes longer than writers may wait.
+        let unnamed = match build.unnamed {
+            Unnamed::Deleted if feed.is_some() && fence.is_some() => Unnamed::Clean,
+            other => other,
+        };
+        let refolded = self.refold_some(build, unnamed, false).await?;
         build.recorder.lag(0, 0);
-        done
+        Ok(refolded)
     }
 
     /// Refolds streams that changed in spite of the fence before the pointer moved, and no later changes:
@@ -89,39 +91,32 @@ impl Run {
     /// them. Returns the number of refolded streams.
     pub(super) async fn drain(&self, build: &mut Build, feed: &Feed, flipped: Timestamp) -> Result<u64> {
         feed.reached(flipped, None, FEED_WAIT).await?;
-        let (dirty, needs_full_compare) = feed.take_until(build.position, flipped)?;
-        self.refold_some(build, dirty, needs_full_compare, true).await
+        build.due(feed.take_until(build.position, flipped)?);
+        let unnamed = build.unnamed;
+        self.refold_some(build, unnamed, true).await
     }
 
-    async fn refold_all(
+    /// Refolds the streams that are due, and, unless all others are clean, those that a comparison of all
+    /// heads finds; of these, with `only_gone`, only the streams that don't exist any more. What is due stays
+    /// so until it is refolded.
+    pub(super) async fn refold_some(
         &self,
         build: &mut Build,
-        dirty: Vec<String>,
-        needs_full_compare: bool,
-    ) -> Result<u64> {
-        self.refold_some(build, dirty, needs_full_compare, false).await
-    }
-
-    /// Refolds dirty streams, and after a full comparison those that differ; of these, with `only_gone`, only
-    /// the streams that don't exist any more.
-    async fn refold_some(
-        &self,
-        build: &mut Build,
-        dirty: Vec<String>,
-        needs_full_compare: bool,
+        unnamed: Unnamed,
         only_gone: bool,
     ) -> Result<u64> {
-        if dirty.is_empty() && !needs_full_compare {
+        let needs_full_compare = unnamed != Unnamed::Clean;
+        if build.dirty.is_empty() && !needs_full_compare {
             return Ok(0);
         }
         // The source is opened again, so that it shows everything acknowledged until now.
         let now = self.store.operation_time().await?;
-        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
+        let source =
+            self.store.events().source(self.stream_index.clone(), now, self.settings.tuning().batch_commits);
         build.job_mut()?.source = source;
         let partitions = build.job.staging.partitions();
         let mut refolded = 0;
         if needs_full_compare && self.has_events {
-            // All dirty streams are among those that differ.
             for partition in &partitions {
                 if self.cancel.is_cancelled() {
                     return Err(Error::Interrupted);
@@ -139,8 +134,13 @@ impl Run {
                 refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
             }
         }
-        let what = pipeline::Differing { streams: dirty, ..pipeline::Differing::default() };
+        let streams: Vec<String> = build.dirty.iter().cloned().collect();
+        let what = pipeline::Differing { streams, ..pipeline::Differing::default() };
         refolded += refold(&build.job, &partitions, what).await?;
+        build.dirty.clear();
+        if needs_full_compare {
+            build.unnamed = Unnamed::Clean;
+        }
         if refolded > 0 {
             build.refolded += refolded;
             tracing::info!(build = %build.record().id, streams = refolded, "caught up");
@@ -165,7 +165,8 @@ impl Run {
         build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
         let partitions = build.job.staging.partitions();
         let now = self.store.operation_time().await?;
-        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
+        let source =
+            self.store.events().source(self.stream_index.clone(), now, self.settings.tuning().batch_commits);
         build.job_mut()?.source = source;
         let expected = build.digest.documents();
         let difference = pipeline::check(&build.job, &partitions, expected).await?;
@@ -183,7 +184,7 @@ impl Run {
                     "the comparison found changes that the change stream didn't show; refolding them"
                 );
             }
-            build.needs_full_compare = true;
+            build.unnamed = Unnamed::Unknown;
         }
         build.timings.check_ms = super::build::milliseconds(began);
         Ok(())

@@ -12,7 +12,7 @@ use crate::engine::run::request::{Caller, Rebuild};
 use crate::error::Result;
 use crate::observe::Progress;
 use crate::pipeline::{Governor, Workers};
-use crate::store::{IndexDirection, Mandate, RunThrottle, Store};
+use crate::store::{Mandate, RunThrottle, Store, StreamIndex};
 
 /// Inputs of a run, apart from the lease and the request.
 pub(crate) struct RunInputs<'a> {
@@ -23,7 +23,7 @@ pub(crate) struct RunInputs<'a> {
     /// Settings of the program.
     pub(crate) settings: &'a Settings,
     /// Direction of the event store's stream index; `None` if there is no event store yet.
-    pub(crate) direction: Option<IndexDirection>,
+    pub(crate) stream_index: Option<StreamIndex>,
     /// Where progress is shown.
     pub(crate) progress: &'a watch::Sender<Progress>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Run {
     pub(super) store: Store,
     pub(super) registry: Registry,
     pub(super) settings: Settings,
-    pub(super) direction: IndexDirection,
+    pub(super) stream_index: StreamIndex,
     /// Whether there is an event store.
     pub(super) has_events: bool,
     pub(super) leadership: Arc<Leadership>,
@@ -59,20 +59,20 @@ impl Run {
         caller: Caller,
         request: Rebuild,
     ) -> Result<Self> {
-        let RunInputs { store, registry, settings, direction, progress } = *inputs;
+        let RunInputs { store, registry, settings, stream_index, progress } = inputs;
         Ok(Self {
-            store: store.clone(),
-            registry: registry.clone(),
-            settings: settings.clone(),
+            store: (*store).clone(),
+            registry: (*registry).clone(),
+            settings: (*settings).clone(),
             // An application that starts for the first time may create its event store later.
-            direction: direction.unwrap_or(IndexDirection::Descending),
-            has_events: direction.is_some(),
+            stream_index: stream_index.clone().unwrap_or_default(),
+            has_events: stream_index.is_some(),
             leadership: Arc::clone(leadership),
             mandate: leadership.mandate.clone(),
             caller,
             request,
             workers: Arc::new(Workers::new(settings.tuning().threads)?),
-            progress: progress.clone(),
+            progress: (*progress).clone(),
             cancel: leadership.cancel.clone(),
             governor: govern(store, settings, leadership, progress),
         })

@@ -6,23 +6,27 @@
 
 use std::time::{Duration, Instant};
 
-use backon::Retryable;
 use bson::Timestamp;
 
 use crate::engine::leader::Waiting;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
+use crate::engine::run::publish::PublishError;
 use crate::engine::run::report::{Built, CutOver};
 use crate::engine::run::request::Caller;
 use crate::error::{Class, Error, Result};
-use crate::observe::Phase;
-use crate::pipeline::pauses;
-use crate::store::{CUT_OVER, Feed, FenceKind, Fenced, Marker, is_busy};
+use crate::lifecycle::Unnamed;
+use crate::observe::{Phase, Recorder};
+use crate::store::{ActiveGeneration, CUT_OVER, Feed, FenceKind, Fenced, Marker, is_busy};
 
 /// How long a rebuild waits for the migration lock, unless a limit is set.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// How long the fence may stand.
 const FENCE_MAX: Duration = Duration::from_secs(1);
+/// Pause between two attempts to lift the fence.
+const LIFT_PAUSE: Duration = Duration::from_millis(250);
+/// Pause between two log lines about a fence that can't be lifted.
+const SAY_EVERY: Duration = Duration::from_secs(5);
 /// Maximum number of attempts to cut over.
 const TRIES: u32 = 10;
 /// Pause before the second attempt; each further one is longer by as much.
@@ -68,6 +72,9 @@ enum BehindFence {
     Flipped { refolded: u64, at: Option<Timestamp> },
     /// Nothing has changed: why it has to be tried again, and whether the fence is lifted already.
     Later { reason: String, lifted: bool },
+    /// Whether the pointer was flipped isn't known: its answer was lost. No flip can come after the fence is
+    /// lifted, so that the pointer tells then.
+    Unanswered(Error),
 }
 
 impl Run {
@@ -130,7 +137,7 @@ impl Run {
     /// Catches all builds up before the fence is raised.
     async fn catch_up_builds(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<()> {
         for build in builds.iter_mut() {
-            if feed.is_some() || build.needs_full_compare {
+            if feed.is_some() || build.unnamed != Unnamed::Clean {
                 self.catch_up(build, feed).await?;
             }
         }
@@ -150,6 +157,10 @@ impl Run {
         let (refolded_fenced, flipped) = match behind_fence? {
             BehindFence::Flipped { refolded, at } => (refolded, at),
             BehindFence::Later { reason, .. } => return Ok(Try::Later(reason)),
+            BehindFence::Unanswered(error) => match self.flipped_at(builds).await? {
+                Some(flipped) => (0, feed.is_some().then_some(flipped)),
+                None => return Ok(Try::Later(error.with_sources())),
+            },
         };
         tracing::info!(fence_ms, refolded = refolded_fenced, "cut over");
         let refolded_after = self.drain_all(builds, feed, fence.kind, flipped).await?;
@@ -172,7 +183,10 @@ impl Run {
         }
         let marker = feed.map(Feed::marker);
         match self.store.control().raise_fence(&self.mandate, CUT_OVER).await {
-            Ok(Fenced::Standing(time, asked)) => Ok(standing(FenceOver::Events, asked, time.zip(marker))),
+            Ok(Fenced::Standing(time, asked)) => {
+                Recorder::fenced(&self.progress, true);
+                Ok(standing(FenceOver::Events, asked, time.zip(marker)))
+            }
             Ok(Fenced::Busy(reason)) => Ok(Raised::Busy(reason)),
             // An operator can ask somebody who may; the build is kept until then.
             Err(Error::Permission { .. }) if self.caller == Caller::Start => {
@@ -195,13 +209,11 @@ impl Run {
         }
         let lifted = self.lift_fence().await;
         let until = lifted.as_ref().ok().copied().flatten().unwrap_or_else(Instant::now);
-        match (behind_fence, lifted) {
-            (_, Ok(_)) => {}
-            (Ok(_), Err(error)) => return Err(error),
-            (Err(_), Err(error)) => tracing::error!(
-                error = %error.with_sources(),
-                "the fence could not be lifted: the event store refuses events until the next start"
-            ),
+        if let Err(error) = lifted {
+            if let Err(first) = behind_fence {
+                tracing::error!(error = %first.with_sources(), "the cut-over failed behind the fence");
+            }
+            return Err(error);
         }
         let stood = until.saturating_duration_since(fence.began);
         Ok((stood.as_secs_f64() * 10_000.0).round() / 10.0)
@@ -234,11 +246,39 @@ impl Run {
         Ok(self.store.control().fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
     }
 
-    /// Lifts the fence, and tries again through an election: nobody else may be there to lift it.
+    /// Lifts the fence. While something passing is in the way, a transaction or an election, this is tried
+    /// again for as long as the process lives, also after it was told to stop: nobody else may be there to
+    /// lift it.
+    ///
+    /// # Errors
+    /// [`Error::FenceStands`].
     async fn lift_fence(&self) -> Result<Option<Instant>> {
-        let attempt = || self.store.control().lift_fence();
-        let transient = |error: &Error| error.class() == Class::Transient;
-        attempt.retry(pauses()).when(transient).await
+        let (began, mut said) = (Instant::now(), None);
+        loop {
+            match self.store.control().lift_fence(Some(self.mandate.token)).await {
+                Ok(lifted) => {
+                    Recorder::fenced(&self.progress, false);
+                    return Ok(lifted);
+                }
+                Err(error) if is_busy(&error) => {
+                    let error = error.with_sources();
+                    if said.is_none_or(|said: Instant| said.elapsed() >= SAY_EVERY) {
+                        let waited = Duration::from_secs(began.elapsed().as_secs());
+                        said = Some(Instant::now());
+                        tracing::error!(
+                            error,
+                            ?waited,
+                            "the event store refuses events: its fence can't be lifted yet; trying again"
+                        );
+                    }
+                    tokio::time::sleep(LIFT_PAUSE).await;
+                }
+                Err(error) => {
+                    let reason = error.with_sources();
+                    return Err(Error::FenceStands { reason, source: Box::new(error) });
+                }
+            }
+        }
     }
 
     /// Refolds the remaining streams and flips the pointer, while the event store stands still.
@@ -268,14 +308,35 @@ impl Run {
                 lifted: false,
             });
         }
-        match self.publish(builds, fence.began + FENCE_MAX).await {
+        let until = (fence.kind == FenceOver::Events).then(|| fence.began + FENCE_MAX);
+        match self.publish(builds, fence.began + FENCE_MAX, until).await {
             // From now on the application has to fold its events itself, or `follow` does.
             Ok(()) => Ok(BehindFence::Flipped { refolded, at: self.store.operation_time().await? }),
-            Err(error) if is_busy(&error) => {
+            Err(PublishError::Named(error)) if is_busy(&error) => {
                 Ok(BehindFence::Later { reason: rename_blocked(builds, &error), lifted: false })
             }
-            Err(error) => Err(error),
+            Err(PublishError::Flip(error)) if error.class() == Class::Transient => {
+                Ok(BehindFence::Unanswered(error))
+            }
+            Err(PublishError::Named(error) | PublishError::Flip(error)) => Err(error),
         }
+    }
+
+    /// When the pointers were flipped to these builds; `None` if they weren't.
+    async fn flipped_at(&self, builds: &[Build]) -> Result<Option<Timestamp>> {
+        let mut flipped = None;
+        for build in builds {
+            let active = self.store.control().pointer(&build.record().projection).await?;
+            let is_ours = |active: &ActiveGeneration| {
+                active.active == build.record().generation && active.token == self.mandate.token
+            };
+            let Some(active) = active.filter(is_ours) else { return Ok(None) };
+            flipped = Some(active.since);
+        }
+        for build in builds {
+            self.switch_views(build).await?;
+        }
+        Ok(flipped)
     }
 
     /// Refolds the remaining streams of a build, and returns their number. `None`: it took longer than

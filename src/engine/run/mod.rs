@@ -49,6 +49,7 @@ impl Run {
     pub(crate) async fn roll_back(&self, selected: Vec<Registered>, named: bool) -> Result<RebuildReport> {
         guarded(async {
             self.settle_all(&selected).await?;
+            self.put_views_right(&selected).await?;
             // Looked up again under the lease: another process may have been at work before.
             let targets = rollback_targets(&self.store, &self.registry, selected, named).await?;
             self.roll_back_to(targets).await
@@ -59,6 +60,7 @@ impl Run {
     /// Surveys the event store and opens its feed; then builds and publishes.
     async fn rebuild_all(&self, selected: &[Registered], when: WhenFinished) -> Result<RebuildReport> {
         self.refuse_unpublishable(selected).await?;
+        self.put_views_right(selected).await?;
         let survey = self.survey_with_retries(selected).await?;
         self.refuse_shortage(selected, &survey).await?;
         // Opened before the first read, so that it shows every later change.
@@ -157,7 +159,7 @@ impl Run {
     /// Surveys the event store, with a timed sample unless it is small.
     async fn survey(&self, selected: &[Registered]) -> Result<Survey> {
         let tuning = self.settings.tuning();
-        let events = self.store.events().source(self.direction, None, tuning.batch_commits);
+        let events = self.store.events().source(self.stream_index.clone(), None, tuning.batch_commits);
         let many = events.estimated_count().await? > FEW_COMMITS;
         Survey::of(&events, selected, tuning, many.then_some(&*self.workers)).await
     }

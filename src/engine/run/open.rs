@@ -1,6 +1,6 @@
 //! Opens a build: resumes an unfinished one, or plans a new one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use statefold_projections::{Lookup, NoLookup, Registered};
@@ -9,7 +9,7 @@ use crate::engine::pass::Survey;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, CutOverMode, fingerprint};
+use crate::lifecycle::{BuildState, CutOverMode, Unnamed, fingerprint, is_fingerprint_of};
 use crate::observe::{Phase, Recorder};
 use crate::pipeline::{Job, JobContext, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
@@ -31,8 +31,12 @@ impl Run {
         recorder.begin(Phase::Planning, 0);
         // Asked for before the first read, which then sees everything acknowledged until now.
         let since = self.store.operation_time().await?;
-        let source =
-            survey.source(&self.store, self.direction, since, (self.settings.tuning(), &self.governor));
+        let source = survey.source(
+            &self.store,
+            self.stream_index.clone(),
+            since,
+            (self.settings.tuning(), &self.governor),
+        );
         let (staging, resumed) = match self.resumable(projection).await? {
             Some(record) => (self.resume(record, projection, since).await?, true),
             None => {
@@ -60,7 +64,8 @@ impl Run {
             swap: None,
             todo,
             resumed,
-            needs_full_compare: needs_full_compare || since.is_none(),
+            dirty: BTreeSet::new(),
+            unnamed: if needs_full_compare || since.is_none() { Unnamed::Unknown } else { Unnamed::Clean },
             refolded: 0,
             counts: done.counts,
             digest: done.digest,
@@ -95,12 +100,11 @@ impl Run {
     async fn resumable(&self, projection: &Registered) -> Result<Option<BuildRecord>> {
         let spec = projection.spec();
         let records = self.store.builds().records(Some(spec.name())).await?;
-        let print = fingerprint(spec, &self.store.layout);
         for record in records {
             if !record.state.is_resumable() {
                 continue;
             }
-            let other = record.fingerprint != print;
+            let other = !is_fingerprint_of(&record.fingerprint, spec, &self.store.layout);
             if !self.request.fresh && !other {
                 return Ok(Some(record));
             }
@@ -153,7 +157,8 @@ impl Run {
         let ranges = divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
         let records = self.store.builds().records(Some(spec.name())).await?;
         let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
-        let generation = next_generation(spec, &self.store.collection_names().await?, &recorded);
+        let generation = next_generation(spec, &self.store.collection_names().await?, &recorded)
+            .map_err(|error| Error::Unsupported(error.to_string()))?;
         let names =
             spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.mandate.token));
         let targets = names.map(TargetRecord::from).collect();

@@ -1,6 +1,7 @@
 //! The last steps of a run: final names, the pointers of all projections in one update, then views and
 //! records.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use statefold_projections::{Registered, Spec};
@@ -10,10 +11,18 @@ use crate::engine::run::context::Run;
 use crate::engine::run::report::Built;
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
-use crate::lifecycle::{BuildState, CutOverMode};
+use crate::lifecycle::{BuildState, CutOverMode, Unnamed};
 use crate::next_step::NextStep;
 use crate::observe::{Phase, Recorder};
 use crate::store::{BuildRecord, Flip, NameHolder, view_name_taken};
+
+/// Where publishing failed.
+pub(super) enum PublishError {
+    /// Before the flip: readers use what they used.
+    Named(Error),
+    /// At the flip, which may have been made, or behind it.
+    Flip(Error),
+}
 
 impl Run {
     /// Decides how readers will find each build.
@@ -40,7 +49,11 @@ impl Run {
                 }
                 (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
                 (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
-                    self.store.snapshots().check_replaceable(&active.collections).await?;
+                    self.store
+                        .snapshots()
+                        .check_replaceable(&active.collections, &build.collections())
+                        .await?;
+                    self.store.snapshots().check_asides(&active).await?;
                 }
                 (CutOverMode::Rename, _) => {
                     return Err(nameless(&spec));
@@ -50,15 +63,21 @@ impl Run {
         Ok(())
     }
 
-    /// Refuses early a rebuild that couldn't be cut over to, because there is no name to take.
+    /// Refuses early a rebuild that couldn't be cut over to: there is no name to take, or what has it can't
+    /// give way, or can't be copied.
     pub(super) async fn refuse_nameless(&self, projection: &Registered) -> Result<()> {
         let active = self.store.control().active(projection.spec().name()).await?;
-        let rename = self.request.mode == Some(CutOverMode::Rename);
-        if rename && active.is_none() && !self.request.postpone {
-            Err(nameless(projection.spec()))
-        } else {
-            Ok(())
+        let usual = active.as_ref().map(|active| active.mode).unwrap_or_default();
+        if self.request.postpone || self.request.mode.unwrap_or(usual) != CutOverMode::Rename {
+            return Ok(());
         }
+        let Some(active) = active else { return Err(nameless(projection.spec())) };
+        // A cut-over that was interrupted may have renamed the collections already; it is finished.
+        if self.published_build(projection.spec().name()).await?.is_some() {
+            return Ok(());
+        }
+        self.store.snapshots().check_replaceable(&active.collections, &[]).await?;
+        self.store.snapshots().check_asides(&active).await
     }
 
     /// Copies the collections that will be replaced, so that they can be rolled back to. Before that it takes
@@ -78,9 +97,9 @@ impl Run {
             }
             // Noted before the copy: the collection that has the name now is the one that may be dropped.
             build.swap = Some(build.job.staging.swap(&active).await?);
-            self.store.snapshots().clear_asides(&active, &self.mandate).await?;
-            self.store.snapshots().copy_aside(&active, &self.mandate).await?;
+            build.staging()?.copy_asides(&active).await?;
             for (from, to) in active.collections.iter().zip(build.collections()) {
+                self.store.snapshots().carry_options(from, &to, &self.mandate).await?;
                 self.store.snapshots().carry_indexes(from, &to, &self.mandate).await?;
             }
         }
@@ -113,16 +132,24 @@ impl Run {
     }
 
     /// Gives the builds the names that they take from others, up to the deadline `until`, and flips the
-    /// pointers.
-    pub(super) async fn publish(&self, builds: &mut [Build], until: Instant) -> Result<()> {
+    /// pointers; behind a fence that may stand until `fenced_until`, no longer than that.
+    pub(super) async fn publish(
+        &self,
+        builds: &mut [Build],
+        until: Instant,
+        fenced_until: Option<Instant>,
+    ) -> Result<(), PublishError> {
         for build in builds.iter_mut() {
-            build.staging()?.rename_into(until).await?;
+            let staging = build.staging().map_err(PublishError::Named)?;
+            staging.rename_into(until).await.map_err(PublishError::Named)?;
         }
         let flips: Vec<Flip> =
             builds.iter().map(|build| Flip { record: build.record().clone(), mode: build.mode }).collect();
-        self.store.control().flip(&flips, &self.mandate, self.store.control().flip_time().await?).await?;
+        let control = self.store.control();
+        let now = control.flip_time().await.map_err(PublishError::Named)?;
+        control.flip(&flips, &self.mandate, now, fenced_until).await.map_err(PublishError::Flip)?;
         for build in builds.iter() {
-            self.switch_views(build).await?;
+            self.switch_views(build).await.map_err(PublishError::Flip)?;
         }
         Ok(())
     }
@@ -135,6 +162,25 @@ impl Run {
         for (at, target) in build.job.projection.spec().targets().iter().enumerate() {
             let collection = build.job.staging.collection_of(at).unwrap_or_default();
             self.store.snapshots().point_view(target.collection(), collection, &self.mandate).await?;
+        }
+        Ok(())
+    }
+
+    /// Points views to the active generations where they show something else, as after a run that was
+    /// interrupted.
+    pub(super) async fn put_views_right(&self, selected: &[Registered]) -> Result<()> {
+        for projection in selected {
+            let active = self.store.control().active(projection.spec().name()).await?;
+            let Some(active) = active.filter(|active| active.mode == CutOverMode::View) else { continue };
+            for (target, collection) in projection.spec().targets().iter().zip(&active.collections) {
+                let view = target.collection();
+                match self.store.snapshots().point_view(view, collection, &self.mandate).await {
+                    Err(error @ Error::Unsupported(_)) => {
+                        tracing::warn!(view, error = %error.with_sources(), "the view can't be put right");
+                    }
+                    other => other?,
+                }
+            }
         }
         Ok(())
     }
@@ -219,12 +265,16 @@ impl Run {
         let digest =
             staging.record.digest.as_deref().and_then(|digest| digest.parse().ok()).unwrap_or_default();
         let timings = staging.record.timings;
-        let source = self.store.events().source(self.direction, since, self.settings.tuning().batch_commits);
+        let source = self.store.events().source(
+            self.stream_index.clone(),
+            since,
+            self.settings.tuning().batch_commits,
+        );
         // A generation that others may have written has no digest.
         let exclusively_ours = staging.record.digest.is_some();
         let job = self.job(projection, source, staging, &recorder);
         let todo = Vec::new();
-        let (resumed, needs_full_compare, refolded, mode) = (true, true, 0, CutOverMode::default());
+        let (resumed, refolded, mode) = (true, 0, CutOverMode::default());
         Ok(Build {
             job,
             recorder,
@@ -234,7 +284,8 @@ impl Run {
             swap: None,
             todo,
             resumed,
-            needs_full_compare,
+            dirty: BTreeSet::new(),
+            unnamed: Unnamed::Unknown,
             refolded,
             counts,
             digest,

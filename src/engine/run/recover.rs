@@ -8,7 +8,7 @@ use statefold_projections::Registered;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, fingerprint};
+use crate::lifecycle::{BuildState, Unnamed, is_fingerprint_of};
 use crate::store::{ActiveGeneration, BuildRecord};
 
 /// Leftover of an interrupted run.
@@ -64,10 +64,10 @@ impl Run {
                 .map(Box::new)
                 .map(Recovered::Complete);
         }
-        let print = fingerprint(spec, &self.store.layout);
         // An older generation was the target of a roll back.
         let is_next = active.is_none_or(|active| active.active < record.generation);
-        if is_next && !self.request.fresh && record.fingerprint == print {
+        if is_next && !self.request.fresh && is_fingerprint_of(&record.fingerprint, spec, &self.store.layout)
+        {
             if let Some(record) = self.unswapped(record.clone(), projection).await? {
                 return self
                     .open_published(record, projection, position)
@@ -83,7 +83,7 @@ impl Run {
     }
 
     /// Finds the build of a projection that is published, but not active by its record.
-    async fn published_build(&self, name: &str) -> Result<Option<BuildRecord>> {
+    pub(super) async fn published_build(&self, name: &str) -> Result<Option<BuildRecord>> {
         let records = self.store.builds().records(Some(name)).await?;
         Ok(records.into_iter().find(|record| record.state == BuildState::Published))
     }
@@ -118,6 +118,8 @@ impl Run {
             build.mode = active.mode;
         }
         self.switch_views(&build).await?;
+        // Deletes come past the fence: what was refolded right after the flip may not have been.
+        self.refold_some(&mut build, Unnamed::Unknown, true).await?;
         self.settle(&mut build).await
     }
 

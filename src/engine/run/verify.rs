@@ -1,6 +1,6 @@
 //! Verifies builds before the cut-over: compares them with an independent fold of the event store.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
 use crate::engine::verify::{Comparison, ComparisonOutcome, Kind, Recheck, Subject, Verified};
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, Share, Verify, stream_hash};
+use crate::lifecycle::{BuildState, Head, Share, Verify, stream_hash};
 use crate::observe::Phase;
 use crate::pipeline::ports::Staging;
 use crate::store::{BuildRecord, Feed};
@@ -70,7 +70,7 @@ impl Run {
         Comparison {
             store: &self.store,
             settings: &self.settings,
-            direction: self.direction,
+            stream_index: self.stream_index.clone(),
             workers: &self.workers,
             progress: &self.progress,
             cancel: &self.cancel,
@@ -119,6 +119,9 @@ impl Run {
                 ))
             }));
         }
+        // If somebody else wrote some of them, the digests of the partitions lack what was stored.
+        let recorded = build.job.staging.sums().await?.1;
+        build.exclusively_ours &= !comparison.share.is_all() || recorded == outcome.found;
         // Their hashes differ: most likely they were folded too early or too late.
         let mut recheck = Recheck::default();
         for _ in 0..ROUNDS {
@@ -129,17 +132,39 @@ impl Run {
             build.recorder.enter(Phase::Verifying, 0);
             let recorded = self.recorded_of(build, &names).await?;
             recheck = comparison.look_again(subject, &names, build.exclusively_ours, Some(&recorded)).await?;
-            if recheck.left > 0 || recheck.moving.is_empty() && !recheck.differences.is_empty() {
+            if recheck.left > 0 {
                 break;
             }
             names = recheck.streams();
+            self.refold_differing(build, &recheck);
+        }
+        if let Some(first) = recheck.moving.first() {
+            tracing::info!(
+                build = %build.record().id, streams = recheck.moving.len(), first,
+                "streams changed whenever they were compared; they are folded again before the cut-over"
+            );
+            build.dirty.extend(recheck.moving.iter().cloned());
         }
         let verified = Verified::of(subject, comparison.share, outcome, recheck);
-        Ok((!verified.is_equal()).then(|| mismatch(&build.record().id, &verified)))
+        Ok(verified.differs().then(|| mismatch(&build.record().id, &verified)))
+    }
+
+    /// Lets the next catching up refold what differs although it stood still: its head doesn't tell, for
+    /// example after a commit in its midst was replaced.
+    fn refold_differing(&self, build: &mut Build, recheck: &Recheck) {
+        let streams: BTreeSet<String> =
+            recheck.differences.iter().map(|difference| difference.stream.clone()).collect();
+        if let Some(first) = streams.first() {
+            tracing::warn!(
+                build = %build.record().id, streams = streams.len(), first,
+                "streams differ from the event store; refolding them"
+            );
+        }
+        build.dirty.extend(streams);
     }
 
     /// Recorded heads of these streams, whose names are sorted.
-    async fn recorded_of(&self, build: &Build, names: &[String]) -> Result<HashMap<u64, i64>> {
+    async fn recorded_of(&self, build: &Build, names: &[String]) -> Result<HashMap<u64, Head>> {
         let wanted: HashSet<u64> = names.iter().map(|name| stream_hash(name)).collect();
         let mut recorded = HashMap::new();
         for partition in build.job.staging.partitions() {

@@ -19,7 +19,7 @@ use crate::pipeline::ports::SnapshotSink;
 use crate::pipeline::{Governor, Input, Job, JobContext, Reader, SnapshotComparer};
 use crate::pipeline::{Suspects, Wanted, Workers, read_stored};
 use crate::plan::{Estimate, Partition, Strategy};
-use crate::store::{EventStore, IndexDirection, Store};
+use crate::store::{EventStore, Store, StreamIndex};
 
 /// Memory that a pass gets in any case, unless the whole budget is smaller.
 const PASS_BYTES_MIN: usize = 8 << 20;
@@ -33,7 +33,7 @@ fn left_of(budget: usize, tables: usize) -> usize {
 pub(crate) struct Comparison<'a> {
     pub(crate) store: &'a Store,
     pub(crate) settings: &'a Settings,
-    pub(crate) direction: IndexDirection,
+    pub(crate) stream_index: StreamIndex,
     pub(crate) workers: &'a Arc<Workers>,
     pub(crate) progress: &'a watch::Sender<Progress>,
     pub(crate) cancel: &'a CancellationToken,
@@ -95,7 +95,12 @@ impl Comparison<'_> {
         // The events are read after the collections, so that they include everything the collections show.
         let source = {
             let now = self.store.operation_time().await?;
-            survey.source(self.store, self.direction, now, (self.settings.tuning(), &self.governor))
+            survey.source(
+                self.store,
+                self.stream_index.clone(),
+                now,
+                (self.settings.tuning(), &self.governor),
+            )
         };
         let estimates: Vec<Estimate> = subjects.iter().map(|subject| self.estimate(subject)).collect();
         let tables = stored.iter().flat_map(|(tables, _)| tables).map(DocumentHashes::bytes).sum();
@@ -166,8 +171,11 @@ impl Comparison<'_> {
     /// Reads hashes and digest of what is stored for a subject.
     async fn stored(&self, subject: &Subject) -> Result<(Vec<DocumentHashes>, Digest)> {
         let (mut all, mut sum) = (Vec::new(), Digest::default());
-        let source =
-            self.store.events().source(self.direction, self.store.operation_time().await?, self.batch());
+        let source = self.store.events().source(
+            self.stream_index.clone(),
+            self.store.operation_time().await?,
+            self.batch(),
+        );
         for (target, name) in subject.collections.iter().enumerate() {
             let expected = self.store.estimated_count(name).await?;
             let collection = self.store.snapshots().as_source(name, &source);

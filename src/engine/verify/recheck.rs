@@ -10,9 +10,9 @@ use crate::engine::verify::comparison::{Comparison, ComparisonOutcome, Subject};
 use crate::engine::verify::verdict::{Difference, Kind, Recheck};
 use crate::error::{Error, Result};
 use crate::fold::{FieldDifference, Folded, field_differences};
-use crate::lifecycle::stream_hash;
+use crate::lifecycle::{Head, stream_hash};
 use crate::observe::Recorder;
-use crate::pipeline::fold_streams;
+use crate::pipeline::{BYTES_TOGETHER, fold_streams};
 
 /// Number of streams that are rechecked together.
 const TOGETHER: usize = 100;
@@ -29,7 +29,7 @@ struct Given {
     /// Documents by target and id.
     documents: Vec<HashMap<String, RawDocumentBuf>>,
     /// Heads by the hash of the stream.
-    heads: HashMap<u64, i64>,
+    heads: HashMap<u64, Head>,
     /// Hashes of the streams that could not be folded.
     failed_streams: HashSet<u64>,
 }
@@ -67,15 +67,20 @@ impl Comparison<'_> {
         subject: &Subject,
         names: &[String],
         strict: bool,
-        recorded: Option<&HashMap<u64, i64>>,
+        recorded: Option<&HashMap<u64, Head>>,
     ) -> Result<Recheck> {
         let mut recheck = Recheck::default();
-        let mut groups = names.chunks(TOGETHER);
-        for group in groups.by_ref() {
+        let mut groups: Vec<&[String]> = names.chunks(TOGETHER).rev().collect();
+        while let Some(group) = groups.pop() {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let before = self.given(subject, group).await?;
+            let Some(before) = self.given(subject, group).await? else {
+                // They are too large to be looked at together.
+                let (first, second) = group.split_at(group.len() / 2);
+                groups.extend([second, first]);
+                continue;
+            };
             let differ = self.compared(subject, group, &before, strict).await?;
             if differ.is_empty() {
                 continue;
@@ -83,7 +88,12 @@ impl Comparison<'_> {
             // Only streams that stood still meanwhile are judged.
             let streams: HashSet<String> =
                 differ.iter().map(|difference| difference.stream.clone()).collect();
-            let after = self.given(subject, &streams.into_iter().collect::<Vec<_>>()).await?;
+            let streams: Vec<String> = streams.into_iter().collect();
+            let Some(after) = self.given(subject, &streams).await? else {
+                // They have grown meanwhile.
+                recheck.moving.extend(streams);
+                continue;
+            };
             for difference in differ {
                 let hash = stream_hash(&difference.stream);
                 let stood_still = before.heads.get(&hash) == after.heads.get(&hash);
@@ -98,23 +108,27 @@ impl Comparison<'_> {
                 break;
             }
         }
-        recheck.left = groups.map(|group| group.len() as u64).sum();
+        recheck.left = groups.iter().map(|group| group.len() as u64).sum();
         Ok(recheck)
     }
 
-    /// Folds streams as they are now.
-    async fn given(&self, subject: &Subject, names: &[String]) -> Result<Given> {
+    /// Folds streams as they are now; `None` if there are several, and their snapshots are large.
+    async fn given(&self, subject: &Subject, names: &[String]) -> Result<Option<Given>> {
         let now = self.store.operation_time().await?;
-        let source = self.store.events().source(self.direction, now, self.settings.tuning().batch_commits);
+        let source =
+            self.store.events().source(self.stream_index.clone(), now, self.settings.tuning().batch_commits);
         let silent = tokio::sync::watch::channel(crate::observe::Progress::default()).0;
         let recorder = Recorder::new(subject.projection.spec().name(), &silent);
         let job = self.job(subject, source, (), &recorder);
-        let folded = fold_streams(&job, names.to_vec(), None).await?;
+        let bytes_max = if names.len() > 1 { BYTES_TOGETHER } else { usize::MAX };
+        let Some(folded) = fold_streams(&job, names.to_vec(), None, bytes_max).await? else {
+            return Ok(None);
+        };
         let documents = (0..subject.collections.len()).map(|target| documents_of(&folded, target)).collect();
         let heads = folded.iter().flat_map(|part| part.heads.iter().copied()).collect();
         let failed = folded.iter().flat_map(|part| &part.failed_streams);
         let failed_streams = failed.map(|failed| stream_hash(&failed.stream)).collect();
-        Ok(Given { documents, heads, failed_streams })
+        Ok(Some(Given { documents, heads, failed_streams }))
     }
 
     /// Compares the folded documents of streams with the stored ones.

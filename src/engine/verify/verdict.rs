@@ -39,8 +39,10 @@ pub struct Verified {
     pub foreign: u64,
     /// Streams that may differ, but were not rechecked because too many others differ.
     pub suspected: u64,
-    /// Streams that changed during each recheck.
+    /// Streams that changed during each recheck: they could not be compared.
     pub moving: u64,
+    /// Names of the first of them.
+    pub moving_streams: Vec<String>,
     /// The first differences.
     pub differences: Vec<Difference>,
     /// Digest of all snapshots; absent if only a share was compared, if some snapshots changed meanwhile, or
@@ -49,10 +51,16 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whether nothing differs.
+    /// Whether everything that was to be compared is equal.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        self.missing + self.extra + self.differing + self.foreign + self.suspected == 0
+        !self.differs() && self.moving == 0
+    }
+
+    /// Whether something differs.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.missing + self.extra + self.differing + self.foreign + self.suspected > 0
     }
 
     pub(crate) fn of(subject: &Subject, share: Share, outcome: &ComparisonOutcome, recheck: Recheck) -> Self {
@@ -75,6 +83,7 @@ impl Verified {
             foreign: outcome.foreign,
             suspected: recheck.left + outcome.suspects.more,
             moving: recheck.moving.len() as u64,
+            moving_streams: recheck.moving.iter().take(SHOWN).cloned().collect(),
             digest: undisturbed.then(|| outcome.found.to_string()),
             differences: recheck.differences.into_iter().take(SHOWN).collect(),
         }

@@ -76,7 +76,7 @@ pub async fn retry_failed_streams(
     leadership.end(result).await
 }
 
-/// Failed streams of one generation that is in use or in the making.
+/// Failed streams of one generation that is in use, kept to roll back to, or in the making.
 struct FailedOfBuild {
     projection: Registered,
     record: BuildRecord,
@@ -98,8 +98,14 @@ async fn wanted(
         let name = registered.spec().name();
         let active = store.control().active(name).await?.map(|active| active.active);
         for record in store.builds().records(Some(name)).await? {
+            let is_former = record.state == BuildState::Retired;
             let in_use = active == Some(record.generation) || record.state == BuildState::Published;
-            if !in_use && !record.state.is_resumable() {
+            if !in_use && !is_former && !record.state.is_resumable() {
+                continue;
+            }
+            let known = registry.of_version(name, record.projection_version);
+            if is_former && known.is_none() {
+                // Nobody can roll back to it with this program either.
                 continue;
             }
             let failed_streams = store.builds().failed_streams(Some(&record.id), 0).await?;
@@ -109,7 +115,7 @@ async fn wanted(
             if !names.is_empty() && !projections.contains(name) {
                 streams.retain(|stream| names.contains(stream));
             }
-            let projection = registry.of_version(name, record.projection_version).unwrap_or(registered);
+            let projection = known.unwrap_or(registered);
             if !streams.is_empty() {
                 found.push(FailedOfBuild { projection: projection.clone(), record, streams });
             }
@@ -128,11 +134,13 @@ async fn retried(
     leadership: &Leadership,
 ) -> Result<RetryReport> {
     let mut report = RetryReport::default();
-    let Some(direction) = preflight(store, &registry.select::<&str>(&[])?).await? else { return Ok(report) };
+    let Some(stream_index) = preflight(store, &registry.select::<&str>(&[])?).await? else {
+        return Ok(report);
+    };
     let refolding = Refolding {
         store: store.clone(),
         settings: settings.clone(),
-        direction,
+        stream_index,
         workers: Arc::new(Workers::new(settings.tuning().threads)?),
         mandate: leadership.mandate.clone(),
         cancel: leadership.cancel.clone(),
@@ -156,6 +164,8 @@ impl Refolding {
                 return Ok(());
             }
         };
+        // Whoever took it over may have ended before it took the checkpoints over.
+        generation.build.take_checkpoints_over().await?;
         // Streams of unfinished partitions are folded by the build anyway.
         let done: HashSet<u32> =
             generation.build.checkpoints().await?.iter().map(|checkpoint| checkpoint.partition).collect();

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use crate::engine::preflight::of_active;
 use crate::engine::refolding::{Generation, Refoldable, Refolding};
 use crate::error::{Error, Result};
-use crate::lifecycle::BuildState;
+use crate::lifecycle::{BuildState, Taken, Unnamed};
 use crate::observe::{Progress, Recorder};
+use crate::operator::follow::deletes::Deletes;
 use crate::operator::follow::progress::Shown;
 use crate::operator::follow::request::{Follow, FollowReport};
 use crate::store::{BuildRecord, Feed, FeedLag, Positions, Store};
@@ -33,8 +34,12 @@ struct Slot {
     open: Option<Open>,
     /// Whether there is such a generation; another process may be at work on it for a while.
     wanted: bool,
-    /// Whether any stream may differ, so that all heads have to be compared.
+    /// Whether any stream may differ, so that all heads have to be compared now.
     compare: bool,
+    /// Deletes whose streams aren't known yet, so that all heads have to be compared soon.
+    deletes: Deletes,
+    /// Streams that were taken from the feed and aren't refolded yet.
+    left: Vec<String>,
     /// The streams that the feed announces.
     announced: StreamFilter,
 }
@@ -93,6 +98,8 @@ impl<'a> Rounds<'a> {
             open: None,
             wanted: false,
             compare: true,
+            deletes: Deletes::default(),
+            left: Vec::new(),
             announced: StreamFilter::default(),
         };
         let active = selected.iter().map(|projection| slot(projection, false));
@@ -187,18 +194,32 @@ impl<'a> Rounds<'a> {
         }
         let taken = feed.map(|feed| feed.take_up_to(at)).transpose()?;
         let Some(slot) = self.slots.get_mut(at) else { return Ok(0) };
+        let (position, taken) = match taken {
+            Some((position, taken)) => (Some(position), taken),
+            None => (None, Taken { unnamed: Unnamed::Unknown, ..Taken::default() }),
+        };
+        slot.left.extend(taken.streams);
         let Some(open) = &mut slot.open else {
             // Changes until then are found by comparing, once there is a generation.
             slot.compare = true;
             return Ok(0);
         };
-        let (position, streams, all) = match taken {
-            Some((position, streams, all)) => (Some(position), streams, all),
-            None => (None, Vec::new(), true),
-        };
-        let compare = all || slot.compare;
-        match self.refolding.refold(&open.generation, streams, compare).await {
+        let now = Instant::now();
+        match taken.unnamed {
+            Unnamed::Clean => {}
+            Unnamed::Deleted => slot.deletes.seen(now),
+            Unnamed::Unknown => slot.compare = true,
+        }
+        slot.compare |= slot.deletes.are_due(now);
+        slot.left.sort_unstable();
+        slot.left.dedup();
+        let compare = slot.compare;
+        match self.refolding.refold(&open.generation, slot.left.clone(), compare).await {
             Ok(refolded) => {
+                slot.left.clear();
+                if compare {
+                    slot.deletes = Deletes::compared(now, Instant::now());
+                }
                 slot.compare = false;
                 open.position = position;
                 open.unsummed |= refolded > 0;
@@ -307,7 +328,7 @@ impl<'a> Rounds<'a> {
                     Err(error) => return Err(error),
                 }
             }
-            if let (Some(position), false) = (open.position, slot.compare) {
+            if let (Some(position), false) = (open.position, slot.compare || slot.deletes.are_waiting()) {
                 positions.insert(open.generation.build.record.id.clone(), position);
             }
         }

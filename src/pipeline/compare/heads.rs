@@ -63,13 +63,21 @@ pub(crate) async fn check_partition<S: EventSource, W: Staging>(
     let mut stored = job.source.heads(&partition.range);
     let filter = job.projection.spec().stream_filter();
     while let Some(batch) = stored.next().await {
-        for (stream, offset) in batch? {
+        for (stream, head) in batch? {
             if filter.matches(&stream) {
-                heads.compare(&stream, offset, &mut difference);
+                heads.compare(&stream, head, &mut difference);
             }
         }
     }
     heads.finish(&mut difference);
+    if difference.unidentified > 0 {
+        tracing::warn!(
+            projection = job.projection.spec().name(),
+            streams = difference.unidentified,
+            "an older version recorded these streams, by their offsets alone: whether one of them was \
+             deleted and created again with the same offset is known from the next build on"
+        );
+    }
     Ok(difference)
 }
 

@@ -6,4 +6,4 @@ mod partitions;
 mod refold;
 
 pub(crate) use partitions::run;
-pub(crate) use refold::{Differing, differing, fold_streams, orphans, refold};
+pub(crate) use refold::{BYTES_TOGETHER, Differing, differing, fold_streams, orphans, refold};

@@ -17,6 +17,8 @@ use crate::plan::Partition;
 
 /// Most streams that are replaced together.
 const STREAMS_TOGETHER: usize = 100;
+/// Bytes of the snapshots that are replaced together, unless a single stream has more.
+pub(crate) const BYTES_TOGETHER: usize = 32 << 20;
 /// Attempts at refolding streams that another process refolds as well.
 const TRIES: u32 = 20;
 
@@ -161,27 +163,64 @@ fn partition_of(partitions: &[Partition], stream: &str) -> Option<u32> {
     partitions.iter().find(|partition| partition.range.holds(stream)).map(|partition| partition.number)
 }
 
+/// Refolds streams together; in halves, if their results are too large for that.
 async fn refold_together<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     parts: Vec<RefoldPart>,
 ) -> Result<()> {
+    let mut batches = vec![parts];
+    while let Some(parts) = batches.pop() {
+        let streams: usize = parts.iter().map(|part| part.streams.len()).sum();
+        let bytes_max = if streams > 1 { BYTES_TOGETHER } else { usize::MAX };
+        if !refold_batch(job, &parts, bytes_max).await? {
+            batches.extend(halves(parts, streams));
+        }
+    }
+    Ok(())
+}
+
+/// Divides a batch of so many streams into two.
+fn halves(parts: Vec<RefoldPart>, streams: usize) -> [Vec<RefoldPart>; 2] {
+    let (mut first, mut second, mut left) = (Vec::new(), Vec::new(), streams / 2);
+    for mut part in parts {
+        let rest = part.streams.split_off(left.min(part.streams.len()));
+        left -= part.streams.len();
+        let rest = RefoldPart { partition: part.partition, streams: rest, gone: Vec::new() };
+        first.extend(Some(part).filter(|part| !part.is_empty()));
+        second.extend(Some(rest).filter(|part| !part.is_empty()));
+    }
+    [first, second]
+}
+
+/// Refolds streams together. Returns `false`, with nothing written, if their results have more bytes.
+async fn refold_batch<S: EventSource, W: Staging>(
+    job: &BuildJob<S, W>,
+    parts: &[RefoldPart],
+    bytes_max: usize,
+) -> Result<bool> {
     for _ in 0..TRIES {
         if job.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
         // The stored state is read before the streams: a replacement in between may know newer events.
-        let before = job.staging.before(&parts).await?;
+        let before = job.staging.before(parts, bytes_max).await?;
         let names = parts.iter().flat_map(|part| part.streams.iter().cloned()).collect();
-        let folded = fold_streams(job, names, before.since()).await?;
-        let refolded = Refolded { parts: parts.clone(), folded };
+        let Some(folded) = fold_streams(job, names, before.since(), bytes_max).await? else {
+            return Ok(false);
+        };
+        let refolded = Refolded { parts: parts.to_vec(), folded };
         let failed: Vec<String> =
             refolded.failed_streams().map(|failed_stream| failed_stream.stream.clone()).collect();
-        if job.staging.replace(before, refolded).await? == Replaced::Done {
-            if let Some(first) = failed.first() {
-                let projection = job.projection.spec().name();
-                tracing::warn!(projection, streams = failed.len(), first, "streams can't be folded");
+        match job.staging.replace(before, refolded).await? {
+            Replaced::Done => {
+                if let Some(first) = failed.first() {
+                    let projection = job.projection.spec().name();
+                    tracing::warn!(projection, streams = failed.len(), first, "streams can't be folded");
+                }
+                return Ok(true);
             }
-            return Ok(());
+            Replaced::TooLarge => return Ok(false),
+            Replaced::Stale => {}
         }
         tracing::debug!("another process refolded streams of the same partitions; refolding them again");
     }
@@ -194,7 +233,7 @@ async fn refold_together<S: EventSource, W: Staging>(
 }
 
 /// Folds these streams, each as a whole, with everything that was acknowledged until a time. Streams that
-/// don't exist give nothing.
+/// don't exist give nothing. `None` if the snapshots have more than `bytes_max` bytes.
 ///
 /// # Errors
 /// If they can't be read.
@@ -202,20 +241,26 @@ pub(crate) async fn fold_streams<S: EventSource, W>(
     job: &Job<S, W>,
     names: Vec<String>,
     since: Option<Timestamp>,
-) -> Result<Vec<Folded>> {
+    bytes_max: usize,
+) -> Result<Option<Vec<Folded>>> {
     if names.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.required));
-    let (mut scan, mut all) = (job.source.streams_since(names, since), Vec::new());
+    let (mut scan, mut all, mut bytes) = (job.source.streams_since(names, since), Vec::new(), 0);
     loop {
         let batch = scan.next().await.transpose()?;
         let last = batch.is_none();
         let (next, result) = job.workers.run(move || fold_batch(fold, batch.as_deref())).await?;
         fold = next;
-        all.push(result?);
+        let folded = result?;
+        bytes += folded.snapshots.byte_len();
+        if bytes > bytes_max {
+            return Ok(None);
+        }
+        all.push(folded);
         if last {
-            return Ok(all);
+            return Ok(Some(all));
         }
     }
 }
@@ -270,6 +315,20 @@ mod tests {
             }
         }
         assert_eq!(streams, 3 * STREAMS_TOGETHER + 2);
+    }
+
+    #[test]
+    fn a_batch_is_halved_until_single_streams_are_left() {
+        let part = |partition: u32, streams: &[&str], gone: &[u64]| RefoldPart {
+            partition,
+            streams: streams.iter().map(|stream| (*stream).to_owned()).collect(),
+            gone: gone.to_vec(),
+        };
+        let [first, second] = halves(vec![part(0, &["a", "b", "c"], &[7]), part(1, &["d"], &[])], 4);
+        assert_eq!(first, [part(0, &["a", "b"], &[7])]);
+        assert_eq!(second, [part(0, &["c"], &[]), part(1, &["d"], &[])]);
+        let [first, second] = halves(second, 2);
+        assert_eq!((first, second), (vec![part(0, &["c"], &[])], vec![part(1, &["d"], &[])]));
     }
 
     #[test]

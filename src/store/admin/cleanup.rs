@@ -288,7 +288,10 @@ impl Admin<'_> {
             && let Some(uuid) = empty.uuid
         {
             // The lease was released, so no mandate of a leader exists.
-            let mandate = Mandate::new(token, std::time::Instant::now() + std::time::Duration::from_secs(5));
+            let mandate = Mandate::new(
+                token,
+                crate::store::control::BootInstant::now() + std::time::Duration::from_secs(5),
+            );
             self.drop_listed(&name, uuid, &mandate).await?;
         }
         Ok(true)

@@ -12,7 +12,8 @@ use crate::plan::Partition;
 use crate::store::connection::{Builds, FORMAT, Store, call, readable, refused_writes, term};
 use crate::store::control::Mandate;
 use crate::store::records::{
-    BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS, SwapRecord, bits_for, ids_of,
+    AsideRecord, BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS, SwapRecord,
+    bits_for, ids_of,
 };
 
 /// One build, and the mandate of the process that works on it.
@@ -91,13 +92,7 @@ impl Builds<'_> {
         let adopted = BuildStore { mandate: mandate.clone(), ..self.open(record, prefix) };
         let filter = doc! { "_id": &adopted.record.id, "Token": former };
         adopted.update(filter, doc! { "$set": { "Token": token, "UpdatedAt": DateTime::now() } }).await?;
-        let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "Build": &adopted.record.id, "Token": { "$lt": token } };
-        call("taking over the checkpoints", async move {
-            checkpoints.update_many(filter, doc! { "$set": { "Token": token } }).await
-        })
-        .await?;
-        adopted.make_checkpoints().await?;
+        adopted.take_checkpoints_over().await?;
         Ok(adopted)
     }
 }
@@ -122,6 +117,22 @@ impl BuildStore {
             }),
             _ => Err(self.fenced("the build record")),
         }
+    }
+
+    /// Takes the checkpoints over for the token of the record, or completes that where the process that took
+    /// the build over ended in between.
+    ///
+    /// # Errors
+    /// The server's error.
+    pub(crate) async fn take_checkpoints_over(&self) -> Result<()> {
+        self.mandate.check()?;
+        let (checkpoints, token) = (self.store.collection(CHECKPOINTS), self.record.token);
+        let filter = doc! { "Build": &self.record.id, "Token": { "$lt": token } };
+        call("taking over the checkpoints", async move {
+            checkpoints.update_many(filter, doc! { "$set": { "Token": token } }).await
+        })
+        .await?;
+        self.make_checkpoints().await
     }
 
     pub(in crate::store) fn fenced(&self, what: &str) -> Error {
@@ -185,6 +196,16 @@ impl BuildStore {
         };
         self.update(filter, change).await?;
         self.record.swap = swap;
+        Ok(())
+    }
+
+    /// Records the copies of the collections that the build replaces.
+    pub(in crate::store) async fn note_asides(&mut self, asides: Vec<AsideRecord>) -> Result<()> {
+        let encoded = bson::serialize_to_bson(&asides)
+            .map_err(|error| Error::Bug(format!("the copies can't be encoded: {error}")))?;
+        let filter = doc! { "_id": &self.record.id, "Token": self.record.token };
+        self.update(filter, doc! { "$set": { "Asides": encoded, "UpdatedAt": DateTime::now() } }).await?;
+        self.record.asides = asides;
         Ok(())
     }
 

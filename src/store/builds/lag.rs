@@ -15,7 +15,7 @@ use crate::lifecycle::stream_hash;
 use crate::plan::StreamRange;
 use crate::store::builds::build::BuildStore;
 use crate::store::connection::{call, is_out_of_time, number_of, offset_of};
-use crate::store::events::IndexDirection;
+use crate::store::events::StreamIndex;
 
 /// Maximum number of commits that are compared.
 const COMMITS_MAX: i64 = 1000;
@@ -47,7 +47,7 @@ impl BuildStore {
     /// timestamp or without an index on it, or heads that aren't recorded.
     pub(crate) async fn unfolded(&self, filter: &StreamFilter, since: Timestamp) -> Result<Option<Unfolded>> {
         let checkpoints = self.checkpoints().await?;
-        let events = self.store.events().source(IndexDirection::Descending, None, 0);
+        let events = self.store.events().source(StreamIndex::default(), None, 0);
         let Some(field) = events.timestamp_index().await? else { return Ok(None) };
         if checkpoints.is_empty() || checkpoints.len() != self.record.ranges.len() {
             return Ok(None);
@@ -75,7 +75,7 @@ impl BuildStore {
             .collect();
         let heads = self.heads_of_streams(&wanted, None).await?;
         let is_unfolded = |commit: &&Commit| {
-            heads.get(&stream_hash(&commit.stream)).is_none_or(|head| commit.offset > *head)
+            heads.get(&stream_hash(&commit.stream)).is_none_or(|head| commit.offset > head.offset)
         };
         let mut streams = HashSet::new();
         let mut unfolded = Unfolded { more, ..Unfolded::default() };

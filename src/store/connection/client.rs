@@ -8,12 +8,12 @@ use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionC
 use mongodb::{Client, Collection, Database};
 use statefold_projections::Layout;
 
-use crate::config::Settings;
+use crate::config::{Settings, without_foreign, without_secrets};
 use crate::error::{Error, Result};
 use crate::plan::{ServerFacts, Topology};
 use crate::store::connection::call::call;
 use crate::store::connection::error::{classify, classify_code};
-use crate::store::connection::facts;
+use crate::store::connection::{diagnosis, facts};
 
 /// Time limit of server selection, unless the URI sets one.
 const SELECTION: Duration = Duration::from_secs(10);
@@ -46,6 +46,26 @@ pub(in crate::store) struct ControlNames {
     pub(in crate::store) control_id: String,
 }
 
+/// Reads a connection string. Options of other drivers are ignored; an error doesn't tell what is secret.
+async fn parsed(uri: &str) -> Result<ClientOptions> {
+    let (uri, ignored) = without_foreign(uri);
+    if !ignored.is_empty() {
+        tracing::warn!(options = ignored.join(", "), "options of the URI that statefold ignores");
+    }
+    ClientOptions::parse(&uri).await.map_err(|error| {
+        let said = |source: &dyn std::fmt::Display| without_secrets(&source.to_string(), &uri);
+        match classify("reading the URI", error) {
+            Error::Unreachable { doing, source } => {
+                Error::Unreachable { doing, source: said(&source).into() }
+            }
+            Error::Server { source, .. } => {
+                Error::Config(vec![format!("the URI can't be read: {}", said(&source))])
+            }
+            other => Error::Config(vec![said(&other)]),
+        }
+    })
+}
+
 impl Store {
     /// Connects and asks the server for its facts. All writes of this client are acknowledged by a majority.
     ///
@@ -53,14 +73,7 @@ impl Store {
     /// [`Error::Config`] for a malformed URI, [`Error::Unreachable`], [`Error::Permission`],
     /// [`Error::Unsupported`].
     pub(crate) async fn connect(settings: &Settings, layout: &Layout) -> Result<Self> {
-        let mut options = ClientOptions::parse(settings.uri()).await.map_err(|error| {
-            match classify("reading the URI", error) {
-                Error::Server { source, .. } => {
-                    Error::Config(vec![format!("the URI can't be read: {source}")])
-                }
-                other => other,
-            }
-        })?;
+        let mut options = parsed(settings.uri()).await?;
         options.app_name.get_or_insert_with(|| "statefold".into());
         options.server_selection_timeout.get_or_insert(SELECTION);
         options.connect_timeout.get_or_insert(SELECTION);
@@ -72,12 +85,17 @@ impl Store {
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         options.read_concern = None;
         let direct = options.direct_connection == Some(true);
-        let client = Client::with_options(options).map_err(|error| classify("reading the URI", error))?;
+        let client =
+            Client::with_options(options.clone()).map_err(|error| classify("reading the URI", error))?;
         let db = client.database(settings.database());
-        let facts = facts::facts(&db).await?;
+        let facts = match facts::facts(&db).await {
+            Ok(facts) => facts,
+            Err(error) => return Err(diagnosis::no_primary(&options, error).await),
+        };
         match facts.refusal() {
             Some(reason) => Err(Error::Unsupported(reason)),
             None => {
+                diagnosis::check_majority(&db, &facts).await?;
                 let lease = settings.lease();
                 let names = ControlNames {
                     collection: lease.collection.clone(),
@@ -168,5 +186,33 @@ impl Store {
             tracing::debug!(error = %error.with_sources(), "the databases can't be listed");
             Vec::new()
         })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever slip there is in a password, and around it.
+        #[test]
+        fn no_message_repeats_a_password(
+            before in "[:/?#@%&=,a-z]{0,4}", after in "[:/?#@%&=,0-9]{0,4}", at in "@?",
+            rest in "[/?&=,:@a]{0,6}",
+        ) {
+            let uri = format!("mongodb://me:{before}hunter2{after}{at}127.0.0.1:1{rest}");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let said = match Settings::new(uri.clone(), "db") {
+                Err(error) => error.to_string(),
+                Ok(settings) => {
+                    let error = runtime.block_on(parsed(settings.uri())).err();
+                    format!("{} {settings:?}", error.map_or_else(String::new, |error| error.with_sources()))
+                }
+            };
+            prop_assert!(!said.contains("hunter2"), "{}: {}", uri, said);
+        }
     }
 }

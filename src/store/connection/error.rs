@@ -26,7 +26,7 @@ pub(in crate::store) const UUID_MISMATCH: i32 = 361;
 /// The collection exists already.
 pub(in crate::store) const NAMESPACE_EXISTS: i32 = 48;
 /// There is no such collection.
-pub(in crate::store) const NAMESPACE_NOT_FOUND: i32 = 26;
+const NAMESPACE_NOT_FOUND: i32 = 26;
 /// A validator refused the document.
 pub(in crate::store) const VALIDATION_FAILED: i32 = 121;
 
@@ -143,6 +143,11 @@ fn now_transient(mut error: Error, after: i32) -> Error {
         *transient = true;
     }
     error
+}
+
+/// Whether the server said that the collection doesn't exist.
+pub(in crate::store) fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Server { code: Some(NAMESPACE_NOT_FOUND), .. })
 }
 
 /// Whether the server ended a command because it took longer than its `maxTimeMS`.

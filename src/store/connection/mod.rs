@@ -2,11 +2,13 @@
 
 mod call;
 mod client;
+mod diagnosis;
 mod documents;
 mod error;
 mod faces;
 mod facts;
 mod insert;
+mod resume;
 
 pub(in crate::store) use call::{LONG_CALL_SECONDS, call, call_within};
 pub(crate) use client::Store;
@@ -15,9 +17,9 @@ pub(in crate::store) use documents::{
 };
 pub(crate) use error::is_out_of_time;
 pub(in crate::store) use error::{
-    DUPLICATE_KEY, HISTORY_LOST, INDEX_BUILD, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, OUT_OF_TIME,
-    UUID_MISMATCH, VALIDATION_FAILED,
+    DUPLICATE_KEY, HISTORY_LOST, INDEX_BUILD, NAMESPACE_EXISTS, OUT_OF_TIME, UUID_MISMATCH, VALIDATION_FAILED,
 };
-pub(in crate::store) use error::{classify, code, divided_in_vain, written_late};
+pub(in crate::store) use error::{classify, code, divided_in_vain, is_missing, written_late};
 pub(crate) use faces::{Admin, Builds, Control, Events, Snapshots};
 pub(in crate::store) use insert::{insertion, term};
+pub(in crate::store) use resume::time_of;

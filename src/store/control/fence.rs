@@ -12,15 +12,22 @@ use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call};
+use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call, read_concern};
 use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
 use crate::store::control::holder::ProcessIdentity;
 use crate::store::control::mandate::Mandate;
 
 /// Time that inserts may queue behind the fence while it waits for a transaction.
 const FENCE_WAIT: Duration = Duration::from_millis(150);
-/// Time that lifting the fence may wait for a transaction.
-const LIFT_WAIT: Duration = Duration::from_secs(5);
+/// Time that readers may queue behind an attempt to lift the fence while it waits for a transaction.
+const LIFT_WAIT: Duration = Duration::from_millis(500);
+/// Time in which a majority of the members has to confirm a write, or no fence is raised: it would take as
+/// long to become durable, and the pointer too.
+const CONFIRM_MAX: Duration = Duration::from_millis(400);
+/// Time in which a majority has to confirm the fence.
+const DURABLE_WAIT: Duration = Duration::from_secs(1);
+/// A majority didn't confirm a write in time (`WriteConcernFailed`).
+const NOT_DURABLE: i32 = 64;
 /// Reason of the fence of a cut-over.
 pub(crate) const CUT_OVER: &str = "cut-over";
 
@@ -64,7 +71,12 @@ impl Control<'_> {
 
     async fn raise(self, mandate: &Mandate, kind: FenceKind, reason: &str) -> Result<Fenced> {
         mandate.check()?;
-        let former = self.validation().await?;
+        let mut former = self.validation().await?;
+        // Left by an attempt of ours whose outcome wasn't known.
+        if fence_of(&former).is_some_and(|fence| fence.kind == kind && fence.token == mandate.token) {
+            self.lift(kind, Some(mandate.token)).await?;
+            former = self.validation().await?;
+        }
         if is_fence(&former) {
             return Err(Error::State {
                 build: format!("the event store {}", self.store.layout.collection),
@@ -80,37 +92,67 @@ impl Control<'_> {
         let control = self.store.collection(&self.store.names.collection);
         let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
         let note = doc! { "$set": { "Fence": record.clone() } };
+        let noting = Instant::now();
         let noted = async move { control.update_one(filter, note).await };
         if call("noting the fence", noted).await?.matched_count == 0 {
             return Err(Error::Fenced { token: mandate.token, what: "the fence".into() });
         }
+        let took = noting.elapsed();
+        if took > CONFIRM_MAX {
+            self.forget_fence(mandate.token).await?;
+            let (took, max) = (took.as_millis(), CONFIRM_MAX.as_millis());
+            return Ok(Fenced::Busy(format!(
+                "a majority of the members takes {took} ms to confirm a write, at most {max} ms are allowed"
+            )));
+        }
         let refuse = doc! { "$expr": { "$and": [false, { "$literal": record }] } };
         let options = doc! { "validator": refuse, "validationLevel": "strict", "validationAction": "error" };
         let asked = Instant::now();
-        match self.change_options(options, FENCE_WAIT).await {
+        let raised = match self.change_options(options, FENCE_WAIT).await {
+            Ok(time) => self.durable(time).await.map(|()| time),
+            Err(error) => Err(error),
+        };
+        match raised {
             Ok(time) => Ok(Fenced::Standing(time, asked)),
-            Err(error) if busy(&error).is_some() => {
-                self.forget_fence(mandate.token).await?;
-                Ok(Fenced::Busy(busy(&error).unwrap_or_default().to_owned()))
-            }
             Err(error) => {
-                // The fence may be raised even so, if only the reply was lost.
-                let lifted = self.lift(kind).await;
-                if let Err(second) = lifted {
-                    tracing::warn!(error = %second.with_sources(), "whether the fence stands can't be told");
+                // It may stand even so: the reply was lost, or a majority didn't confirm it in time. The
+                // record is forgotten only after a look; lifting does both.
+                match self.lift(kind, Some(mandate.token)).await {
+                    Ok(_) => busy(&error).map(|reason| Fenced::Busy(reason.to_owned())).ok_or(error),
+                    Err(second) => {
+                        Err(Error::FenceStands { reason: second.with_sources(), source: Box::new(error) })
+                    }
                 }
-                Err(error)
             }
         }
     }
 
-    /// Lifts the fence of a cut-over, if there is one, and restores the former options. Returns when it was
-    /// lifted.
+    /// Waits until a majority of the members has the options that were changed at this time.
+    async fn durable(self, time: Option<Timestamp>) -> Result<()> {
+        let Some(time) = time else { return Ok(()) };
+        let command = doc! {
+            "find": &self.store.names.collection, "filter": { "_id": &self.store.names.control_id },
+            "projection": { "_id": 1 }, "singleBatch": true, "readConcern": read_concern(Some(time)),
+            "maxTimeMS": i64::try_from(DURABLE_WAIT.as_millis()).unwrap_or(i64::MAX),
+        };
+        match self.store.command("waiting until the fence is durable", command).await {
+            Err(Error::Server { code: Some(OUT_OF_TIME), .. }) => Err(Error::Server {
+                doing: "waiting until the fence is durable".into(),
+                code: Some(NOT_DURABLE),
+                transient: true,
+                source: "a majority of the members didn't confirm it in time".into(),
+            }),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// Lifts the fence of a cut-over that was raised under this token or an older one, if there is one, and
+    /// restores the former options. Returns when it was lifted.
     ///
     /// # Errors
     /// The server's error; the fence may still be raised then.
-    pub(crate) async fn lift_fence(self) -> Result<Option<Instant>> {
-        self.lift(FenceKind::CutOver).await
+    pub(crate) async fn lift_fence(self, token: Option<i64>) -> Result<Option<Instant>> {
+        self.lift(FenceKind::CutOver, token).await
     }
 
     /// Lifts the fence of read-only mode, if there is one, and restores the former options.
@@ -118,17 +160,20 @@ impl Control<'_> {
     /// # Errors
     /// The server's error; the fence may still be raised then.
     pub(crate) async fn lift_read_only(self) -> Result<Lifted> {
-        match self.lift(FenceKind::ReadOnly).await {
+        match self.lift(FenceKind::ReadOnly, None).await {
             Ok(Some(_)) => Ok(Lifted::Done),
             Ok(None) => Ok(Lifted::NotRaised),
             Err(error) => busy(&error).map(|reason| Lifted::Busy(reason.to_owned())).ok_or(error),
         }
     }
 
-    async fn lift(self, kind: FenceKind) -> Result<Option<Instant>> {
+    /// Lifts a fence of this kind, unless it is of a newer token: the fence of somebody who took over is his.
+    /// The server can't change options under a condition, so that the token is compared right before.
+    async fn lift(self, kind: FenceKind, token: Option<i64>) -> Result<Option<Instant>> {
         let options = self.validation().await?;
         let found = fence_of(&options);
-        if found.as_ref().is_some_and(|fence| fence.kind != kind) {
+        let is_newer = |fence: &Fence| token.is_some_and(|token| fence.token > token);
+        if found.as_ref().is_some_and(|fence| fence.kind != kind || is_newer(fence)) {
             return Ok(None);
         }
         let mut lifted = None;
@@ -139,13 +184,27 @@ impl Control<'_> {
                 "validationLevel": former.get_str("validationLevel").unwrap_or("strict"),
                 "validationAction": former.get_str("validationAction").unwrap_or("error"),
             };
-            self.change_options(restored, LIFT_WAIT).await?;
+            let changed = self.change_options(restored, LIFT_WAIT).await;
+            if let Err(error) = changed
+                && is_fence(&self.validation().await?)
+            {
+                return Err(error);
+            }
             lifted = Some(Instant::now());
         }
         let control = self.store.collection(&self.store.names.collection);
-        let filter = doc! { "_id": &self.store.names.control_id };
+        let mut filter = doc! { "_id": &self.store.names.control_id };
+        if let Some(token) = token {
+            filter.insert("Fence.Token", doc! { "$lte": token });
+        }
         let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
-        call("noting that the fence is lifted", forget).await?;
+        match call("noting that the fence is lifted", forget).await {
+            // The event store takes events: the note alone hinders nobody, and the next fence replaces it.
+            Err(error) if lifted.is_some() => {
+                tracing::warn!(error = %error.with_sources(), "the fence is lifted, but still noted");
+            }
+            other => _ = other?,
+        }
         Ok(lifted)
     }
 
@@ -180,7 +239,9 @@ impl Control<'_> {
         let mut command = doc! { "collMod": &self.store.layout.collection };
         command.extend(options);
         command.insert("maxTimeMS", i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        command.insert("writeConcern", doc! { "w": "majority" });
+        // Acknowledged by the primary: waiting for a majority within the same time limit would look like
+        // waiting for a transaction. Who needs it waits for a majority afterwards.
+        command.insert("writeConcern", doc! { "w": 1 });
         let reply = self.store.command("changing the event store's options", command).await?;
         Ok(reply.get_timestamp("operationTime").ok())
     }
@@ -191,6 +252,9 @@ fn busy(error: &Error) -> Option<&'static str> {
     match error {
         Error::Server { code: Some(OUT_OF_TIME), .. } => Some("a transaction on the event store is open"),
         Error::Server { code: Some(INDEX_BUILD), .. } => Some("an index is being built on the event store"),
+        Error::Server { code: Some(NOT_DURABLE), .. } => {
+            Some("a majority of the members didn't confirm the fence in time")
+        }
         _ => None,
     }
 }

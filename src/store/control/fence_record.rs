@@ -26,6 +26,8 @@ pub struct Fence {
     pub owner: String,
     /// When it was raised, in RFC 3339, by the clock of its owner.
     pub since: Option<String>,
+    /// The token that it was raised under.
+    pub token: i64,
 }
 
 /// Purpose of a fence.
@@ -51,7 +53,7 @@ impl FenceKind {
 
 impl fmt::Display for Fence {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, reason, owner, since } = self;
+        let Self { kind, reason, owner, since, .. } = self;
         if *kind == FenceKind::ReadOnly {
             formatter.write_str("read-only mode: ")?;
         }
@@ -95,6 +97,7 @@ impl Fence {
             reason: record.get_str("Reason").unwrap_or_default().to_owned(),
             owner: pid.map_or_else(|| host.to_owned(), |pid| format!("{host} (pid {pid})")),
             since: describe_time(record, "Since"),
+            token: record.get("Token").and_then(Bson::as_i64).unwrap_or(0),
         }
     }
 }

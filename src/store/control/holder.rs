@@ -4,6 +4,8 @@
 use std::fs;
 
 use bson::{Bson, DateTime, Document, doc};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 /// Identity of a process, with which it signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,11 @@ impl ProcessIdentity {
             return false;
         };
         let same_world = mine.rsplit_once('/').is_some_and(|(my_world, _)| my_world == world);
-        same_world && process_identity(self.pid).is_none_or(|now| now != self.process)
+        same_world
+            && match process_identity(self.pid) {
+                Some(now) => now != self.process,
+                None => !runs(self.pid),
+            }
     }
 }
 
@@ -88,6 +94,24 @@ fn host_name() -> String {
         .unwrap_or_else(|| "unknown".into())
 }
 
+/// Whether a process of this PID may run. `/proc` alone doesn't tell: it may hide the processes of other
+/// users (`hidepid` of proc(5), `ProtectProc` of systemd).
+fn runs(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return true };
+    match test_kill_process(pid) {
+        Ok(()) => !is_zombie(pid),
+        Err(error) => error != Errno::SRCH,
+    }
+}
+
+/// Whether a process has ended and only waits for its parent.
+fn is_zombie(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let state =
+        stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().next().map(str::to_owned));
+    state.is_some_and(|state| state == "Z" || state == "X")
+}
+
 /// `boot/pid namespace/start time` of a process; `None` if it doesn't run, or the system isn't Linux.
 fn process_identity(pid: u32) -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -118,6 +142,15 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(holder.is_certainly_dead());
+    }
+
+    #[test]
+    fn a_process_that_runs_is_seen_without_proc() {
+        assert!(runs(std::process::id()) && runs(1));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(!runs(pid));
     }
 
     #[test]

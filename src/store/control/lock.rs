@@ -2,7 +2,8 @@
 //!
 //! It is a courtesy: while it is locked, servers of the application wait. No safety rests on it; that comes
 //! from the lease and its token. We sign it with `LockedBy`, and take over only a migration lock with a
-//! signature of ours whose token is older than our own, or whose process certainly ended.
+//! signature of ours whose token is older than our own, or whose process certainly ended, and that nobody
+//! [opened](Control::opened_since) since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +68,12 @@ impl Control<'_> {
         if let Holder::Signed(signature) = &holder {
             let former = signature.get("Token").and_then(number_of);
             // The holder of a newer token leads instead of the one that signed.
-            if former.is_some_and(|former| former < token) || is_abandoned(signature) {
+            let is_left = former.is_some_and(|former| former < token) || is_abandoned(signature);
+            if is_left && self.opened_since(signature).await? == Some(true) {
+                // Its holder didn't sign, and the signature is an old one.
+                return Ok(LockTaken::Theirs(self.describe(None)));
+            }
+            if is_left {
                 tracing::warn!(
                     holder = self.describe(Some(signature)),
                     "taking the migration lock over from a run that ended without releasing it"

@@ -2,44 +2,44 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::store::connection::Store;
+use crate::store::control::clock::BootInstant;
 
 /// The right to write under a token, for as long as the lease is known to be held.
 #[derive(Debug, Clone)]
 pub(crate) struct Mandate {
     /// The fencing token.
     pub(crate) token: i64,
-    until: Arc<Mutex<Instant>>,
+    until: Arc<Mutex<BootInstant>>,
     pub(in crate::store) sessions: Arc<SessionLog>,
 }
 
 impl Mandate {
     /// A mandate that expires at `until`, with the sessions noted in the store's own control document.
-    pub(crate) fn new(token: i64, until: Instant) -> Self {
+    pub(crate) fn new(token: i64, until: BootInstant) -> Self {
         Self { token, until: Arc::new(Mutex::new(until)), sessions: Arc::default() }
     }
 
     /// A mandate that expires at `until`, under the lease of this store.
-    pub(crate) fn under(store: &Store, token: i64, until: Instant) -> Self {
+    pub(crate) fn under(store: &Store, token: i64, until: BootInstant) -> Self {
         Self { sessions: Arc::new(SessionLog::at(&store.names.control_id)), ..Self::new(token, until) }
     }
 
     /// An expired mandate, for read-only use.
     pub(in crate::store) fn none() -> Self {
-        Self::new(0, Instant::now())
+        Self::new(0, BootInstant::now())
     }
 
     /// Extends the mandate until `until`.
-    pub(crate) fn extend(&self, until: Instant) {
+    pub(crate) fn extend(&self, until: BootInstant) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
     /// Ends the mandate now.
     pub(crate) fn end(&self) {
-        self.extend(Instant::now());
+        self.extend(BootInstant::now());
     }
 
     /// Checks that the mandate hasn't expired: to be called before each write. It reads this machine's
@@ -49,7 +49,7 @@ impl Mandate {
     /// [`Error::LeaseLost`] if it has expired.
     pub(crate) fn check(&self) -> Result<()> {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if Instant::now() < until {
+        if BootInstant::now() < until {
             return Ok(());
         }
         Err(Error::LeaseLost { token: self.token, reason: "it was not renewed in time".into() })

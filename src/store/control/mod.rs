@@ -1,6 +1,7 @@
 //! The control document and related documents: lease, migration lock, fence, pointer, positions of `follow`,
 //! instances.
 
+mod clock;
 mod fence;
 mod fence_record;
 mod holder;
@@ -8,11 +9,13 @@ mod instances;
 mod lease;
 mod lock;
 mod mandate;
+mod opened;
 mod pointer;
 mod pointer_changes;
 mod positions;
 mod sessions;
 
+pub(crate) use clock::BootInstant;
 pub(crate) use fence::{CUT_OVER, Fenced, Lifted};
 pub(in crate::store) use fence_record::raises_cut_over;
 pub use fence_record::{Fence, FenceKind};

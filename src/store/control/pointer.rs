@@ -1,5 +1,7 @@
 //! The pointer in the control document `Migration/{_id: "Statefold"}`: which generation readers use.
 
+use std::time::Instant;
+
 use bson::{Document, Timestamp, doc};
 use serde::{Deserialize, Serialize};
 
@@ -90,11 +92,20 @@ impl Control<'_> {
         Ok(self.store.operation_time().await?.unwrap_or_else(clock))
     }
 
-    /// Sets the pointers of these builds in one update, if the token is still the newest.
+    /// Sets the pointers of these builds in one update, if the token is still the newest. Behind a fence of
+    /// this token: by `fenced_until`, and only while the fence is noted, so that an update that arrives late
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if it isn't; no pointer has changed then.
-    pub(crate) async fn flip(self, flips: &[Flip], mandate: &Mandate, now: Timestamp) -> Result<()> {
+    /// [`Error::Fenced`] if the token isn't the newest; no pointer has changed then. After a transient error
+    /// the pointer may have changed.
+    pub(crate) async fn flip(
+        self,
+        flips: &[Flip],
+        mandate: &Mandate,
+        now: Timestamp,
+        fenced_until: Option<Instant>,
+    ) -> Result<()> {
         let token = mandate.token;
         let mut set = Document::new();
         for Flip { record: build, mode } in flips {
@@ -128,10 +139,20 @@ impl Control<'_> {
             set.insert(format!("Generations.{}", build.projection), active);
         }
         let control = self.store.collection(&self.store.names.collection);
-        let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": token };
+        let mut filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": token };
+        if fenced_until.is_some() {
+            filter.insert("Fence.Token", token);
+        }
         mandate.check()?;
         let flip = async move { control.update_one(filter, doc! { "$set": set }).await };
-        match call("setting the pointer", flip).await?.matched_count {
+        let flipping = call("setting the pointer", flip);
+        let flipped = match fenced_until {
+            None => flipping.await?,
+            Some(until) => tokio::time::timeout_at(until.into(), flipping).await.unwrap_or_else(|_| {
+                Err(Error::Deadline { doing: "setting the pointer behind the fence".into(), seconds: 1 })
+            })?,
+        };
+        match flipped.matched_count {
             1 => Ok(()),
             _ => Err(Error::Fenced { token, what: "the pointer".into() }),
         }

@@ -4,7 +4,7 @@ use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
 use mongodb::IndexModel;
 use mongodb::error::{Error as DriverError, ErrorKind, WriteError, WriteFailure};
-use mongodb::options::IndexOptions;
+use mongodb::options::{Collation, IndexOptions};
 
 use crate::error::{Error, Result};
 use crate::store::connection::{DUPLICATE_KEY, Events, VALIDATION_FAILED, call, classify, number_of};
@@ -73,7 +73,8 @@ impl Events<'_> {
                 "offset": format!("${}", layout.offset), "count": { "$size": format!("${}", layout.events) },
             } },
         ];
-        let find = async move { events.aggregate(pipeline).await?.try_next().await };
+        let simple = Collation::builder().locale("simple").build();
+        let find = async move { events.aggregate(pipeline).collation(simple).await?.try_next().await };
         let Some(last) = call("looking for the stream's last event", find).await? else { return Ok(None) };
         let number = |name: &str| last.get(name).and_then(number_of);
         match number("offset").zip(number("count")) {

@@ -1,26 +1,31 @@
 //! The change stream of the event store: which streams were changed since a time.
 //!
-//! A delete doesn't name its stream; after one, any stream may be dirty. When the server's history no
-//! longer reaches back to the position of the feed (286, 136), the feed restarts at the present time and
-//! marks all streams as dirty.
+//! A delete doesn't name its stream, unless the application has switched pre-images on for its event store;
+//! after one that doesn't, only a comparison of heads finds the stream. When the server's history no longer
+//! reaches back to the position of the feed (286, 136), the feed restarts at the present time, and any
+//! stream may have changed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::{Bson, Document, Timestamp, doc};
+use bson::{Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::ResumeToken;
+use mongodb::options::{FullDocumentBeforeChangeType, FullDocumentType};
 use statefold_projections::StreamFilter;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
-use crate::lifecycle::Dirty;
-use crate::store::connection::{Events, HISTORY_LOST, Store, call, classify, code};
+use crate::lifecycle::{Dirty, Unnamed};
+use crate::store::connection::{Events, HISTORY_LOST, Store, call, classify, code, time_of};
 use crate::store::control::raises_cut_over;
 use crate::store::events::change_buffer::ChangeBuffer;
 
 /// Time the server waits for a change before it replies that there is none.
 const AWAIT: Duration = Duration::from_millis(100);
+/// Fields of a change with the document as it was and as it is.
+const BEFORE: &str = "fullDocumentBeforeChange";
+const AFTER: &str = "fullDocument";
 /// Pause before the change stream is reopened after a failure.
 const REOPEN: Duration = Duration::from_millis(250);
 
@@ -34,15 +39,21 @@ pub(in crate::store) struct ChangeReader {
 impl Events<'_> {
     async fn open_changes(self, start: Start) -> Result<ChangeStream<Document>> {
         let events = self.store.collection(&self.store.layout.collection);
-        let stream = format!("fullDocument.{}", self.store.layout.stream);
-        let shown =
-            doc! { "operationType": 1, "clusterTime": 1, stream: 1, "operationDescription.validator": 1 };
+        let stream = &self.store.layout.stream;
+        let shown = doc! {
+            "operationType": 1, "clusterTime": 1, "operationDescription.validator": 1,
+            format!("{AFTER}.{stream}"): 1, format!("{BEFORE}.{stream}"): 1,
+        };
         let pipeline = [doc! { "$project": shown }];
         let expanded = self.store.facts.has_expanded_events().then_some(true);
         let open = async move {
             let watch = events.watch().pipeline(pipeline).max_await_time(AWAIT);
+            // An update in place is shown without the document, unless that is asked for.
+            let watch = watch.full_document(FullDocumentType::UpdateLookup);
             let watch = match expanded {
-                Some(expanded) => watch.show_expanded_events(expanded),
+                Some(expanded) => watch
+                    .show_expanded_events(expanded)
+                    .full_document_before_change(FullDocumentBeforeChangeType::WhenAvailable),
                 None => watch,
             };
             let watch = match start {
@@ -72,7 +83,7 @@ impl ChangeReader {
         let now = now.ok_or_else(|| Error::Unsupported("this server has no change streams".into()))?;
         let changes = self.store.events().open_changes(Start::At(now)).await?;
         self.buffer.update(|state| {
-            state.dirty.iter_mut().for_each(Dirty::mark_all);
+            state.dirty.iter_mut().for_each(|dirty| dirty.mark_unnamed(Unnamed::Unknown));
             state.position = state.position.max(now);
         });
         Ok(changes)
@@ -154,29 +165,26 @@ impl ChangeReader {
 
     fn take_in(&self, change: &Document) {
         let at = change.get_timestamp("clusterTime").ok();
-        let stored = change.get_document("fullDocument").ok();
-        let stream = stored.and_then(|stored| stored.get_str(&self.store.layout.stream).ok());
+        let named = |document| change.get_document(document).ok()?.get_str(&self.store.layout.stream).ok();
+        let (before, after) = (named(BEFORE), named(AFTER));
         self.buffer.update(|state| {
             let position = at.unwrap_or(state.position);
             match change.get_str("operationType").unwrap_or_default() {
-                "insert" | "replace" | "update" => match stream {
-                    Some(stream) => {
-                        for (filter, dirty) in self.filters.iter().zip(&mut state.dirty) {
-                            // A stream that records the end of another one makes that one dirty.
-                            let left_out = filter.suffix_left_out();
-                            let main =
-                                left_out.and_then(|suffix| stream.strip_suffix(suffix)).unwrap_or(stream);
-                            if filter.matches(main) {
-                                dirty.mark(main, position);
-                            }
+                kind @ ("insert" | "replace" | "update" | "delete") => {
+                    for (filter, dirty) in self.filters.iter().zip(&mut state.dirty) {
+                        for stream in before.into_iter().chain(after) {
+                            mark(filter, dirty, stream, position);
+                        }
+                        // The stream that a commit belonged to before it was changed or deleted.
+                        let known = if kind == "insert" { after } else { before };
+                        if known.is_none() {
+                            dirty.mark_unnamed(Unnamed::Deleted);
                         }
                     }
-                    None => state.dirty.iter_mut().for_each(Dirty::mark_all),
-                },
+                }
                 // No other change of the options is a marker, for example that of read-only mode.
                 "modify" => state.fenced += u64::from(raises_cut_over(change)),
                 "createIndexes" | "dropIndexes" | "create" => {}
-                "delete" => state.dirty.iter_mut().for_each(Dirty::mark_all),
                 other => {
                     let what =
                         format!("the event store was changed as a whole ({other}) while it was followed");
@@ -189,27 +197,12 @@ impl ChangeReader {
     }
 }
 
-/// The time of a resume token: its key string begins with the type of a timestamp (0x82) and
-/// eight bytes, big endian, in hexadecimal digits.
-fn time_of(token: &ResumeToken) -> Option<Timestamp> {
-    let token = bson::serialize_to_bson(token).ok()?;
-    let data = token.as_document()?.get("_data").and_then(Bson::as_str)?;
-    let digits = data.strip_prefix("82")?;
-    let number = |range: std::ops::Range<usize>| u32::from_str_radix(digits.get(range)?, 16).ok();
-    Some(Timestamp { time: number(0..8)?, increment: number(8..16)? })
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_resume_token_tells_its_time() {
-        let token = doc! { "_data": "8263F5B0A1000000022B0229296E04" };
-        let token: ResumeToken = bson::deserialize_from_bson(token.into()).unwrap();
-        assert_eq!(time_of(&token), Some(Timestamp { time: 0x63F5_B0A1, increment: 2 }));
-        let odd: ResumeToken = bson::deserialize_from_bson(doc! { "_data": "xx" }.into()).unwrap();
-        assert_eq!(time_of(&odd), None);
+/// Marks a stream as dirty, if the projection folds it.
+fn mark(filter: &StreamFilter, dirty: &mut Dirty, stream: &str, at: Timestamp) {
+    // A stream that records the end of another one makes that one dirty.
+    let left_out = filter.suffix_left_out();
+    let main = left_out.and_then(|suffix| stream.strip_suffix(suffix)).unwrap_or(stream);
+    if filter.matches(main) {
+        dirty.mark(main, at);
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::Dirty;
+use crate::lifecycle::{Dirty, Taken};
 use crate::store::connection::Events;
 use crate::store::events::change_buffer::ChangeBuffer;
 use crate::store::events::changes::ChangeReader;
@@ -58,11 +58,11 @@ impl Feed {
         self.begin.cancel();
     }
 
-    /// Takes the dirty streams of the projection with this number, and whether any other stream may be dirty.
+    /// Takes the dirty streams of the projection with this number.
     ///
     /// # Errors
     /// The reason the feed ended, if it did.
-    pub(crate) fn take(&self, projection: usize) -> Result<(Vec<String>, bool)> {
+    pub(crate) fn take(&self, projection: usize) -> Result<Taken> {
         self.buffer.update(|state| match state.failed.take() {
             Some(error) => Err(error),
             None if state.ended => Err(ended()),
@@ -74,7 +74,7 @@ impl Feed {
     ///
     /// # Errors
     /// The reason the feed ended, if it did.
-    pub(crate) fn take_until(&self, projection: usize, until: Timestamp) -> Result<(Vec<String>, bool)> {
+    pub(crate) fn take_until(&self, projection: usize, until: Timestamp) -> Result<Taken> {
         self.buffer.update(|state| match state.failed.take() {
             Some(error) => Err(error),
             None if state.ended => Err(ended()),
@@ -89,9 +89,9 @@ impl Feed {
     ///
     /// # Errors
     /// The reason the feed ended, if it did.
-    pub(crate) fn take_up_to(&self, projection: usize) -> Result<(Timestamp, Vec<String>, bool)> {
+    pub(crate) fn take_up_to(&self, projection: usize) -> Result<(Timestamp, Taken)> {
         let position = self.position();
-        self.take(projection).map(|(streams, all)| (position, streams, all))
+        self.take(projection).map(|taken| (position, taken))
     }
 
     /// The time up to which all changes were seen.

@@ -19,7 +19,7 @@ use crate::pipeline::ports::{CommitBatch, NaturalScan};
 use crate::plan::{NaturalBy, StreamRange};
 use crate::store::connection::{LONG_CALL_SECONDS, call, call_within, divided_in_vain};
 use crate::store::events::batch::Batch;
-use crate::store::events::source::EventStore;
+use crate::store::events::source::{EventStore, simple};
 
 const PARTS_MAX: u64 = 1024;
 /// Samples for each bound.
@@ -89,6 +89,7 @@ impl EventStore {
         let mut command = doc! {
             "find": &self.layout.collection, "filter": self.natural_filter(ranges), "hint": { "$natural": 1 },
             "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
+            "collation": simple(),
         };
         if let Some(bound) = after {
             command.insert("$_resumeAfter", doc! { "$recordId": bound.record });
@@ -222,6 +223,7 @@ impl EventStore {
         let begins = |index: &Document| {
             index.get_document("key").is_ok_and(|key| key.keys().next() == Some(&field))
                 && !index.contains_key("partialFilterExpression")
+                && !index.contains_key("collation")
                 && !index.get_bool("sparse").unwrap_or(false)
         };
         Ok(indexes.iter().any(begins).then_some(field))
@@ -255,6 +257,7 @@ impl EventStore {
             let command = doc! {
                 "find": &self.layout.collection, "filter": filter, "sort": { field: 1 },
                 "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
+                "collation": simple(),
             };
             self.natural_part(command, None, None, None)
         };

@@ -1,6 +1,7 @@
 //! The event store as a source of commits: counts, scans, samples, heads. Read-only.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use bson::{Bson, Document, Timestamp, doc};
 use futures::future::BoxFuture;
@@ -13,15 +14,10 @@ use statefold_projections::Layout;
 
 use crate::error::{Error, Result};
 use crate::pipeline::Governor;
-use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, NaturalScan, RawCommits};
+use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, NaturalScan};
 use crate::plan::{NaturalBy, StreamRange};
-use crate::store::connection::{
-    Events, LONG_CALL_SECONDS, call, call_within, number_of, offset_of, read_concern,
-};
+use crate::store::connection::{Events, LONG_CALL_SECONDS, call, call_within, number_of, read_concern};
 use crate::store::events::batch::Batch;
-
-/// Names in a batch of heads.
-const HEADS_PER_BATCH: i32 = 10_000;
 
 /// Time limit for the server to find the first commits in natural order.
 const FIRST_COMMITS_MS_MAX: i64 = 10_000;
@@ -31,11 +27,33 @@ const BATCH_BYTES: u64 = 1_250_000;
 
 /// Direction of the offsets in the index on streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IndexDirection {
+enum IndexDirection {
     /// `{stream: 1, offset: 1}`
     Ascending,
     /// `{stream: 1, offset: -1}`, as Squidex has it.
     Descending,
+}
+
+/// The index on streams that the event store is read by.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamIndex {
+    direction: IndexDirection,
+    /// Its name: there may be others on the same fields, for example partial ones.
+    name: Option<Arc<str>>,
+}
+
+impl StreamIndex {
+    /// Whether the offsets are in ascending order.
+    pub(super) fn is_ascending(&self) -> bool {
+        self.direction == IndexDirection::Ascending
+    }
+}
+
+impl Default for StreamIndex {
+    /// That of Squidex, where none is needed by name.
+    fn default() -> Self {
+        Self { direction: IndexDirection::Descending, name: None }
+    }
 }
 
 /// The event store as one build sees it: all commits acknowledged before `since` are visible.
@@ -43,7 +61,7 @@ pub(crate) enum IndexDirection {
 pub(crate) struct EventStore {
     pub(in crate::store) db: Database,
     pub(in crate::store) layout: Layout,
-    direction: IndexDirection,
+    pub(super) stream_index: StreamIndex,
     since: Option<Timestamp>,
     pub(in crate::store) batch_commits: u32,
     /// Division of scans in natural order, if it is forced.
@@ -57,11 +75,11 @@ pub(crate) struct EventStore {
 }
 
 impl Events<'_> {
-    /// Direction of the index on streams.
+    /// The index on streams.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if there is no such index.
-    pub(crate) async fn stream_index(self) -> Result<IndexDirection> {
+    pub(crate) async fn stream_index(self) -> Result<StreamIndex> {
         let events = self.store.collection(&self.store.layout.collection);
         let indexes: Vec<mongodb::IndexModel> = call("listing the event store's indexes", async move {
             events.list_indexes().await?.try_collect().await
@@ -88,13 +106,23 @@ impl Events<'_> {
                     && options.hidden != Some(true)
             })
         };
-        let found = indexes.iter().filter(usable).find_map(|index| direction(&index.keys));
+        let found = indexes.iter().filter(usable).find_map(|index| {
+            let name = index.options.as_ref().and_then(|options| options.name.as_deref());
+            Some(StreamIndex { direction: direction(&index.keys)?, name: name.map(Arc::from) })
+        });
         found.ok_or_else(|| {
             let collection = &self.store.layout.collection;
+            let other = indexes.iter().find(|index| direction(&index.keys).is_some());
+            let name = other.and_then(|index| index.options.as_ref()?.name.as_deref());
+            let but = name.map_or(String::new(), |name| {
+                format!(" ({name} is partial, sparse or hidden, or has a collation, and can't be used)")
+            });
+            let collated = other.and_then(|index| index.options.as_ref()?.collation.as_ref());
+            let simple = if collated.is_some() { ", collation: {locale: \"simple\"}" } else { "" };
             Error::Unsupported(format!(
-                "{collection} has no index on {{{stream}: 1, {offset}: -1}}, which every Squidex event \
+                "{collection} has no index on {{{stream}: 1, {offset}: -1}}{but}, which every Squidex event \
                  store has; create it first: \
-                 db.{collection}.createIndex({{{stream}: 1, {offset}: -1}}, {{unique: true}})"
+                 db.{collection}.createIndex({{{stream}: 1, {offset}: -1}}, {{unique: true{simple}}})"
             ))
         })
     }
@@ -102,14 +130,14 @@ impl Events<'_> {
     /// The event store as of an operation time.
     pub(crate) fn source(
         self,
-        direction: IndexDirection,
+        stream_index: StreamIndex,
         since: Option<Timestamp>,
         batch_commits: u32,
     ) -> EventStore {
         EventStore {
             db: self.store.db.clone(),
             layout: self.store.layout.clone(),
-            direction,
+            stream_index,
             since,
             batch_commits,
             natural_by: None,
@@ -156,13 +184,18 @@ impl EventStore {
 
     /// Order of a scan: the index in the direction that gives ascending offsets.
     fn order(&self) -> Document {
-        let stream = if self.direction == IndexDirection::Ascending { 1 } else { -1 };
+        let stream = if self.stream_index.is_ascending() { 1 } else { -1 };
         doc! { &self.layout.stream: stream, &self.layout.offset: 1 }
     }
 
-    fn index(&self) -> Document {
-        let offset = if self.direction == IndexDirection::Ascending { 1 } else { -1 };
+    pub(super) fn index(&self) -> Document {
+        let offset = if self.stream_index.is_ascending() { 1 } else { -1 };
         doc! { &self.layout.stream: 1, &self.layout.offset: offset }
+    }
+
+    /// The hint that makes the server use the index.
+    pub(super) fn hint(&self) -> Bson {
+        self.stream_index.name.as_deref().map_or_else(|| self.index().into(), Bson::from)
     }
 
     /// Number of commits, from the server's statistics.
@@ -174,7 +207,8 @@ impl EventStore {
     /// Number of commits in a range.
     pub(crate) async fn count(&self, range: &StreamRange) -> Result<u64> {
         let command = doc! {
-            "count": &self.layout.collection, "query": self.range(range), "hint": self.index(),
+            "count": &self.layout.collection, "query": self.range(range), "hint": self.hint(),
+            "collation": simple(),
             "readConcern": self.read_concern(),
         };
         let db = self.db.clone();
@@ -187,7 +221,7 @@ impl EventStore {
     fn scan_command(&self, range: &StreamRange, limit: Option<u64>) -> Document {
         let mut command = doc! {
             "find": &self.layout.collection, "filter": self.range(range), "sort": self.order(),
-            "hint": self.index(), "batchSize": i64::from(self.batch_commits),
+            "hint": self.hint(), "batchSize": i64::from(self.batch_commits), "collation": simple(),
             "readConcern": self.read_concern(),
         };
         if let Some(limit) = limit {
@@ -223,7 +257,7 @@ impl EventStore {
         batches(self.open(self.scan_command(range, Some(commits)), self.batch_commits))
     }
 
-    fn open(
+    pub(super) fn open(
         &self,
         command: Document,
         batch: u32,
@@ -234,8 +268,13 @@ impl EventStore {
     }
 }
 
+/// The collation of all reads: names are compared byte by byte, whatever the collection's default is.
+pub(super) fn simple() -> Document {
+    doc! { "locale": "simple" }
+}
+
 /// The batches of a cursor, each within the deadline of a call.
-fn batches(
+pub(super) fn batches(
     open: impl Future<Output = mongodb::error::Result<RawBatchCursor>> + Send + 'static,
 ) -> BoxStream<'static, Result<CommitBatch>> {
     let doing = "reading the event store";
@@ -275,34 +314,8 @@ impl EventSource for EventStore {
     }
 
     fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
-        let last = if self.direction == IndexDirection::Ascending { "$last" } else { "$first" };
-        let offset = format!("${}", self.layout.offset);
-        let pipeline = vec![
-            doc! { "$match": self.range(range) },
-            doc! { "$sort": self.index() },
-            doc! { "$group": { "_id": format!("${}", self.layout.stream), "o": { last: offset } } },
-        ];
-        let command = doc! {
-            "aggregate": &self.layout.collection, "pipeline": pipeline, "hint": self.index(),
-            "cursor": { "batchSize": HEADS_PER_BATCH }, "allowDiskUse": true,
-            "readConcern": self.read_concern(),
-        };
-        batches(self.open(command, HEADS_PER_BATCH.unsigned_abs())).map(|batch| head_batch(&*batch?)).boxed()
+        self.heads_of(range)
     }
-}
-
-fn head_batch(batch: &dyn RawCommits) -> Result<HeadBatch> {
-    let mut heads = HeadBatch::new();
-    for entry in batch.documents()? {
-        let entry =
-            entry.map_err(|error| Error::Mismatch(format!("the server sent a broken batch: {error}")))?;
-        let Some(document) = entry.as_document() else { continue };
-        let stream = document.get_str("_id").unwrap_or_default().to_owned();
-        let offset = document.get("o").ok().flatten().and_then(|value| Bson::try_from(value).ok());
-        // The fold records the same value for a commit with an unreadable offset.
-        heads.push((stream, offset.as_ref().and_then(offset_of).unwrap_or(i64::MIN)));
-    }
-    Ok(heads)
 }
 
 fn number(order: &Bson) -> Option<i64> {

@@ -10,7 +10,7 @@ use crate::plan::{Choice, Estimate, GenerationNames, Strategy, StreamRange};
 use crate::store::connection::FORMAT;
 use crate::store::records::checkpoint::Counts;
 use crate::store::records::pause::PauseRecord;
-use crate::store::records::swap::SwapRecord;
+use crate::store::records::swap::{AsideRecord, SwapRecord};
 
 /// Collection of the build records.
 pub(in crate::store) const BUILDS: &str = "Statefold_Builds";
@@ -55,6 +55,9 @@ pub(crate) struct BuildRecord {
     /// The names it is about to take over from the active generation, one for each target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<Vec<SwapRecord>>,
+    /// Copies of the collections that it replaces or has replaced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asides: Vec<AsideRecord>,
     /// The plan of its last run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRecord>,
@@ -109,6 +112,7 @@ impl BuildRecord {
             ranges,
             adopted: false,
             swap: None,
+            asides: Vec::new(),
             plan: None,
             counts: Counts::default(),
             digest: None,

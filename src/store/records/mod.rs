@@ -14,4 +14,5 @@ pub(in crate::store) use head_ids::{bits_for, ids_of, refolded_id};
 pub(crate) use head_ids::{bucket_id, bucket_of};
 pub(crate) use pause::PauseRecord;
 pub(crate) use pause::user;
+pub(in crate::store) use swap::AsideRecord;
 pub(crate) use swap::SwapRecord;

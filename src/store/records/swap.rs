@@ -3,6 +3,17 @@
 use bson::Uuid;
 use serde::{Deserialize, Serialize};
 
+/// A copy of a collection that is replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct AsideRecord {
+    /// Name of the copy.
+    pub name: String,
+    /// UUID of the copy; absent while it is made, when nothing had that name before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<Uuid>,
+}
+
 /// One collection that takes another one's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -10,7 +10,7 @@ use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::stream_hash;
+use crate::lifecycle::{Head, stream_hash};
 use crate::pipeline::ports::{Before, RefoldPart};
 use crate::store::builds::BuildStore;
 use crate::store::connection::{read_concern, readable};
@@ -21,7 +21,7 @@ pub(crate) struct BeforeRefold {
     /// The checkpoints of the streams' partitions.
     pub(in crate::store) checkpoints: BTreeMap<u32, Checkpoint>,
     since: Option<Timestamp>,
-    prior: JoinHandle<Result<PriorState>>,
+    prior: JoinHandle<Result<Option<PriorState>>>,
 }
 
 /// The results of the last fold of some streams.
@@ -29,7 +29,7 @@ pub(in crate::store) struct PriorState {
     /// Snapshots, by target.
     pub(in crate::store) snapshots: Vec<HashMap<String, RawDocumentBuf>>,
     /// Recorded heads by hash.
-    pub(in crate::store) heads: HashMap<u64, i64>,
+    pub(in crate::store) heads: HashMap<u64, Head>,
     /// Names of the failed streams among them.
     pub(in crate::store) failed_streams: HashSet<String>,
 }
@@ -41,8 +41,8 @@ impl Before for BeforeRefold {
 }
 
 impl BeforeRefold {
-    /// Awaits the prior state. Returns it with the checkpoints.
-    pub(in crate::store) async fn prior(self) -> Result<(BTreeMap<u32, Checkpoint>, PriorState)> {
+    /// Awaits the prior state; `None` if it has too many bytes. Returns it with the checkpoints.
+    pub(in crate::store) async fn prior(self) -> Result<(BTreeMap<u32, Checkpoint>, Option<PriorState>)> {
         let prior = self.prior.await.map_err(|error| Error::Bug(error.to_string()))??;
         Ok((self.checkpoints, prior))
     }
@@ -53,7 +53,11 @@ impl BuildStore {
     ///
     /// # Errors
     /// [`Error::Fenced`] if another process took the build over; the server's error.
-    pub(in crate::store) async fn before_refold(&self, parts: &[RefoldPart]) -> Result<BeforeRefold> {
+    pub(in crate::store) async fn before_refold(
+        &self,
+        parts: &[RefoldPart],
+        bytes_max: usize,
+    ) -> Result<BeforeRefold> {
         self.mandate.check()?;
         let (checkpoints, since) = self.checkpoints_of(parts.iter().map(|part| part.partition)).await?;
         let ours = |checkpoint: &Checkpoint| checkpoint.done && checkpoint.token == self.record.token;
@@ -61,7 +65,7 @@ impl BuildStore {
             return Err(self.fenced("the checkpoints"));
         }
         let (build, parts, bits) = (self.clone(), parts.to_vec(), checkpoints.clone());
-        let prior = tokio::spawn(async move { build.prior_state(&parts, &bits, since).await });
+        let prior = tokio::spawn(async move { build.prior_state(&parts, &bits, since, bytes_max).await });
         Ok(BeforeRefold { checkpoints, since, prior })
     }
 
@@ -91,17 +95,19 @@ impl BuildStore {
         parts: &[RefoldPart],
         checkpoints: &BTreeMap<u32, Checkpoint>,
         since: Option<Timestamp>,
-    ) -> Result<PriorState> {
+        bytes_max: usize,
+    ) -> Result<Option<PriorState>> {
         let streams: Vec<&String> = parts.iter().flat_map(|part| &part.streams).collect();
         let ids: Vec<&str> =
             streams.iter().filter_map(|stream| stream.strip_prefix(self.prefix.as_str())).collect();
         let targets = (0..self.record.targets.len()).filter_map(|target| self.collection_of(target));
         let snapshots = targets.map(|collection| {
             let filter = doc! { "_id": { "$in": &ids } };
-            self.find_since(collection, filter, since)
+            self.find_since(collection, filter, since, bytes_max)
         });
         let failed_ids: Vec<String> = streams.iter().map(|stream| self.failed_stream_id(stream)).collect();
-        let failed_streams = self.find_since(FAILED_STREAMS, doc! { "_id": { "$in": failed_ids } }, since);
+        let failed_streams =
+            self.find_since(FAILED_STREAMS, doc! { "_id": { "$in": failed_ids } }, since, usize::MAX);
         let wanted: Vec<(u32, u32, Vec<u64>)> = parts
             .iter()
             .map(|part| {
@@ -113,15 +119,18 @@ impl BuildStore {
         let heads = self.heads_of_streams(&wanted, since);
         let snapshots = futures::future::try_join_all(snapshots);
         let (snapshots, failed_streams, heads) = futures::try_join!(snapshots, failed_streams, heads)?;
+        let failed_streams = failed_streams.unwrap_or_default();
+        let snapshots: Option<Vec<Vec<RawDocumentBuf>>> = snapshots.into_iter().collect();
+        let Some(snapshots) = snapshots else { return Ok(None) };
         let by_id = |documents: Vec<RawDocumentBuf>| {
             let id = |document: &RawDocumentBuf| document.get_str("_id").unwrap_or_default().to_owned();
             documents.into_iter().map(|document| (id(&document), document)).collect()
         };
         let stream = |failed: &RawDocumentBuf| failed.get_str("Stream").ok().map(str::to_owned);
-        Ok(PriorState {
+        Ok(Some(PriorState {
             snapshots: snapshots.into_iter().map(by_id).collect(),
             heads,
             failed_streams: failed_streams.iter().filter_map(stream).collect(),
-        })
+        }))
     }
 }

@@ -4,9 +4,8 @@ use bson::{Bson, Document, Uuid, doc};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Snapshots, UUID_MISMATCH};
+use crate::store::connection::{Snapshots, UUID_MISMATCH, is_missing};
 use crate::store::control::Mandate;
-use crate::store::snapshots::staging::is_missing;
 
 /// Outcome of a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -50,6 +49,11 @@ impl Snapshots<'_> {
         mandate: &Mandate,
     ) -> Result<DropOutcome> {
         mandate.check()?;
+        self.drop_uuid(name, uuid).await
+    }
+
+    /// Drops a collection if it still has this UUID, under no mandate.
+    pub(in crate::store) async fn drop_uuid(self, name: &str, uuid: Uuid) -> Result<DropOutcome> {
         let mut command = doc! { "drop": name, "writeConcern": { "w": "majority" } };
         if self.store.facts.drops_by_uuid() {
             command.insert("collectionUUID", uuid);
@@ -71,6 +75,15 @@ impl Snapshots<'_> {
                 })
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Drops the collection that has a name now, if there is one.
+    pub(in crate::store) async fn drop_named(self, name: &str, mandate: &Mandate) -> Result<()> {
+        let listed = self.listed(name).await?;
+        match listed.as_ref().and_then(listed_uuid) {
+            Some(uuid) => self.drop_listed(name, uuid, mandate).await.map(|_| ()),
+            None => Ok(()),
         }
     }
 

@@ -2,6 +2,7 @@
 //! dropped.
 
 mod adopted;
+mod asides;
 mod before;
 mod dropping;
 mod lookup;

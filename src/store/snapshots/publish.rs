@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::builds::BuildStore;
-use crate::store::snapshots::staging::is_missing;
+use crate::store::connection::is_missing;
 
 impl BuildStore {
     /// Renames every staging collection to its final name. One that has it already is left alone, so that an

@@ -22,6 +22,8 @@ use crate::store::connection::{call, classify, refused_writes};
 use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS};
 use crate::store::snapshots::before::{BeforeRefold, PriorState};
 
+/// Bytes of the documents in one command, unless a single one has more.
+const COMMAND_BYTES: usize = 16 << 20;
 /// Attempts at a transaction that conflicts with another one.
 const TRIES: u32 = 5;
 /// Pause before the second attempt; the pause grows by as much before each further one.
@@ -57,6 +59,7 @@ impl BuildStore {
         refolded: Refolded,
     ) -> Result<Replaced> {
         let (checkpoints, prior) = before.prior().await?;
+        let Some(prior) = prior else { return Ok(Replaced::TooLarge) };
         let commands = Replacing { build: self, checkpoints: &checkpoints, prior, refolded }.commands()?;
         self.mandate.check()?;
         let build = self.clone();
@@ -205,13 +208,20 @@ impl Replacing<'_> {
                     gone.push(id);
                 }
             }
-            let mut updates = RawArrayBuf::new();
+            let (mut updates, mut bytes) = (RawArrayBuf::new(), 0);
             for (id, document) in &kept {
                 let Some(partition) = partitions.get(id) else {
                     return Err(Error::Bug(format!("the snapshot {id} is of none of its streams")));
                 };
                 changes.entry(*partition).or_default().after.add(target, document.as_bytes());
                 if stored.get(*id).is_none_or(|stored| stored.as_bytes() != document.as_bytes()) {
+                    // A message of the server's protocol has at most 48 MB.
+                    if bytes > 0 && bytes + document.as_bytes().len() > COMMAND_BYTES {
+                        let full = std::mem::take(&mut updates);
+                        writes.push(rawdoc! { "update": collection, "updates": full });
+                        bytes = 0;
+                    }
+                    bytes += document.as_bytes().len();
                     let document = (*document).to_owned();
                     updates.push(rawdoc! { "q": { "_id": *id }, "u": document, "upsert": true });
                 }
@@ -220,7 +230,7 @@ impl Replacing<'_> {
                 let deletes = doc! { "q": { "_id": { "$in": gone } }, "limit": 0 };
                 writes.push(raw(&doc! { "delete": collection, "deletes": [deletes] })?);
             }
-            if !updates.is_empty() {
+            if bytes > 0 {
                 writes.push(rawdoc! { "update": collection, "updates": updates });
             }
         }

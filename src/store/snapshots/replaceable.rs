@@ -9,18 +9,17 @@ use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::aside_name;
 use crate::plan::Topology;
 use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within};
-use crate::store::control::{ActiveGeneration, Mandate, active_in};
+use crate::store::control::{Mandate, active_in};
 
 impl Snapshots<'_> {
-    /// Refuses to take these names if one of them isn't that of a plain collection, before anything is
-    /// changed.
+    /// Refuses to take these names if one of them isn't that of a plain collection, or if it has an index
+    /// whose name another index of its `successors` has, before anything is changed.
     ///
     /// # Errors
     /// [`Error::Unsupported`] with the obstacle and a remedy.
-    pub(crate) async fn check_replaceable(self, names: &[String]) -> Result<()> {
+    pub(crate) async fn check_replaceable(self, names: &[String], successors: &[String]) -> Result<()> {
         if !self.store.facts.drops_by_uuid() {
             return Err(Error::Unsupported(format!(
                 "MongoDB {} may drop another collection than the one that is meant to give way (6.0 and \
@@ -34,36 +33,34 @@ impl Snapshots<'_> {
                 return Err(Error::Unsupported(reason));
             }
         }
+        for (name, successor) in names.iter().zip(successors) {
+            let there = self.indexes(successor).await?;
+            if let Some(index) = self.indexes(name).await?.iter().find_map(|index| clash(index, &there)) {
+                return Err(Error::Unsupported(format!(
+                    "{name} has an index {index} that differs from the one of that name that the new \
+                     collection has, which would replace it: give it another name or drop it \
+                     (db.{name}.dropIndex(\"{index}\")), or use the mode pointer"
+                )));
+            }
+        }
         Ok(())
     }
 
-    /// Prepares the copies of the active generation's collections: drops an old copy that has other indexes.
+    /// Switches pre-images on for collection `to` if `from` has them, so that the application's change
+    /// streams go on showing them.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if no record or pointer of ours names it.
-    pub(crate) async fn clear_asides(self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
-        for name in &active.collections {
-            let aside = aside_name(name, active.active);
-            if self.listed(&aside).await?.is_none() {
-                continue;
-            }
-            let wanted = self.indexes(name).await?;
-            if self.indexes(&aside).await?.iter().all(|index| wanted.contains(index)) {
-                continue;
-            }
-            if !self.names_of_ours().await?.contains(&aside) {
-                return Err(Error::Unsupported(format!(
-                    "{aside} is where {name} would be copied to, but it has indexes that {name} doesn't \
-                     have, and \
-                     statefold knows nothing of it: rename it, or drop it (db.{aside}.drop())"
-                )));
-            }
-            mandate.check()?;
-            tracing::info!(collection = %aside, "dropping an old copy that has other indexes");
-            let collection = self.store.collection(&aside);
-            call("dropping an old copy", async move { collection.drop().await }).await?;
-        }
-        Ok(())
+    /// The server's error.
+    pub(crate) async fn carry_options(self, from: &str, to: &str, mandate: &Mandate) -> Result<()> {
+        let listed = self.listed(from).await?.unwrap_or_default();
+        let options = listed.get_document("options").ok();
+        let Some(images) = options.and_then(|options| options.get_document(PRE_IMAGES).ok()) else {
+            return Ok(());
+        };
+        tracing::info!(%from, %to, "switching pre-images on, too");
+        mandate.check()?;
+        let command = doc! { "collMod": to, PRE_IMAGES: images, "writeConcern": { "w": "majority" } };
+        self.store.command("switching pre-images on", command).await.map(|_| ())
     }
 
     /// Creates the indexes on collection `to` that only `from` has, so that queries find them after `to`
@@ -133,6 +130,18 @@ impl Snapshots<'_> {
     }
 }
 
+/// The option that lets change streams show documents as they were.
+const PRE_IMAGES: &str = "changeStreamPreAndPostImages";
+/// Options that say nothing, or are [carried over](Snapshots::carry_options).
+const PLAIN: [&str; 5] = ["validationLevel", "validationAction", "uuid", "autoIndexId", PRE_IMAGES];
+
+/// The name of an index that another one there has.
+fn clash(index: &Document, there: &[Document]) -> Option<String> {
+    let name = index.get_str("name").ok()?;
+    let same = there.iter().find(|other| other.get_str("name").ok() == Some(name))?;
+    (same != index).then(|| name.to_owned())
+}
+
 /// The reason that a collection can't be replaced by another one; `None` if it is a plain collection.
 fn obstacle(name: &str, listed: Option<&Document>) -> Option<String> {
     let Some(listed) = listed else {
@@ -164,7 +173,14 @@ fn obstacle(name: &str, listed: Option<&Document>) -> Option<String> {
                  (db.runCommand({{collMod: \"{name}\", validator: {{}}}})), or use the mode pointer"
             ));
         }
-        _ => return None,
+        _ => {
+            // Options that aren't known here would be lost unnoticed.
+            let is_plain = |option: &str| PLAIN.contains(&option) || !has(option);
+            let odd = options.keys().find(|option| !is_plain(option))?;
+            return Some(format!(
+                "{name} has the option {odd}, which the new collection wouldn't have: use the mode pointer"
+            ));
+        }
     };
     Some(format!("{name} {what}, which the new collection wouldn't be or have: use the mode pointer"))
 }
@@ -180,12 +196,7 @@ fn beyond(indexes: Vec<Document>, there: &[Document]) -> Vec<Document> {
     };
     let names: HashSet<String> = there.iter().map(named).collect();
     let is_there = |index: &Document| {
-        let same_name = names.contains(&named(index));
-        if same_name && !there.contains(index) {
-            let name = named(index);
-            tracing::warn!(name, "an index of the application has the name of another one, and is left out");
-        }
-        same_name || there.iter().any(|existing| meaning(existing) == meaning(index))
+        names.contains(&named(index)) || there.iter().any(|existing| meaning(existing) == meaning(index))
     };
     indexes.into_iter().filter(|index| !is_there(index)).collect()
 }
@@ -200,6 +211,7 @@ mod tests {
         let said = |kind: &str, options: Document| obstacle("S", Some(&listed(kind, options)));
         assert_eq!(said("collection", doc! {}), None);
         assert_eq!(said("collection", doc! { "validator": {}, "capped": false }), None);
+        assert_eq!(said("collection", doc! { PRE_IMAGES: { "enabled": true } }), None);
         assert!(obstacle("S", None).is_some_and(|text| text.contains("isn't there")));
         for (kind, options, word) in [
             ("view", doc! { "viewOn": "T", "pipeline": [] }, "is a view"),
@@ -208,11 +220,19 @@ mod tests {
             ("collection", doc! { "collation": { "locale": "de" } }, "collation"),
             ("collection", doc! { "validator": { "a": 1 } }, "collMod"),
             ("collection", doc! { "clusteredIndex": { "key": { "_id": 1 } } }, "clustered"),
+            ("collection", doc! { "storageEngine": { "wiredTiger": {} } }, "the option storageEngine"),
         ] {
             assert!(
                 said(kind, options).is_some_and(|text| text.contains(word) && text.contains("use the mode"))
             );
         }
+    }
+
+    #[test]
+    fn an_index_clashes_with_another_one_of_its_name() {
+        let index = |unique: bool| doc! { "key": { "a": 1 }, "name": "a_1", "unique": unique };
+        assert_eq!(clash(&index(true), &[index(false)]).as_deref(), Some("a_1"));
+        assert_eq!(clash(&index(true), &[index(true)]), None);
     }
 
     #[test]

@@ -9,14 +9,14 @@ use mongodb::options::RunCursorCommandOptions;
 use statefold_projections::{IndexDefinition, Spec};
 
 use crate::error::{Error, Result};
-use crate::lifecycle::BuildState;
+use crate::lifecycle::{BuildState, Head};
 use crate::pipeline::pauses;
 use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, SnapshotSink, Staging, Term};
 use crate::plan::{Partition, StreamRange, staging_name, staging_token};
 use crate::store::builds::{BuildStore, failed_streams};
 use crate::store::connection::{
-    INDEX_BUILD, LONG_CALL_SECONDS, NAMESPACE_EXISTS, NAMESPACE_NOT_FOUND, call, call_within, classify, code,
-    insertion, refused_writes,
+    INDEX_BUILD, LONG_CALL_SECONDS, NAMESPACE_EXISTS, call, call_within, classify, code, insertion,
+    refused_writes,
 };
 use crate::store::snapshots::before::BeforeRefold;
 
@@ -136,9 +136,7 @@ impl BuildStore {
     }
 
     async fn drop_collection(&self, name: &str) -> Result<()> {
-        self.mandate.check()?;
-        let collection = self.store.collection(name);
-        call("dropping a staging collection", async move { collection.drop().await }).await
+        self.store.snapshots().drop_named(name, &self.mandate).await
     }
 
     /// Drops collections that late writes of this process created again under its own token, after another
@@ -153,9 +151,11 @@ impl BuildStore {
             let ours = staging_name(&target.collection, self.record.token);
             let moved = staging_token(&target.collection, &target.staging) > Some(self.record.token);
             if (moved || !now.state.is_resumable()) && names.contains(&ours) {
-                let collection = self.store.collection(&ours);
-                call("dropping a late collection", async move { collection.drop().await }).await?;
-                dropped.push(ours);
+                let listed = self.store.snapshots().listed(&ours).await?;
+                if let Some(uuid) = listed.as_ref().and_then(super::dropping::listed_uuid) {
+                    self.store.snapshots().drop_uuid(&ours, uuid).await?;
+                    dropped.push(ours);
+                }
             }
         }
         Ok(dropped)
@@ -264,15 +264,19 @@ impl SnapshotSink for BuildStore {
 impl Staging for BuildStore {
     type Before = BeforeRefold;
 
-    fn before<'a>(&'a self, parts: &'a [RefoldPart]) -> BoxFuture<'a, Result<BeforeRefold>> {
-        self.before_refold(parts).boxed()
+    fn before<'a>(
+        &'a self,
+        parts: &'a [RefoldPart],
+        bytes_max: usize,
+    ) -> BoxFuture<'a, Result<BeforeRefold>> {
+        self.before_refold(parts, bytes_max).boxed()
     }
 
     fn replace(&self, before: BeforeRefold, refolded: Refolded) -> BoxFuture<'_, Result<Replaced>> {
         self.replace_streams(before, refolded).boxed()
     }
 
-    fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, i64)>>> {
+    fn recorded_heads<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<Vec<(u64, Head)>>> {
         self.read_heads(partition.number).boxed()
     }
 
@@ -301,9 +305,4 @@ impl Staging for BuildStore {
         };
         futures::stream::once(opened).try_flatten().boxed()
     }
-}
-
-/// Whether the server said that the collection doesn't exist.
-pub(in crate::store) fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Server { code: Some(NAMESPACE_NOT_FOUND), .. })
 }

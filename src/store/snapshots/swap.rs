@@ -14,10 +14,8 @@ use crate::error::{Class, Error, Result};
 use crate::lifecycle::{BuildState, aside_name};
 use crate::plan::staging_name;
 use crate::store::builds::BuildStore;
-use crate::store::connection::{
-    INDEX_BUILD, LONG_CALL_SECONDS, OUT_OF_TIME, Snapshots, UUID_MISMATCH, call, call_within, refused_writes,
-};
-use crate::store::control::{ActiveGeneration, Mandate};
+use crate::store::connection::{INDEX_BUILD, OUT_OF_TIME, Snapshots, UUID_MISMATCH, call, refused_writes};
+use crate::store::control::ActiveGeneration;
 use crate::store::records::{BuildRecord, SwapRecord};
 use crate::store::snapshots::dropping::listed_uuid;
 
@@ -61,49 +59,6 @@ impl Snapshots<'_> {
         let found = call("listing the collections", list).await?;
         let uuid = |listed: Document| Some((listed.get_str("name").ok()?.to_owned(), listed_uuid(&listed)?));
         Ok(found.into_iter().filter_map(uuid).collect())
-    }
-
-    /// Copies the collections of the active generation with their indexes, so that it can be rolled back
-    /// to. An existing copy is replaced.
-    ///
-    /// # Errors
-    /// The server's error.
-    pub(crate) async fn copy_aside(self, active: &ActiveGeneration, mandate: &Mandate) -> Result<()> {
-        for name in &active.collections {
-            // Before each copy: a process that was stopped meanwhile must not copy a newer collection of
-            // that name.
-            mandate.check()?;
-            let aside = aside_name(name, active.active);
-            tracing::info!(collection = %name, to = %aside, "copying what will be replaced");
-            let source = self.store.collection(name);
-            let pipeline = [doc! { "$out": &aside }];
-            let copy = async move { source.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
-            call_within(LONG_CALL_SECONDS, "copying a generation aside", copy).await?;
-            self.copy_indexes(name, &aside).await?;
-        }
-        Ok(())
-    }
-
-    async fn copy_indexes(self, from: &str, to: &str) -> Result<()> {
-        let db = self.store.db.clone();
-        let command = doc! { "listIndexes": from };
-        let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
-        let found = call("listing indexes", list).await?;
-        let others = found.into_iter().filter(|index| index.get_str("name").ok() != Some("_id_"));
-        let indexes: Vec<Document> = others
-            .map(|mut index| {
-                // Added by the server.
-                index.remove("ns");
-                index
-            })
-            .collect();
-        if indexes.is_empty() {
-            return Ok(());
-        }
-        let command = doc! { "createIndexes": to, "indexes": indexes, "writeConcern": { "w": "majority" } };
-        let db = self.store.db.clone();
-        let create = async move { db.run_command(command).await };
-        call_within(LONG_CALL_SECONDS, "copying indexes", create).await.map(|_| ())
     }
 }
 
