@@ -16,6 +16,7 @@ mod lock;
 mod margin;
 mod outcomes;
 mod pause;
+mod pipes;
 mod read_only;
 mod rebuild;
 mod recipe;

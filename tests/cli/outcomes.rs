@@ -60,6 +60,49 @@ fn wrong_credentials_are_named_and_not_repeated() {
 }
 
 #[test]
+fn a_password_is_not_repeated_whatever_slip_there_is() {
+    for uri in ["mongodb://me:hunter2?a@127.0.0.1:1/", "mongodb://me:hun/hunter2@h/", "mongodb://me:hunter2"]
+    {
+        let bad = done(program().args(["status", "-o", "json", "--uri", uri, "--database", "x"]), 2);
+        assert!(!(bad.stdout + &bad.stderr).contains("hunter2"), "{uri}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("statefold.toml");
+    std::fs::write(&file, "uri = \"mongodb://me:hunter2@h/\ndatabase = \"a\"\n").unwrap();
+    let bad = done(program().args(["status", "--config", file.to_str().unwrap()]), 2);
+    assert!(bad.stderr.contains("line 1") && !bad.stderr.contains("hunter2"), "{}", bad.stderr);
+}
+
+#[test]
+fn options_of_other_drivers_are_ignored_and_said() {
+    let db = Db::new();
+    let uri = format!("{}&compressors=snappy,zstd&socketTimeoutMS=60000&waitQueueMultiple=5", db.uri);
+    let said = done(program().args(["status", "--uri", &uri, "--database", &db.name]), 0).stderr;
+    for option in ["compressors=snappy", "socketTimeoutMS", "waitQueueMultiple"] {
+        assert!(said.contains(option), "{option}: {said}");
+    }
+}
+
+#[test]
+fn another_name_of_the_replica_set_is_said() {
+    let db = Db::new();
+    let hosts = db.uri.split("://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let uri = format!("mongodb://{hosts}/?replicaSet=other&serverSelectionTimeoutMS=500");
+    let said = done(program().args(["status", "--uri", &uri, "--database", "x"]), 2).stderr;
+    assert!(said.contains("is called `rs0`") && said.contains("replicaSet=other"), "{said}");
+}
+
+#[test]
+fn a_line_end_in_the_name_of_a_database_is_refused() {
+    let db = Db::new();
+    for verb in [vec!["status"], vec!["rebuild", "--yes"], vec!["migrate"], vec!["fixture"]] {
+        let args = ["--uri", &db.uri, "--database", "made_by_a_slip\r"];
+        let said = done(program().args(&verb).args(args), 2).stderr;
+        assert!(said.contains("control character"), "{verb:?}: {said}");
+    }
+}
+
+#[test]
 fn a_database_without_event_store_is_left_alone_and_others_are_named() {
     let (empty, other) = (Db::new(), Db::with(&[asset("a")]));
     let verbs = ["rebuild --yes", "cutover --yes", "rollback --yes", "verify", "status", "plan"];

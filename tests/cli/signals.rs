@@ -39,12 +39,21 @@ fn undisturbed(db: &Db) -> String {
 
 #[test]
 fn a_rebuild_stopped_by_ctrl_c_is_resumed() {
+    is_resumed_after("-INT");
+}
+
+#[test]
+fn a_rebuild_whose_terminal_is_closed_is_resumed() {
+    is_resumed_after("-HUP");
+}
+
+fn is_resumed_after(signal: &str) {
     let db = Db::new();
     db.run(&["fixture", "--commits", "8000"], 0);
     let mut child = start(&db);
     wait_for_checkpoints(&db);
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let lock = db.run(&["lock", "show", "-o", "json"], 0).json();
     assert_eq!((&lock["held"], &lock["leader"]), (&false.into(), &serde_json::Value::Null));

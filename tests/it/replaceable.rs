@@ -116,8 +116,10 @@ async fn an_old_copy_with_other_indexes_goes_only_if_it_is_ours() {
     db.collection("States_Assets2").create_index(index("app", doc! { "ai": 1 })).await.unwrap();
     db.collection("States_Assets2__g2").create_index(index("app", doc! { "fn": 1 })).await.unwrap();
     db.collection("States_Assets2__g2").insert_one(doc! { "_id": "old" }).await.unwrap();
-    let error = statefold::rebuild(&settings, &squidex(), by(CutOverMode::Rename)).await.unwrap_err();
-    assert!(error.to_string().contains("db.States_Assets2__g2.drop()"), "{error}");
+    let postponed = Rebuild { postpone: true, ..by(CutOverMode::Rename) };
+    statefold::rebuild(&settings, &squidex(), postponed).await.unwrap();
+    let reason = refused(&db, by(CutOverMode::Rename)).await;
+    assert!(reason.contains("db.States_Assets2__g2.drop()"), "{reason}");
     assert!(db.one("States_Assets2__g2", "old").await.is_some());
 
     let former = doc! { "Generation": 1, "Collections": ["States_Assets2__g2"], "ProjectionVersion": 1 };
@@ -127,6 +129,50 @@ async fn an_old_copy_with_other_indexes_goes_only_if_it_is_ours() {
     let copy = db.collection("States_Assets2__g2");
     assert_eq!(copy.list_index_names().await.unwrap(), ["_id_", "app"]);
     assert_same(&db.read("States_Assets2__g2").await, &oracle::assets(&commits));
+}
+
+#[tokio::test]
+async fn a_collection_that_has_the_name_of_the_copy_is_left_alone() {
+    let (db, _) = adopted("foreign_copy").await;
+    let settings = db.settings(no_waiting());
+    db.collection("States_Assets2__g2").insert_one(doc! { "_id": "mine" }).await.unwrap();
+    // Said before anything is built.
+    let error = statefold::rebuild(&settings, &squidex(), by(CutOverMode::Rename)).await.unwrap_err();
+    assert!(error.to_string().contains("db.States_Assets2__g2.drop()"), "{error}");
+    assert_eq!(db.read("Statefold_Builds").await.len(), 1);
+    let postponed = Rebuild { postpone: true, ..by(CutOverMode::Rename) };
+    statefold::rebuild(&settings, &squidex(), postponed).await.unwrap();
+    let reason = refused(&db, by(CutOverMode::Rename)).await;
+    assert!(reason.contains("statefold didn't make"), "{reason}");
+    assert_eq!(db.read("States_Assets2__g2").await.len(), 1);
+    assert_eq!(db.pointer("Assets").await.unwrap().get_str("Collection").unwrap(), "States_Assets2");
+}
+
+#[tokio::test]
+async fn pre_images_go_along_and_an_index_that_would_be_lost_is_named() {
+    let (db, commits) = adopted("pre_images").await;
+    let images = doc! { "collMod": "States_Assets2", "changeStreamPreAndPostImages": { "enabled": true } };
+    db.db.run_command(images).await.unwrap();
+    let unique = IndexOptions::builder().name("_ai_1_fh_1".to_owned()).unique(true).build();
+    let unique = IndexModel::builder().keys(doc! { "_ai": 1, "fh": 1, "_id": 1 }).options(unique).build();
+    db.collection("States_Assets2").create_index(unique).await.unwrap();
+    let settings = db.settings(no_waiting());
+    let postponed = Rebuild { postpone: true, ..by(CutOverMode::Rename) };
+    statefold::rebuild(&settings, &squidex(), postponed).await.unwrap();
+    let reason = refused(&db, by(CutOverMode::Rename)).await;
+    assert!(reason.contains("dropIndex(\"_ai_1_fh_1\")"), "{reason}");
+
+    db.collection("States_Assets2").drop_index("_ai_1_fh_1").await.unwrap();
+    statefold::cutover(&settings, &squidex(), by(CutOverMode::Rename)).await.unwrap();
+    assert_same(&db.read("States_Assets2").await, &oracle::assets(&commits));
+    for name in ["States_Assets2", "States_Assets2__g2"] {
+        let listed = doc! { "listCollections": 1, "filter": { "name": name } };
+        let reply = db.db.run_command(listed).await.unwrap();
+        let batch = reply.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
+        let options = batch[0].as_document().unwrap().get_document("options").unwrap();
+        let images = options.get_document("changeStreamPreAndPostImages").unwrap();
+        assert!(images.get_bool("enabled").unwrap(), "{name}: {options}");
+    }
 }
 
 #[tokio::test]

@@ -62,8 +62,8 @@ async fn killed(db: &Db, verb: &[&str], moment: Moment, generation: i32) {
         refuse_flips(db, other).await;
     }
     let before = match moment {
-        // A build that is gone on with is renamed to the newer token first.
-        Moment::Renaming => fail(db, rename, doc! { "skip": i32::from(generation == 3) }).await,
+        // The copy gets its name first, and a build that is gone on with is renamed to the newer token.
+        Moment::Renaming => fail(db, rename, doc! { "skip": 1 + i32::from(generation == 3) }).await,
         Moment::Flipping | Moment::Lifting => fail(db, lift, doc! { "skip": 1 }).await,
     };
     let mut engine = Process::start(db, verb, SHORT);

@@ -72,6 +72,31 @@ async fn squidex_does_not_get_the_lock_while_a_server_of_ours_migrates() {
 }
 
 #[tokio::test]
+async fn an_old_signature_of_ours_beside_the_lock_of_squidex_is_not_ours() {
+    let db = database("opened_by_hand", impatient(), &good_asset("1")).await;
+    let migration = db.collection("Migration");
+    let sign = async || {
+        let locked = doc! { "$set": { "IsLocked": true, "LockedBy": signed(3), "Version": 27 } };
+        migration.update_one(doc! { "_id": "Default" }, locked).upsert(true).await.unwrap();
+    };
+    let control = doc! { "_id": "Statefold", "Format": 1, "LeaseToken": 3_i64 };
+    migration.insert_one(control).await.unwrap();
+    sign().await;
+    // Our leader died; somebody opened the lock, and a server of Squidex has it now.
+    squidex_unlocks(&db).await;
+    assert!(squidex_locks(&db).await);
+    let before = version_document(&db).await;
+    let error = start(&db, &squidex()).await.unwrap_err();
+    assert!(matches!(&error, Error::LockHeld { holder, .. } if holder.contains("not taken by")), "{error:?}");
+    assert_eq!(version_document(&db).await, before);
+
+    // The same without anybody who opened it: it is left, and taken over.
+    squidex_unlocks(&db).await;
+    sign().await;
+    led(start(&db, &squidex())).await;
+}
+
+#[tokio::test]
 async fn a_start_waits_while_squidex_holds_the_lock_says_so_and_goes_on_after() {
     let db = database("squidex_first", patient(), &good_asset("1")).await;
     assert!(squidex_locks(&db).await);
