@@ -31,6 +31,15 @@ pub(crate) type CommitBatch = Box<dyn RawCommits>;
 /// Names of streams with their heads.
 pub(crate) type HeadBatch = Vec<(String, Head)>;
 
+/// How much of the heads is read from the event store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeadDetail {
+    /// The last commits, but not the number of commits: enough where every stream is folded once more anyway.
+    LastCommits,
+    /// Everything: also the number of commits, which costs as much again.
+    Everything,
+}
+
 /// The commits of some streams, roughly in the order they were written.
 pub(crate) struct NaturalScan {
     /// The way in which the event store was divided.
@@ -63,7 +72,7 @@ pub(crate) trait EventSource: Send + Sync + 'static {
     ) -> BoxStream<'static, Result<CommitBatch>>;
 
     /// The heads of all streams in a range.
-    fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>>;
+    fn heads(&self, range: &StreamRange, detail: HeadDetail) -> BoxStream<'static, Result<HeadBatch>>;
 }
 
 /// The durable record of a finished partition.

@@ -2,12 +2,12 @@
 
 use bson::{Document, doc};
 use mongodb::Client;
-use statefold::{Class, Error, NaturalBy, Strategy, Tuning};
+use statefold::{Class, Error, NaturalBy, Rebuild, Strategy, Tuning};
 
 use crate::support::commits::generated;
 use crate::support::database::assert_same;
 use crate::support::server::stop_failing;
-use crate::support::{Db, OwnServer, fail_command, no_waiting, oracle, squidex};
+use crate::support::{Db, Gate, OwnServer, fail_command, no_waiting, oracle, squidex};
 
 fn tuning() -> Tuning {
     Tuning { readers: 1, partitions: Some(3), ..no_waiting() }
@@ -103,6 +103,26 @@ async fn a_record_that_is_gone_when_the_scan_comes_to_it_is_survived() {
     let tuning = Tuning { strategy, natural_by, part_commits: 200, ..tuning() };
     db.rebuild(&squidex(), &["Assets"], tuning).await.unwrap();
     assert_eq!(stop_failing(&server.uri).await, 2);
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
+}
+
+#[tokio::test]
+async fn cursors_that_are_gone_again_and_again_go_on_where_they_were() {
+    let commits = generated(3000, 27);
+    let (server, db) = setup("cursors_gone", &commits).await;
+    // As after a pause longer than the server keeps an idle cursor; more often than a scan is begun again.
+    let data = doc! {
+        "failCommands": ["getMore"], "errorCode": 43, "namespace": format!("{}.Events2", db.name),
+    };
+    let (strategy, natural_by) = (Some(Strategy::Natural), Some(NaturalBy::RecordIds));
+    let tuning = Tuning { strategy, natural_by, part_commits: 1500, batch_commits: 100, ..tuning() };
+    let (gated, gate) = Gate::assets(|_| true);
+    let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::of(["Assets"]));
+    gate.reached().await;
+    fail_command(&server.uri, &db.app, doc! { "times": 12 }, data).await;
+    gate.open();
+    running.await.unwrap();
+    assert_eq!(stop_failing(&server.uri).await, 12);
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
 }
 

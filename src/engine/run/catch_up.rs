@@ -9,9 +9,10 @@ use statefold_projections::Registered;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
-use crate::lifecycle::{Taken, Unnamed, stream_hash};
+use crate::lifecycle::{Taken, Unnamed, Verify, stream_hash};
 use crate::observe::Phase;
 use crate::pipeline;
+use crate::pipeline::ports::HeadDetail;
 use crate::pipeline::refold;
 use crate::pipeline::{differing, orphans};
 use crate::store::{Feed, Marker};
@@ -169,7 +170,12 @@ impl Run {
             self.store.events().source(self.stream_index.clone(), now, self.settings.tuning().batch_commits);
         build.job_mut()?.source = source;
         let expected = build.digest.documents();
-        let difference = pipeline::check(&build.job, &partitions, expected).await?;
+        // A second fold of every stream follows, which misses no commit.
+        let detail = match self.settings.tuning().verify {
+            Verify::Streams(share) if share.is_all() => HeadDetail::LastCommits,
+            _ => HeadDetail::Everything,
+        };
+        let difference = pipeline::check(&build.job, &partitions, expected, detail).await?;
         if !difference.is_none() {
             let announced = match (feed, self.store.operation_time().await?) {
                 (Some(feed), Some(now)) => {

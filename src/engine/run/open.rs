@@ -11,6 +11,7 @@ use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, CutOverMode, Unnamed, fingerprint, is_fingerprint_of};
 use crate::observe::{Phase, Recorder};
+use crate::pipeline::ports::HeadDetail;
 use crate::pipeline::{Job, JobContext, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
 use crate::store::{BuildOrigin, BuildRecord, BuildStore, EventStore, SnapshotLookup, TargetRecord, Timings};
@@ -188,7 +189,7 @@ impl Run {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let difference = check_partition(job, partition).await?;
+            let difference = check_partition(job, partition, HeadDetail::Everything).await?;
             let differing = difference.moved + difference.new_streams + difference.gone;
             let streams = u64::try_from(checkpoint.counts.streams).unwrap_or(0);
             if differing.saturating_mul(REFOLDED_SHARE) <= streams {

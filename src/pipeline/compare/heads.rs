@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Result};
 use crate::lifecycle::{Heads, HeadsDifference};
 use crate::pipeline::job::BuildJob;
-use crate::pipeline::ports::{EventSource, Staging};
+use crate::pipeline::ports::{EventSource, HeadDetail, Staging};
 use crate::plan::Partition;
 
 /// The difference of heads, and the number of snapshots.
@@ -22,6 +22,7 @@ pub(crate) async fn check<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partitions: &[Partition],
     snapshots_expected: u64,
+    detail: HeadDetail,
 ) -> Result<HeadsDifference> {
     let results = futures::stream::iter(partitions.to_vec()).map(|partition| {
         let job = Arc::clone(job);
@@ -29,7 +30,7 @@ pub(crate) async fn check<S: EventSource, W: Staging>(
             if job.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let difference = check_partition(&job, &partition).await?;
+            let difference = check_partition(&job, &partition, detail).await?;
             let snapshots = count_ids(&job, &partition).await?;
             job.progress.partition_done(true);
             Ok((difference, snapshots))
@@ -57,10 +58,11 @@ pub(crate) async fn check<S: EventSource, W: Staging>(
 pub(crate) async fn check_partition<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partition: &Partition,
+    detail: HeadDetail,
 ) -> Result<HeadsDifference> {
     let mut heads = Heads::new(job.staging.recorded_heads(partition).await?);
     let mut difference = HeadsDifference::default();
-    let mut stored = job.source.heads(&partition.range);
+    let mut stored = job.source.heads(&partition.range, detail);
     let filter = job.projection.spec().stream_filter();
     while let Some(batch) = stored.next().await {
         for (stream, head) in batch? {

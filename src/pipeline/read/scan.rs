@@ -1,6 +1,7 @@
 //! Reads an event store in natural order: several readers, each with its next batch under way.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,9 @@ type Parts = Arc<Mutex<VecDeque<BoxStream<'static, Result<CommitBatch>>>>>;
 
 /// Reads all commits of the streams in these ranges.
 ///
-/// After a transient failure the scan starts over: record ids belong to one server, so a position can't be
-/// carried over to another one.
+/// After a transient failure that the source can't cure the scan starts over: record ids belong to one
+/// server, so a position can't be carried over to another one. The attempts are counted anew whenever one
+/// came further than all before.
 ///
 /// # Errors
 /// The first one, of a reader or the sink, that retrying doesn't cure.
@@ -44,14 +46,19 @@ pub(in crate::pipeline) async fn read<S: EventSource, K: BatchSink>(
     sink: &Arc<K>,
     cancel: &CancellationToken,
 ) -> Result<NaturalBy> {
-    let mut pauses = pauses().build();
+    let (mut waits, mut furthest) = (pauses().build(), 0);
     loop {
-        let error = match scan_once(source, ranges, readers, sink, cancel).await {
+        let taken = Arc::new(AtomicU64::new(0));
+        let error = match scan_once(source, ranges, readers, sink, cancel, &taken).await {
             Ok(by) => return Ok(by),
             Err(error) => error,
         };
+        let taken = taken.load(Ordering::Relaxed);
+        if taken > furthest {
+            (waits, furthest) = (pauses().build(), taken);
+        }
         let again = error.class() == Class::Transient && !cancel.is_cancelled();
-        let Some(pause) = pauses.next().filter(|_| again) else { return Err(error) };
+        let Some(pause) = waits.next().filter(|_| again) else { return Err(error) };
         let error = error.with_sources();
         tracing::warn!(%error, ?pause, "reading the event store from the beginning again");
         tokio::select! {
@@ -68,6 +75,7 @@ async fn scan_once<S: EventSource, K: BatchSink>(
     readers: usize,
     sink: &Arc<K>,
     cancel: &CancellationToken,
+    taken: &Arc<AtomicU64>,
 ) -> Result<NaturalBy> {
     let scan = source.natural(ranges).await?;
     let readers = readers.min(scan.parts.len()).max(1);
@@ -76,8 +84,9 @@ async fn scan_once<S: EventSource, K: BatchSink>(
     let tasks: Vec<_> = (0..readers)
         .map(|reader| {
             let (parts, sink, stop) = (Arc::clone(&parts), Arc::clone(sink), stop.clone());
+            let taken = Arc::clone(taken);
             tokio::spawn(async move {
-                let result = run_reader(reader, parts, &*sink, &stop).await;
+                let result = run_reader(reader, parts, &*sink, &stop, &taken).await;
                 // After a failure the other readers stop as well.
                 if result.is_err() {
                     stop.cancel();
@@ -104,6 +113,7 @@ async fn run_reader<K: BatchSink>(
     parts: Parts,
     sink: &K,
     stop: &CancellationToken,
+    taken: &AtomicU64,
 ) -> Result<()> {
     // One batch waits here while the next is under way and the previous one is worked on.
     let (sender, mut batches) = mpsc::channel::<Result<CommitBatch>>(1);
@@ -141,6 +151,7 @@ async fn run_reader<K: BatchSink>(
                 if let Err(error) = sink.take(reader, batch).await {
                     break Err(error);
                 }
+                taken.fetch_add(1, Ordering::Relaxed);
             }
         }
     };

@@ -11,7 +11,7 @@ use crate::fold::{Folded, StreamFold};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::compare::check_partition;
 use crate::pipeline::job::{BuildJob, Job};
-use crate::pipeline::ports::{Before, EventSource, RefoldPart, Refolded, Replaced, Staging};
+use crate::pipeline::ports::{Before, EventSource, HeadDetail, RefoldPart, Refolded, Replaced, Staging};
 use crate::pipeline::write::partition::fold_batch;
 use crate::plan::Partition;
 
@@ -39,7 +39,7 @@ pub(crate) async fn differing<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partition: &Partition,
 ) -> Result<Differing> {
-    let difference = check_partition(job, partition).await?;
+    let difference = check_partition(job, partition, HeadDetail::Everything).await?;
     let mut found = Differing { streams: difference.changed, gone: difference.gone_hashes };
     if found.gone.is_empty() {
         return Ok(found);
@@ -70,7 +70,7 @@ pub(crate) async fn orphans<S: EventSource, W: Staging>(
 ) -> Result<Vec<String>> {
     let filter = job.projection.spec().stream_filter();
     let (mut known, mut orphans) = (HashSet::new(), Vec::new());
-    let mut heads = job.source.heads(&partition.range);
+    let mut heads = job.source.heads(&partition.range, HeadDetail::LastCommits);
     while let Some(batch) = heads.next().await {
         known.extend(batch?.into_iter().map(|(stream, _)| stream_hash(&stream)));
     }

@@ -19,6 +19,11 @@ impl Batch {
         Self { raw, limit: usize::MAX }
     }
 
+    /// Record id up to which the batch has been read, if its reply tells.
+    pub(in crate::store) fn read_up_to(&self) -> Option<i64> {
+        read_up_to(self.raw.as_raw_document())
+    }
+
     /// Cuts the batch after the document with this `_id` and returns true, if the batch reaches this record.
     pub(in crate::store) fn cut_behind(&mut self, record: i64, id: &RawBson) -> bool {
         if read_up_to(self.raw.as_raw_document()).is_none_or(|read| read < record) {
@@ -46,7 +51,7 @@ impl RawCommits for Batch {
 }
 
 /// Record id up to which a batch has been read, from its resume token.
-pub(in crate::store) fn read_up_to(reply: &RawDocument) -> Option<i64> {
+fn read_up_to(reply: &RawDocument) -> Option<i64> {
     let token = reply.get_document("cursor").ok()?.get_document("postBatchResumeToken").ok()?;
     token.get_i64("$recordId").ok()
 }

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{Head, identity, stream_hash};
-use crate::pipeline::ports::{CommitBatch, HeadBatch, RawCommits};
+use crate::pipeline::ports::{CommitBatch, HeadBatch, HeadDetail, RawCommits};
 use crate::plan::StreamRange;
 use crate::store::connection::{number_of, offset_of};
 use crate::store::events::source::{EventStore, batches, simple};
@@ -24,10 +24,17 @@ const SIZE: &str = "s";
 
 impl EventStore {
     /// The heads of all streams in a range.
-    pub(super) fn heads_of(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
+    pub(super) fn heads_of(
+        &self,
+        range: &StreamRange,
+        detail: HeadDetail,
+    ) -> BoxStream<'static, Result<HeadBatch>> {
         let last = if self.stream_index.is_ascending() { "$last" } else { "$first" };
         let stream = format!("${}", self.layout.stream);
-        let counted = self.grouped(range, doc! { "_id": &stream, COMMITS: { "$sum": 1 } });
+        let counted = match detail {
+            HeadDetail::LastCommits => futures::stream::empty().boxed(),
+            HeadDetail::Everything => self.grouped(range, doc! { "_id": &stream, COMMITS: { "$sum": 1 } }),
+        };
         let lasts = self.grouped(
             range,
             doc! {

@@ -9,6 +9,7 @@ mod feed;
 mod fixture;
 mod heads;
 mod natural;
+mod part;
 mod sample;
 mod source;
 

@@ -8,17 +8,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bson::{Bson, Document, RawBson, doc};
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use bson::{Bson, Document, doc};
+use futures::TryStreamExt;
 use mongodb::options::{RunCursorCommandOptions, SelectionCriteria, ServerAddress};
-use mongodb::raw_batch_cursor::RawBatchCursor;
 
 use crate::error::{Error, Result};
-use crate::pipeline::ports::{CommitBatch, NaturalScan};
+use crate::pipeline::ports::NaturalScan;
 use crate::plan::{NaturalBy, StreamRange};
-use crate::store::connection::{LONG_CALL_SECONDS, call, call_within, divided_in_vain};
-use crate::store::events::batch::Batch;
+use crate::store::connection::call;
+use crate::store::events::part::{Bound, NaturalPart};
 use crate::store::events::source::{EventStore, simple};
 
 const PARTS_MAX: u64 = 1024;
@@ -26,13 +24,6 @@ const PARTS_MAX: u64 = 1024;
 const SAMPLES_PER_PART: u64 = 16;
 /// Maximum number of samples: all come in one reply.
 const SAMPLES_MAX: i64 = 20_000;
-
-/// A document that ends one part and is followed by the next.
-#[derive(Clone)]
-pub(in crate::store) struct Bound {
-    record: i64,
-    id: Bson,
-}
 
 impl EventStore {
     /// A scan over the commits of these streams, in parts.
@@ -59,7 +50,7 @@ impl EventStore {
             }
         }
         let command = self.natural_command(ranges, None);
-        let part = self.natural_part(command, server, None, None);
+        let part = NaturalPart::new(self, command, server).stream();
         Ok(NaturalScan { by: NaturalBy::OneCursor, parts: VecDeque::from([part]) })
     }
 
@@ -81,11 +72,7 @@ impl EventStore {
         }
     }
 
-    pub(in crate::store) fn natural_command(
-        &self,
-        ranges: &[StreamRange],
-        after: Option<&Bound>,
-    ) -> Document {
+    pub(super) fn natural_command(&self, ranges: &[StreamRange], after: Option<&Bound>) -> Document {
         let mut command = doc! {
             "find": &self.layout.collection, "filter": self.natural_filter(ranges), "hint": { "$natural": 1 },
             "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
@@ -157,62 +144,9 @@ impl EventStore {
         let ends = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
         let parts = starts.zip(ends).map(|(after, until)| {
             let command = self.record_command(ranges, after.as_ref());
-            self.natural_part(command, server.clone(), after, until)
+            NaturalPart::new(self, command, server.clone()).between(after, until).stream()
         });
         NaturalScan { by: NaturalBy::RecordIds, parts: parts.collect() }
-    }
-
-    /// One part: from after a bound up to and including the next.
-    fn natural_part(
-        &self,
-        command: Document,
-        server: Option<SelectionCriteria>,
-        after: Option<Bound>,
-        until: Option<Bound>,
-    ) -> BoxStream<'static, Result<CommitBatch>> {
-        let doing = "reading the event store";
-        let (store, until) = (self.clone(), until.map(|until| (until.record, RawBson::try_from(until.id))));
-        let until = until.and_then(|(record, id)| Some((record, id.ok()?)));
-        let opened = async move {
-            if let Some(bound) = &after {
-                store.check_bound(bound, server.clone()).await?;
-            }
-            let cursor = store.raw_cursor(command, server).await?;
-            let state = (cursor, false, until);
-            Ok::<_, Error>(futures::stream::try_unfold(state, move |(mut cursor, done, until)| async move {
-                if done {
-                    return Ok(None);
-                }
-                let next = async move { Ok((cursor.try_next().await?, cursor)) };
-                let next = call_within(LONG_CALL_SECONDS, doing, next).await;
-                let (batch, cursor) = next.map_err(divided_in_vain)?;
-                let Some(batch) = batch else { return Ok(None) };
-                let mut batch = Batch::new(batch);
-                let done = until.as_ref().is_some_and(|(record, id)| batch.cut_behind(*record, id));
-                Ok(Some((Box::new(batch) as CommitBatch, (cursor, done, until))))
-            }))
-        };
-        futures::stream::once(opened).try_flatten().boxed()
-    }
-
-    /// Checks that the record id of a bound still is that of its document: another server has other record
-    /// ids, and so has the same one after a resync.
-    async fn check_bound(&self, bound: &Bound, server: Option<SelectionCriteria>) -> Result<()> {
-        let find = doc! {
-            "find": &self.layout.collection, "filter": { "_id": bound.id.clone() },
-            "projection": { "_id": 1 },
-            "showRecordId": true, "limit": 1, "singleBatch": true,
-        };
-        let found = self.documents("looking a record id up", find, server).await?;
-        match found.first().and_then(|commit| commit.get_i64("$recordId").ok()) {
-            Some(record) if record == bound.record => Ok(()),
-            _ => Err(Error::Server {
-                doing: "reading the event store".into(),
-                code: None,
-                transient: true,
-                source: "the server's record ids are not those the event store was divided by".into(),
-            }),
-        }
     }
 
     /// The field of the timestamp, if an index begins with it.
@@ -259,7 +193,7 @@ impl EventStore {
                 "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
                 "collation": simple(),
             };
-            self.natural_part(command, None, None, None)
+            NaturalPart::new(self, command, None).stream()
         };
         Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
     }
@@ -291,23 +225,6 @@ impl EventStore {
             db.run_cursor_command(command).with_options(options).await?.try_collect::<Vec<Document>>().await
         };
         call(doing, run).await
-    }
-
-    /// Opens a cursor in natural order, within the long deadline: the server reads until a batch is full,
-    /// which takes long if few of the commits match. A server that is gone is noticed by TCP keep-alive.
-    async fn raw_cursor(
-        &self,
-        command: Document,
-        server: Option<SelectionCriteria>,
-    ) -> Result<RawBatchCursor> {
-        let options = RunCursorCommandOptions::builder()
-            .batch_size(self.batch_commits)
-            .selection_criteria(server)
-            .build();
-        let db = self.db.clone();
-        let open = async move { db.run_cursor_command(command).with_options(options).batch().await };
-        let opened = call_within(LONG_CALL_SECONDS, "reading the event store", open).await;
-        opened.map_err(divided_in_vain)
     }
 }
 

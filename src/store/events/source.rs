@@ -14,7 +14,7 @@ use statefold_projections::Layout;
 
 use crate::error::{Error, Result};
 use crate::pipeline::Governor;
-use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, NaturalScan};
+use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, HeadDetail, NaturalScan};
 use crate::plan::{NaturalBy, StreamRange};
 use crate::store::connection::{Events, LONG_CALL_SECONDS, call, call_within, number_of, read_concern};
 use crate::store::events::batch::Batch;
@@ -313,8 +313,8 @@ impl EventSource for EventStore {
         batches(self.open(command, self.batch_commits))
     }
 
-    fn heads(&self, range: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
-        self.heads_of(range)
+    fn heads(&self, range: &StreamRange, detail: HeadDetail) -> BoxStream<'static, Result<HeadBatch>> {
+        self.heads_of(range, detail)
     }
 }
 

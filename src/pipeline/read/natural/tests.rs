@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::fold::Digest;
 use crate::observe::Progress;
-use crate::pipeline::ports::{HeadBatch, NaturalScan};
+use crate::pipeline::ports::{HeadBatch, HeadDetail, NaturalScan};
 use crate::pipeline::read::natural::*;
 
 /// Joins the event types of a stream.
@@ -99,7 +99,7 @@ impl EventSource for Source {
     fn streams_since(&self, _: Vec<String>, _: Option<Timestamp>) -> BoxStream<'static, Result<CommitBatch>> {
         futures::stream::empty().boxed()
     }
-    fn heads(&self, _: &StreamRange) -> BoxStream<'static, Result<HeadBatch>> {
+    fn heads(&self, _: &StreamRange, _: HeadDetail) -> BoxStream<'static, Result<HeadBatch>> {
         futures::stream::empty().boxed()
     }
 }
