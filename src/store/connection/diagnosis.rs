@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use backon::Retryable;
 use bson::{Bson, Document, Timestamp, doc};
 use futures::future::join_all;
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria, ServerAddress};
 use mongodb::{Client, Database};
 
 use crate::error::{Error, Result};
+use crate::pipeline::pauses;
 use crate::plan::{ServerFacts, Topology};
 use crate::store::connection::call::{call, call_within};
 use crate::store::connection::documents::read_concern;
@@ -87,18 +89,34 @@ pub(super) async fn check_majority(db: &Database, facts: &ServerFacts) -> Result
     if facts.topology != Topology::ReplicaSet {
         return Ok(());
     }
-    if let Some(members) = lacking(db).await {
+    if let Members::Lacking(members) = members(db).await {
         return Err(Error::NoMajority { members });
     }
+    // An election may be under way.
+    let attempt = || confirms(db);
+    attempt
+        .retry(pauses())
+        .when(|error: &Error| {
+            matches!(error, Error::Server { transient: true, .. } | Error::Unreachable { .. })
+        })
+        .await
+}
+
+/// Checks once that a majority confirms the present state.
+async fn confirms(db: &Database) -> Result<()> {
     let admin = db.client().database("admin");
     let ping =
         call("asking for the operation time", async move { admin.run_command(doc! { "ping": 1 }).await });
     let Ok(now) = ping.await?.get_timestamp("operationTime") else { return Ok(()) };
     match confirmed(db, now).await {
         Err(Error::Deadline { .. }) => {
-            let members = lacking(db).await.unwrap_or_else(|| {
-                "which members are down isn't known: this user may not run replSetGetStatus".to_owned()
-            });
+            let members = match members(db).await {
+                Members::Lacking(members) => members,
+                Members::Enough(members) => format!("enough of them are up, but they are behind: {members}"),
+                Members::Unknown => {
+                    "which members are down isn't known: this user may not run replSetGetStatus".to_owned()
+                }
+            };
             Err(Error::NoMajority { members })
         }
         // Whoever may not read may find out what is missing all the same.
@@ -117,16 +135,25 @@ async fn confirmed(db: &Database, now: Timestamp) -> Result<()> {
     call_within(MAJORITY_SECONDS, "waiting for a majority", find).await.map(|_| ())
 }
 
-/// The states of the members, if too few of those that hold data are up for a majority; `None` if enough are,
-/// or this user may not ask.
-async fn lacking(db: &Database) -> Option<String> {
-    let admin = db.client().database("admin");
-    let ask = async move { admin.run_command(doc! { "replSetGetStatus": 1 }).await };
-    let status = call("asking for the state of the replica set", ask).await.ok()?;
-    lacking_in(&status)
+/// The members of a replica set, with their states in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Members {
+    /// Too few of those that hold data are up for a majority.
+    Lacking(String),
+    /// Enough are.
+    Enough(String),
+    /// This user may not ask, or nobody answers.
+    Unknown,
 }
 
-fn lacking_in(status: &Document) -> Option<String> {
+async fn members(db: &Database) -> Members {
+    let admin = db.client().database("admin");
+    let ask = async move { admin.run_command(doc! { "replSetGetStatus": 1 }).await };
+    let status = call("asking for the state of the replica set", ask).await.ok();
+    status.as_ref().and_then(members_in).unwrap_or(Members::Unknown)
+}
+
+fn members_in(status: &Document) -> Option<Members> {
     let number = |document: &Document, field: &str| match document.get(field) {
         Some(Bson::Int32(number)) => Some(i64::from(*number)),
         Some(Bson::Int64(number)) => Some(*number),
@@ -142,15 +169,17 @@ fn lacking_in(status: &Document) -> Option<String> {
         number(member, "health") == Some(1) && matches!(number(member, "state"), Some(1 | 2))
     };
     let up = i64::try_from(members.iter().filter(is_up).count()).unwrap_or(i64::MAX);
-    if up >= needed {
-        return None;
-    }
     let state = |member: &&Document| {
         let name = member.get_str("name").unwrap_or("an unknown member");
         format!("{name} is {}", member.get_str("stateStr").unwrap_or("in an unknown state"))
     };
     let states: Vec<String> = members.iter().map(state).collect();
-    Some(format!("{needed} members that hold data are needed, {up} are up: {}", states.join(", ")))
+    let states = states.join(", ");
+    Some(if up >= needed {
+        Members::Enough(states)
+    } else {
+        Members::Lacking(format!("{needed} members that hold data are needed, {up} are up: {states}"))
+    })
 }
 
 #[cfg(test)]
@@ -169,9 +198,9 @@ mod tests {
                 vec![member("a:1", 1, "PRIMARY"), member("b:1", second, text), member("c:1", 7, "ARBITER")];
             doc! { "writeMajorityCount": 2, "members": members }
         };
-        assert_eq!(lacking_in(&status(2)), None);
-        let said = lacking_in(&status(8)).unwrap_or_default();
+        assert!(matches!(members_in(&status(2)), Some(Members::Enough(_))));
+        let Some(Members::Lacking(said)) = members_in(&status(8)) else { panic!() };
         assert!(said.contains("1 are up") && said.contains("b:1 is (not reachable/healthy)"), "{said}");
-        assert_eq!(lacking_in(&doc! {}), None);
+        assert_eq!(members_in(&doc! {}), None);
     }
 }
