@@ -52,10 +52,26 @@ class Servers:
         self.restart()
         return "killed the primary" if was_primary else "killed a secondary"
 
-    def restart(self):
-        subprocess.run(
-            [SCRIPT, "start", "--name", self.name, "--nodes", "3"], check=True, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, timeout=120)
+    def restart(self, within=180):
+        """Starts the members that don't run. That waits for a primary, which a stalled secondary can hinder."""
+        deadline = time.monotonic() + within
+        while True:
+            done = subprocess.run(
+                [SCRIPT, "start", "--name", self.name, "--nodes", "3"], check=False, capture_output=True)
+            if done.returncode == 0:
+                return
+            self.apply_again()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the servers don't come back: {done.stderr.decode()[-600:]}")
+            time.sleep(1)
+
+    def apply_again(self):
+        """Ends what keeps secondaries from applying what they get."""
+        for host in self.hosts:
+            try:
+                self.member(host).admin.command("configureFailPoint", "rsSyncApplyStop", mode="off")
+            except PyMongoError:
+                pass
 
     def step_down(self):
         try:

@@ -140,6 +140,26 @@ async fn what_was_deleted_and_made_anew_while_nobody_followed_is_found() {
 }
 
 #[tokio::test]
+async fn a_takeover_that_ended_before_the_checkpoints_keeps_nobody_out() {
+    let mut commits = generated(300, 308);
+    let db = Db::new("follow_takeover").await;
+    db.write(&commits).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    // As a leader leaves it that died after it had raised the token of the record.
+    let token = doc! { "$set": { "Token": 2_i64 } };
+    db.collection("Statefold_Builds").update_one(doc! { "_id": "Assets3" }, token).await.unwrap();
+    let token = doc! { "$set": { "LeaseToken": 2_i64 } };
+    db.collection("Migration").update_one(doc! { "_id": "Statefold" }, token).await.unwrap();
+    let following = start(&db, &squidex());
+    works(&following).await;
+    let stream = last_asset_stream(&generated(300, 308));
+    renames(&db, &mut commits, &stream, "after.png").await;
+    comes_to(&db, "States_Assets3", &commits).await;
+    end(following).await;
+    sums_are_right(&db).await;
+}
+
+#[tokio::test]
 async fn a_generation_whose_heads_are_not_recorded_is_refused_with_what_to_do() {
     let db = Db::new("follow_no_heads").await;
     db.write(&good_asset("1")).await;

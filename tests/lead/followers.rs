@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use statefold::{Error, LeaseSettings, Migrate, Outcome};
+use statefold::{Error, LeaseSettings, Migrate, Outcome, Phase};
 
 use crate::starts::{assert_free, database, led, ms, patient, shown, start};
 use crate::support::commits::generated;
@@ -59,6 +59,34 @@ async fn the_hook_of_a_follower_waits_for_the_leader() {
     let outcome = following.await.unwrap();
     assert!(matches!(outcome, Outcome::Followed { .. }), "{outcome:?}");
     assert!(*ran.lock().unwrap());
+}
+
+#[tokio::test]
+async fn a_start_is_ready_only_after_all_projections_and_its_hook() {
+    let db = database("ready_after_hook", patient(), &generated(100, 4)).await;
+    let go = Arc::new(tokio::sync::Notify::new());
+    let goes = Arc::clone(&go);
+    let hook = Migrate::default().then(move |_| {
+        let goes = Arc::clone(&goes);
+        async move {
+            goes.notified().await;
+            Ok(())
+        }
+    });
+    let starting = statefold::migrate(&db.settings(no_waiting()), &squidex(), hook);
+    let mut progress = starting.progress();
+    // Both are built, one after the other; then the hook waits.
+    progress
+        .wait_for(|progress| {
+            assert!(!progress.ready, "{progress:?}");
+            progress.projection == "AssetFolders" && progress.phase == Phase::Done
+        })
+        .await
+        .unwrap();
+    assert!(!progress.borrow().ready);
+    go.notify_one();
+    led(starting).await;
+    assert!(progress.borrow().ready);
 }
 
 #[tokio::test]
