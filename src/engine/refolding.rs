@@ -147,9 +147,7 @@ impl Refolding {
     /// Writes the present digest and counts of all partitions into the generation's record.
     pub(crate) async fn note_sums(&self, generation: &mut Generation) -> Result<()> {
         let (counts, digest) = generation.build.sums().await?;
-        // One that others may have written has no digest.
-        let digest = generation.build.record.digest.is_some().then(|| digest.to_string());
-        generation.build.note_sums(counts.into(), digest).await
+        generation.build.note_sums(counts.into(), Some(digest.to_string())).await
     }
 
     /// Reads the record of a generation.

@@ -82,6 +82,9 @@ pub(crate) struct HeadsDifference {
     /// Names of all new or moved streams of one range; of the first ones in a sum.
     #[serde(skip)]
     pub changed: Vec<String>,
+    /// Names of those streams of one range that have fewer commits now, or end earlier; none in a sum.
+    #[serde(skip)]
+    pub shrunk: Vec<String>,
     /// Hashes of all gone streams of one range; none in a sum.
     #[serde(skip)]
     pub gone_hashes: Vec<u64>,
@@ -138,7 +141,11 @@ impl Heads {
             Some(folded) if folded.is_same(head) => {
                 difference.unidentified += u64::from(folded.identity == 0);
             }
-            Some(_) => {
+            Some(folded) => {
+                let is_shorter = head.offset == folded.offset && head.commits < folded.commits;
+                if head.offset < folded.offset || is_shorter && head.commits > 0 {
+                    difference.shrunk.push(stream.to_owned());
+                }
                 difference.moved += 1;
                 difference.example(stream);
             }
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn differences_are_found_both_ways() {
-        let folded = [("a", 1), ("b", 2), ("c", 3), ("e", 4), ("f", 5)];
+        let folded = [("a", 1), ("b", 2), ("c", 3), ("e", 4), ("f", 5), ("g", 6)];
         let mut heads = Heads::new(folded.map(|(name, at)| (stream_hash(name), head(at))));
         let mut difference = HeadsDifference::default();
         heads.compare("a", head(1), &mut difference);
@@ -220,9 +227,11 @@ mod tests {
         // The same offset, but another commit, or another number of commits.
         heads.compare("e", Head { identity: 8, ..head(4) }, &mut difference);
         heads.compare("f", Head { commits: 2, ..head(5) }, &mut difference);
+        heads.compare("g", head(5), &mut difference);
+        assert_eq!(difference.shrunk, ["g"]);
         heads.finish(&mut difference);
-        assert_eq!((difference.new_streams, difference.moved, difference.gone), (1, 3, 1));
-        assert_eq!(difference.examples, ["b", "d", "e", "f"]);
+        assert_eq!((difference.new_streams, difference.moved, difference.gone), (1, 4, 1));
+        assert_eq!(difference.examples, ["b", "d", "e", "f", "g"]);
     }
 
     #[test]

@@ -129,6 +129,7 @@ pub struct Resumable {
 pub async fn preview(settings: &Settings, registry: &Registry, projections: &[String]) -> Result<PlanReport> {
     let selected = registry.select(projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
+    store.check_majority().await?;
     let mut notes = Vec::new();
     let missing_rights = missing_rights(&store, &selected, &mut notes).await;
     match plan_with(settings, &store, &selected, missing_rights.clone(), notes).await {

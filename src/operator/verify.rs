@@ -92,6 +92,7 @@ async fn run(
     let began = Instant::now();
     let selected = registry.select(&request.projections)?;
     let store = Store::connect(settings, registry.layout()).await?;
+    store.check_majority().await?;
     let Some(stream_index) = preflight(&store, &selected).await? else {
         let databases_with_events = store.databases_with_events().await;
         return Ok(VerifyReport { projections: Vec::new(), databases_with_events, seconds: 0.0 });

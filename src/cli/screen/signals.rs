@@ -10,6 +10,8 @@ use crate::observe::Progress;
 
 /// Cancels the token at the first signal and ends the program at the second.
 pub(in crate::cli) fn cancel_on_signal(token: CancellationToken, progress: watch::Receiver<Progress>) {
+    // As under `nohup`. Asked before tokio takes the signal over.
+    let is_hang_up_ignored = is_hang_up_ignored();
     tokio::spawn(async move {
         let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
             (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
@@ -23,7 +25,7 @@ pub(in crate::cli) fn cancel_on_signal(token: CancellationToken, progress: watch
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
                 // The terminal was closed.
-                _ = hang_up.recv() => {}
+                _ = hang_up.recv(), if !is_hang_up_ignored => {}
             }
             if !first {
                 if progress.borrow().fenced {
@@ -37,4 +39,13 @@ pub(in crate::cli) fn cancel_on_signal(token: CancellationToken, progress: watch
             token.cancel();
         }
     });
+}
+
+/// Whether whoever started the program made it ignore SIGHUP, as far as the system tells (proc(5)).
+fn is_hang_up_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The lowest bit is signal 1, SIGHUP.
+    mask.is_some_and(|mask| mask & 1 == 1)
 }

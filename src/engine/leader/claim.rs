@@ -83,6 +83,7 @@ impl Claimant<'_> {
     /// [`Error::LeaseHeld`] if the patience or the limit is over, [`Error::Interrupted`], errors of `needed`,
     /// or what the server said, unless the error is transient.
     pub(crate) async fn claim_while(&self, needed: &Needed<'_>) -> Result<Claimed> {
+        self.store.check_majority().await?;
         let began = Instant::now();
         let mut attempt = Attempt::new(self);
         loop {
@@ -139,7 +140,7 @@ impl Claimant<'_> {
                         raised = fence.owner,
                         "lifting the fence of a cut-over that was interrupted"
                     );
-                    self.store.control().lift_fence(None).await.map(|lifted| lifted.is_some())
+                    self.store.control().lift_left_fence().await
                 }
                 _ => Ok(false),
             }

@@ -98,7 +98,7 @@ impl Run {
     }
 
     /// Refolds the streams that are due, and, unless all others are clean, those that a comparison of all
-    /// heads finds; of these, with `only_gone`, only the streams that don't exist any more. What is due stays
+    /// heads finds; of these, with `only_gone`, only the streams that lost commits. What is due stays
     /// so until it is refolded.
     pub(super) async fn refold_some(
         &self,
@@ -130,7 +130,11 @@ impl Run {
                 }
                 if only_gone {
                     let gone: HashSet<u64> = found.gone.iter().copied().collect();
-                    found.streams.retain(|stream| gone.contains(&stream_hash(stream)));
+                    // What the application may have written since is of streams that have grown.
+                    let shrunk: HashSet<&String> = found.shrunk.iter().collect();
+                    found
+                        .streams
+                        .retain(|stream| gone.contains(&stream_hash(stream)) || shrunk.contains(stream));
                 }
                 refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
             }

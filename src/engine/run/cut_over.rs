@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use bson::Timestamp;
+use bson::oid::ObjectId;
 
 use crate::engine::leader::Waiting;
 use crate::engine::run::build::Build;
@@ -57,6 +58,8 @@ struct StandingFence {
     began: Instant,
     /// Point up to which the change stream is read behind the fence; the present time, if absent.
     drain_to: Option<(Timestamp, Marker)>,
+    /// What tells this attempt from others in the note of the fence, if it is one of this cut-over.
+    attempt: Option<ObjectId>,
 }
 
 /// Outcome of raising the fence.
@@ -158,7 +161,8 @@ impl Run {
             BehindFence::Flipped { refolded, at } => (refolded, at),
             BehindFence::Later { reason, .. } => return Ok(Try::Later(reason)),
             BehindFence::Unanswered(error) => match self.flipped_at(builds).await? {
-                Some(flipped) => (0, feed.is_some().then_some(flipped)),
+                // Without a fence, events arrived up to the flip, whenever that was.
+                Some(flipped) => (0, Some(flipped).filter(|_| fence.kind == FenceOver::Events)),
                 None => return Ok(Try::Later(error.with_sources())),
             },
         };
@@ -174,18 +178,20 @@ impl Run {
     /// Raises the fence, unless that of read-only mode stands, or this user may not raise one.
     async fn raise_fence(&self, feed: Option<&Feed>) -> Result<Raised> {
         let began = Instant::now();
-        let standing = |kind, began, drain_to| Raised::Standing(StandingFence { kind, began, drain_to });
+        let standing = |kind, began, drain_to, attempt| {
+            Raised::Standing(StandingFence { kind, began, drain_to, attempt })
+        };
         if !self.has_events {
-            return Ok(standing(FenceOver::Nothing, began, None));
+            return Ok(standing(FenceOver::Nothing, began, None, None));
         }
         if self.is_read_only().await? {
-            return Ok(standing(FenceOver::ReadOnly, began, None));
+            return Ok(standing(FenceOver::ReadOnly, began, None, None));
         }
         let marker = feed.map(Feed::marker);
         match self.store.control().raise_fence(&self.mandate, CUT_OVER).await {
-            Ok(Fenced::Standing(time, asked)) => {
+            Ok(Fenced::Standing(time, asked, attempt)) => {
                 Recorder::fenced(&self.progress, true);
-                Ok(standing(FenceOver::Events, asked, time.zip(marker)))
+                Ok(standing(FenceOver::Events, asked, time.zip(marker), Some(attempt)))
             }
             Ok(Fenced::Busy(reason)) => Ok(Raised::Busy(reason)),
             // An operator can ask somebody who may; the build is kept until then.
@@ -194,7 +200,7 @@ impl Run {
                     "this user may not change the event store's options (dbAdmin): \
                      cutting over without a fence; what arrives meanwhile is refolded right after"
                 );
-                Ok(standing(FenceOver::Nothing, began, None))
+                Ok(standing(FenceOver::Nothing, began, None, None))
             }
             Err(error) => Err(error),
         }
@@ -308,8 +314,8 @@ impl Run {
                 lifted: false,
             });
         }
-        let until = (fence.kind == FenceOver::Events).then(|| fence.began + FENCE_MAX);
-        match self.publish(builds, fence.began + FENCE_MAX, until).await {
+        let until = fence.began + FENCE_MAX;
+        match self.publish(builds, until, fence.attempt.map(|attempt| (until, attempt))).await {
             // From now on the application has to fold its events itself, or `follow` does.
             Ok(()) => Ok(BehindFence::Flipped { refolded, at: self.store.operation_time().await? }),
             Err(PublishError::Named(error)) if is_busy(&error) => {

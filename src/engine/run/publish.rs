@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use bson::oid::ObjectId;
 use statefold_projections::{Registered, Spec};
 
 use crate::engine::run::build::Build;
@@ -132,12 +133,12 @@ impl Run {
     }
 
     /// Gives the builds the names that they take from others, up to the deadline `until`, and flips the
-    /// pointers; behind a fence that may stand until `fenced_until`, no longer than that.
+    /// pointers; behind a fence by its deadline, and only while this attempt stands.
     pub(super) async fn publish(
         &self,
         builds: &mut [Build],
         until: Instant,
-        fenced_until: Option<Instant>,
+        fenced: Option<(Instant, ObjectId)>,
     ) -> Result<(), PublishError> {
         for build in builds.iter_mut() {
             let staging = build.staging().map_err(PublishError::Named)?;
@@ -147,7 +148,7 @@ impl Run {
             builds.iter().map(|build| Flip { record: build.record().clone(), mode: build.mode }).collect();
         let control = self.store.control();
         let now = control.flip_time().await.map_err(PublishError::Named)?;
-        control.flip(&flips, &self.mandate, now, fenced_until).await.map_err(PublishError::Flip)?;
+        control.flip(&flips, &self.mandate, now, fenced).await.map_err(PublishError::Flip)?;
         for build in builds.iter() {
             self.switch_views(build).await.map_err(PublishError::Flip)?;
         }

@@ -118,8 +118,12 @@ impl Run {
             build.mode = active.mode;
         }
         self.switch_views(&build).await?;
-        // Deletes come past the fence: what was refolded right after the flip may not have been.
-        self.refold_some(&mut build, Unnamed::Unknown, true).await?;
+        // Deletes come past the fence: what was refolded right after the flip may not have been. What an
+        // application built is its own.
+        let record = build.record();
+        if !record.adopted || record.swap.is_some() {
+            self.refold_some(&mut build, Unnamed::Unknown, true).await?;
+        }
         self.settle(&mut build).await
     }
 

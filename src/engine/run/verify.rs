@@ -119,9 +119,6 @@ impl Run {
                 ))
             }));
         }
-        // If somebody else wrote some of them, the digests of the partitions lack what was stored.
-        let recorded = build.job.staging.sums().await?.1;
-        build.exclusively_ours &= !comparison.share.is_all() || recorded == outcome.found;
         // Their hashes differ: most likely they were folded too early or too late.
         let mut recheck = Recheck::default();
         for _ in 0..ROUNDS {
@@ -159,6 +156,8 @@ impl Run {
                 build = %build.record().id, streams = streams.len(), first,
                 "streams differ from the event store; refolding them"
             );
+            // If somebody else wrote them, the digests of the partitions lack what was stored.
+            build.exclusively_ours = false;
         }
         build.dirty.extend(streams);
     }

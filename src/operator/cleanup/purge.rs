@@ -142,7 +142,7 @@ async fn remove(
 ) -> Result<CleanupReport> {
     let mut report = look(store, projections).await?;
     refuse(&report, force)?;
-    store.control().lift_fence(None).await?;
+    store.control().lift_left_fence().await?;
     if let Lifted::Busy(reason) = store.control().lift_read_only().await? {
         return Err(Error::FenceBusy { reason, waited_ms: 0 });
     }

@@ -198,12 +198,13 @@ impl<'a> Rounds<'a> {
             Some((position, taken)) => (Some(position), taken),
             None => (None, Taken { unnamed: Unnamed::Unknown, ..Taken::default() }),
         };
-        slot.left.extend(taken.streams);
         let Some(open) = &mut slot.open else {
             // Changes until then are found by comparing, once there is a generation.
             slot.compare = true;
+            slot.left.clear();
             return Ok(0);
         };
+        slot.left.extend(taken.streams);
         let now = Instant::now();
         match taken.unnamed {
             Unnamed::Clean => {}

@@ -27,6 +27,8 @@ const TRIES: u32 = 20;
 pub(crate) struct Differing {
     /// Streams that differ, among them those that are gone but left a snapshot.
     pub(crate) streams: Vec<String>,
+    /// Those of them that have fewer commits than were folded.
+    pub(crate) shrunk: Vec<String>,
     /// Hashes of the streams that are gone.
     pub(crate) gone: Vec<u64>,
 }
@@ -40,7 +42,8 @@ pub(crate) async fn differing<S: EventSource, W: Staging>(
     partition: &Partition,
 ) -> Result<Differing> {
     let difference = check_partition(job, partition, HeadDetail::Everything).await?;
-    let mut found = Differing { streams: difference.changed, gone: difference.gone_hashes };
+    let mut found =
+        Differing { streams: difference.changed, shrunk: difference.shrunk, gone: difference.gone_hashes };
     if found.gone.is_empty() {
         return Ok(found);
     }
@@ -281,7 +284,7 @@ mod tests {
     }
 
     fn named(names: impl Iterator<Item = String>) -> Differing {
-        Differing { streams: names.collect(), gone: Vec::new() }
+        Differing { streams: names.collect(), ..Differing::default() }
     }
 
     #[test]
@@ -334,7 +337,7 @@ mod tests {
     #[test]
     fn streams_that_left_nothing_are_recorded_with_their_partition() {
         let partition = &partitions()[..1];
-        let lanes = lanes(partition, Differing { streams: Vec::new(), gone: vec![7] });
+        let lanes = lanes(partition, Differing { gone: vec![7], ..Differing::default() });
         assert_eq!(lanes, [[[RefoldPart { partition: 0, streams: Vec::new(), gone: vec![7] }]]]);
     }
 }

@@ -211,7 +211,10 @@ fn known_build(build: &BuildRecord) -> KnownBuild {
         projection_version: build.projection_version,
         state: build.state,
         adopted: build.adopted,
-        asides: build.swap.iter().flatten().map(|swap| swap.aside.clone()).collect(),
+        asides: {
+            let swapped = build.swap.iter().flatten().map(|swap| swap.aside.clone());
+            swapped.chain(build.asides.iter().map(|aside| aside.name.clone())).collect()
+        },
         changed_ms: build.updated_at.timestamp_millis(),
         targets: targets.collect(),
     }

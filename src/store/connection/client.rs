@@ -95,7 +95,6 @@ impl Store {
         match facts.refusal() {
             Some(reason) => Err(Error::Unsupported(reason)),
             None => {
-                diagnosis::check_majority(&db, &facts).await?;
                 let lease = settings.lease();
                 let names = ControlNames {
                     collection: lease.collection.clone(),
@@ -109,6 +108,15 @@ impl Store {
                 Ok(Self { client, db, facts, layout: layout.clone(), names, deployment, leads: true, direct })
             }
         }
+    }
+
+    /// Checks that a majority of the members confirms writes: without one, every write of a run waits for
+    /// ever.
+    ///
+    /// # Errors
+    /// [`Error::NoMajority`] with the states of the members; the server's error.
+    pub(crate) async fn check_majority(&self) -> Result<()> {
+        diagnosis::check_majority(&self.db, &self.facts).await
     }
 
     /// The same store with the control document of `follow`, which has a lease of its own. The holder of

@@ -8,10 +8,11 @@
 
 use std::time::{Duration, Instant};
 
+use bson::oid::ObjectId;
 use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call, read_concern};
 use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
 use crate::store::control::holder::ProcessIdentity;
@@ -26,6 +27,12 @@ const LIFT_WAIT: Duration = Duration::from_millis(500);
 const CONFIRM_MAX: Duration = Duration::from_millis(400);
 /// Time in which a majority has to confirm the fence.
 const DURABLE_WAIT: Duration = Duration::from_secs(1);
+/// Time in which what hinders a fence from being lifted is waited for, where somebody else may lift it later.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pause between two attempts to lift it.
+const LIFT_PAUSE: Duration = Duration::from_millis(250);
+/// Field of the note that tells one attempt to raise a fence from others.
+pub(super) const ATTEMPT: &str = "Attempt";
 /// A majority didn't confirm a write in time (`WriteConcernFailed`).
 const NOT_DURABLE: i32 = 64;
 /// Reason of the fence of a cut-over.
@@ -34,8 +41,9 @@ pub(crate) const CUT_OVER: &str = "cut-over";
 /// Outcome of an attempt to raise the fence.
 pub(crate) enum Fenced {
     /// It is raised, since this operation time, where the server tells one: every acknowledged insert is
-    /// older. The instant is when it was requested, by this machine's clock.
-    Standing(Option<Timestamp>, Instant),
+    /// older. The instant is when it was requested, by this machine's clock; the last value tells this
+    /// attempt from others, in the note of the fence.
+    Standing(Option<Timestamp>, Instant, ObjectId),
     /// It could not be raised now, for this reason, and no trace of it is left.
     Busy(String),
 }
@@ -88,6 +96,8 @@ impl Control<'_> {
             doc! { MARK: kind.mark(), "Reason": reason, "Token": mandate.token, "FormerOptions": former };
         record.extend(ProcessIdentity::me().document());
         record.insert("Since", DateTime::now());
+        let attempt = ObjectId::new();
+        record.insert(ATTEMPT, attempt);
         // The record is durable before the options are changed.
         let control = self.store.collection(&self.store.names.collection);
         let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
@@ -98,7 +108,8 @@ impl Control<'_> {
             return Err(Error::Fenced { token: mandate.token, what: "the fence".into() });
         }
         let took = noting.elapsed();
-        if took > CONFIRM_MAX {
+        // In read-only mode nobody waits behind it.
+        if kind == FenceKind::CutOver && took > CONFIRM_MAX {
             self.forget_fence(mandate.token).await?;
             let (took, max) = (took.as_millis(), CONFIRM_MAX.as_millis());
             return Ok(Fenced::Busy(format!(
@@ -113,16 +124,18 @@ impl Control<'_> {
             Err(error) => Err(error),
         };
         match raised {
-            Ok(time) => Ok(Fenced::Standing(time, asked)),
+            Ok(time) => Ok(Fenced::Standing(time, asked, attempt)),
             Err(error) => {
                 // It may stand even so: the reply was lost, or a majority didn't confirm it in time. The
                 // record is forgotten only after a look; lifting does both.
-                match self.lift(kind, Some(mandate.token)).await {
-                    Ok(_) => busy(&error).map(|reason| Fenced::Busy(reason.to_owned())).ok_or(error),
-                    Err(second) => {
-                        Err(Error::FenceStands { reason: second.with_sources(), source: Box::new(error) })
-                    }
+                let lifted = self.lift_patiently(kind, Some(mandate.token)).await;
+                if let Err(second) = lifted
+                    && !self.validation().await.is_ok_and(|now| !is_fence(&now))
+                {
+                    let reason = second.with_sources();
+                    return Err(Error::FenceStands { reason, source: Box::new(error) });
                 }
+                busy(&error).map(|reason| Fenced::Busy(reason.to_owned())).ok_or(error)
             }
         }
     }
@@ -155,6 +168,30 @@ impl Control<'_> {
         self.lift(FenceKind::CutOver, token).await
     }
 
+    /// Lifts the fence of a cut-over that somebody left behind, and waits for a while for what is in the way.
+    /// Returns whether there was one.
+    ///
+    /// # Errors
+    /// The server's error; the fence may still be raised then.
+    pub(crate) async fn lift_left_fence(self) -> Result<bool> {
+        self.lift_patiently(FenceKind::CutOver, None).await.map(|lifted| lifted.is_some())
+    }
+
+    async fn lift_patiently(self, kind: FenceKind, token: Option<i64>) -> Result<Option<Instant>> {
+        let began = Instant::now();
+        loop {
+            match self.lift(kind, token).await {
+                Err(error)
+                    if began.elapsed() < PATIENCE
+                        && (busy(&error).is_some() || error.class() == Class::Transient) =>
+                {
+                    tokio::time::sleep(LIFT_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Lifts the fence of read-only mode, if there is one, and restores the former options.
     ///
     /// # Errors
@@ -185,15 +222,25 @@ impl Control<'_> {
                 "validationAction": former.get_str("validationAction").unwrap_or("error"),
             };
             let changed = self.change_options(restored, LIFT_WAIT).await;
-            if let Err(error) = changed
-                && is_fence(&self.validation().await?)
-            {
-                return Err(error);
-            }
             lifted = Some(Instant::now());
+            let durable = match changed {
+                Ok(time) => self.durable(time).await,
+                Err(error) => Err(error),
+            };
+            // Looked at once a majority has it: an election may have rolled it back.
+            if is_fence(&self.validation().await?) {
+                return Err(durable.err().unwrap_or_else(|| Error::Server {
+                    doing: "lifting the fence".into(),
+                    code: None,
+                    transient: true,
+                    source: "an election has undone it".into(),
+                }));
+            }
+            durable?;
         }
         let control = self.store.collection(&self.store.names.collection);
         let mut filter = doc! { "_id": &self.store.names.control_id };
+        filter.insert(format!("Fence.{MARK}"), kind.mark());
         if let Some(token) = token {
             filter.insert("Fence.Token", doc! { "$lte": token });
         }

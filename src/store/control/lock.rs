@@ -230,7 +230,9 @@ impl Lock {
         let migration = self.store.collection(&self.store.names.collection);
         let mut opened = self.ours();
         opened.insert("IsLocked", false);
-        let lock = async move { migration.update_one(opened, doc! { "$set": { "IsLocked": true } }).await };
+        // The history has to show that it is still the lock of this signature.
+        let again = doc! { "$set": { "IsLocked": true, "LockedBy.KeptAt": bson::DateTime::now() } };
+        let lock = async move { migration.update_one(opened, again).await };
         if call("keeping the migration lock", lock).await?.matched_count == 1 {
             tracing::warn!("somebody opened the migration lock while this run holds it; it is locked again");
         }

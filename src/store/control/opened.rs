@@ -40,8 +40,12 @@ impl Control<'_> {
         let read = async move {
             let watch = migration.watch().pipeline(pipeline).max_await_time(AWAIT);
             let mut changes = watch.start_at_operation_time(start).await?.with_type::<Document>();
-            let mut history = History::new(&owner);
+            let (mut history, began) = (History::new(&owner), std::time::Instant::now());
             loop {
+                if began.elapsed() > READ_MAX {
+                    history.opened = None;
+                    return Ok(history);
+                }
                 match changes.next_if_any().await? {
                     Some(change) => history.add(&change),
                     None if changes.resume_token().as_ref().and_then(time_of) >= Some(now) => {
@@ -51,15 +55,12 @@ impl Control<'_> {
                 }
             }
         };
-        let history =
-            tokio::time::timeout(READ_MAX, call("reading who opened the migration lock", read)).await;
-        Ok(match history {
-            Ok(Ok(history)) => history.opened,
-            Ok(Err(error)) => {
+        Ok(match call("reading who opened the migration lock", read).await {
+            Ok(history) => history.opened,
+            Err(error) => {
                 tracing::debug!(error = %error.with_sources(), "the history can't be read");
                 None
             }
-            Err(_) => None,
         })
     }
 }
@@ -81,8 +82,11 @@ impl History {
         let update = change.get_document("updateDescription").ok();
         let set = update.and_then(|update| update.get_document("updatedFields").ok());
         let Some(set) = set.or_else(|| change.get_document("fullDocument").ok()) else { return };
-        let signed = set.get_document("LockedBy").ok().and_then(|signature| signature.get_str("Owner").ok());
-        if signed == Some(self.owner.as_str()) {
+        let whole = set.get_document("LockedBy").ok().and_then(|signature| signature.get_str("Owner").ok());
+        // A signature over another one is shown by the fields that differ.
+        let signed = whole.or_else(|| set.get_str("LockedBy.Owner").ok());
+        let is_kept = set.contains_key("LockedBy.KeptAt") && self.opened.is_some();
+        if signed == Some(self.owner.as_str()) || signed.is_none() && is_kept {
             self.opened = Some(false);
         } else if set.contains_key("IsLocked") && !set.get_bool("IsLocked").is_ok_and(|locked| locked) {
             self.opened = self.opened.map(|_| true);
@@ -113,7 +117,13 @@ mod tests {
         assert_eq!(opened(&[opens.clone()]), None);
         assert_eq!(opened(&[opens.clone(), signs.clone()]), Some(false));
         assert_eq!(opened(&[signs.clone(), opens.clone(), locks]), Some(true));
-        assert_eq!(opened(&[signs.clone(), opens, signs]), Some(false));
+        assert_eq!(opened(&[signs.clone(), opens.clone(), signs.clone()]), Some(false));
+        // Opened, and locked again by the one that signed.
+        let kept = set(doc! { "IsLocked": true, "LockedBy.KeptAt": bson::DateTime::now() });
+        assert_eq!(opened(&[signs.clone(), opens.clone(), kept]), Some(false));
+        let over = |owner: &str| set(doc! { "IsLocked": true, "LockedBy.Owner": owner });
+        assert_eq!(opened(&[over("us"), opens.clone()]), Some(true));
+        assert_eq!(opened(&[signs, opens, over("other")]), Some(true));
         let inserted = doc! { "operationType": "insert", "fullDocument": { "LockedBy": { "Owner": "us" } } };
         assert_eq!(opened(&[inserted, set(doc! { "IsLocked": 0 })]), Some(true));
     }

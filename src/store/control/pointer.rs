@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use bson::oid::ObjectId;
 use bson::{Document, Timestamp, doc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::CutOverMode;
 use crate::store::connection::{Control, call, readable};
+use crate::store::control::fence::ATTEMPT;
 use crate::store::control::mandate::Mandate;
 use crate::store::records::BuildRecord;
 
@@ -92,8 +94,8 @@ impl Control<'_> {
         Ok(self.store.operation_time().await?.unwrap_or_else(clock))
     }
 
-    /// Sets the pointers of these builds in one update, if the token is still the newest. Behind a fence of
-    /// this token: by `fenced_until`, and only while the fence is noted, so that an update that arrives late
+    /// Sets the pointers of these builds in one update, if the token is still the newest. Behind a fence: by
+    /// its deadline, and only while this attempt's fence is noted, so that an update that arrives late
     /// changes nothing.
     ///
     /// # Errors
@@ -104,7 +106,7 @@ impl Control<'_> {
         flips: &[Flip],
         mandate: &Mandate,
         now: Timestamp,
-        fenced_until: Option<Instant>,
+        fenced: Option<(Instant, ObjectId)>,
     ) -> Result<()> {
         let token = mandate.token;
         let mut set = Document::new();
@@ -140,17 +142,19 @@ impl Control<'_> {
         }
         let control = self.store.collection(&self.store.names.collection);
         let mut filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": token };
-        if fenced_until.is_some() {
-            filter.insert("Fence.Token", token);
+        if let Some((_, attempt)) = fenced {
+            filter.insert(format!("Fence.{ATTEMPT}"), attempt);
         }
         mandate.check()?;
         let flip = async move { control.update_one(filter, doc! { "$set": set }).await };
         let flipping = call("setting the pointer", flip);
-        let flipped = match fenced_until {
+        let flipped = match fenced {
             None => flipping.await?,
-            Some(until) => tokio::time::timeout_at(until.into(), flipping).await.unwrap_or_else(|_| {
-                Err(Error::Deadline { doing: "setting the pointer behind the fence".into(), seconds: 1 })
-            })?,
+            Some((until, _)) => {
+                tokio::time::timeout_at(until.into(), flipping).await.unwrap_or_else(|_| {
+                    Err(Error::Deadline { doing: "setting the pointer behind the fence".into(), seconds: 1 })
+                })?
+            }
         };
         match flipped.matched_count {
             1 => Ok(()),

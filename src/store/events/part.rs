@@ -66,7 +66,7 @@ impl NaturalPart {
             if let Some(bound) = &self.after {
                 self.store.check_bound(bound, self.server.clone()).await?;
             }
-            let process = if self.by_record_ids { self.process().await } else { None };
+            let process = if self.by_record_ids { self.process().await? } else { None };
             let cursor = self.store.raw_cursor(self.command.clone(), self.server.clone()).await?;
             let reading = Reading { part: self, cursor, process, read: None, done: false };
             Ok::<_, Error>(futures::stream::try_unfold(reading, Reading::next))
@@ -74,13 +74,24 @@ impl NaturalPart {
         futures::stream::once(reading).try_flatten().boxed()
     }
 
+    /// Opens the cursor again behind a record; `None` if another process answers.
+    async fn reopened(&self, record: i64, process: Option<ObjectId>) -> Result<Option<RawBatchCursor>> {
+        if self.process().await? != process {
+            return Ok(None);
+        }
+        let mut command = self.command.clone();
+        command.insert("$_resumeAfter", doc! { "$recordId": record });
+        self.store.raw_cursor(command, self.server.clone()).await.map(Some)
+    }
+
     /// Identity of the server process that the cursor is opened on.
-    async fn process(&self) -> Option<ObjectId> {
+    async fn process(&self) -> Result<Option<ObjectId>> {
         let (db, options) = (self.store.db.clone(), RunCommandOptions::builder());
         let options = options.selection_criteria(self.server.clone()).build();
         let hello = async move { db.run_command(doc! { "hello": 1 }).with_options(options).await };
-        let reply = call("asking which server answers", hello).await.ok()?;
-        reply.get_document("topologyVersion").ok()?.get_object_id("processId").ok()
+        let reply = call("asking which server answers", hello).await?;
+        let version = reply.get_document("topologyVersion").ok();
+        Ok(version.and_then(|version| version.get_object_id("processId").ok()))
     }
 }
 
@@ -110,16 +121,23 @@ impl Reading {
                         return Err(error);
                     }
                     tokio::time::sleep(PAUSE * reopenings).await;
-                    // Another process, or another server, may have other record ids.
-                    if part.process().await != process {
-                        return Err(error);
-                    }
+                    let cursor = loop {
+                        match part.reopened(record, process).await {
+                            Ok(Some(cursor)) => break cursor,
+                            // Another process, or another server, may have other record ids.
+                            Ok(None) => return Err(error),
+                            Err(again) if again.class() != Class::Transient || reopenings > REOPENINGS => {
+                                return Err(again);
+                            }
+                            Err(_) => {
+                                reopenings += 1;
+                                tokio::time::sleep(PAUSE * reopenings).await;
+                            }
+                        }
+                    };
                     tracing::info!(
                         error = %error.with_sources(), record, "going on behind the last record that was read"
                     );
-                    let mut command = part.command.clone();
-                    command.insert("$_resumeAfter", doc! { "$recordId": record });
-                    let cursor = part.store.raw_cursor(command, part.server.clone()).await?;
                     self = Self { part, cursor, process, read, done };
                 }
             }

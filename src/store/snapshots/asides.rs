@@ -77,7 +77,11 @@ impl BuildStore {
             snapshots.carry_indexes(name, &staged, &self.mandate).await?;
             match self.rename(&staged, &aside.name).await {
                 Err(Error::Server { code: Some(NAMESPACE_EXISTS), .. }) => {
-                    return Err(taken(name, &aside.name));
+                    // It isn't ours: the note that it is about to be made must not say so.
+                    let (name, foreign) = (name.clone(), aside.name.clone());
+                    asides.retain(|aside| aside.name != foreign);
+                    self.note_asides(asides).await?;
+                    return Err(taken(&name, &foreign));
                 }
                 other => other?,
             }

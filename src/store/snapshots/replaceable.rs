@@ -133,13 +133,27 @@ impl Snapshots<'_> {
 /// The option that lets change streams show documents as they were.
 const PRE_IMAGES: &str = "changeStreamPreAndPostImages";
 /// Options that say nothing, or are [carried over](Snapshots::carry_options).
-const PLAIN: [&str; 5] = ["validationLevel", "validationAction", "uuid", "autoIndexId", PRE_IMAGES];
+const PLAIN: [&str; 6] = ["validationLevel", "validationAction", "uuid", "autoIndexId", "flags", PRE_IMAGES];
 
 /// The name of an index that another one there has.
 fn clash(index: &Document, there: &[Document]) -> Option<String> {
     let name = index.get_str("name").ok()?;
     let same = there.iter().find(|other| other.get_str("name").ok() == Some(name))?;
-    (same != index).then(|| name.to_owned())
+    (plain(same) != plain(index)).then(|| name.to_owned())
+}
+
+/// An index without what says nothing: the type of a number, and options that are off.
+fn plain(index: &Document) -> Document {
+    let value = |value: &Bson| match value {
+        Bson::Int32(number) => Bson::Double(f64::from(*number)),
+        #[expect(clippy::cast_precision_loss, reason = "directions and sizes are small")]
+        Bson::Int64(number) => Bson::Double(*number as f64),
+        Bson::Document(inner) => Bson::Document(plain(inner)),
+        other => other.clone(),
+    };
+    let is_on = |value: &Bson| !matches!(value, Bson::Boolean(false) | Bson::Null);
+    let fields = index.iter().filter(|(_, value)| is_on(value));
+    fields.map(|(name, field)| (name.clone(), value(field))).collect()
 }
 
 /// The reason that a collection can't be replaced by another one; `None` if it is a plain collection.
@@ -233,6 +247,8 @@ mod tests {
         let index = |unique: bool| doc! { "key": { "a": 1 }, "name": "a_1", "unique": unique };
         assert_eq!(clash(&index(true), &[index(false)]).as_deref(), Some("a_1"));
         assert_eq!(clash(&index(true), &[index(true)]), None);
+        let by_shell = doc! { "key": { "a": 1.0 }, "name": "a_1" };
+        assert_eq!(clash(&by_shell, &[index(false)]), None);
     }
 
     #[test]
