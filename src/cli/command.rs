@@ -162,7 +162,7 @@ impl Command {
     }
 
     /// The command that builds everything of it from scratch.
-    pub(super) fn from_scratch(&self) -> String {
+    pub(super) fn fresh_rebuild(&self) -> String {
         if self.verb == VerbName::Rebuild {
             return self.again_with("--fresh");
         }

@@ -117,7 +117,7 @@ impl Failed {
                 } else {
                     ""
                 };
-                let scratch = self.command.from_scratch();
+                let scratch = self.command.fresh_rebuild();
                 format!("{kept}Run again: {}\nTo build everything from scratch: {scratch}", again())
             }
             Error::FailedStreams { failed_streams, .. } => format!(

@@ -14,4 +14,6 @@ pub use lease::LeaseSettings;
 pub use settings::{Settings, Tuning};
 pub use throttle::Throttle;
 pub use uri::ConnectionString;
-pub(crate) use uri::{is_public, without_foreign, without_secrets};
+#[cfg(feature = "cli")]
+pub(crate) use uri::is_public;
+pub(crate) use uri::{without_foreign, without_secrets};

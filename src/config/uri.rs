@@ -74,7 +74,6 @@ impl fmt::Debug for ConnectionString {
 
 /// The parts of a connection string.
 struct Parts<'a> {
-    scheme: &'a str,
     /// User name and password, as they are written.
     user: Option<&'a str>,
     hosts: &'a str,
@@ -90,7 +89,7 @@ fn parts(uri: &str) -> Option<Parts<'_>> {
         Some((user, hosts)) => (Some(user), hosts),
         None => (None, authority),
     };
-    Some(Parts { scheme, user, hosts, rest })
+    Some(Parts { user, hosts, rest })
 }
 
 /// The problem of a connection string; `None` if none is seen.
@@ -194,11 +193,12 @@ pub(crate) fn without_secrets(text: &str, uri: &str) -> String {
 }
 
 /// Whether a connection string may be shown: it is well-formed, and has nothing secret.
+#[cfg(feature = "cli")]
 #[must_use]
 pub(crate) fn is_public(uri: &str) -> bool {
     let lower = uri.to_ascii_lowercase();
     problem(uri).is_none()
-        && parts(uri).is_some_and(|parts| parts.user.is_none() && !parts.scheme.is_empty())
+        && parts(uri).is_some_and(|parts| parts.user.is_none())
         && !["password", "authmechanismproperties", "token"].iter().any(|word| lower.contains(word))
 }
 

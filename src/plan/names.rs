@@ -71,7 +71,6 @@ pub(crate) fn without_aside(name: &str) -> &str {
 
 /// Number of the next generation: the largest among existing collections, staging collections and
 /// recorded builds, plus one; but at least the first one of the projection.
-#[must_use]
 pub(crate) fn next_generation(
     spec: &Spec,
     collections: &[String],

@@ -114,7 +114,7 @@ mod tests {
         let opens = set(doc! { "IsLocked": false });
         let locks = set(doc! { "IsLocked": true });
         assert_eq!(opened(&[]), None);
-        assert_eq!(opened(&[opens.clone()]), None);
+        assert_eq!(opened(std::slice::from_ref(&opens)), None);
         assert_eq!(opened(&[opens.clone(), signs.clone()]), Some(false));
         assert_eq!(opened(&[signs.clone(), opens.clone(), locks]), Some(true));
         assert_eq!(opened(&[signs.clone(), opens.clone(), signs.clone()]), Some(false));
