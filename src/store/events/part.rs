@@ -17,6 +17,8 @@ use crate::store::events::source::EventStore;
 
 /// Attempts to open a cursor again without a batch in between.
 const REOPENINGS: u32 = 5;
+/// Time after which a server that doesn't answer is given up.
+const REOPEN_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 /// Pause before the first of them; each further one is longer by as much.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 
@@ -76,7 +78,9 @@ impl NaturalPart {
 
     /// Opens the cursor again behind a record; `None` if another process answers.
     async fn reopened(&self, record: i64, process: Option<ObjectId>) -> Result<Option<RawBatchCursor>> {
-        if self.process().await? != process {
+        // A server that is gone is waited for as long as the driver looks for it.
+        let now = tokio::time::timeout(REOPEN_WITHIN, self.process()).await;
+        if now.unwrap_or(Ok(None))? != process {
             return Ok(None);
         }
         let mut command = self.command.clone();
@@ -121,12 +125,18 @@ impl Reading {
                         return Err(error);
                     }
                     tokio::time::sleep(PAUSE * reopenings).await;
+                    let began = std::time::Instant::now();
                     let cursor = loop {
                         match part.reopened(record, process).await {
                             Ok(Some(cursor)) => break cursor,
                             // Another process, or another server, may have other record ids.
                             Ok(None) => return Err(error),
-                            Err(again) if again.class() != Class::Transient || reopenings > REOPENINGS => {
+                            // A server that doesn't come back soon is gone: another one has to be read.
+                            Err(again)
+                                if again.class() != Class::Transient
+                                    || reopenings > REOPENINGS
+                                    || began.elapsed() > REOPEN_WITHIN =>
+                            {
                                 return Err(again);
                             }
                             Err(_) => {
