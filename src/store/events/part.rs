@@ -76,11 +76,43 @@ impl NaturalPart {
         futures::stream::once(reading).try_flatten().boxed()
     }
 
-    /// Opens the cursor again behind a record; `None` if another process answers.
-    async fn reopened(&self, record: i64, process: Option<ObjectId>) -> Result<Option<RawBatchCursor>> {
-        // A server that is gone is waited for as long as the driver looks for it.
-        let now = tokio::time::timeout(REOPEN_WITHIN, self.process()).await;
-        if now.unwrap_or(Ok(None))? != process {
+    /// Opens the cursor again behind a record, after an error, in a few attempts.
+    ///
+    /// # Errors
+    /// That error, if it lasts, or if another process answers: it may have other record ids.
+    async fn reopen(
+        &self,
+        mut error: Error,
+        record: i64,
+        process: ObjectId,
+        reopenings: &mut u32,
+    ) -> Result<RawBatchCursor> {
+        let began = std::time::Instant::now();
+        // A server that doesn't come back soon is gone: another one has to be read.
+        while error.class() == Class::Transient
+            && *reopenings < REOPENINGS
+            && began.elapsed() <= REOPEN_WITHIN
+        {
+            *reopenings += 1;
+            tokio::time::sleep(PAUSE * *reopenings).await;
+            match self.reopened(record, process).await {
+                Ok(Some(cursor)) => {
+                    tracing::info!(
+                        error = %error.with_sources(), record, "going on behind the last record that was read"
+                    );
+                    return Ok(cursor);
+                }
+                Ok(None) => return Err(error),
+                Err(again) => error = again,
+            }
+        }
+        Err(error)
+    }
+
+    /// Opens the cursor again behind a record; `None` if another process answers, or none in time.
+    async fn reopened(&self, record: i64, process: ObjectId) -> Result<Option<RawBatchCursor>> {
+        let now = tokio::time::timeout(REOPEN_WITHIN, self.process()).await.unwrap_or(Ok(None));
+        if now? != Some(process) {
             return Ok(None);
         }
         let mut command = self.command.clone();
@@ -117,38 +149,9 @@ impl Reading {
                     return Ok(Some((Box::new(batch), Self { part, cursor, process, read, done })));
                 }
                 Err(error) => {
-                    reopenings += 1;
-                    let (Some(record), Some(_), true) = (read, process, reopenings <= REOPENINGS) else {
-                        return Err(error);
-                    };
-                    if error.class() != Class::Transient {
-                        return Err(error);
-                    }
-                    tokio::time::sleep(PAUSE * reopenings).await;
-                    let began = std::time::Instant::now();
-                    let cursor = loop {
-                        match part.reopened(record, process).await {
-                            Ok(Some(cursor)) => break cursor,
-                            // Another process, or another server, may have other record ids.
-                            Ok(None) => return Err(error),
-                            // A server that doesn't come back soon is gone: another one has to be read.
-                            Err(again)
-                                if again.class() != Class::Transient
-                                    || reopenings > REOPENINGS
-                                    || began.elapsed() > REOPEN_WITHIN =>
-                            {
-                                return Err(again);
-                            }
-                            Err(_) => {
-                                reopenings += 1;
-                                tokio::time::sleep(PAUSE * reopenings).await;
-                            }
-                        }
-                    };
-                    tracing::info!(
-                        error = %error.with_sources(), record, "going on behind the last record that was read"
-                    );
-                    self = Self { part, cursor, process, read, done };
+                    let (Some(record), Some(process)) = (read, process) else { return Err(error) };
+                    let cursor = part.reopen(error, record, process, &mut reopenings).await?;
+                    self = Self { part, cursor, process: Some(process), read, done };
                 }
             }
         }
