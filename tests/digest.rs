@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use statefold::bench::StreamFold;
 use statefold::fixture::{FixtureSpec, Generator};
-use statefold::projections::{Commit, NoLookup};
+use statefold::projections::Commit;
 use statefold::squidex;
 
 #[test]
@@ -20,7 +20,7 @@ fn the_snapshots_of_a_fixture_never_change() {
         streams.entry(stream).or_default().push(document);
     }
     let digest = |name: &str| {
-        let mut fold = StreamFold::new(registry.get(name).unwrap(), Arc::clone(&layout), Arc::new(NoLookup));
+        let mut fold = StreamFold::new(registry.get(name).unwrap(), Arc::clone(&layout));
         streams.values().flatten().for_each(|document| fold.push(document));
         fold.finish();
         let folded = fold.take();

@@ -45,6 +45,10 @@ pub trait Projection: Send + Sync + 'static {
 }
 
 /// Finished snapshots of the projections that a projection [requires](Spec::requires).
+///
+/// They are loaded when they are looked up: a stream that looks up what isn't loaded yet finds
+/// nothing, is not written, and is asked for its snapshots again. When a snapshot changes, the
+/// streams that looked it up are folded again.
 pub trait Lookup: Send + Sync {
     /// The snapshot with this `_id`, where `target` is the other projection's
     /// [target](Target::collection), for example `States_Schemas`.

@@ -80,6 +80,20 @@ impl Snapshots {
         self.targets.iter().map(SnapshotBuffer::byte_len).sum()
     }
 
+    /// Number of documents in each buffer, to [return](Self::truncate) to.
+    #[must_use]
+    pub fn lengths(&self) -> Vec<usize> {
+        self.targets.iter().map(SnapshotBuffer::len).collect()
+    }
+
+    /// Removes the last documents, so that each buffer has at most so many as before.
+    pub fn truncate(&mut self, lengths: &[usize]) {
+        for (buffer, length) in self.targets.iter_mut().zip(lengths) {
+            buffer.ends.truncate(*length);
+            buffer.bytes.truncate(buffer.ends.last().copied().unwrap_or(0));
+        }
+    }
+
     /// Runs `write` with a sink for the stream whose snapshots have this `_id`, and returns the number
     /// of snapshots. If it fails, nothing of that stream remains in any buffer.
     ///

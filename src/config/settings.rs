@@ -62,7 +62,8 @@ pub struct Tuning {
     pub max_errors: ErrorLimit,
     /// Extent of the verification before a cut-over; by default every stream is refolded and compared.
     pub verify: Verify,
-    /// Maximum memory for snapshots of required projections, in bytes.
+    /// Memory for projections that require others, in bytes: half for the snapshots that are looked up, which
+    /// are loaded again when there are more, half for the names of the streams that looked them up.
     pub lookup_bytes_max: usize,
 }
 

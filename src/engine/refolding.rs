@@ -7,16 +7,19 @@
 use std::sync::Arc;
 
 use statefold_projections::Registered;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::engine::required::required_snapshots;
+use crate::engine::pass::{FEW_COMMITS, Survey};
+use crate::engine::required::required_later;
+use crate::engine::verify::{Comparison, Subject};
 use crate::error::{Error, Result};
-use crate::lifecycle::is_fingerprint_of;
+use crate::lifecycle::{Share, is_fingerprint_of};
 use crate::next_step::NextStep;
-use crate::observe::Recorder;
+use crate::observe::{Progress, Recorder};
 use crate::pipeline::refold;
-use crate::pipeline::{Differing, Job, JobContext, Workers, differing};
+use crate::pipeline::{Differing, Governor, Job, JobContext, Required, Workers, differing};
 use crate::store::{BuildRecord, BuildStore, Mandate, Store, StreamIndex};
 
 /// Everything that refolding needs: store, settings, threads and mandate.
@@ -34,6 +37,8 @@ pub(crate) struct Generation {
     pub(crate) projection: Registered,
     pub(crate) build: BuildStore,
     pub(crate) recorder: Recorder,
+    /// What its projection requires, if anything.
+    pub(crate) required: Option<Required>,
 }
 
 /// Whether a generation can be refolded.
@@ -96,7 +101,8 @@ impl Refolding {
         }
         let build = self.store.builds().open_for_writing(record, spec.stream_filter().first(), &self.mandate);
         let (projection, recorder) = (projection.clone(), recorder.clone());
-        Refoldable::Yes(Box::new(Generation { projection, build, recorder }))
+        let required = required_later(&self.store, &projection, &self.settings);
+        Refoldable::Yes(Box::new(Generation { projection, build, recorder, required }))
     }
 
     /// Refolds streams, each as a whole; with `compare` also all streams whose heads differ from the recorded
@@ -117,7 +123,6 @@ impl Refolding {
         let now = self.store.operation_time().await?;
         let tuning = self.settings.tuning();
         let source = self.store.events().source(self.stream_index.clone(), now, tuning.batch_commits);
-        let required = required_snapshots(&self.store, &generation.projection, &self.settings).await?;
         let context = JobContext {
             layout: &self.store.layout,
             workers: &self.workers,
@@ -128,7 +133,7 @@ impl Refolding {
             readers: tuning.readers,
         };
         let job = Job::new(source, generation.build.clone(), &generation.projection, &context);
-        let job = Arc::new(job.with_required(required));
+        let job = Arc::new(job.with_required(generation.required.clone()));
         let (partitions, mut refolded) = (generation.build.partitions(), 0);
         if compare {
             for partition in &partitions {
@@ -142,6 +147,53 @@ impl Refolding {
         refolded += refold(&job, &partitions, Differing { streams, ..Differing::default() }).await?;
         generation.recorder.refolded(refolded);
         Ok(refolded)
+    }
+
+    /// Compares a generation with a fold of every stream, and returns the streams that may differ. What each
+    /// stream looks up is known afterwards, unless more streams may differ than are returned.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; what the server said.
+    pub(crate) async fn compare(&self, generation: &Generation) -> Result<Vec<String>> {
+        let (tuning, name) = (self.settings.tuning(), &generation.build.record.id);
+        tracing::info!(build = name, "folding every stream once more: what they looked up isn't known");
+        let now = self.store.operation_time().await?;
+        let events = self.store.events().source(self.stream_index.clone(), now, tuning.batch_commits);
+        let projections = std::slice::from_ref(&generation.projection);
+        let many = events.estimated_count().await? > FEW_COMMITS;
+        let survey = Survey::of(&events, projections, tuning, many.then_some(&*self.workers)).await?;
+        let progress = watch::Sender::new(Progress::default());
+        let comparison = Comparison {
+            store: &self.store,
+            settings: &self.settings,
+            stream_index: self.stream_index.clone(),
+            workers: &self.workers,
+            progress: &progress,
+            cancel: &self.cancel,
+            governor: Governor::free(),
+            share: Share::ALL,
+        };
+        if let Some(required) = &generation.required {
+            required.begin();
+        }
+        let targets = 0..generation.build.record.targets.len();
+        let subject = Subject {
+            projection: generation.projection.clone(),
+            collections: targets
+                .filter_map(|at| generation.build.collection_of(at))
+                .map(str::to_owned)
+                .collect(),
+            required: generation.required.clone(),
+            partitions: generation.build.partitions(),
+            estimate: survey.estimates.first().copied().unwrap_or_default(),
+            records: None,
+        };
+        let outcomes = comparison.run(&[subject], &survey).await?;
+        let suspects = outcomes.into_iter().next().map(|outcome| outcome.suspects).unwrap_or_default();
+        if let Some(required) = generation.required.as_ref().filter(|_| suspects.more > 0) {
+            required.forget();
+        }
+        Ok(suspects.streams.into_iter().collect())
     }
 
     /// Writes the present digest and counts of all partitions into the generation's record.

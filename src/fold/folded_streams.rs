@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use statefold_projections::{FoldError, Lookup, Snapshots};
+use statefold_projections::{FoldError, Snapshots};
 
+use crate::fold::folded::{FailedStream, FoldCounts, Folded};
+use crate::fold::lookups::{self, Emitted, Lookups};
 use crate::fold::shard::{Shard, Stream};
-use crate::fold::stream_order::{FailedStream, FoldCounts, Folded};
 
 /// A complete shard with its streams sorted by name.
 pub(crate) struct Sorted {
@@ -44,8 +45,13 @@ pub(crate) struct FoldedStreams {
     targets: usize,
 }
 
-/// A range of streams, with how much of it is still to be taken, for each shard.
-pub(crate) struct FoldedPart(Vec<Range<usize>>);
+/// A range of streams that are still to be taken.
+pub(crate) struct FoldedPart {
+    /// Positions that weren't taken, for each shard.
+    left: Vec<Range<usize>>,
+    /// Shards and positions of streams that wait for what they look up.
+    waiting: Vec<(usize, usize)>,
+}
 
 impl FoldedStreams {
     /// The complete shards of a projection with this many targets.
@@ -62,40 +68,53 @@ impl FoldedStreams {
         let range = |shard: MutexGuard<'_, Sorted>| {
             shard.below(first)..end.map_or(shard.order.len(), |end| shard.below(end))
         };
-        FoldedPart(self.lock().into_iter().map(range).collect())
+        FoldedPart { left: self.lock().into_iter().map(range).collect(), waiting: Vec::new() }
     }
 
     /// Names of the streams of a part that have to be folded in stream order.
     pub(crate) fn spoiled(&self, part: &FoldedPart) -> Vec<String> {
         let shards = self.lock();
-        let positions = shards.iter().zip(&part.0).flat_map(|(shard, range)| {
+        let positions = shards.iter().zip(&part.left).flat_map(|(shard, range)| {
             range.clone().filter_map(|position| shard.stream(position)).filter(|(stream, _)| stream.spoiled)
         });
         positions.map(|(_, name)| name.to_owned()).collect()
     }
 
     /// Takes the next snapshots of a part, in the order of names, until they have `bytes_max` bytes;
-    /// `None` if no streams are left.
+    /// `None` if no streams are left. Streams that wait for what they look up come first, the next time.
     pub(crate) fn take(
         &self,
         part: &mut FoldedPart,
-        others: &dyn Lookup,
+        lookups: &mut Lookups,
         bytes_max: usize,
     ) -> Option<Folded> {
         let shards = self.lock();
         let mut folded = Folded { snapshots: Snapshots::new(self.targets), ..Folded::default() };
-        let mut any = false;
-        while folded.snapshots.byte_len() < bytes_max {
-            let heads = shards.iter().zip(&part.0).enumerate().filter_map(|(number, (shard, range))| {
+        let mut any = !part.waiting.is_empty();
+        if !any {
+            lookups.trim();
+        }
+        for (number, position) in std::mem::take(&mut part.waiting) {
+            if let Some((shard, (stream, name))) =
+                shards.get(number).and_then(|shard| Some((shard, shard.stream(position)?)))
+                && write(&shard.shard, stream, name, lookups, &mut folded) == Waits::Yes
+            {
+                part.waiting.push((number, position));
+            }
+        }
+        while folded.snapshots.byte_len() < bytes_max && part.waiting.len() < WAITING_MAX {
+            let heads = shards.iter().zip(&part.left).enumerate().filter_map(|(number, (shard, range))| {
                 let position = range.clone().next()?;
                 shard.stream(position).map(|(_, name)| (name, number))
             });
             let Some((_, number)) = heads.min() else { break };
             any = true;
-            if let (Some(shard), Some(range)) = (shards.get(number), part.0.get_mut(number))
-                && let Some((stream, name)) = range.next().and_then(|position| shard.stream(position))
+            if let (Some(shard), Some(range)) = (shards.get(number), part.left.get_mut(number))
+                && let Some(position) = range.next()
+                && let Some((stream, name)) = shard.stream(position)
+                && take(&shard.shard, stream, name, lookups, &mut folded) == Waits::Yes
             {
-                emit(&shard.shard, stream, name, others, &mut folded);
+                part.waiting.push((number, position));
             }
         }
         folded.digest_snapshots();
@@ -103,9 +122,20 @@ impl FoldedStreams {
     }
 }
 
-fn emit(shard: &Shard, stream: &Stream, name: &str, others: &dyn Lookup, out: &mut Folded) {
+/// Most streams that wait for what they look up before that is loaded.
+const WAITING_MAX: usize = 10_000;
+
+/// Whether a stream waits for what it looks up.
+#[derive(PartialEq, Eq)]
+enum Waits {
+    Yes,
+    No,
+}
+
+/// Counts a stream and writes its snapshots.
+fn take(shard: &Shard, stream: &Stream, name: &str, lookups: &Lookups, out: &mut Folded) -> Waits {
     if stream.spoiled {
-        return;
+        return Waits::No;
     }
     out.counts.add(FoldCounts {
         commits: stream.head.commits.into(),
@@ -115,14 +145,21 @@ fn emit(shard: &Shard, stream: &Stream, name: &str, others: &dyn Lookup, out: &m
         ..FoldCounts::default()
     });
     out.heads.push((stream.hash, stream.head));
-    let Some(key) = shard.filter.key(name) else { return };
-    match shard.states.emit(stream.slot, &key, others, &mut out.snapshots) {
-        Ok(written) => out.counts.snapshots += written as u64,
-        Err(error) => {
+    write(shard, stream, name, lookups, out)
+}
+
+/// Writes the snapshots of a stream, unless it waits for what it looks up.
+fn write(shard: &Shard, stream: &Stream, name: &str, lookups: &Lookups, out: &mut Folded) -> Waits {
+    let Some(key) = shard.filter.key(name) else { return Waits::No };
+    match lookups::emit(&*shard.states, stream.slot, (name, &key), lookups, out) {
+        Emitted::Written(written) => out.counts.snapshots += written as u64,
+        Emitted::Failed(error) => {
             out.counts.failed_streams += 1;
             out.failed_streams.push(failed_stream(name, stream.next_number, &error));
         }
+        Emitted::Waits => return Waits::Yes,
     }
+    Waits::No
 }
 
 fn failed_stream(stream: &str, number: i64, error: &FoldError) -> FailedStream {

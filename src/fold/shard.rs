@@ -13,8 +13,8 @@ use hashbrown::HashTable;
 use statefold_projections::{Chunked, Commit, CommitError, Layout, Registered, Slot, States, StreamFilter};
 
 use crate::fold::batch::Place;
+use crate::fold::folded::FoldCounts;
 use crate::fold::names::{Name, Names};
-use crate::fold::stream_order::FoldCounts;
 use crate::lifecycle::Head;
 
 /// All that is known of one stream besides its state.

@@ -2,107 +2,15 @@
 
 use std::sync::Arc;
 
-use bson::RawDocument;
+use bson::{RawDocument, RawDocumentBuf};
 use statefold_projections::{
-    Commit, CommitError, FoldFailure, Layout, Lookup, Registered, Slot, Snapshots, States, StreamFilter,
+    Commit, CommitError, FoldFailure, Layout, Registered, Slot, Snapshots, States, StreamFilter,
 };
 
-use crate::fold::digest::Digest;
+use crate::fold::folded::{FailedStream, Folded};
+use crate::fold::lookup_key::LookupKey;
+use crate::fold::lookups::{Emitted, Lookups, emit};
 use crate::lifecycle::{Head, stream_hash};
-
-/// A stream that could not be folded, with the reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedStream {
-    /// Name of the stream.
-    pub stream: String,
-    /// Number of the event at which the fold stopped; one after the last event if the snapshot failed.
-    pub number: i64,
-    /// Type of that event, where known.
-    pub event_type: String,
-    /// Stable short name of the reason.
-    pub reason: String,
-    /// The reason in words.
-    pub message: String,
-}
-
-/// Most characters of a reason in words, which may quote the event: it is stored with the other failed
-/// streams, and shown.
-const MESSAGE_CHARS_MAX: usize = 500;
-/// Most characters of the type of an event.
-const TYPE_CHARS_MAX: usize = 200;
-
-impl FailedStream {
-    pub(super) fn new(stream: &str, number: i64, event_type: &str, reason: &str, message: &str) -> Self {
-        Self {
-            stream: stream.to_owned(),
-            number,
-            event_type: shortened(event_type, TYPE_CHARS_MAX),
-            reason: reason.to_owned(),
-            message: shortened(message, MESSAGE_CHARS_MAX),
-        }
-    }
-}
-
-/// The first characters of a text; with an ellipsis if there are more.
-fn shortened(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        Some((end, _)) => format!("{}…", text.split_at(end).0),
-        None => text.to_owned(),
-    }
-}
-
-/// Counts of what was folded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FoldCounts {
-    /// Commits of the projection's streams.
-    pub commits: u64,
-    /// Events folded.
-    pub events: u64,
-    /// Bytes of those commits.
-    pub bytes: u64,
-    /// Streams, failed streams among them.
-    pub streams: u64,
-    /// Snapshots.
-    pub snapshots: u64,
-    /// Streams that could not be folded.
-    pub failed_streams: u64,
-}
-
-impl FoldCounts {
-    /// Adds other counts.
-    pub fn add(&mut self, other: Self) {
-        self.commits += other.commits;
-        self.events += other.events;
-        self.bytes += other.bytes;
-        self.streams += other.streams;
-        self.snapshots += other.snapshots;
-        self.failed_streams += other.failed_streams;
-    }
-}
-
-/// The results of folding since they were last taken.
-#[derive(Debug, Default)]
-pub struct Folded {
-    /// Snapshots of complete streams.
-    pub snapshots: Snapshots,
-    /// Hash and head of each complete stream.
-    pub(crate) heads: Vec<(u64, Head)>,
-    /// Streams that failed.
-    pub failed_streams: Vec<FailedStream>,
-    /// Counts.
-    pub counts: FoldCounts,
-    /// Digest of the snapshots.
-    pub digest: Digest,
-}
-
-impl Folded {
-    /// Computes the digest, over the finished documents.
-    pub(super) fn digest_snapshots(&mut self) {
-        for (target, buffer) in self.snapshots.targets().iter().enumerate() {
-            buffer.documents().for_each(|document| self.digest.add(target, document));
-        }
-    }
-}
 
 struct Current {
     stream: String,
@@ -117,26 +25,35 @@ pub struct StreamFold {
     filter: StreamFilter,
     targets: usize,
     layout: Arc<Layout>,
-    others: Arc<dyn Lookup>,
+    lookups: Lookups,
     states: Box<dyn States>,
     current: Option<Current>,
+    /// Complete streams that wait for what they look up.
+    waiting: Vec<Current>,
     out: Folded,
 }
 
 impl StreamFold {
     /// A fold that has seen nothing yet.
     #[must_use]
-    pub fn new(projection: &Registered, layout: Arc<Layout>, others: Arc<dyn Lookup>) -> Self {
+    pub fn new(projection: &Registered, layout: Arc<Layout>) -> Self {
         let targets = projection.spec().targets().len();
         Self {
             filter: projection.spec().stream_filter().clone(),
             targets,
             layout,
-            others,
+            lookups: Lookups::default(),
             states: projection.states(),
             current: None,
+            waiting: Vec::new(),
             out: Folded { snapshots: Snapshots::new(targets), ..Folded::default() },
         }
+    }
+
+    /// Gives the fold what it may look up of other projections.
+    pub(crate) fn with_lookups(mut self, lookups: Lookups) -> Self {
+        self.lookups = lookups;
+        self
     }
 
     /// Folds the next commit. Commits of one stream follow each other, in offset order.
@@ -224,19 +141,52 @@ impl StreamFold {
         let Some(current) = self.current.as_ref() else { return };
         self.out.counts.streams += 1;
         self.out.heads.push((stream_hash(&current.stream), current.head));
+        self.emit();
+    }
+
+    /// Writes the snapshots of the current stream, or lets it wait for what it looks up.
+    fn emit(&mut self) {
+        let Some(current) = self.current.as_ref() else { return };
         let (slot, end) = (current.slot, current.next_number);
         if !current.failed
             && let Some(key) = self.filter.key(&current.stream)
         {
-            match self.states.emit(slot, &key, &*self.others, &mut self.out.snapshots) {
-                Ok(written) => self.out.counts.snapshots += written as u64,
-                Err(error) => {
+            match emit(&*self.states, slot, (&current.stream, &key), &self.lookups, &mut self.out) {
+                Emitted::Written(written) => self.out.counts.snapshots += written as u64,
+                Emitted::Failed(error) => {
                     self.fold_failed(FoldFailure { number: end, event_type: String::new(), error });
+                }
+                Emitted::Waits => {
+                    self.waiting.extend(self.current.take());
+                    return;
                 }
             }
         }
         self.states.close(slot);
         self.current = None;
+    }
+
+    /// Keys of what streams look up that isn't loaded: they wait for it.
+    pub(crate) fn take_missing(&mut self) -> Vec<LookupKey> {
+        self.lookups.take_missing()
+    }
+
+    /// Loads what was missing and completes the streams that waited. They may miss more then.
+    pub(crate) fn load(&mut self, found: Vec<(LookupKey, Option<RawDocumentBuf>)>) {
+        self.lookups.load(found);
+        let current = self.current.take();
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.current = Some(waiting);
+            self.emit();
+        }
+        self.current = current;
+    }
+
+    /// Forgets what is loaded if it is too much, unless streams wait for more.
+    pub(crate) fn trim(&mut self) {
+        if self.waiting.is_empty() {
+            self.lookups.trim();
+        }
     }
 
     /// Takes the results so far. The digest is computed here, over the finished documents.
@@ -253,7 +203,7 @@ impl StreamFold {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use bson::{Document, RawDocumentBuf, doc};
-    use statefold_projections::{Event, FoldError, NoLookup, Projection, Sink, Spec, StreamKey, Target};
+    use statefold_projections::{Event, FoldError, Lookup, Projection, Sink, Spec, StreamKey, Target};
 
     use super::*;
 
@@ -291,7 +241,7 @@ mod tests {
             .streams(StreamFilter::prefix("s-").without_suffix("--deleted"))
             .target(Target::new("Names"));
         let registered = Registered::new(Names(spec));
-        let mut fold = StreamFold::new(&registered, Arc::new(Layout::default()), Arc::new(NoLookup));
+        let mut fold = StreamFold::new(&registered, Arc::new(Layout::default()));
         for commit in commits {
             fold.push(&RawDocumentBuf::try_from(commit).unwrap());
         }
@@ -331,15 +281,6 @@ mod tests {
         let counts = folded.counts;
         assert_eq!((counts.commits, counts.events, counts.streams, counts.snapshots), (3, 4, 2, 2));
         assert_eq!(folded.digest.documents(), 2);
-    }
-
-    #[test]
-    fn a_long_reason_is_cut() {
-        let long = "ä".repeat(20_000);
-        let failed = FailedStream::new("s", 0, &long, "hole", &long);
-        assert_eq!(failed.message, format!("{}…", "ä".repeat(MESSAGE_CHARS_MAX)));
-        assert_eq!(failed.event_type.chars().count(), TYPE_CHARS_MAX + 1);
-        assert_eq!(FailedStream::new("s", 0, "T", "hole", "short").message, "short");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::engine::leader::{Leadership, lead_watched};
 use crate::engine::pass::{FEW_COMMITS, Survey};
 use crate::engine::preflight::{named_collections, partitions, preflight};
-use crate::engine::required::required_snapshots;
+use crate::engine::required::active_required;
 use crate::engine::running::Running;
 use crate::engine::verify::{Comparison, Subject, Verified};
 use crate::error::{Error, Result};
@@ -188,7 +188,7 @@ impl Adoption<'_> {
         let subject = Subject {
             projection: self.projection.clone(),
             collections: self.request.collections.clone(),
-            required: required_snapshots(self.store, &self.projection, self.settings).await?,
+            required: active_required(self.store, &self.projection, self.settings).await?,
             partitions: recorded
                 .unwrap_or_else(|| partitions(&self.projection, survey, estimate, self.settings)),
             estimate: *estimate,

@@ -23,6 +23,7 @@
 //! - A position is saved after everything up to it was folded, never before.
 
 pub(super) mod deletes;
+mod lookups;
 mod progress;
 pub(super) mod request;
 mod rounds;

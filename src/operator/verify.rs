@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::pass::{FEW_COMMITS, Survey};
 use crate::engine::preflight::{Chosen, named_collections, of_active, partitions, preflight};
-use crate::engine::required::required_snapshots;
+use crate::engine::required::active_required;
 use crate::engine::running::Running;
 use crate::engine::verify::{Comparison, Subject, Verified};
 use crate::error::{Error, Result};
@@ -112,7 +112,7 @@ async fn run(
         subjects.push(Subject {
             projection: chosen.projection.clone(),
             collections: chosen.collections.clone(),
-            required: required_snapshots(&store, &chosen.projection, settings).await?,
+            required: active_required(&store, &chosen.projection, settings).await?,
             partitions,
             estimate: *estimate,
             records: None,

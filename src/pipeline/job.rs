@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use statefold_projections::{Layout, Lookup, NoLookup, Registered};
+use statefold_projections::{Layout, Registered};
 use tokio_util::sync::CancellationToken;
 
 use crate::fold::{Digest, FoldCounts, FoldedStreams};
@@ -10,6 +10,7 @@ use crate::observe::Recorder;
 use crate::pipeline::governor::Governor;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::read::Spilled;
+use crate::pipeline::required::Required;
 use crate::pipeline::workers::Workers;
 
 /// The build of one projection, with everything it works with.
@@ -22,8 +23,8 @@ pub(crate) struct Job<S, W> {
     pub(crate) projection: Registered,
     /// Layout of the event store.
     pub(crate) layout: Arc<Layout>,
-    /// Snapshots of the projections that this one requires.
-    pub(crate) required: Arc<dyn Lookup>,
+    /// What the projection requires, if anything.
+    pub(crate) required: Option<Required>,
     /// Runs the folding.
     pub(crate) workers: Arc<Workers>,
     /// Records the progress.
@@ -66,7 +67,7 @@ impl<S, W> Job<S, W> {
             staging,
             projection: projection.clone(),
             layout: Arc::new(context.layout.clone()),
-            required: Arc::new(NoLookup),
+            required: None,
             workers: Arc::clone(context.workers),
             progress: context.recorder.clone(),
             cancel: context.cancel.child_token(),
@@ -77,8 +78,8 @@ impl<S, W> Job<S, W> {
         }
     }
 
-    /// Gives the job the snapshots of the projections it requires.
-    pub(crate) fn with_required(mut self, required: Arc<dyn Lookup>) -> Self {
+    /// Gives the job what its projection requires.
+    pub(crate) fn with_required(mut self, required: Option<Required>) -> Self {
         self.required = required;
         self
     }

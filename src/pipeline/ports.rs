@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use bson::{RawArray, Timestamp};
+use bson::{RawArray, RawDocumentBuf, Timestamp};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::error::Result;
-use crate::fold::{Digest, FailedStream, FoldCounts, Folded};
+use crate::fold::{Digest, FailedStream, FoldCounts, Folded, LookupKey};
 use crate::lifecycle::Head;
 use crate::plan::{NaturalBy, Partition, StreamRange};
 
@@ -73,6 +73,15 @@ pub(crate) trait EventSource: Send + Sync + 'static {
 
     /// The heads of all streams in a range.
     fn heads(&self, range: &StreamRange, detail: HeadDetail) -> BoxStream<'static, Result<HeadBatch>>;
+}
+
+/// A snapshot that was looked up; `None` if it doesn't exist.
+pub(crate) type Found = (LookupKey, Option<RawDocumentBuf>);
+
+/// The snapshots of required projections.
+pub(crate) trait RequiredSnapshots: Send + Sync + 'static {
+    /// The present snapshots with these keys: as many as keys.
+    fn load(&self, keys: Vec<LookupKey>) -> BoxFuture<'_, Result<Vec<Found>>>;
 }
 
 /// The durable record of a finished partition.

@@ -36,6 +36,6 @@ pub(crate) use records::SwapRecord;
 pub(crate) use records::{BuildOrigin, BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
 pub use snapshots::DropOutcome;
 pub(crate) use snapshots::RecordsOnly;
-pub(crate) use snapshots::SnapshotLookup;
 pub(crate) use snapshots::is_busy;
 pub(crate) use snapshots::{NameHolder, view_name_taken};
+pub(crate) use snapshots::{RequiredProjection, SnapshotLookup};

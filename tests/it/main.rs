@@ -37,6 +37,7 @@ mod read_only;
 mod refused;
 mod rename;
 mod replaceable;
+mod requires;
 mod retry;
 mod roll_back;
 mod same_digest;

@@ -27,9 +27,9 @@ struct Barrier {
     opened: Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
-/// Squidex's assets, with a gate in front of one event.
-struct Gated {
-    inner: Assets,
+/// A projection with a gate in front of one event or stream.
+pub(crate) struct Gated<P> {
+    inner: P,
     barrier: Arc<Barrier>,
 }
 
@@ -45,12 +45,25 @@ impl Gate {
     }
 
     fn at(at: Moment) -> (Registry, Self) {
+        let (gated, gate) = Self::gated(Assets::new(), at);
+        let mut registry = Registry::default();
+        registry.register(gated).unwrap();
+        (registry, gate)
+    }
+
+    /// A projection that stops before the snapshots of the first stream that `at` is true for.
+    pub(crate) fn snapshots_of<P: Projection>(
+        projection: P,
+        at: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> (Gated<P>, Self) {
+        Self::gated(projection, Moment::Snapshots(Box::new(at)))
+    }
+
+    fn gated<P>(inner: P, at: Moment) -> (Gated<P>, Self) {
         let (sender, reached) = watch::channel(false);
         let (open, opened) = std::sync::mpsc::channel();
         let barrier = Barrier { at, reached: sender, opened: Mutex::new(opened) };
-        let mut registry = Registry::default();
-        registry.register(Gated { inner: Assets::new(), barrier: Arc::new(barrier) }).unwrap();
-        (registry, Self { reached, open })
+        (Gated { inner, barrier: Arc::new(barrier) }, Self { reached, open })
     }
 
     /// Waits until the rebuild stands before the gate.
@@ -78,8 +91,8 @@ impl Barrier {
     }
 }
 
-impl Projection for Gated {
-    type State = <Assets as Projection>::State;
+impl<P: Projection> Projection for Gated<P> {
+    type State = P::State;
 
     fn spec(&self) -> &Spec {
         self.inner.spec()

@@ -25,12 +25,17 @@ impl Orders {
         db.collection("Journal").create_index(index).await.unwrap();
         for (stream, types) in streams {
             for (commit, types) in (0_i64..).zip(types.chunks(2)) {
-                let events: Vec<Document> =
-                    types.iter().map(|name| doc! { "kind": *name, "body": { "by": "someone" } }).collect();
-                let commit = doc! { "stream": *stream, "offset": commit * 2, "events": events };
-                db.collection("Journal").insert_one(commit).await.unwrap();
+                Self::append(db, stream, commit * 2, types).await;
             }
         }
+    }
+
+    /// Appends a commit, given the number of its first event.
+    pub(crate) async fn append(db: &Db, stream: &str, first: i64, types: &[&str]) {
+        let events: Vec<Document> =
+            types.iter().map(|name| doc! { "kind": *name, "body": { "by": "someone" } }).collect();
+        let commit = doc! { "stream": stream, "offset": first, "events": events };
+        db.collection("Journal").insert_one(commit).await.unwrap();
     }
 }
 
@@ -61,10 +66,10 @@ impl Projection for Orders {
 }
 
 /// Two documents an invoice; the second one has what its order, of the same id, had.
-struct Invoices(Spec);
+pub(crate) struct Invoices(Spec);
 
 impl Invoices {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let spec = Spec::new("Invoices", 1).streams(StreamFilter::prefix("invoice-"));
         let unique = IndexDefinition::on([("number", Direction::Ascending)]).unique();
         Self(
@@ -107,6 +112,11 @@ impl Projection for Invoices {
 
 /// Both projections, over the layout of their event store.
 pub(crate) fn orders_registry(version_of_orders: u32) -> Registry {
+    registry_with(version_of_orders, Invoices::new())
+}
+
+/// Orders, and other invoices.
+pub(crate) fn registry_with(version_of_orders: u32, invoices: impl Projection) -> Registry {
     let layout = Layout {
         collection: "Journal".into(),
         stream: "stream".into(),
@@ -120,6 +130,6 @@ pub(crate) fn orders_registry(version_of_orders: u32) -> Registry {
         metadata: "headers".into(),
     };
     let mut registry = Registry::new(layout);
-    registry.register(Orders::new(version_of_orders)).unwrap().register(Invoices::new()).unwrap();
+    registry.register(Orders::new(version_of_orders)).unwrap().register(invoices).unwrap();
     registry
 }

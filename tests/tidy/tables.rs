@@ -103,6 +103,7 @@ const PIPELINE: Level = Level {
         ("write", Below),
         ("compare", Below),
         ("job", Below),
+        ("required", Below),
         ("read", Below),
         ("governor", Below),
         ("workers", Below),

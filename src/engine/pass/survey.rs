@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use statefold_projections::{Commit, NoLookup, Registered};
+use statefold_projections::{Commit, Registered};
 
 use crate::config::Tuning;
 use crate::error::{Error, Result};
-use crate::fold::{Documents, FoldedStreams, Shard, Sorted};
+use crate::fold::{Documents, FoldedStreams, Lookups, Shard, Sorted};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::CommitBatch;
 use crate::pipeline::{Governor, Workers};
@@ -172,7 +172,7 @@ fn measured(mut shard: Shard, targets: usize, seconds: f64) -> Sample {
     let streams_folded = FoldedStreams::new(vec![Sorted::new(shard)], targets);
     let mut part = streams_folded.part("", None);
     let (mut snapshots, mut snapshot_bytes) = (0, 0);
-    while let Some(folded) = streams_folded.take(&mut part, &NoLookup, 1 << 20) {
+    while let Some(folded) = streams_folded.take(&mut part, &mut Lookups::default(), 1 << 20) {
         snapshots += folded.counts.snapshots;
         snapshot_bytes += folded.snapshots.byte_len() as u64;
     }

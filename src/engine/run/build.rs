@@ -14,7 +14,7 @@ use crate::observe::Recorder;
 use crate::pipeline;
 use crate::pipeline::{Input, Job};
 use crate::plan::Partition;
-use crate::store::{BuildRecord, BuildStore, EventStore, Failure, SwapRecord, TargetRecord, Timings};
+use crate::store::{BuildRecord, BuildStore, EventStore, Failure, SwapRecord, Timings};
 
 /// Number of failed streams named in an error.
 const EXAMPLES_MAX: i64 = 5;
@@ -50,17 +50,6 @@ impl Build {
         &self.job.staging.record
     }
 
-    /// Collection that holds the snapshots of a target now.
-    pub(super) fn readable_collection<'a>(&'a self, target: &'a TargetRecord) -> &'a str {
-        let at = self
-            .record()
-            .targets
-            .iter()
-            .position(|candidate| candidate.target == target.target)
-            .unwrap_or_default();
-        self.job.staging.collection_of(at).unwrap_or(&target.staging)
-    }
-
     /// The pipeline's job, to change it. Possible only between steps: while partitions are at work it is
     /// shared.
     pub(super) fn job_mut(&mut self) -> Result<&mut Job<EventStore, BuildStore>> {
@@ -82,6 +71,19 @@ impl Build {
     pub(super) fn due(&mut self, taken: Taken) {
         self.dirty.extend(taken.streams);
         self.unnamed = self.unnamed.max(taken.unnamed);
+    }
+
+    /// Notes from now on what streams look up of other projections: all of them are about to be folded.
+    pub(super) fn begin_lookups(&self) {
+        if let Some(required) = &self.job.required {
+            required.begin();
+        }
+    }
+
+    /// Whether its streams may have looked up what is out of date, and which ones isn't known: it was folded,
+    /// in part, by an earlier run.
+    pub(super) fn is_unproven(&self) -> bool {
+        !self.is_live() && self.job.required.as_ref().is_some_and(|required| !required.is_known())
     }
 
     /// The build's store, to change it.

@@ -76,6 +76,11 @@ impl Run {
             _ => Taken { unnamed: Unnamed::Unknown, ..Taken::default() },
         };
         build.due(taken);
+        if let Some(required) = &build.job.required {
+            // Those that it requires are caught up already.
+            let streams = required.changed().await?;
+            build.dirty.extend(streams);
+        }
         // Deletes come past the fence, too. What they left is compared before it is raised and after it is
         // lifted, because a comparison takes longer than writers may wait.
         let unnamed = match build.unnamed {

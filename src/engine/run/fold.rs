@@ -120,11 +120,10 @@ impl FoldWork<'_> {
         let mut inputs = inputs.map(Vec::into_iter);
         for at in self.todo {
             let input = inputs.as_mut().and_then(Iterator::next);
-            let Some((build, before)) = self.builds.get_mut(..=at).and_then(<[Build]>::split_last_mut) else {
-                continue;
-            };
-            let required = self.run.required_snapshots(&build.job.projection, before).await?;
-            build.job_mut()?.required = required;
+            let Some(build) = self.builds.get_mut(at) else { continue };
+            if build.todo.len() == build.record().ranges.len() {
+                build.begin_lookups();
+            }
             if input.is_none() {
                 let commits = self.run.commits_of(&build.job.source, &build.todo).await?;
                 build.recorder.begin(Phase::Building, commits);

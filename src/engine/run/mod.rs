@@ -116,15 +116,13 @@ impl Run {
     ) -> Result<Vec<Build>> {
         let mut builds = Vec::new();
         for (position, projection) in selected.iter().enumerate() {
-            builds.push(match self.recover(projection, position).await? {
-                Recovered::Complete(mut build) => {
-                    let required = self.required_snapshots(projection, &builds).await?;
-                    build.job_mut()?.required = required;
-                    *build
-                }
+            let mut build = match self.recover(projection, position).await? {
+                Recovered::Complete(build) => *build,
                 Recovered::Active if when == WhenFinished::Keep => continue,
                 Recovered::Active | Recovered::Nothing => self.open(projection, survey, position).await?,
-            });
+            };
+            self.require(&mut build, &builds).await?;
+            builds.push(build);
         }
         Ok(builds)
     }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use statefold_projections::{Lookup, NoLookup, Registered};
+use statefold_projections::Registered;
 
 use crate::engine::pass::Survey;
+use crate::engine::required::{required_later, required_of};
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::observe::{Phase, Recorder};
 use crate::pipeline::ports::HeadDetail;
 use crate::pipeline::{Job, JobContext, PartitionsDone, check_partition};
 use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
-use crate::store::{BuildOrigin, BuildRecord, BuildStore, EventStore, SnapshotLookup, TargetRecord, Timings};
+use crate::store::{BuildOrigin, BuildRecord, BuildStore, EventStore, TargetRecord, Timings};
 
 /// Divisor of a partition's streams: it is kept if at most this share of them differs, and that is refolded.
 const REFOLDED_SHARE: u64 = 4;
@@ -93,8 +94,8 @@ impl Run {
             batch_bytes: tuning.batch_bytes,
             readers: tuning.readers,
         };
-        // The snapshots it requires are known only once they are built.
-        Arc::new(Job::new(source, staging, projection, &context).with_governor(self.governor.clone()))
+        let job = Job::new(source, staging, projection, &context).with_governor(self.governor.clone());
+        Arc::new(job.with_required(required_later(&self.store, projection, &self.settings)))
     }
 
     /// Finds the unfinished build to resume. Builds that can't or shouldn't be resumed are aborted.
@@ -211,34 +212,20 @@ impl Run {
         Ok(commits)
     }
 
-    /// Loads the snapshots of the projections that a projection requires: those built in this run, else the
-    /// active ones.
-    pub(super) async fn required_snapshots(
-        &self,
-        projection: &Registered,
-        before: &[Build],
-    ) -> Result<Arc<dyn Lookup>> {
-        let spec = projection.spec();
-        if spec.required().is_empty() {
-            return Ok(Arc::new(NoLookup));
-        }
-        let mut lookup = SnapshotLookup::default();
-        let mut budget = self.settings.tuning().lookup_bytes_max;
-        for required in spec.required() {
-            let built = before.iter().find(|build| build.record().projection.eq_ignore_ascii_case(required));
-            let collections: Vec<(String, String)> = match built {
-                Some(build) => build
-                    .record()
-                    .targets
-                    .iter()
-                    .map(|target| (target.target.clone(), build.readable_collection(target).to_owned()))
-                    .collect(),
-                None => self.store.snapshots().active_collections(spec.name(), required).await?,
-            };
-            for (target, collection) in collections {
-                lookup.load(&self.store, &target, &collection, &mut budget).await?;
-            }
-        }
-        Ok(Arc::new(lookup))
+    /// Gives a build what its projection requires: of each required projection the build in this run, else
+    /// the active generation.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] if there is neither.
+    pub(super) async fn require(&self, build: &mut Build, before: &[Build]) -> Result<()> {
+        let projection = build.job.projection.clone();
+        let built = |name: &str| {
+            let records = before.iter().map(Build::record);
+            let mut ids = records.filter(|record| record.projection.eq_ignore_ascii_case(name));
+            ids.next().map(|record| record.id.clone())
+        };
+        let required = required_of(&self.store, &projection, &self.settings, built).await?;
+        build.job_mut()?.required = required;
+        Ok(())
     }
 }

@@ -140,8 +140,7 @@ impl Run {
         for (position, target) in targets.into_iter().enumerate() {
             let mut build = self.open_published(target.record, &target.projection, position).await?;
             build.exclusively_ours = false;
-            let required = self.required_snapshots(&target.projection, &builds).await?;
-            build.job_mut()?.required = required;
+            self.require(&mut build, &builds).await?;
             builds.push(build);
         }
         let result = self.switch_back(&mut builds, survey, feed).await;
@@ -168,7 +167,13 @@ impl Run {
             build.recorder.enter(Phase::CatchingUp, 0);
             self.catch_up(build, feed).await?;
         }
-        if let (Verify::Streams(share), true) = (self.settings.tuning().verify, self.has_events) {
+        let share = match self.settings.tuning().verify {
+            // What they looked up when they were folded isn't known any more.
+            _ if builds.iter().any(Build::is_unproven) => Some(Share::ALL),
+            Verify::Streams(share) => Some(share),
+            Verify::Heads => None,
+        };
+        if let (Some(share), true) = (share, self.has_events) {
             self.verify_again(builds, survey, feed, share).await?;
         }
         let (projections, cut_over) = self.cut_over(builds, feed).await?;
@@ -194,6 +199,7 @@ impl Run {
     ) -> Result<()> {
         let began = std::time::Instant::now();
         let comparison = self.comparison(share);
+        builds.iter().for_each(Build::begin_lookups);
         let subjects: Vec<_> = builds.iter().map(|build| subject(build, survey)).collect();
         let outcomes = comparison.run(&subjects, survey).await?;
         for ((build, subject), outcome) in builds.iter_mut().zip(&subjects).zip(&outcomes) {

@@ -1,7 +1,6 @@
 //! Verifies builds before the cut-over: compares them with an independent fold of the event store.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::pass::Survey;
@@ -29,14 +28,23 @@ impl Run {
         survey: &Survey,
     ) -> Result<Vec<Option<Error>>> {
         self.governor.step().await?;
-        let share = match self.settings.tuning().verify {
-            Verify::Streams(share) if self.has_events => share,
-            _ => return self.verified_by_heads(builds).await,
+        let wanted = match self.settings.tuning().verify {
+            Verify::Streams(share) if self.has_events => Some(share),
+            _ => None,
         };
-        let began = Instant::now();
-        let comparison = self.comparison(share);
+        let is_unproven = |build: &Build| self.has_events && build.is_unproven();
+        let due = |build: &Build| is_unproven(build) || wanted.is_some() && is_due(build);
         let due: Vec<usize> =
-            (0..).zip(builds.iter()).filter(|(_, build)| is_due(build)).map(|(at, _)| at).collect();
+            (0..).zip(builds.iter()).filter(|(_, build)| due(build)).map(|(at, _)| at).collect();
+        if wanted.is_none() {
+            self.advance_others(builds, &due).await?;
+        }
+        let began = Instant::now();
+        let unproven = due.iter().filter_map(|at| builds.get(*at)).any(is_unproven);
+        let share = wanted.filter(|_| !unproven).unwrap_or(Share::ALL);
+        let comparison = self.comparison(share);
+        let of_unknown = due.iter().filter_map(|at| builds.get(*at)).filter(|build| is_unproven(build));
+        of_unknown.for_each(Build::begin_lookups);
         let subjects: Vec<Subject> =
             due.iter().filter_map(|at| builds.get(*at)).map(|build| subject(build, survey)).collect();
         let outcomes =
@@ -48,7 +56,7 @@ impl Run {
             let result = self.judge(&comparison, build, feed, subject, &outcome).await;
             build.timings.verify_ms = milliseconds(began);
             match result {
-                Ok(None) if build.record().state == BuildState::Published => {}
+                Ok(None) if build.record().state != BuildState::CatchingUp => {}
                 Ok(None) => self.advance_verified(build).await?,
                 Ok(Some(error)) => {
                     self.record_failure(build, &error).await;
@@ -79,12 +87,14 @@ impl Run {
         }
     }
 
-    /// Advances builds of which only the heads are to be compared: that is done already.
-    async fn verified_by_heads(&self, builds: &mut [Build]) -> Result<Vec<Option<Error>>> {
-        for build in builds.iter_mut().filter(|build| build.record().state == BuildState::CatchingUp) {
-            self.advance_verified(build).await?;
+    /// Advances the builds of which only the heads are to be compared: that is done already.
+    async fn advance_others(&self, builds: &mut [Build], due: &[usize]) -> Result<()> {
+        for (at, build) in builds.iter_mut().enumerate() {
+            if build.record().state == BuildState::CatchingUp && !due.contains(&at) {
+                self.advance_verified(build).await?;
+            }
         }
-        Ok(builds.iter().map(|_| None).collect())
+        Ok(())
     }
 
     async fn advance_verified(&self, build: &mut Build) -> Result<()> {
@@ -191,7 +201,7 @@ pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
     Subject {
         projection: build.job.projection.clone(),
         collections: build.collections(),
-        required: Arc::clone(&build.job.required),
+        required: build.job.required.clone(),
         partitions: build.job.staging.partitions(),
         estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),
         records: None,

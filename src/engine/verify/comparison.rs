@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use statefold_projections::{Lookup, Registered};
+use statefold_projections::Registered;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline;
 use crate::pipeline::ports::SnapshotSink;
-use crate::pipeline::{Governor, Input, Job, JobContext, Reader, SnapshotComparer};
+use crate::pipeline::{Governor, Input, Job, JobContext, Reader, Required, SnapshotComparer};
 use crate::pipeline::{Suspects, Wanted, Workers, read_stored};
 use crate::plan::{Estimate, Partition, Strategy};
 use crate::store::{EventStore, Store, StreamIndex};
@@ -48,8 +48,8 @@ pub(crate) struct Subject {
     pub(crate) projection: Registered,
     /// One for each target.
     pub(crate) collections: Vec<String>,
-    /// Snapshots of the projections that this one requires.
-    pub(crate) required: Arc<dyn Lookup>,
+    /// What the projection requires, if anything.
+    pub(crate) required: Option<Required>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) estimate: Estimate,
     /// Sink that also takes the records of finished partitions.
@@ -227,7 +227,7 @@ impl Comparison<'_> {
             readers: tuning.readers,
         };
         let job = Job::new(source, staging, &subject.projection, &context);
-        Arc::new(job.with_required(Arc::clone(&subject.required)))
+        Arc::new(job.with_required(subject.required.clone()))
     }
 }
 

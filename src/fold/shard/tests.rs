@@ -3,13 +3,15 @@
 use bson::{Document, RawArrayBuf, RawDocumentBuf, doc};
 use proptest::prelude::*;
 use statefold_projections::{
-    Event, FoldError, Lookup, NoLookup, Projection, Registered, Sink, Spec, StreamFilter, StreamKey, Target,
+    Event, FoldError, Lookup, Projection, Registered, Sink, Spec, StreamFilter, StreamKey, Target,
 };
 
+use crate::fold::folded::Folded;
 use crate::fold::folded_streams::{FoldedStreams, Sorted};
+use crate::fold::lookups::Lookups;
 use crate::fold::route::{Route, Router};
 use crate::fold::shard::*;
-use crate::fold::stream_order::{Folded, StreamFold};
+use crate::fold::stream_order::StreamFold;
 
 /// Joins the event types of a stream; `Bad` fails.
 struct Names(Spec);
@@ -72,7 +74,7 @@ fn streams() -> impl Strategy<Value = Vec<RawDocumentBuf>> {
 }
 
 fn in_order(commits: &[RawDocumentBuf]) -> Folded {
-    let mut fold = StreamFold::new(&names(), Arc::new(Layout::default()), Arc::new(NoLookup));
+    let mut fold = StreamFold::new(&names(), Arc::new(Layout::default()));
     commits.iter().for_each(|commit| fold.push(commit));
     fold.finish();
     fold.take()
@@ -97,7 +99,7 @@ fn as_they_come(batches: &[&[RawDocumentBuf]], shards: usize) -> (Folded, Vec<St
     let spoiled = folded_streams.spoiled(&part);
     let mut whole = Folded::default();
     let mut ids: Vec<String> = Vec::new();
-    while let Some(mut folded) = folded_streams.take(&mut part, &NoLookup, 40) {
+    while let Some(mut folded) = folded_streams.take(&mut part, &mut Lookups::default(), 40) {
         let id = |bytes| RawDocument::from_bytes(bytes).unwrap().get_str("_id").unwrap().to_owned();
         ids.extend(folded.snapshots.targets()[0].documents().map(id));
         whole.counts.add(folded.counts);

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Taken, Unnamed};
 use crate::observe::{Progress, Recorder};
 use crate::operator::follow::deletes::Deletes;
+use crate::operator::follow::lookups::Looks;
 use crate::operator::follow::progress::Shown;
 use crate::operator::follow::request::{Follow, FollowReport};
 use crate::store::{BuildRecord, Feed, FeedLag, Positions, Store};
@@ -38,6 +39,7 @@ struct Slot {
     compare: bool,
     /// Deletes whose streams aren't known yet, so that all heads have to be compared soon.
     deletes: Deletes,
+    looks: Looks,
     /// Streams that were taken from the feed and aren't refolded yet.
     left: Vec<String>,
     /// The streams that the feed announces.
@@ -99,6 +101,7 @@ impl<'a> Rounds<'a> {
             wanted: false,
             compare: true,
             deletes: Deletes::default(),
+            looks: Looks::default(),
             left: Vec::new(),
             announced: StreamFilter::default(),
         };
@@ -151,7 +154,7 @@ impl<'a> Rounds<'a> {
             self.behind(feed).await?;
             let mut refolded = 0;
             for at in 0..self.slots.len() {
-                refolded += self.round(at, feed).await?;
+                refolded += self.round(at, feed, refolded > 0).await?;
             }
             self.shown.refolded(refolded);
             self.note(refolded == 0).await?;
@@ -187,8 +190,8 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// Refolds the dirty streams of one slot. Returns their number.
-    async fn round(&mut self, at: usize, feed: Option<&Feed>) -> Result<u64> {
+    /// Refolds the dirty streams of one slot. Returns their number. `changed`: another one was just refolded.
+    async fn round(&mut self, at: usize, feed: Option<&Feed>, changed: bool) -> Result<u64> {
         if self.refolding.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
@@ -205,6 +208,7 @@ impl<'a> Rounds<'a> {
             return Ok(0);
         };
         slot.left.extend(taken.streams);
+        slot.left.extend(slot.looks.outdated(&self.refolding, &open.generation, changed).await?);
         let now = Instant::now();
         match taken.unnamed {
             Unnamed::Clean => {}

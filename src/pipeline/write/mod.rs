@@ -1,6 +1,7 @@
 //! Writes folded snapshots: partition by partition in batches, and refolded streams in transactions.
 
 mod batches;
+mod fold;
 mod partition;
 mod partitions;
 mod refold;

@@ -8,9 +8,9 @@ use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error::{Error, Result};
-use crate::fold::{Documents, FoldCounts, Folded, FoldedStreams, StreamFold};
+use crate::fold::{FoldCounts, Folded, FoldedStreams};
 use crate::pipeline::job::{BuildJob, Input};
-use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, RawCommits, SnapshotSink};
+use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, SnapshotSink};
 use crate::pipeline::read::{HashSlice, SpillFold};
 use crate::pipeline::write::batches::write;
 use crate::plan::Partition;
@@ -65,6 +65,9 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         self.record.digest.merge(folded.digest);
         self.record.heads.append(&mut folded.heads);
         self.record.failed_streams.append(&mut folded.failed_streams);
+        if let Some(required) = &self.job.required {
+            required.note(&mut folded);
+        }
         // A writer that has ended returns the reason itself, and that error takes precedence.
         if !folded.snapshots.is_empty() && self.snapshots.send(folded).await.is_err() {
             return Err(Error::Interrupted);
@@ -91,7 +94,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
 
     async fn fold(&mut self, batches: &mut mpsc::Receiver<Result<CommitBatch>>) -> Result<()> {
         let job = self.job;
-        let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.required));
+        let mut fold = job.stream_fold();
         loop {
             let began = Instant::now();
             let batch = tokio::select! {
@@ -100,9 +103,8 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
             };
             job.progress.batch_read(began.elapsed());
             let last = batch.is_none();
-            let (next, result) = job.workers.run(move || fold_batch(fold, batch.as_deref())).await?;
-            fold = next;
-            let folded = result?;
+            let folded;
+            (fold, folded) = job.fold_batch(fold, batch).await?;
             job.progress.folded(&folded.counts);
             self.take(folded).await?;
             if last {
@@ -121,19 +123,23 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
     ) -> Result<()> {
         let job = self.job;
         let mut part = streams.part(&partition.range.first, partition.range.end.as_deref());
-        let spoiled = streams.spoiled(&part);
+        let (spoiled, mut lookups) = (streams.spoiled(&part), job.lookups());
         loop {
             if job.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            let (streams, required) = (Arc::clone(streams), Arc::clone(&job.required));
+            let streams = Arc::clone(streams);
             let taken = job.workers.run(move || {
-                let folded = streams.take(&mut part, &*required, TAKEN_BYTES);
-                (part, folded)
+                let folded = streams.take(&mut part, &mut lookups, TAKEN_BYTES);
+                (part, lookups, folded)
             });
             let folded;
-            (part, folded) = taken.await?;
+            (part, lookups, folded) = taken.await?;
             let Some(folded) = folded else { break };
+            let missing = lookups.take_missing();
+            if !missing.is_empty() {
+                lookups.load(job.load(missing).await?);
+            }
             // Commits and bytes were counted when they were read, events when they were folded.
             job.progress.folded(&FoldCounts {
                 events: if spilled { folded.counts.events } else { 0 },
@@ -184,30 +190,4 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         }
         Ok(())
     }
-}
-
-/// Folds a batch, or completes the fold if there is none, and takes the results.
-pub(in crate::pipeline) fn fold_batch(
-    mut fold: StreamFold,
-    batch: Option<&dyn RawCommits>,
-) -> (StreamFold, Result<Folded>) {
-    match batch {
-        None => fold.finish(),
-        Some(batch) => match batch.documents() {
-            Err(error) => return (fold, Err(error)),
-            Ok(documents) => {
-                for document in Documents::of(documents).take(batch.limit()) {
-                    match document {
-                        Some((_, document)) => fold.push(document),
-                        None => {
-                            let error = Error::Mismatch("the server sent a broken batch".into());
-                            return (fold, Err(error));
-                        }
-                    }
-                }
-            }
-        },
-    }
-    let folded = fold.take();
-    (fold, Ok(folded))
 }

@@ -7,12 +7,11 @@ use bson::Timestamp;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
-use crate::fold::{Folded, StreamFold};
+use crate::fold::Folded;
 use crate::lifecycle::stream_hash;
 use crate::pipeline::compare::check_partition;
 use crate::pipeline::job::{BuildJob, Job};
 use crate::pipeline::ports::{Before, EventSource, HeadDetail, RefoldPart, Refolded, Replaced, Staging};
-use crate::pipeline::write::partition::fold_batch;
 use crate::plan::Partition;
 
 /// Most streams that are replaced together.
@@ -211,7 +210,11 @@ async fn refold_batch<S: EventSource, W: Staging>(
         let Some(folded) = fold_streams(job, names, before.since(), bytes_max).await? else {
             return Ok(false);
         };
-        let refolded = Refolded { parts: parts.to_vec(), folded };
+        let mut refolded = Refolded { parts: parts.to_vec(), folded };
+        if let Some(required) = &job.required {
+            // Also if nothing is replaced: then they are folded again.
+            refolded.folded.iter_mut().for_each(|folded| required.note(folded));
+        }
         let failed: Vec<String> =
             refolded.failed_streams().map(|failed_stream| failed_stream.stream.clone()).collect();
         match job.staging.replace(before, refolded).await? {
@@ -249,14 +252,13 @@ pub(crate) async fn fold_streams<S: EventSource, W>(
     if names.is_empty() {
         return Ok(Some(Vec::new()));
     }
-    let mut fold = StreamFold::new(&job.projection, Arc::clone(&job.layout), Arc::clone(&job.required));
+    let mut fold = job.stream_fold();
     let (mut scan, mut all, mut bytes) = (job.source.streams_since(names, since), Vec::new(), 0);
     loop {
         let batch = scan.next().await.transpose()?;
         let last = batch.is_none();
-        let (next, result) = job.workers.run(move || fold_batch(fold, batch.as_deref())).await?;
-        fold = next;
-        let folded = result?;
+        let folded;
+        (fold, folded) = job.fold_batch(fold, batch).await?;
         bytes += folded.snapshots.byte_len();
         if bytes > bytes_max {
             return Ok(None);

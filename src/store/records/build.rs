@@ -124,6 +124,16 @@ impl BuildRecord {
         }
     }
 
+    /// The collection with the snapshots of a target: staging, published, or with the name of another
+    /// generation.
+    pub(crate) fn collection_of(&self, target: usize) -> Option<&str> {
+        if let Some(swap) = self.swap.as_ref().and_then(|all| all.get(target)) {
+            return Some(if swap.done { &swap.into } else { &swap.from });
+        }
+        let found = self.targets.get(target)?;
+        Some(if self.state.is_resumable() { &found.staging } else { &found.collection })
+    }
+
     /// Sets the names of the collections, one for each target; does nothing for an empty list.
     pub(crate) fn name_collections(&mut self, collections: &[String]) {
         for (target, collection) in self.targets.iter_mut().zip(collections) {

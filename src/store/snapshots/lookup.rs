@@ -1,54 +1,97 @@
-//! Snapshots of required projections, held in memory while a projection is built.
+//! Reads the snapshots of required projections that are looked up.
 
 use std::collections::HashMap;
 
-use bson::{RawDocument, RawDocumentBuf, doc};
-use futures::TryStreamExt;
-use mongodb::Collection;
-use statefold_projections::Lookup;
+use bson::RawDocumentBuf;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{LONG_CALL_SECONDS, Store, call_within, classify};
+use crate::fold::LookupKey;
+use crate::lifecycle::BuildState;
+use crate::pipeline::ports::{Found, RequiredSnapshots};
+use crate::store::connection::Store;
 
-/// Finished snapshots by target and id.
-#[derive(Default)]
-pub(crate) struct SnapshotLookup(HashMap<String, HashMap<String, RawDocumentBuf>>);
+/// Attempts at reading collections that are renamed meanwhile.
+const TRIES: u32 = 20;
 
-impl Lookup for SnapshotLookup {
-    fn snapshot(&self, target: &str, id: &str) -> Option<&RawDocument> {
-        self.0.get(target)?.get(id).map(AsRef::as_ref)
-    }
+/// A projection that another one requires.
+#[derive(Debug, Clone)]
+pub(crate) struct RequiredProjection {
+    /// Its name.
+    pub(crate) name: String,
+    /// Id of the build to look into; the active generation if there is none.
+    pub(crate) build: Option<String>,
+}
+
+/// The snapshots of the projections that a projection requires, as they are now.
+pub(crate) struct SnapshotLookup {
+    pub(crate) store: Store,
+    /// The projection that requires the others.
+    pub(crate) projection: String,
+    pub(crate) required: Vec<RequiredProjection>,
 }
 
 impl SnapshotLookup {
-    /// Loads a collection as the snapshots of a target. `budget` is the remaining memory in bytes.
+    /// Present collection of each target. A cut-over renames them.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the budget doesn't suffice.
-    pub(crate) async fn load(
-        &mut self,
-        store: &Store,
-        target: &str,
-        collection: &str,
-        budget: &mut usize,
-    ) -> Result<()> {
-        let doing = format!("reading {collection}, which another projection requires");
-        let snapshots: Collection<RawDocumentBuf> = store.db.collection(collection);
-        let open = async move { snapshots.find(doc! {}).await };
-        let mut cursor = call_within(LONG_CALL_SECONDS, &doing, open).await?;
-        let loaded = self.0.entry(target.to_owned()).or_default();
-        while let Some(document) = cursor.try_next().await.map_err(|error| classify(&doing, error))? {
-            let Some(left) = budget.checked_sub(document.as_bytes().len()) else {
+    /// [`Error::Unsupported`] if a required projection has no active generation.
+    pub(crate) async fn collections(&self) -> Result<HashMap<String, String>> {
+        let mut collections = HashMap::new();
+        for required in &self.required {
+            let records = self.store.builds().records(Some(&required.name)).await?;
+            let found = records.into_iter().find(|record| match &required.build {
+                Some(id) => record.id == *id,
+                None => record.state == BuildState::Active,
+            });
+            let Some(record) = found else {
+                let (projection, required) = (&self.projection, &required.name);
                 return Err(Error::Unsupported(format!(
-                    "{collection} is required by another projection, but larger than the memory allowed \
-                     for that \
-                     (Tuning::lookup_bytes_max)"
+                    "{projection} requires {required}, which has no active generation: rebuild {required} too"
                 )));
             };
-            *budget = left;
-            let id = document.get_str("_id").unwrap_or_default().to_owned();
-            loaded.insert(id, document);
+            for (at, target) in record.targets.iter().enumerate() {
+                let collection = record.collection_of(at).unwrap_or(&target.collection);
+                collections.insert(target.target.clone(), collection.to_owned());
+            }
         }
-        Ok(())
+        Ok(collections)
+    }
+
+    async fn read(&self, keys: Vec<LookupKey>) -> Result<Vec<Found>> {
+        let mut collections = self.collections().await?;
+        for _ in 0..TRIES {
+            let mut ids: HashMap<&str, Vec<&str>> = HashMap::new();
+            for key in &keys {
+                ids.entry(&key.target).or_default().push(&key.id);
+            }
+            let mut snapshots: HashMap<&str, HashMap<String, RawDocumentBuf>> = HashMap::new();
+            for (target, ids) in ids {
+                // Of a projection that it doesn't require it finds nothing.
+                if let Some(collection) = collections.get(target) {
+                    snapshots.insert(target, self.store.snapshots().of(collection, &ids).await?);
+                }
+            }
+            let now = self.collections().await?;
+            if now == collections {
+                let mut take = |key: &LookupKey| snapshots.get_mut(key.target.as_str())?.remove(&key.id);
+                let found: Vec<_> = keys.iter().map(&mut take).collect();
+                return Ok(keys.into_iter().zip(found).collect());
+            }
+            collections = now;
+        }
+        Err(Error::Server {
+            doing: "reading what another projection requires".into(),
+            code: None,
+            transient: true,
+            source: format!("its collections were renamed {TRIES} times meanwhile").into(),
+        })
+    }
+}
+
+impl RequiredSnapshots for SnapshotLookup {
+    fn load(&self, keys: Vec<LookupKey>) -> BoxFuture<'_, Result<Vec<Found>>> {
+        self.read(keys).boxed()
     }
 }

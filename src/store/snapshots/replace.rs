@@ -78,11 +78,7 @@ impl BuildStore {
     /// The collection with the snapshots of a target: staging, published, or with the name of another
     /// generation.
     pub(crate) fn collection_of(&self, target: usize) -> Option<&str> {
-        if let Some(swap) = self.record.swap.as_ref().and_then(|all| all.get(target)) {
-            return Some(if swap.done { &swap.into } else { &swap.from });
-        }
-        let found = self.record.targets.get(target)?;
-        Some(if self.record.state.is_resumable() { &found.staging } else { &found.collection })
+        self.record.collection_of(target)
     }
 }
 

@@ -7,8 +7,7 @@ use futures::TryStreamExt;
 use mongodb::Collection;
 use statefold_projections::Layout;
 
-use crate::error::{Error, Result};
-use crate::lifecycle::BuildState;
+use crate::error::Result;
 use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within, number_of, read_concern};
 use crate::store::events::EventStore;
 
@@ -23,25 +22,6 @@ impl Snapshots<'_> {
             ..like.layout.clone()
         };
         source
-    }
-
-    /// Targets and collections of the active generation of a required projection.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if there is none.
-    pub(crate) async fn active_collections(
-        self,
-        projection: &str,
-        required: &str,
-    ) -> Result<Vec<(String, String)>> {
-        let records = self.store.builds().records(Some(required)).await?;
-        let active = records.into_iter().find(|record| record.state == BuildState::Active);
-        let active = active.ok_or_else(|| {
-            Error::Unsupported(format!(
-                "{projection} requires {required}, which has no active generation: rebuild {required} too"
-            ))
-        })?;
-        Ok(active.targets.into_iter().map(|target| (target.target, target.collection)).collect())
     }
 
     /// The number of documents whose `_id` isn't a string: they can't be snapshots.

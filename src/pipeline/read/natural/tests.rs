@@ -7,11 +7,11 @@ use bson::{Document, RawArray, RawArrayBuf, RawDocumentBuf, Timestamp, doc};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use statefold_projections::{
-    Event, FoldError, Lookup, NoLookup, Projection, Sink, Spec, StreamFilter, StreamKey, Target,
+    Event, FoldError, Lookup, Projection, Sink, Spec, StreamFilter, StreamKey, Target,
 };
 use tokio::sync::{Notify, watch};
 
-use crate::fold::Digest;
+use crate::fold::{Digest, Lookups};
 use crate::observe::Progress;
 use crate::pipeline::ports::{HeadBatch, HeadDetail, NaturalScan};
 use crate::pipeline::read::natural::*;
@@ -156,7 +156,7 @@ async fn result(source: &Source) -> (Digest, Vec<String>, u64) {
     let (streams, progress) = run(source, async |_: &CancellationToken| {}).await.unwrap();
     let mut part = streams.part("", None);
     let (spoiled, mut digest) = (streams.spoiled(&part), Digest::default());
-    while let Some(folded) = streams.take(&mut part, &NoLookup, 1 << 20) {
+    while let Some(folded) = streams.take(&mut part, &mut Lookups::default(), 1 << 20) {
         digest.merge(folded.digest);
     }
     (digest, spoiled, progress.commits)
