@@ -205,7 +205,7 @@ pub enum Error {
         actual: i64,
     },
     /// The fence could not be lifted: the event store refuses events.
-    #[error("the event store refuses events: the fence of the cut-over could not be lifted: {reason}")]
+    #[error("the event store refuses events: its fence could not be lifted: {reason}")]
     FenceStands {
         /// Why it could not be lifted.
         reason: String,

@@ -35,7 +35,7 @@ pub(crate) use records::PauseRecord;
 pub(crate) use records::SwapRecord;
 pub(crate) use records::{BuildOrigin, BuildRecord, Failure, PlanRecord, TargetRecord, Timings};
 pub use snapshots::DropOutcome;
-pub(crate) use snapshots::RecordsOnly;
 pub(crate) use snapshots::is_busy;
 pub(crate) use snapshots::{NameHolder, view_name_taken};
+pub(crate) use snapshots::{RecordsOnly, Successors};
 pub(crate) use snapshots::{RequiredProjection, SnapshotLookup};

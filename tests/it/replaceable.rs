@@ -157,6 +157,10 @@ async fn pre_images_go_along_and_an_index_that_would_be_lost_is_named() {
     let unique = IndexModel::builder().keys(doc! { "_ai": 1, "fh": 1, "_id": 1 }).options(unique).build();
     db.collection("States_Assets2").create_index(unique).await.unwrap();
     let settings = db.settings(no_waiting());
+    let before = db.db.list_collection_names().await.unwrap().len();
+    let early = statefold::rebuild(&settings, &squidex(), by(CutOverMode::Rename)).await.unwrap_err();
+    assert!(early.to_string().contains("dropIndex(\"_ai_1_fh_1\")"), "{early}");
+    assert_eq!(db.db.list_collection_names().await.unwrap().len(), before, "something was built first");
     let postponed = Rebuild { postpone: true, ..by(CutOverMode::Rename) };
     statefold::rebuild(&settings, &squidex(), postponed).await.unwrap();
     let reason = refused(&db, by(CutOverMode::Rename)).await;

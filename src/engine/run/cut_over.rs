@@ -24,10 +24,6 @@ use crate::store::{ActiveGeneration, CUT_OVER, Feed, FenceKind, Fenced, Marker, 
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// How long the fence may stand.
 const FENCE_MAX: Duration = Duration::from_secs(1);
-/// Pause between two attempts to lift the fence.
-const LIFT_PAUSE: Duration = Duration::from_millis(250);
-/// Pause between two log lines about a fence that can't be lifted.
-const SAY_EVERY: Duration = Duration::from_secs(5);
 /// Maximum number of attempts to cut over.
 const TRIES: u32 = 10;
 /// Pause before the second attempt; each further one is longer by as much.
@@ -252,39 +248,14 @@ impl Run {
         Ok(self.store.control().fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
     }
 
-    /// Lifts the fence. While something passing is in the way, a transaction or an election, this is tried
-    /// again for as long as the process lives, also after it was told to stop: nobody else may be there to
-    /// lift it.
+    /// Lifts the fence, also after this process was told to stop.
     ///
     /// # Errors
     /// [`Error::FenceStands`].
     async fn lift_fence(&self) -> Result<Option<Instant>> {
-        let (began, mut said) = (Instant::now(), None);
-        loop {
-            match self.store.control().lift_fence(Some(self.mandate.token)).await {
-                Ok(lifted) => {
-                    Recorder::fenced(&self.progress, false);
-                    return Ok(lifted);
-                }
-                Err(error) if is_busy(&error) => {
-                    let error = error.with_sources();
-                    if said.is_none_or(|said: Instant| said.elapsed() >= SAY_EVERY) {
-                        let waited = Duration::from_secs(began.elapsed().as_secs());
-                        said = Some(Instant::now());
-                        tracing::error!(
-                            error,
-                            ?waited,
-                            "the event store refuses events: its fence can't be lifted yet; trying again"
-                        );
-                    }
-                    tokio::time::sleep(LIFT_PAUSE).await;
-                }
-                Err(error) => {
-                    let reason = error.with_sources();
-                    return Err(Error::FenceStands { reason, source: Box::new(error) });
-                }
-            }
-        }
+        let lifted = self.store.control().lift_own_fence(self.mandate.token).await?;
+        Recorder::fenced(&self.progress, false);
+        Ok(lifted)
     }
 
     /// Refolds the remaining streams and flips the pointer, while the event store stands still.

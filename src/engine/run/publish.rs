@@ -15,7 +15,7 @@ use crate::fold::FoldCounts;
 use crate::lifecycle::{BuildState, CutOverMode, Unnamed};
 use crate::next_step::NextStep;
 use crate::observe::{Phase, Recorder};
-use crate::store::{BuildRecord, Flip, NameHolder, view_name_taken};
+use crate::store::{BuildRecord, Flip, NameHolder, Successors, view_name_taken};
 
 /// Where publishing failed.
 pub(super) enum PublishError {
@@ -52,7 +52,7 @@ impl Run {
                 (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
                     self.store
                         .snapshots()
-                        .check_replaceable(&active.collections, &build.collections())
+                        .check_replaceable(&active.collections, Successors::Built(&build.collections()))
                         .await?;
                     self.store.snapshots().check_asides(&active).await?;
                 }
@@ -77,7 +77,10 @@ impl Run {
         if self.published_build(projection.spec().name()).await?.is_some() {
             return Ok(());
         }
-        self.store.snapshots().check_replaceable(&active.collections, &[]).await?;
+        self.store
+            .snapshots()
+            .check_replaceable(&active.collections, Successors::Planned(projection.spec()))
+            .await?;
         self.store.snapshots().check_asides(&active).await
     }
 

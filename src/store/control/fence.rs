@@ -31,6 +31,8 @@ const DURABLE_WAIT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause between two attempts to lift it.
 const LIFT_PAUSE: Duration = Duration::from_millis(250);
+/// Pause between two log lines about a fence that can't be lifted.
+const SAY_EVERY: Duration = Duration::from_secs(5);
 /// Field of the note that tells one attempt to raise a fence from others.
 pub(super) const ATTEMPT: &str = "Attempt";
 /// A majority didn't confirm a write in time (`WriteConcernFailed`).
@@ -128,7 +130,7 @@ impl Control<'_> {
             Err(error) => {
                 // It may stand even so: the reply was lost, or a majority didn't confirm it in time. The
                 // record is forgotten only after a look; lifting does both.
-                let lifted = self.lift_patiently(kind, Some(mandate.token)).await;
+                let lifted = self.lift_patiently(kind, Some(mandate.token), Some(PATIENCE)).await;
                 if let Err(second) = lifted
                     && !self.validation().await.is_ok_and(|now| !is_fence(&now))
                 {
@@ -159,36 +161,54 @@ impl Control<'_> {
         }
     }
 
-    /// Lifts the fence of a cut-over that was raised under this token or an older one, if there is one, and
-    /// restores the former options. Returns when it was lifted.
-    ///
-    /// # Errors
-    /// The server's error; the fence may still be raised then.
-    pub(crate) async fn lift_fence(self, token: Option<i64>) -> Result<Option<Instant>> {
-        self.lift(FenceKind::CutOver, token).await
-    }
-
     /// Lifts the fence of a cut-over that somebody left behind, and waits for a while for what is in the way.
     /// Returns whether there was one.
     ///
     /// # Errors
     /// The server's error; the fence may still be raised then.
     pub(crate) async fn lift_left_fence(self) -> Result<bool> {
-        self.lift_patiently(FenceKind::CutOver, None).await.map(|lifted| lifted.is_some())
+        self.lift_patiently(FenceKind::CutOver, None, Some(PATIENCE)).await.map(|lifted| lifted.is_some())
     }
 
-    async fn lift_patiently(self, kind: FenceKind, token: Option<i64>) -> Result<Option<Instant>> {
-        let began = Instant::now();
+    /// Lifts the fence of this process's own cut-over. While something passing is in the way, a transaction
+    /// or an election, this is tried again for as long as the process lives: nobody else may be there to lift
+    /// it. Returns when it was lifted; `None` if it was lifted already.
+    ///
+    /// # Errors
+    /// [`Error::FenceStands`].
+    pub(crate) async fn lift_own_fence(self, token: i64) -> Result<Option<Instant>> {
+        self.lift_patiently(FenceKind::CutOver, Some(token), None).await.map_err(|error| {
+            let reason = error.with_sources();
+            Error::FenceStands { reason, source: Box::new(error) }
+        })
+    }
+
+    /// Lifts a fence, and waits for what is in the way, at most for so long.
+    async fn lift_patiently(
+        self,
+        kind: FenceKind,
+        token: Option<i64>,
+        patience: Option<Duration>,
+    ) -> Result<Option<Instant>> {
+        let (began, mut said): (_, Option<Instant>) = (Instant::now(), None);
         loop {
-            match self.lift(kind, token).await {
-                Err(error)
-                    if began.elapsed() < PATIENCE
-                        && (busy(&error).is_some() || error.class() == Class::Transient) =>
-                {
-                    tokio::time::sleep(LIFT_PAUSE).await;
-                }
+            let error = match self.lift(kind, token).await {
+                Err(error) if busy(&error).is_some() || error.class() == Class::Transient => error,
                 other => return other,
+            };
+            if patience.is_some_and(|patience| began.elapsed() >= patience) {
+                return Err(error);
             }
+            if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                said = Some(Instant::now());
+                let (error, waited) = (error.with_sources(), Duration::from_secs(began.elapsed().as_secs()));
+                tracing::error!(
+                    error,
+                    ?waited,
+                    "the event store refuses events: its fence can't be lifted yet; trying again"
+                );
+            }
+            tokio::time::sleep(LIFT_PAUSE).await;
         }
     }
 

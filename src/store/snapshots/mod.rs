@@ -18,5 +18,6 @@ pub(crate) use adopted::RecordsOnly;
 pub use dropping::DropOutcome;
 pub(in crate::store) use dropping::listed_uuid;
 pub(crate) use lookup::{RequiredProjection, SnapshotLookup};
+pub(crate) use replaceable::Successors;
 pub(crate) use swap::is_busy;
 pub(crate) use view::{NameHolder, view_name_taken};

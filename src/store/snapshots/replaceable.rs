@@ -7,11 +7,22 @@ use std::collections::HashSet;
 
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
+use statefold_projections::Spec;
 
 use crate::error::{Error, Result};
 use crate::plan::Topology;
 use crate::store::connection::{LONG_CALL_SECONDS, Snapshots, call, call_within};
 use crate::store::control::{Mandate, active_in};
+use crate::store::snapshots::staging::index_document;
+
+/// What is about to take the names of collections.
+#[derive(Clone, Copy)]
+pub(crate) enum Successors<'a> {
+    /// Collections that exist.
+    Built(&'a [String]),
+    /// Those that a projection would be built into.
+    Planned(&'a Spec),
+}
 
 impl Snapshots<'_> {
     /// Refuses to take these names if one of them isn't that of a plain collection, or if it has an index
@@ -19,7 +30,7 @@ impl Snapshots<'_> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] with the obstacle and a remedy.
-    pub(crate) async fn check_replaceable(self, names: &[String], successors: &[String]) -> Result<()> {
+    pub(crate) async fn check_replaceable(self, names: &[String], successors: Successors<'_>) -> Result<()> {
         if !self.store.facts.drops_by_uuid() {
             return Err(Error::Unsupported(format!(
                 "MongoDB {} may drop another collection than the one that is meant to give way (6.0 and \
@@ -33,8 +44,17 @@ impl Snapshots<'_> {
                 return Err(Error::Unsupported(reason));
             }
         }
-        for (name, successor) in names.iter().zip(successors) {
-            let there = self.indexes(successor).await?;
+        for (at, name) in names.iter().enumerate() {
+            let there = match successors {
+                Successors::Built(collections) => match collections.get(at) {
+                    Some(collection) => self.indexes(collection).await?,
+                    None => Vec::new(),
+                },
+                Successors::Planned(spec) => {
+                    let target = spec.targets().get(at);
+                    target.into_iter().flat_map(|target| target.indexes()).map(index_document).collect()
+                }
+            };
             if let Some(index) = self.indexes(name).await?.iter().find_map(|index| clash(index, &there)) {
                 return Err(Error::Unsupported(format!(
                     "{name} has an index {index} that differs from the one of that name that the new \

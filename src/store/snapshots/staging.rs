@@ -213,7 +213,7 @@ impl BuildStore {
     }
 }
 
-fn index_document(index: &IndexDefinition) -> Document {
+pub(super) fn index_document(index: &IndexDefinition) -> Document {
     let keys: Document =
         index.keys().iter().map(|(field, direction)| (field.clone(), direction.as_i32().into())).collect();
     let mut document = doc! { "key": keys, "name": index.name() };
