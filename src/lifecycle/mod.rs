@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits or talks to a server; `store` makes each move conditional on the token.
 
+mod change;
 mod dirty;
 mod fingerprint;
 mod heads;
@@ -15,6 +16,7 @@ mod share;
 mod start;
 mod state;
 
+pub(crate) use change::{AFTER, BEFORE, Change, ChangeOf};
 pub(crate) use dirty::{Dirty, Taken, Unnamed};
 pub(crate) use fingerprint::{fingerprint, is_fingerprint_of};
 pub(crate) use heads::{Head, Heads, HeadsDifference, identity, stream_hash};

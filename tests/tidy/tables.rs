@@ -46,7 +46,7 @@ const HOUSE: Level = Level {
         ("engine", Only("store pipeline observe fold config plan lifecycle error next_step projections")),
         ("store", Only("pipeline observe fold config plan lifecycle fixture error projections")),
         ("pipeline", Only("observe fold plan lifecycle error projections")),
-        ("bench", Only("fold")),
+        ("bench", Only("fold lifecycle projections")),
         ("observe", Only("fold")),
         ("fold", Only("lifecycle projections")),
         ("config", Only("plan lifecycle error")),

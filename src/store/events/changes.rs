@@ -16,16 +16,13 @@ use statefold_projections::StreamFilter;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
-use crate::lifecycle::{Dirty, Unnamed};
+use crate::lifecycle::{AFTER, BEFORE, Change, ChangeOf, Unnamed};
 use crate::store::connection::{Events, HISTORY_LOST, Store, call, classify, code, time_of};
 use crate::store::control::raises_cut_over;
 use crate::store::events::change_buffer::ChangeBuffer;
 
 /// Time the server waits for a change before it replies that there is none.
 const AWAIT: Duration = Duration::from_millis(100);
-/// Fields of a change with the document as it was and as it is.
-const BEFORE: &str = "fullDocumentBeforeChange";
-const AFTER: &str = "fullDocument";
 /// Pause before the change stream is reopened after a failure.
 const REOPEN: Duration = Duration::from_millis(250);
 
@@ -164,45 +161,24 @@ impl ChangeReader {
     }
 
     fn take_in(&self, change: &Document) {
-        let at = change.get_timestamp("clusterTime").ok();
-        let named = |document| change.get_document(document).ok()?.get_str(&self.store.layout.stream).ok();
-        let (before, after) = (named(BEFORE), named(AFTER));
+        let read = Change::read(change, &self.store.layout.stream);
         self.buffer.update(|state| {
-            let position = at.unwrap_or(state.position);
-            match change.get_str("operationType").unwrap_or_default() {
-                kind @ ("insert" | "replace" | "update" | "delete") => {
-                    for (filter, dirty) in self.filters.iter().zip(&mut state.dirty) {
-                        for stream in before.into_iter().chain(after) {
-                            mark(filter, dirty, stream, position);
-                        }
-                        // The stream that a commit belonged to before it was changed or deleted.
-                        let known = if kind == "insert" { after } else { before };
-                        if known.is_none() {
-                            dirty.mark_unnamed(Unnamed::Deleted);
-                        }
-                    }
-                }
+            let position = read.at.unwrap_or(state.position);
+            for (filter, dirty) in self.filters.iter().zip(&mut state.dirty) {
+                read.mark(filter, dirty, position);
+            }
+            match read.of {
+                ChangeOf::Commit { .. } | ChangeOf::Nothing => {}
                 // No other change of the options is a marker, for example that of read-only mode.
-                "modify" => state.fenced += u64::from(raises_cut_over(change)),
-                "createIndexes" | "dropIndexes" | "create" => {}
-                other => {
+                ChangeOf::Options => state.fenced += u64::from(raises_cut_over(change)),
+                ChangeOf::Whole(kind) => {
                     let what =
-                        format!("the event store was changed as a whole ({other}) while it was followed");
+                        format!("the event store was changed as a whole ({kind}) while it was followed");
                     state.failed = Some(Error::Mismatch(what));
                     state.ended = true;
                 }
             }
             state.position = state.position.max(position);
         });
-    }
-}
-
-/// Marks a stream as dirty, if the projection folds it.
-fn mark(filter: &StreamFilter, dirty: &mut Dirty, stream: &str, at: Timestamp) {
-    // A stream that records the end of another one makes that one dirty.
-    let left_out = filter.suffix_left_out();
-    let main = left_out.and_then(|suffix| stream.strip_suffix(suffix)).unwrap_or(stream);
-    if filter.matches(main) {
-        dirty.mark(main, at);
     }
 }
