@@ -6,6 +6,7 @@ In rounds: some seconds of blows, then calm, then every check. --seed replays th
 import argparse
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -22,6 +23,8 @@ from store import APP, INDEXES, Acknowledged, Writer, created, stream
 
 DATABASE = "chaos"
 UNTOUCHED = [f"untouched-{number}" for number in range(50)]
+MEMORY_MAX = 512 << 20
+FILES_MAX = 200
 SETTINGS = """[lease]
 ttl = "3s"
 poll = "200ms"
@@ -56,15 +59,28 @@ class Watch(threading.Thread):
 class Chaos:
     def __init__(self, options):
         self.options, self.chance = options, random.Random(options.seed)
-        self.uri = options.uri
+        self.servers = Servers(options.server, options.uri)
+        self.uri = self.servers.uri
         self.client = MongoClient(self.uri, w="majority", tz_aware=True, serverSelectionTimeoutMS=60000)
         self.db = self.client[DATABASE]
-        self.servers = Servers(options.server, self.uri)
         self.folder = tempfile.mkdtemp(prefix="chaos-", dir=options.folder)
+        self.small_disk = self.small_disk_in(self.folder)
         self.engines, self.number = [], 0
-        self.kills = self.stops = self.terms = self.rounds = 0
+        self.kills = self.stops = self.terms = self.moments = self.rounds = 0
+        self.memory = self.files = 0
         self.violations, self.ended = [], {}
         self.acknowledged = Acknowledged()
+
+    @staticmethod
+    def small_disk_in(folder):
+        """A disk that is full at once; None where it may not be mounted."""
+        disk = os.path.join(os.path.abspath(folder), "small-disk")
+        os.mkdir(disk)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk]
+        if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+            print("no small disk may be mounted here: none becomes full", flush=True)
+            return None
+        return disk
 
     def prepare(self):
         self.client.drop_database(DATABASE)
@@ -100,6 +116,8 @@ class Chaos:
         chance = self.chance
         mode = chance.choice(["pointer", "pointer", "view", "rename"])
         strategy = chance.choice(["natural", "stream", "spill"])
+        if self.small_disk and chance.random() < 0.05:
+            return ["rebuild", "Assets", "--yes", "--fresh", "--strategy", "spill", "--spill-dir", self.small_disk]
         return chance.choices([
             ["rebuild", "Assets", "--yes", "--fresh", "--mode", mode, "--strategy", strategy],
             ["rebuild", "Assets", "--yes", "--mode", mode, "--strategy", strategy],
@@ -120,17 +138,27 @@ class Chaos:
         chance = self.chance
         running = [engine for engine in self.engines if engine.runs() and engine.continue_at is None]
         kind = chance.random()
-        if running and kind < 0.50:
+        if running and kind < 0.40:
             chance.choice(running).kill()
             self.kills += 1
+        elif running and kind < 0.50:
+            # At a chosen moment: before a command takes effect.
+            if self.servers.hold_at(chance, 1.5):
+                self.moments += 1
+                for engine in running:
+                    if engine.runs() and engine.words[0] != "follow":
+                        engine.kill()
+                        self.kills += 1
         elif running and kind < 0.62:
             chance.choice(running).stop_for(chance.uniform(0.2, 6))
             self.stops += 1
         elif running and kind < 0.66:
             chance.choice(running).terminate()
             self.terms += 1
-        elif kind < 0.78:
+        elif kind < 0.73:
             self.servers.fail(chance)
+        elif kind < 0.78:
+            self.servers.cut(chance)
         elif kind < 0.91:
             self.servers.kill(chance)
         elif kind < 0.97:
@@ -145,6 +173,7 @@ class Chaos:
             now = time.monotonic()
             for engine in self.engines:
                 engine.continue_when_due()
+                self.weigh(engine)
             followers = [one for one in self.engines if one.words[0] == "follow" and one.runs()]
             if len(followers) < 2:
                 self.start("follow", "Assets")
@@ -156,6 +185,13 @@ class Chaos:
                 self.blow()
                 next_blow = now + self.chance.uniform(0.1, self.options.pace)
             time.sleep(0.02)
+
+    def weigh(self, engine):
+        memory, files = engine.memory()
+        self.memory, self.files = max(self.memory, memory), max(self.files, files)
+        if memory > MEMORY_MAX or files > FILES_MAX:
+            words = " ".join(engine.words)
+            self.violations.append(f"{words} has {memory >> 20} MiB of memory and {files} open files")
 
     def settle(self):
         """Ends the blows and every engine but one that follows."""
@@ -175,6 +211,8 @@ class Chaos:
             if "panicked" in engine.log():
                 self.violations.append(f"{' '.join(engine.words)} panicked: {engine.log()[-600:]}")
         self.engines = []
+        if self.small_disk and (left := os.listdir(self.small_disk)):
+            self.violations.append(f"spill files are left: {left}")
 
     def judge(self):
         """Every check; the application goes on writing until the end of the first ones."""
@@ -239,6 +277,9 @@ class Chaos:
             self.judge()
             self.say()
         self.reader.stopping.set(), self.watch.stopping.set()
+        self.servers.close()
+        if self.small_disk:
+            subprocess.run(["umount", self.small_disk], check=False)
         print("ended engines:", ", ".join(f"{name}: {number}" for name, number in sorted(self.ended.items())))
         for violation in self.violations:
             print(f"VIOLATION: {violation}")
@@ -247,10 +288,12 @@ class Chaos:
 
     def say(self):
         print(
-            f"round {self.rounds}: {self.kills} engines killed, {self.stops} stopped, {self.terms} terminated; "
+            f"round {self.rounds}: {self.kills} engines killed, {self.moments} moments, "
+            f"{self.stops} stopped, {self.terms} terminated; "
             f"{self.servers.kills} servers killed, {self.servers.elections} elections, "
-            f"{self.servers.faults} faults; {self.acknowledged.events} events acknowledged, "
+            f"{self.servers.faults} faults, {self.servers.cuts} cuts; {self.acknowledged.events} events acknowledged, "
             f"{self.acknowledged.refused} refused by a fence; {self.reader.reads} reads; "
+            f"at most {self.memory >> 20} MiB and {self.files} files; "
             f"{len(self.violations)} violations", flush=True)
 
 

@@ -18,6 +18,15 @@ class Engine:
                 [program, *words], env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
         self.continue_at = None
 
+    def memory(self):
+        """Most memory it has had, in bytes, and its open files; (0, 0) once it has ended."""
+        try:
+            with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as status:
+                kib = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+            return int(kib[0]) << 10 if kib else 0, len(os.listdir(f"/proc/{self.pid}/fd"))
+        except (OSError, IndexError):
+            return 0, 0
+
     @property
     def pid(self):
         return self.process.pid

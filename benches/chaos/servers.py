@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 
 from pymongo import MongoClient
@@ -24,14 +26,70 @@ FAULTS = [
     ({"failCommands": ["aggregate"], "errorCode": 11600}, 2),
     ({"failCommands": ["createIndexes"], "closeConnection": True}, 1),
 ]
+# Commands of the engines that are held, so that engines are killed just before they take effect.
+MOMENTS = [
+    "aggregate", "collMod", "commitTransaction", "create", "createIndexes", "delete", "drop", "find",
+    "findAndModify", "getMore", "insert", "renameCollection", "update",
+]
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
 class Servers:
+    """The members, each behind a proxy: their own hosts are `hosts`, what all clients see is `uri`."""
+
     def __init__(self, name, uri):
-        self.name, self.uri = name, uri
-        self.client = MongoClient(uri, serverSelectionTimeoutMS=60000)
-        self.hosts = sorted(self.client.admin.command("hello")["hosts"])
-        self.kills = self.elections = self.faults = 0
+        self.name = name
+        own = MongoClient(uri, serverSelectionTimeoutMS=60000)
+        hello = own.admin.command("hello")
+        self.hosts = sorted(hello["hosts"])
+        ports = {host: free_port() for host in self.hosts}
+        pairs = [f"{port}:{host.split(':')[1]}" for host, port in ports.items()]
+        proxy = os.path.join(os.path.dirname(__file__), "proxy.py")
+        self.proxy = subprocess.Popen(
+            [sys.executable, proxy, *pairs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.proxy.stdout.readline() == "ready\n"
+        self.ports = list(ports.values())
+        config = own.admin.command("replSetGetConfig")["config"]
+        for member in config["members"]:
+            member["host"] = f"127.0.0.1:{ports[member['host']]}"
+        config["version"] += 1
+        own.admin.command("replSetReconfig", config, force=True)
+        own.close()
+        seeds = ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        self.uri = f"mongodb://{seeds}/?replicaSet={hello['setName']}"
+        self.client = MongoClient(self.uri, serverSelectionTimeoutMS=60000)
+        self.kills = self.elections = self.faults = self.cuts = 0
+
+    def tell(self, line):
+        self.proxy.stdin.write(line + "\n")
+        self.proxy.stdin.flush()
+
+    def cut(self, chance):
+        """Closes all connections of a member, or lets nothing through for a while."""
+        port = chance.choice(self.ports)
+        self.tell(f"cut {port}" if chance.random() < 0.6 else f"hold {port} {chance.uniform(0.2, 4):.2f}")
+        self.cuts += 1
+
+    def hold_at(self, chance, seconds):
+        """Holds the next command of a kind of the engines. Returns whether one came."""
+        data = {"failCommands": [chance.choice(MOMENTS)], "appName": "statefold",
+                "blockConnection": True, "blockTimeMS": int(seconds * 2000)}
+        try:
+            on = self.client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
+            self.client.admin.command(
+                "waitForFailPoint", "failCommand", timesEntered=on["count"] + 1, maxTimeMS=int(seconds * 1000))
+            return True
+        except PyMongoError:
+            try:
+                self.client.admin.command("configureFailPoint", "failCommand", mode="off")
+            except PyMongoError:
+                pass
+            return False
 
     def member(self, host):
         return MongoClient(f"mongodb://{host}/?directConnection=true", serverSelectionTimeoutMS=5000)
@@ -93,8 +151,25 @@ class Servers:
             pass
         return f"{data['failCommands']} fail"
 
+    def lag(self, seconds):
+        """Lets the secondaries that may not become primary be so many seconds behind; 0 ends that."""
+        try:
+            config = self.client.admin.command("replSetGetConfig")["config"]
+            own = self.client.primary
+            last = [one for one in config["members"] if one["host"] != f"{own[0]}:{own[1]}"][-1]
+            for member in config["members"]:
+                late = seconds > 0 and member is last
+                member["priority"], member["secondaryDelaySecs"] = (0, seconds) if late else (1, 0)
+            config["version"] += 1
+            self.client.admin.command("replSetReconfig", config)
+            return True
+        except (PyMongoError, TypeError, IndexError):
+            return False
+
     def delay(self, chance):
         """Stops a secondary from applying what it gets, for a while."""
+        if chance.random() < 0.5:
+            return self.lag(chance.choice([1, 2, 3]))
         for host in chance.sample(self.hosts, len(self.hosts)):
             member = self.member(host)
             try:
@@ -118,10 +193,13 @@ class Servers:
         while True:
             try:
                 self.client.admin.command("ping")
-                if self.client.admin.command("hello").get("isWritablePrimary"):
+                if self.client.admin.command("hello").get("isWritablePrimary") and self.lag(0):
                     return
             except PyMongoError:
                 pass
             if time.monotonic() > deadline:
                 raise TimeoutError("no primary came back")
             time.sleep(0.2)
+
+    def close(self):
+        self.proxy.kill()
