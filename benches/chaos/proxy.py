@@ -1,10 +1,12 @@
 """Stands between the members of the replica set and everybody else, and cuts or holds connections.
 
 Runs as a process of its own: python proxy.py LISTEN:TARGET... Reads commands from its input: "cut PORT" closes all
-connections of a listening port, "hold PORT SECONDS" lets nothing through for a while, as a network that is lost.
+connections of a listening port, "hold PORT SECONDS" lets nothing through for a while, as a network that is lost,
+"open PORT" ends that. It ends with its input.
 """
 
 import asyncio
+import os
 import sys
 
 
@@ -56,8 +58,11 @@ async def main():
         word, port, *more = line.split()
         if word == "cut":
             members[int(port)].cut()
+        elif word == "open":
+            members[int(port)].open.set()
         else:
             holds.add(asyncio.create_task(members[int(port)].hold(float(more[0]))))
+    os._exit(0)
 
 
 if __name__ == "__main__":

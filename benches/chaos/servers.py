@@ -112,6 +112,9 @@ class Servers:
 
     def restart(self, within=180):
         """Starts the members that don't run. That waits for a primary, which a stalled secondary can hinder."""
+        # A member that starts has to reach itself, or it takes itself for one that was removed.
+        for port in self.ports:
+            self.tell(f"open {port}")
         deadline = time.monotonic() + within
         while True:
             done = subprocess.run(

@@ -7,14 +7,14 @@ use bson::rawdoc;
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 use statefold::bench::StreamFold;
-use statefold::projections::{Layout, NoLookup};
+use statefold::projections::Layout;
 
 const TYPES: [&str; 4] = ["AssetCreatedEventV2", "AssetUpdatedEventV2", "AssetAnnotatedEvent", "AssetCreatedEvent"];
 
 fn folded(kind: &str, payload: &str) -> (usize, Vec<Vec<u8>>) {
     let registry = statefold::squidex::registry();
     let assets = registry.get("Assets").unwrap();
-    let mut fold = StreamFold::new(assets, Arc::new(Layout::default()), Arc::new(NoLookup));
+    let mut fold = StreamFold::new(assets, Arc::new(Layout::default()));
     let commit = rawdoc! {
         "_id": "c", "EventStream": "asset-a--b", "EventStreamOffset": -1_i64, "EventsCount": 1_i64,
         "Events": [ {

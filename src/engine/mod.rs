@@ -2,6 +2,7 @@
 //! nobody.
 
 pub(crate) mod capacity;
+pub(crate) mod comparing;
 pub(crate) mod leader;
 pub(crate) mod pass;
 pub(crate) mod preflight;

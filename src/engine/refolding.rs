@@ -7,19 +7,19 @@
 use std::sync::Arc;
 
 use statefold_projections::Registered;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::engine::pass::{FEW_COMMITS, Survey};
+use crate::engine::comparing::Comparing;
 use crate::engine::required::required_later;
-use crate::engine::verify::{Comparison, Subject};
+use crate::engine::verify::Subject;
 use crate::error::{Error, Result};
-use crate::lifecycle::{Share, is_fingerprint_of};
+use crate::lifecycle::is_fingerprint_of;
 use crate::next_step::NextStep;
-use crate::observe::{Progress, Recorder};
+use crate::observe::Recorder;
 use crate::pipeline::refold;
-use crate::pipeline::{Differing, Governor, Job, JobContext, Required, Workers, differing};
+use crate::pipeline::{Differing, Job, JobContext, Required, Workers, differing};
+use crate::plan::Estimate;
 use crate::store::{BuildRecord, BuildStore, Mandate, Store, StreamIndex};
 
 /// Everything that refolding needs: store, settings, threads and mandate.
@@ -149,51 +149,27 @@ impl Refolding {
         Ok(refolded)
     }
 
-    /// Compares a generation with a fold of every stream, and returns the streams that may differ. What each
-    /// stream looks up is known afterwards, unless more streams may differ than are returned.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`]; what the server said.
-    pub(crate) async fn compare(&self, generation: &Generation) -> Result<Vec<String>> {
-        let (tuning, name) = (self.settings.tuning(), &generation.build.record.id);
-        tracing::info!(build = name, "folding every stream once more: what they looked up isn't known");
-        let now = self.store.operation_time().await?;
-        let events = self.store.events().source(self.stream_index.clone(), now, tuning.batch_commits);
-        let projections = std::slice::from_ref(&generation.projection);
-        let many = events.estimated_count().await? > FEW_COMMITS;
-        let survey = Survey::of(&events, projections, tuning, many.then_some(&*self.workers)).await?;
-        let progress = watch::Sender::new(Progress::default());
-        let comparison = Comparison {
-            store: &self.store,
-            settings: &self.settings,
-            stream_index: self.stream_index.clone(),
-            workers: &self.workers,
-            progress: &progress,
-            cancel: &self.cancel,
-            governor: Governor::free(),
-            share: Share::ALL,
-        };
-        if let Some(required) = &generation.required {
-            required.begin();
-        }
+    /// The comparison of a generation with a fold of every stream.
+    pub(crate) fn comparing(&self, generation: &Generation) -> Comparing {
         let targets = 0..generation.build.record.targets.len();
-        let subject = Subject {
-            projection: generation.projection.clone(),
-            collections: targets
-                .filter_map(|at| generation.build.collection_of(at))
-                .map(str::to_owned)
-                .collect(),
-            required: generation.required.clone(),
-            partitions: generation.build.partitions(),
-            estimate: survey.estimates.first().copied().unwrap_or_default(),
-            records: None,
-        };
-        let outcomes = comparison.run(&[subject], &survey).await?;
-        let suspects = outcomes.into_iter().next().map(|outcome| outcome.suspects).unwrap_or_default();
-        if let Some(required) = generation.required.as_ref().filter(|_| suspects.more > 0) {
-            required.forget();
+        Comparing {
+            store: self.store.clone(),
+            settings: self.settings.clone(),
+            stream_index: self.stream_index.clone(),
+            workers: Arc::clone(&self.workers),
+            cancel: self.cancel.clone(),
+            name: generation.build.record.id.clone(),
+            subject: Subject {
+                projection: generation.projection.clone(),
+                collections: targets
+                    .filter_map(|at| generation.build.collection_of(at).map(str::to_owned))
+                    .collect(),
+                required: generation.required.clone(),
+                partitions: generation.build.partitions(),
+                estimate: Estimate::default(),
+                records: None,
+            },
         }
-        Ok(suspects.streams.into_iter().collect())
     }
 
     /// Writes the present digest and counts of all partitions into the generation's record.

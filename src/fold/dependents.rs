@@ -18,6 +18,10 @@ struct LookedUpBy {
     streams: HashSet<u32>,
 }
 
+fn bytes_of(key: &LookupKey) -> usize {
+    key.target.len() + key.id.len() + ENTRY_BYTES
+}
+
 /// The streams of a generation by what they looked up.
 #[derive(Debug)]
 pub(crate) struct Dependents {
@@ -70,7 +74,7 @@ impl Dependents {
             let by = match self.by_key.entry(Arc::clone(key)) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
-                    self.bytes += key.target.len() + key.id.len() + ENTRY_BYTES;
+                    self.bytes += bytes_of(key);
                     entry.insert(LookedUpBy { print: Some(*print), streams: HashSet::new() })
                 }
             };
@@ -98,9 +102,10 @@ impl Dependents {
         number
     }
 
-    /// Everything that was looked up.
-    pub(crate) fn keys(&self) -> Vec<LookupKey> {
-        self.by_key.keys().map(|key| LookupKey::clone(key)).collect()
+    /// Everything that was looked up; with `ids` only what has one of these.
+    pub(crate) fn keys(&self, ids: Option<&HashSet<String>>) -> Vec<LookupKey> {
+        let wanted = |key: &&Arc<LookupKey>| ids.is_none_or(|ids| ids.contains(&key.id));
+        self.by_key.keys().filter(wanted).map(|key| LookupKey::clone(key)).collect()
     }
 
     /// Forgets the snapshots that differ from what was found, given the prints of the present ones, and
@@ -111,7 +116,8 @@ impl Dependents {
             if self.by_key.get(key).is_some_and(|by| by.print != Some(*print))
                 && let Some(by) = self.by_key.remove(key)
             {
-                self.bytes = self.bytes.saturating_sub(by.streams.len() * 2 * size_of::<u32>());
+                let bytes = by.streams.len() * 2 * size_of::<u32>() + bytes_of(key);
+                self.bytes = self.bytes.saturating_sub(bytes);
                 numbers.extend(by.streams);
             }
         }
@@ -149,7 +155,7 @@ mod tests {
         assert!(dependents.take_changed(&[(key("1"), 9)]).is_empty());
         // It didn't exist, and does now.
         assert_eq!(dependents.take_changed(&[(key("3"), 5)]), ["c"]);
-        assert_eq!(dependents.keys(), [key("2")]);
+        assert_eq!(dependents.keys(None), [key("2")]);
     }
 
     #[test]
@@ -162,14 +168,33 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_asked_for_is_looked_at_again() {
+        let mut dependents = Dependents::new(10_000);
+        dependents.begin();
+        dependents.note("a", &[found("1", 7), found("2", 8)]);
+        assert_eq!(dependents.keys(Some(&HashSet::from(["2".to_owned(), "3".to_owned()]))), [key("2")]);
+    }
+
+    #[test]
+    fn what_changes_again_and_again_needs_no_more_memory() {
+        let mut dependents = Dependents::new(10 * ENTRY_BYTES);
+        dependents.begin();
+        for round in 0..1000 {
+            dependents.note("a", &[found("1", round)]);
+            assert_eq!(dependents.take_changed(&[(key("1"), round + 1)]), ["a"]);
+        }
+        assert!(dependents.is_complete());
+    }
+
+    #[test]
     fn beyond_its_memory_it_is_not_complete() {
         let mut dependents = Dependents::new(5 * ENTRY_BYTES);
         dependents.note("before", &[found("1", 7)]);
-        assert!(!dependents.is_complete() && dependents.keys().is_empty());
+        assert!(!dependents.is_complete() && dependents.keys(None).is_empty());
         dependents.begin();
         dependents.note("a", &[found("1", 7)]);
         assert!(dependents.is_complete());
         ["b", "c", "d", "e"].iter().for_each(|stream| dependents.note(stream, &[found("1", 7)]));
-        assert!(!dependents.is_complete() && dependents.keys().is_empty());
+        assert!(!dependents.is_complete() && dependents.keys(None).is_empty());
     }
 }

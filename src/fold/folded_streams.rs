@@ -90,18 +90,23 @@ impl FoldedStreams {
     ) -> Option<Folded> {
         let shards = self.lock();
         let mut folded = Folded { snapshots: Snapshots::new(self.targets), ..Folded::default() };
-        let mut any = !part.waiting.is_empty();
+        let waited = std::mem::take(&mut part.waiting);
+        let mut any = !waited.is_empty();
         if !any {
             lookups.trim();
         }
-        for (number, position) in std::mem::take(&mut part.waiting) {
-            if let Some((shard, (stream, name))) =
+        for (number, position) in waited {
+            if folded.snapshots.byte_len() >= bytes_max {
+                part.waiting.push((number, position));
+            } else if let Some((shard, (stream, name))) =
                 shards.get(number).and_then(|shard| Some((shard, shard.stream(position)?)))
                 && write(&shard.shard, stream, name, lookups, &mut folded) == Waits::Yes
             {
                 part.waiting.push((number, position));
             }
         }
+        // After those that waited come no others, so that what was loaded can be forgotten in between.
+        let bytes_max = if any { 0 } else { bytes_max };
         while folded.snapshots.byte_len() < bytes_max && part.waiting.len() < WAITING_MAX {
             let heads = shards.iter().zip(&part.left).enumerate().filter_map(|(number, (shard, range))| {
                 let position = range.clone().next()?;
@@ -123,7 +128,7 @@ impl FoldedStreams {
 }
 
 /// Most streams that wait for what they look up before that is loaded.
-const WAITING_MAX: usize = 10_000;
+const WAITING_MAX: usize = 500;
 
 /// Whether a stream waits for what it looks up.
 #[derive(PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What a projection that requires others needs while its streams are folded: their snapshots, loaded when
 //! they are looked up, and the streams to refold when one of these changes.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
@@ -8,7 +9,7 @@ use crate::fold::{Dependents, Folded, LookupKey, Lookups, print_of};
 use crate::pipeline::ports::{Found, RequiredSnapshots};
 
 /// Snapshots that are read with one call.
-const TOGETHER: usize = 1000;
+const TOGETHER: usize = 500;
 
 /// The projections that a projection requires.
 #[derive(Clone)]
@@ -52,7 +53,14 @@ impl Required {
         let looked_up = std::mem::take(&mut folded.looked_up);
         if !looked_up.is_empty() {
             let mut dependents = self.dependents();
+            let was_complete = dependents.is_complete();
             looked_up.iter().for_each(|(stream, found)| dependents.note(stream, found));
+            if was_complete && !dependents.is_complete() {
+                tracing::warn!(
+                    "more streams look up snapshots of other projections than there is memory for \
+                     (Tuning::lookup_bytes_max): when these change, only a comparison of everything tells"
+                );
+            }
         }
     }
 
@@ -75,7 +83,20 @@ impl Required {
     /// # Errors
     /// If the snapshots can't be read.
     pub(crate) async fn changed(&self) -> Result<Vec<String>> {
-        let keys = self.dependents().keys();
+        let keys = self.dependents().keys(None);
+        self.changed_of(keys).await
+    }
+
+    /// As [`Self::changed`], of the snapshots with these ids.
+    ///
+    /// # Errors
+    /// If the snapshots can't be read.
+    pub(crate) async fn changed_among(&self, ids: &HashSet<String>) -> Result<Vec<String>> {
+        let keys = self.dependents().keys(Some(ids));
+        self.changed_of(keys).await
+    }
+
+    async fn changed_of(&self, keys: Vec<LookupKey>) -> Result<Vec<String>> {
         let mut streams = Vec::new();
         for keys in keys.chunks(TOGETHER) {
             let found = self.snapshots.load(keys.to_vec()).await?;

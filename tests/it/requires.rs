@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bson::{Document, doc};
-use statefold::{Follow, Rebuild, Tuning, Verify};
+use statefold::{CutOverMode, Follow, Rebuild, Tuning, Verify};
 
 use crate::support::database::eventually;
 use crate::support::follow::{end, works};
@@ -122,4 +122,41 @@ async fn a_roll_back_looks_the_present_orders_up() {
     let tuning = Tuning { verify: Verify::Heads, ..no_waiting() };
     statefold::rollback(&db.settings(tuning), &registry, Rebuild::of(["Invoices"])).await.unwrap();
     assert_eq!(invoiced(&db).await, [order("1", &["Placed", "Returned"])]);
+}
+
+#[tokio::test]
+async fn what_takes_another_name_at_the_cut_over_is_still_found() {
+    let db = database("requires_rename").await;
+    let registry = orders_registry(1);
+    db.rebuild(&registry, &[], no_waiting()).await.unwrap();
+    Orders::append(&db, "order-1", 1, &["Returned"]).await;
+    let renamed = Rebuild { mode: Some(CutOverMode::Rename), fresh: true, ..Rebuild::default() };
+    statefold::rebuild(&db.settings(no_waiting()), &registry, renamed).await.unwrap();
+    assert_eq!(db.pointer("Orders").await.unwrap().get_str("Collection").unwrap(), "Orders1");
+    assert_eq!(invoiced(&db).await, [order("1", &["Placed", "Returned"])]);
+}
+
+#[tokio::test]
+async fn however_many_invoices_are_out_of_date_a_build_that_waited_is_cut_over() {
+    let db = Db::new("requires_many").await;
+    let names: Vec<String> = (0..1100).map(|number| format!("order-{number:04}")).collect();
+    let invoices: Vec<String> = (0..1100).map(|number| format!("invoice-{number:04}")).collect();
+    let events: &[&str] = &["Placed"];
+    let streams: Vec<(&str, &[&str])> =
+        names.iter().chain(&invoices).map(|name| (name.as_str(), events)).collect();
+    Orders::write(&db, &streams).await;
+    let registry = orders_registry(1);
+    db.rebuild(&registry, &["Orders"], no_waiting()).await.unwrap();
+    let settings = db.settings(no_waiting());
+    let postponed = Rebuild { postpone: true, ..Rebuild::of(["Invoices"]) };
+    statefold::rebuild(&settings, &registry, postponed).await.unwrap();
+    for name in &names {
+        Orders::append(&db, name, 1, &["Moved"]).await;
+    }
+    let again = Rebuild { fresh: true, ..Rebuild::of(["Orders"]) };
+    statefold::rebuild(&settings, &registry, again).await.unwrap();
+    statefold::rebuild(&settings, &registry, Rebuild::of(["Invoices"])).await.unwrap();
+    let expected: Vec<Document> =
+        names.iter().map(|name| order(name.strip_prefix("order-").unwrap(), &["Placed", "Moved"])).collect();
+    assert_eq!(invoiced(&db).await, expected);
 }

@@ -84,6 +84,7 @@ const ENGINE: Level = Level {
         ("running", Below),
         ("run", Below),
         ("refolding", Below),
+        ("comparing", Below),
         ("preflight", Below),
         ("verify", Below),
         ("sweep", Below),

@@ -1,6 +1,6 @@
 //! One build at work, and its steps between planning and publishing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,6 +38,11 @@ pub(super) struct Build {
     pub(super) dirty: BTreeSet<String>,
     /// What is known of all other streams: unless they are clean, all heads have to be compared.
     pub(super) unnamed: Unnamed,
+    /// Ids of snapshots that were refolded since the fence was raised, if it is.
+    pub(super) touched: Option<HashSet<String>>,
+    /// Ids of what it may have looked up and was refolded since then; what it looked up before is looked at
+    /// before the fence is raised.
+    pub(super) due_lookups: HashSet<String>,
     /// Number of streams refolded so far.
     pub(super) refolded: u64,
     pub(super) counts: FoldCounts,
@@ -71,6 +76,13 @@ impl Build {
     pub(super) fn due(&mut self, taken: Taken) {
         self.dirty.extend(taken.streams);
         self.unnamed = self.unnamed.max(taken.unnamed);
+    }
+
+    /// Notes that the snapshots of these streams are about to be replaced.
+    pub(super) fn touch(&mut self, streams: &[String]) {
+        let Some(touched) = &mut self.touched else { return };
+        let filter = self.job.projection.spec().stream_filter();
+        touched.extend(streams.iter().filter_map(|stream| Some(filter.key(stream)?.id().to_owned())));
     }
 
     /// Notes from now on what streams look up of other projections: all of them are about to be folded.

@@ -78,7 +78,10 @@ impl Run {
         build.due(taken);
         if let Some(required) = &build.job.required {
             // Those that it requires are caught up already.
-            let streams = required.changed().await?;
+            let streams = match fence {
+                Some(_) => required.changed_among(&std::mem::take(&mut build.due_lookups)).await?,
+                None => required.changed().await?,
+            };
             build.dirty.extend(streams);
         }
         // Deletes come past the fence, too. What they left is compared before it is raised and after it is
@@ -98,6 +101,10 @@ impl Run {
     pub(super) async fn drain(&self, build: &mut Build, feed: &Feed, flipped: Timestamp) -> Result<u64> {
         feed.reached(flipped, None, FEED_WAIT).await?;
         build.due(feed.take_until(build.position, flipped)?);
+        if let Some(required) = &build.job.required {
+            let streams = required.changed().await?;
+            build.dirty.extend(streams);
+        }
         let unnamed = build.unnamed;
         self.refold_some(build, unnamed, true).await
     }
@@ -141,10 +148,12 @@ impl Run {
                         .streams
                         .retain(|stream| gone.contains(&stream_hash(stream)) || shrunk.contains(stream));
                 }
+                build.touch(&found.streams);
                 refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
             }
         }
         let streams: Vec<String> = build.dirty.iter().cloned().collect();
+        build.touch(&streams);
         let what = pipeline::Differing { streams, ..pipeline::Differing::default() };
         refolded += refold(&build.job, &partitions, what).await?;
         build.dirty.clear();

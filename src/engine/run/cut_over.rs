@@ -4,6 +4,7 @@
 //! While the fence stands, for some milliseconds, inserts into the event store are refused (error 121). If
 //! the cut-over takes longer, the fence is lifted and everything is tried again later.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use bson::Timestamp;
@@ -267,7 +268,15 @@ impl Run {
     ) -> Result<BehindFence> {
         let mut refolded = 0;
         if self.has_events {
-            for build in builds.iter_mut() {
+            builds.iter_mut().for_each(|build| build.touched = Some(HashSet::new()));
+            for at in 0..builds.len() {
+                let Some((build, before)) = builds.get_mut(..=at).and_then(<[Build]>::split_last_mut) else {
+                    continue;
+                };
+                if build.job.required.is_some() {
+                    build.due_lookups =
+                        before.iter().flat_map(|other| other.touched.iter().flatten().cloned()).collect();
+                }
                 match self.refold_remaining(build, feed, fence).await? {
                     Some(streams) => refolded += streams,
                     None => {

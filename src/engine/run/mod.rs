@@ -141,7 +141,17 @@ impl Run {
             self.drop_leftovers(build, &error).await;
         }
         if self.caller == Caller::Start && !self.cancel.is_cancelled() {
-            builds.retain(|build| !matches!(build.record().state, BuildState::Building | BuildState::Failed));
+            let mut dropped: Vec<String> = Vec::new();
+            builds.retain(|build| {
+                let required = build.job.projection.spec().required();
+                let is_dropped = |name: &String| dropped.iter().any(|other| other.eq_ignore_ascii_case(name));
+                let is_broken = matches!(build.record().state, BuildState::Building | BuildState::Failed);
+                if is_broken || required.iter().any(is_dropped) {
+                    dropped.push(build.record().projection.clone());
+                    return false;
+                }
+                true
+            });
             self.finish_each(builds, feed, survey).await?;
         }
         Ok(error)

@@ -68,6 +68,8 @@ impl Run {
             resumed,
             dirty: BTreeSet::new(),
             unnamed: if needs_full_compare || since.is_none() { Unnamed::Unknown } else { Unnamed::Clean },
+            touched: None,
+            due_lookups: HashSet::new(),
             refolded: 0,
             counts: done.counts,
             digest: done.digest,

@@ -1,7 +1,7 @@
 //! The last steps of a run: final names, the pointers of all projections in one update, then views and
 //! records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
 use bson::oid::ObjectId;
@@ -290,6 +290,8 @@ impl Run {
             resumed,
             dirty: BTreeSet::new(),
             unnamed: Unnamed::Unknown,
+            touched: None,
+            due_lookups: HashSet::new(),
             refolded,
             counts,
             digest,

@@ -202,14 +202,20 @@ impl Run {
         builds.iter().for_each(Build::begin_lookups);
         let subjects: Vec<_> = builds.iter().map(|build| subject(build, survey)).collect();
         let outcomes = comparison.run(&subjects, survey).await?;
-        for ((build, subject), outcome) in builds.iter_mut().zip(&subjects).zip(&outcomes) {
+        for ((build, subject), outcome) in builds.iter_mut().zip(&subjects).zip(outcomes) {
             (build.counts, build.digest) = (outcome.counts, outcome.found);
-            if let Some(error) = self.judge(&comparison, build, feed, subject, outcome).await? {
+            let undisturbed = share.is_all() && outcome.suspects.is_empty();
+            let found = outcome.found;
+            let refused = if build.job.required.is_some() {
+                self.judge_unproven(&comparison, build, feed, (subject, survey), outcome).await?
+            } else {
+                self.judge(&comparison, build, feed, subject, &outcome).await?
+            };
+            if let Some(error) = refused {
                 return Err(error);
             }
             // A generation that only statefold has written has the digest that its partitions give.
-            let undisturbed = share.is_all() && outcome.suspects.is_empty();
-            if undisturbed && build.job.staging.sums().await?.1 == outcome.found {
+            if undisturbed && build.job.staging.sums().await?.1 == found {
                 build.exclusively_ours = true;
             }
             build.timings.verify_ms = milliseconds(began);

@@ -43,8 +43,9 @@ impl Run {
         let unproven = due.iter().filter_map(|at| builds.get(*at)).any(is_unproven);
         let share = wanted.filter(|_| !unproven).unwrap_or(Share::ALL);
         let comparison = self.comparison(share);
-        let of_unknown = due.iter().filter_map(|at| builds.get(*at)).filter(|build| is_unproven(build));
-        of_unknown.for_each(Build::begin_lookups);
+        let unknown: Vec<usize> =
+            due.iter().copied().filter(|at| builds.get(*at).is_some_and(is_unproven)).collect();
+        unknown.iter().filter_map(|at| builds.get(*at)).for_each(Build::begin_lookups);
         let subjects: Vec<Subject> =
             due.iter().filter_map(|at| builds.get(*at)).map(|build| subject(build, survey)).collect();
         let outcomes =
@@ -53,7 +54,11 @@ impl Run {
         for ((at, subject), outcome) in due.into_iter().zip(&subjects).zip(outcomes) {
             let Some(build) = builds.get_mut(at) else { continue };
             build.recorder.enter(Phase::Verifying, 0);
-            let result = self.judge(&comparison, build, feed, subject, &outcome).await;
+            let result = if unknown.contains(&at) {
+                self.judge_unproven(&comparison, build, feed, (subject, survey), outcome).await
+            } else {
+                self.judge(&comparison, build, feed, subject, &outcome).await
+            };
             build.timings.verify_ms = milliseconds(began);
             match result {
                 Ok(None) if build.record().state != BuildState::CatchingUp => {}
@@ -105,6 +110,31 @@ impl Run {
             record.digest = Some(digest);
         };
         build.staging()?.advance(BuildState::Verified, verified).await
+    }
+
+    /// As [`Self::judge`], of a build whose streams may have looked up what is out of date: all that differ
+    /// are refolded first, however many there are.
+    pub(super) async fn judge_unproven(
+        &self,
+        comparison: &Comparison<'_>,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        (subject, survey): (&Subject, &Survey),
+        mut outcome: ComparisonOutcome,
+    ) -> Result<Option<Error>> {
+        loop {
+            build.dirty.extend(outcome.suspects.streams.iter().cloned());
+            if outcome.suspects.more == 0 {
+                return self.judge(comparison, build, feed, subject, &outcome).await;
+            }
+            // There was no memory for the names of the others.
+            self.catch_up(build, feed).await?;
+            let again = comparison.run(std::slice::from_ref(subject), survey).await?;
+            match again.into_iter().next() {
+                Some(next) if next.suspects.more < outcome.suspects.more => outcome = next,
+                _ => return self.judge(comparison, build, feed, subject, &outcome).await,
+            }
+        }
     }
 
     /// Rechecks what differs from the event store. Returns an error that names the remaining differences, if

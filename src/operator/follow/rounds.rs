@@ -208,7 +208,11 @@ impl<'a> Rounds<'a> {
             return Ok(0);
         };
         slot.left.extend(taken.streams);
-        slot.left.extend(slot.looks.outdated(&self.refolding, &open.generation, changed).await?);
+        // The generation before the active one goes with one that isn't active any more: a roll back sees to
+        // that.
+        if !slot.is_previous {
+            slot.left.extend(slot.looks.outdated(&self.refolding, &open.generation, changed).await?);
+        }
         let now = Instant::now();
         match taken.unnamed {
             Unnamed::Clean => {}
@@ -241,7 +245,7 @@ impl<'a> Rounds<'a> {
                     build, reason = %error.with_sources(),
                     "somebody took this generation over; looking again"
                 );
-                (slot.open, slot.compare) = (None, true);
+                (slot.open, slot.compare, slot.looks) = (None, true, Looks::default());
                 Ok(0)
             }
             Err(error) => {
@@ -268,6 +272,7 @@ impl<'a> Rounds<'a> {
             };
             if let Some(slot) = self.slots.get_mut(at) {
                 (slot.open, slot.compare, slot.wanted) = (open, true, is_wanted);
+                slot.looks = Looks::default();
             }
         }
         Ok(())

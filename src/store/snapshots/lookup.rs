@@ -38,12 +38,15 @@ impl SnapshotLookup {
     /// # Errors
     /// [`Error::Unsupported`] if a required projection has no active generation.
     pub(crate) async fn collections(&self) -> Result<HashMap<String, String>> {
-        let mut collections = HashMap::new();
+        let (mut collections, mut uuids) = (HashMap::new(), None);
+        let records = self.store.builds().records(None).await?;
         for required in &self.required {
-            let records = self.store.builds().records(Some(&required.name)).await?;
-            let found = records.into_iter().find(|record| match &required.build {
+            let found = records.iter().find(|record| match &required.build {
                 Some(id) => record.id == *id,
-                None => record.state == BuildState::Active,
+                None => {
+                    record.state == BuildState::Active
+                        && record.projection.eq_ignore_ascii_case(&required.name)
+                }
             });
             let Some(record) = found else {
                 let (projection, required) = (&self.projection, &required.name);
@@ -51,8 +54,17 @@ impl SnapshotLookup {
                     "{projection} requires {required}, which has no active generation: rebuild {required} too"
                 )));
             };
+            if record.swap.is_some() && uuids.is_none() {
+                uuids = Some(self.store.snapshots().uuids().await?);
+            }
             for (at, target) in record.targets.iter().enumerate() {
-                let collection = record.collection_of(at).unwrap_or(&target.collection);
+                // Its record may not say yet that it was renamed: the collection itself does.
+                let swap = record.swap.as_ref().and_then(|all| all.get(at)).zip(uuids.as_ref());
+                let collection = match swap {
+                    Some((swap, uuids)) if uuids.get(&swap.into) == Some(&swap.uuid) => &swap.into,
+                    Some((swap, _)) => &swap.from,
+                    None => record.collection_of(at).unwrap_or(&target.collection),
+                };
                 collections.insert(target.target.clone(), collection.to_owned());
             }
         }
