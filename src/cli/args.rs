@@ -81,9 +81,10 @@ pub(super) struct ChecksArgs {
     /// Publish although so many streams could not be folded: a number, or a share like 0.5% [default: 0]
     #[arg(long, value_name = "N|P%", env = "STATEFOLD_MAX_ERRORS")]
     pub(super) max_errors: Option<String>,
-    /// What to verify before the cut-over: `full` (every stream folded once more and compared), a share of
-    /// the streams as `5%`, or only their `heads` [default: full]
-    #[arg(long, value_name = "full|P%|heads", env = "STATEFOLD_VERIFY")]
+    /// What to verify before the cut-over: `proof` (what is stored by digest, the heads of all streams, and
+    /// 1% of the streams folded once more; another share as `5%`), `full` (every stream folded once more and
+    /// compared), or only the `heads` [default: proof]
+    #[arg(long, value_name = "proof|P%|full|heads", env = "STATEFOLD_VERIFY")]
     pub(super) verify: Option<String>,
 }
 

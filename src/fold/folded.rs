@@ -89,11 +89,20 @@ pub struct Folded {
     pub counts: FoldCounts,
     /// Digest of the snapshots.
     pub digest: Digest,
+    /// Number of commits and name of the longest stream.
+    pub(crate) longest: Option<(u32, String)>,
     /// What streams looked up of other projections.
     pub(crate) looked_up: Vec<(String, Vec<LookedUp>)>,
 }
 
 impl Folded {
+    /// Notes a complete stream, if it is the longest so far.
+    pub(crate) fn note_length(&mut self, commits: u32, stream: &str) {
+        if self.longest.as_ref().is_none_or(|(longest, _)| *longest < commits) {
+            self.longest = Some((commits, stream.to_owned()));
+        }
+    }
+
     /// Computes the digest, over the finished documents.
     pub(super) fn digest_snapshots(&mut self) {
         for (target, buffer) in self.snapshots.targets().iter().enumerate() {

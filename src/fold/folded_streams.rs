@@ -150,6 +150,7 @@ fn take(shard: &Shard, stream: &Stream, name: &str, lookups: &Lookups, out: &mut
         ..FoldCounts::default()
     });
     out.heads.push((stream.hash, stream.head));
+    out.note_length(stream.head.commits, name);
     write(shard, stream, name, lookups, out)
 }
 

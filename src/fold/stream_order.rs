@@ -141,6 +141,7 @@ impl StreamFold {
         let Some(current) = self.current.as_ref() else { return };
         self.out.counts.streams += 1;
         self.out.heads.push((stream_hash(&current.stream), current.head));
+        self.out.note_length(current.head.commits, &current.stream);
         self.emit();
     }
 

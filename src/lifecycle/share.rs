@@ -29,6 +29,13 @@ impl Share {
         self.millionths == ALL
     }
 
+    /// A share that is at least this one, and at least `count` of about `all` streams.
+    #[must_use]
+    pub(crate) fn or_of_at_least(self, count: u64, all: u64) -> Self {
+        let wanted = u128::from(count) * u128::from(ALL) / u128::from(all.max(1));
+        Self { millionths: self.millionths.max(u32::try_from(wanted).unwrap_or(ALL).min(ALL)) }
+    }
+
     /// This share of a number.
     #[must_use]
     pub fn of(self, number: u64) -> u64 {
@@ -68,30 +75,39 @@ impl Serialize for Share {
 /// Extent of the verification before a cut-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
-    /// These streams are refolded from the event store and compared with the stored snapshots.
-    Streams(Share),
+    /// What is stored is compared with what was folded, by the digest of all snapshots; what was folded with
+    /// the event store, by the heads of all streams; and this share of the streams is folded once more, in
+    /// stream order.
+    Proof(Share),
+    /// Every stream is folded once more and compared.
+    Full,
     /// Only the heads of all streams are compared.
     Heads,
 }
 
+/// Share of the streams that a proof folds once more by default.
+const SAMPLE: Share = Share { millionths: ALL / 100 };
+
 impl Default for Verify {
     fn default() -> Self {
-        Self::Streams(Share::ALL)
+        Self::Proof(SAMPLE)
     }
 }
 
 impl FromStr for Verify {
     type Err = String;
 
-    /// Reads `full`, `heads`, `sample 5%` or `5%`.
+    /// Reads `proof`, `full`, `heads`, or a proof with another sample, as `5%`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
-            "full" => Ok(Self::default()),
+            "proof" => Ok(Self::default()),
+            "full" => Ok(Self::Full),
             "heads" => Ok(Self::Heads),
             share => {
                 let share = share.strip_prefix("sample").unwrap_or(share);
-                let wrong = |_| format!("`{text}` is not `full`, `heads` or a share as `5%`");
-                share.parse().map(Self::Streams).map_err(wrong)
+                let wrong = |_| format!("`{text}` is not `proof`, `full`, `heads` or a share as `5%`");
+                let share: Share = share.parse().map_err(wrong)?;
+                Ok(if share.is_all() { Self::Full } else { Self::Proof(share) })
             }
         }
     }
@@ -100,8 +116,9 @@ impl FromStr for Verify {
 impl fmt::Display for Verify {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Streams(share) if share.is_all() => formatter.write_str("full"),
-            Self::Streams(share) => write!(formatter, "sample {share}"),
+            Self::Proof(share) if *share == SAMPLE => formatter.write_str("proof"),
+            Self::Proof(share) => write!(formatter, "sample {share}"),
+            Self::Full => formatter.write_str("full"),
             Self::Heads => formatter.write_str("heads"),
         }
     }
@@ -120,16 +137,26 @@ mod tests {
         assert!((800..1200).contains(&taken), "{taken}");
         assert_eq!(share.of(20_000), 1000);
         assert!((0..100).all(|hash| Share::ALL.takes(hash * 99_999)));
+        // At least so many of few streams, and all where there are fewer.
+        assert_eq!(share.or_of_at_least(1000, 100_000), share);
+        assert_eq!(share.or_of_at_least(1000, 10_000).of(10_000), 1000);
+        assert!(share.or_of_at_least(1000, 10).is_all() && share.or_of_at_least(1000, 0).is_all());
     }
 
     #[test]
     fn what_was_written_reads_back_and_nonsense_does_not() {
-        for (text, shown) in
-            [("full", "full"), ("heads", "heads"), ("sample 5%", "sample 5%"), ("0.1%", "sample 0.1%")]
-        {
+        for (text, shown) in [
+            ("proof", "proof"),
+            ("1%", "proof"),
+            ("full", "full"),
+            ("100%", "full"),
+            ("heads", "heads"),
+            ("sample 5%", "sample 5%"),
+            ("0.1%", "sample 0.1%"),
+        ] {
             assert_eq!(text.parse::<Verify>().unwrap().to_string(), shown);
         }
-        assert_eq!("100%".parse::<Verify>(), Ok(Verify::default()));
+        assert_eq!("proof".parse::<Verify>(), Ok(Verify::default()));
         for text in ["", "0%", "101%", "-1", "many", "NaN"] {
             assert!(text.parse::<Verify>().is_err(), "{text}");
         }

@@ -9,6 +9,7 @@ use crate::fold::{Digest, FoldCounts, FoldedStreams};
 use crate::observe::Recorder;
 use crate::pipeline::governor::Governor;
 use crate::pipeline::memory::Memory;
+use crate::pipeline::notable::Notable;
 use crate::pipeline::read::Spilled;
 use crate::pipeline::required::Required;
 use crate::pipeline::workers::Workers;
@@ -23,6 +24,8 @@ pub(crate) struct Job<S, W> {
     pub(crate) projection: Registered,
     /// Layout of the event store.
     pub(crate) layout: Arc<Layout>,
+    /// Streams that are worth folding once more.
+    pub(crate) notable: Arc<Notable>,
     /// What the projection requires, if anything.
     pub(crate) required: Option<Required>,
     /// Runs the folding.
@@ -67,6 +70,7 @@ impl<S, W> Job<S, W> {
             staging,
             projection: projection.clone(),
             layout: Arc::new(context.layout.clone()),
+            notable: Arc::default(),
             required: None,
             workers: Arc::clone(context.workers),
             progress: context.recorder.clone(),

@@ -8,6 +8,7 @@ mod compare;
 mod governor;
 mod job;
 mod memory;
+mod notable;
 pub(crate) mod ports;
 mod read;
 mod required;
@@ -15,8 +16,8 @@ mod retry;
 mod workers;
 mod write;
 
-pub(crate) use compare::{Reader, SnapshotComparer, Suspects, read_stored};
-pub(crate) use compare::{check, check_partition};
+pub(crate) use compare::{Reader, SnapshotComparer, Suspects, read_digest, read_stored};
+pub(crate) use compare::{check, check_partition, compare_heads};
 pub(crate) use governor::{Governor, ThrottleSource};
 pub(crate) use job::{Input, Job, JobContext, PartitionsDone};
 pub(crate) use memory::Memory;

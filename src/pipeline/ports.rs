@@ -34,6 +34,9 @@ pub(crate) type HeadBatch = Vec<(String, Head)>;
 /// How much of the heads is read from the event store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeadDetail {
+    /// The offsets of the last commits, from the index alone: enough where a change stream told of everything
+    /// that changed since the streams were folded.
+    Offsets,
     /// The last commits, but not the number of commits: enough where every stream is folded once more anyway.
     LastCommits,
     /// Everything: also the number of commits, which costs as much again.

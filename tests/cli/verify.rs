@@ -43,5 +43,5 @@ fn what_was_typed_wrong_is_said() {
     let share = db.run(&["verify", "Assets", "--sample", "0%"], 2);
     assert!(share.stderr.contains("a share is above 0%"), "{}", share.stderr);
     let mode = db.run(&["rebuild", "--verify", "some"], 2);
-    assert!(mode.stderr.contains("`some` is not `full`, `heads` or a share"), "{}", mode.stderr);
+    assert!(mode.stderr.contains("`some` is not `proof`, `full`, `heads` or a share"), "{}", mode.stderr);
 }

@@ -32,6 +32,7 @@ mod locks;
 mod members;
 mod orders;
 mod phases;
+mod proof;
 mod purge;
 mod read_only;
 mod refused;

@@ -7,6 +7,7 @@ use bson::{Document, doc};
 use statefold::{Error, Kind, Rebuild, Share, Strategy, Tuning, Verification, Verify, VerifyReport};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, last_asset_stream};
+use crate::support::gate::stopped_late;
 use crate::support::versions::{assets_of, assets_with_former};
 use crate::support::{Db, Gate, commit, no_waiting, oracle, squidex};
 
@@ -194,16 +195,6 @@ async fn an_application_at_work_is_no_difference() {
     assert!(application.await.unwrap() > 0);
     // It was at work indeed.
     assert!(suspected);
-}
-
-/// One that stops a build where all but the last snapshots are written.
-async fn stopped_late(db: &Db, commits: &[Document], verify: Verify) -> (statefold::Running, Gate) {
-    let last = last_asset_stream(commits);
-    let (gated, gate) = Gate::asset_snapshots(move |stream| stream == last);
-    let tuning = Tuning { partitions: Some(6), readers: 1, verify, ..no_waiting() };
-    let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());
-    gate.reached().await;
-    (running, gate)
 }
 
 #[tokio::test]

@@ -2,10 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use bson::Document;
 use statefold::projections::{
     Event, FoldError, Lookup, Projection, Registry, Sink, Spec, StreamKey, squidex::Assets,
 };
+use statefold::{Rebuild, Tuning, Verify};
 use tokio::sync::watch;
+
+use super::commits::last_asset_stream;
+use super::{Db, no_waiting};
 
 /// The test's side: where the rebuild stands, and the way to let it go on.
 pub(crate) struct Gate {
@@ -117,4 +122,18 @@ impl<P: Projection> Projection for Gated<P> {
         }
         self.inner.snapshots(key, state, others, out)
     }
+}
+
+/// Begins a build and stops it where all but the last snapshots are written.
+pub(crate) async fn stopped_late(
+    db: &Db,
+    commits: &[Document],
+    verify: Verify,
+) -> (statefold::Running, Gate) {
+    let last = last_asset_stream(commits);
+    let (gated, gate) = Gate::asset_snapshots(move |stream| stream == last);
+    let tuning = Tuning { partitions: Some(6), readers: 1, verify, ..no_waiting() };
+    let running = statefold::rebuild(&db.settings(tuning), &gated, Rebuild::default());
+    gate.reached().await;
+    (running, gate)
 }

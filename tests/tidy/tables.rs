@@ -111,6 +111,7 @@ const PIPELINE: Level = Level {
         ("retry", Below),
         ("ports", Below),
         ("memory", Below),
+        ("notable", Below),
     ],
 };
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use statefold_projections::Registered;
 
 use crate::engine::run::context::Run;
+use crate::engine::run::proof::Proof;
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::{BuildState, CutOverMode, Taken, Unnamed};
@@ -43,6 +44,10 @@ pub(super) struct Build {
     /// Ids of what it may have looked up and was refolded since then; what it looked up before is looked at
     /// before the fence is raised.
     pub(super) due_lookups: HashSet<String>,
+    /// What is proven of it.
+    pub(super) proof: Proof,
+    /// How it was verified in this run, if it was.
+    pub(super) verified: Option<&'static str>,
     /// Number of streams refolded so far.
     pub(super) refolded: u64,
     pub(super) counts: FoldCounts,
@@ -96,6 +101,11 @@ impl Build {
     /// in part, by an earlier run.
     pub(super) fn is_unproven(&self) -> bool {
         !self.is_live() && self.job.required.as_ref().is_some_and(|required| !required.is_known())
+    }
+
+    /// Whether a digest of what was folded tells what should be stored.
+    pub(super) fn can_be_proven(&self) -> bool {
+        self.exclusively_ours && !self.record().adopted && !self.is_unproven()
     }
 
     /// The build's store, to change it.

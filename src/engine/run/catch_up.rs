@@ -24,7 +24,7 @@ const FEW_STREAMS: u64 = 500;
 /// Number of dirty streams that is as good as none.
 const HANDFUL: u64 = 5;
 /// How long the feed may take to show changes that are stored already.
-const FEED_WAIT: Duration = Duration::from_secs(60);
+pub(super) const FEED_WAIT: Duration = Duration::from_secs(60);
 
 impl Run {
     /// Prepares the feed of the event store, from a time before anything is read; `None` where there are no
@@ -149,11 +149,13 @@ impl Run {
                         .retain(|stream| gone.contains(&stream_hash(stream)) || shrunk.contains(stream));
                 }
                 build.touch(&found.streams);
+                build.proof.refolds(found.streams.iter());
                 refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
             }
         }
         let streams: Vec<String> = build.dirty.iter().cloned().collect();
         build.touch(&streams);
+        build.proof.refolds(streams.iter());
         let what = pipeline::Differing { streams, ..pipeline::Differing::default() };
         refolded += refold(&build.job, &partitions, what).await?;
         build.dirty.clear();
@@ -188,28 +190,17 @@ impl Run {
             self.store.events().source(self.stream_index.clone(), now, self.settings.tuning().batch_commits);
         build.job_mut()?.source = source;
         let expected = build.digest.documents();
-        // A second fold of every stream follows, which misses no commit.
-        let detail = match self.settings.tuning().verify {
-            Verify::Streams(share) if share.is_all() => HeadDetail::LastCommits,
-            _ => HeadDetail::Everything,
-        };
-        let difference = pipeline::check(&build.job, &partitions, expected, detail).await?;
-        if !difference.is_none() {
-            let announced = match (feed, self.store.operation_time().await?) {
-                (Some(feed), Some(now)) => {
-                    feed.reached(now, None, FEED_WAIT).await?;
-                    feed.has_all(build.position, &difference.changed)
-                }
-                _ => true,
-            };
-            if !announced {
-                tracing::warn!(
-                    build = %build.record().id, streams = ?difference.examples,
-                    "the comparison found changes that the change stream didn't show; refolding them"
-                );
+        let difference = match self.settings.tuning().verify {
+            // A second fold of every stream follows, which misses no commit and no snapshot.
+            Verify::Full => pipeline::compare_heads(&build.job, &partitions, HeadDetail::LastCommits).await?,
+            Verify::Proof(_) => {
+                pipeline::compare_heads(&build.job, &partitions, HeadDetail::Everything).await?
             }
-            build.unnamed = Unnamed::Unknown;
-        }
+            Verify::Heads => {
+                pipeline::check(&build.job, &partitions, expected, HeadDetail::Everything).await?
+            }
+        };
+        self.judge_heads(build, feed, &difference).await?;
         build.timings.check_ms = super::build::milliseconds(began);
         Ok(())
     }

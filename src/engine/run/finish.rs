@@ -107,13 +107,15 @@ impl Run {
     async fn complete(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         if build.record().state == BuildState::Indexing {
             build.recorder.enter(Phase::Indexing, 0);
-            self.index(build).await?;
+            self.index_and_prove(build, feed).await?;
         }
         if build.record().state == BuildState::CatchingUp {
             self.governor.step().await?;
             build.recorder.enter(Phase::CatchingUp, 0);
             self.catch_up(build, feed).await?;
-            self.check_heads(build, feed).await?;
+            if !build.proof.heads {
+                self.check_heads(build, feed).await?;
+            }
         }
         if build.record().state == BuildState::Published && !build.is_live() {
             build.recorder.enter(Phase::CatchingUp, 0);

@@ -11,6 +11,8 @@ mod finish;
 mod fold;
 mod limits;
 mod open;
+mod proof;
+mod prove;
 mod publish;
 mod recover;
 mod report;

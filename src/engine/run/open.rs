@@ -9,6 +9,7 @@ use crate::engine::pass::Survey;
 use crate::engine::required::{required_later, required_of};
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
+use crate::engine::run::proof::Proof;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, CutOverMode, Unnamed, fingerprint, is_fingerprint_of};
 use crate::observe::{Phase, Recorder};
@@ -69,6 +70,8 @@ impl Run {
             dirty: BTreeSet::new(),
             unnamed: if needs_full_compare || since.is_none() { Unnamed::Unknown } else { Unnamed::Clean },
             touched: None,
+            proof: Proof::default(),
+            verified: None,
             due_lookups: HashSet::new(),
             refolded: 0,
             counts: done.counts,

@@ -9,6 +9,7 @@ use statefold_projections::{Registered, Spec};
 
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
+use crate::engine::run::proof::Proof;
 use crate::engine::run::report::Built;
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
@@ -291,6 +292,8 @@ impl Run {
             dirty: BTreeSet::new(),
             unnamed: Unnamed::Unknown,
             touched: None,
+            proof: Proof::default(),
+            verified: None,
             due_lookups: HashSet::new(),
             refolded,
             counts,
@@ -338,5 +341,7 @@ pub(super) fn built(build: &Build) -> Built {
         index_seconds: seconds(build.timings.index_ms),
         check_seconds: seconds(build.timings.check_ms),
         verify_seconds: seconds(build.timings.verify_ms),
+        verified: build.verified.map(str::to_owned),
+        streams_sampled: build.proof.sampled,
     }
 }

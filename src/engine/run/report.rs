@@ -72,9 +72,12 @@ pub struct Built {
     pub index_seconds: f64,
     /// Time for comparing the heads of all streams with the event store, in seconds.
     pub check_seconds: f64,
-    /// Time for verifying, in seconds: every stream, or a share of them, is folded once more and compared,
-    /// for all projections of a run together. 0 if only heads were compared.
+    /// Time for verifying, in seconds; much of it is beside the index builds. 0 if only heads were compared.
     pub verify_seconds: f64,
+    /// How it was verified in this run: `proof`, `full` or `heads`; absent if it was verified before.
+    pub verified: Option<String>,
+    /// Number of streams that a proof folded once more.
+    pub streams_sampled: u64,
 }
 
 /// How a cut-over went.

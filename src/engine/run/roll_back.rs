@@ -170,7 +170,7 @@ impl Run {
         let share = match self.settings.tuning().verify {
             // What they looked up when they were folded isn't known any more.
             _ if builds.iter().any(Build::is_unproven) => Some(Share::ALL),
-            Verify::Streams(share) => Some(share),
+            Verify::Proof(_) | Verify::Full => Some(Share::ALL),
             Verify::Heads => None,
         };
         if let (Some(share), true) = (share, self.has_events) {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Head, Share, Verify, stream_hash};
 use crate::observe::Phase;
 use crate::pipeline::ports::Staging;
+use crate::plan::Estimate;
 use crate::store::{BuildRecord, Feed};
 
 /// Rounds in which streams that differ are caught up and rechecked.
@@ -28,21 +29,17 @@ impl Run {
         survey: &Survey,
     ) -> Result<Vec<Option<Error>>> {
         self.governor.step().await?;
-        let wanted = match self.settings.tuning().verify {
-            Verify::Streams(share) if self.has_events => Some(share),
-            _ => None,
-        };
+        for build in builds.iter_mut().filter(|build| is_due(build)) {
+            self.prove_rest(build).await?;
+        }
         let is_unproven = |build: &Build| self.has_events && build.is_unproven();
-        let due = |build: &Build| is_unproven(build) || wanted.is_some() && is_due(build);
+        let is_wanted = self.has_events && self.settings.tuning().verify != Verify::Heads;
+        let due = |build: &Build| is_unproven(build) || is_wanted && is_due(build) && !build.proof.stored;
         let due: Vec<usize> =
             (0..).zip(builds.iter()).filter(|(_, build)| due(build)).map(|(at, _)| at).collect();
-        if wanted.is_none() {
-            self.advance_others(builds, &due).await?;
-        }
+        self.advance_others(builds, &due).await?;
         let began = Instant::now();
-        let unproven = due.iter().filter_map(|at| builds.get(*at)).any(is_unproven);
-        let share = wanted.filter(|_| !unproven).unwrap_or(Share::ALL);
-        let comparison = self.comparison(share);
+        let comparison = self.comparison(Share::ALL);
         let unknown: Vec<usize> =
             due.iter().copied().filter(|at| builds.get(*at).is_some_and(is_unproven)).collect();
         unknown.iter().filter_map(|at| builds.get(*at)).for_each(Build::begin_lookups);
@@ -59,7 +56,8 @@ impl Run {
             } else {
                 self.judge(&comparison, build, feed, subject, &outcome).await
             };
-            build.timings.verify_ms = milliseconds(began);
+            build.timings.verify_ms += milliseconds(began);
+            build.verified = Some("full");
             match result {
                 Ok(None) if build.record().state != BuildState::CatchingUp => {}
                 Ok(None) => self.advance_verified(build).await?,
@@ -92,10 +90,19 @@ impl Run {
         }
     }
 
-    /// Advances the builds of which only the heads are to be compared: that is done already.
+    /// Advances the builds that are proven, or of which only the heads are to be compared: that is done
+    /// already.
     async fn advance_others(&self, builds: &mut [Build], due: &[usize]) -> Result<()> {
         for (at, build) in builds.iter_mut().enumerate() {
-            if build.record().state == BuildState::CatchingUp && !due.contains(&at) {
+            if due.contains(&at) {
+                continue;
+            }
+            let is_new = build.record().state == BuildState::CatchingUp;
+            build.verified = match build.proof.stored {
+                true => Some("proof"),
+                false => is_new.then_some("heads"),
+            };
+            if is_new {
                 self.advance_verified(build).await?;
             }
         }
@@ -203,7 +210,7 @@ impl Run {
     }
 
     /// Recorded heads of these streams, whose names are sorted.
-    async fn recorded_of(&self, build: &Build, names: &[String]) -> Result<HashMap<u64, Head>> {
+    pub(super) async fn recorded_of(&self, build: &Build, names: &[String]) -> Result<HashMap<u64, Head>> {
         let wanted: HashSet<u64> = names.iter().map(|name| stream_hash(name)).collect();
         let mut recorded = HashMap::new();
         for partition in build.job.staging.partitions() {
@@ -228,12 +235,18 @@ fn is_due(build: &Build) -> bool {
 
 /// A build as the subject of a comparison.
 pub(super) fn subject(build: &Build, survey: &Survey) -> Subject {
+    let estimate = survey.estimates.get(build.position).copied().unwrap_or_default();
+    Subject { estimate, ..subject_of(build) }
+}
+
+/// As [`subject`], without an estimate.
+pub(super) fn subject_of(build: &Build) -> Subject {
     Subject {
         projection: build.job.projection.clone(),
         collections: build.collections(),
         required: build.job.required.clone(),
         partitions: build.job.staging.partitions(),
-        estimate: survey.estimates.get(build.position).copied().unwrap_or_default(),
+        estimate: Estimate::default(),
         records: None,
     }
 }

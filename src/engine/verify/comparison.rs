@@ -17,7 +17,7 @@ use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline;
 use crate::pipeline::ports::SnapshotSink;
 use crate::pipeline::{Governor, Input, Job, JobContext, Reader, Required, SnapshotComparer};
-use crate::pipeline::{Suspects, Wanted, Workers, read_stored};
+use crate::pipeline::{Suspects, Wanted, Workers, read_digest, read_stored};
 use crate::plan::{Estimate, Partition, Strategy};
 use crate::store::{EventStore, Store, StreamIndex};
 
@@ -186,6 +186,28 @@ impl Comparison<'_> {
             sum.merge(digest);
         }
         Ok((all, sum))
+    }
+
+    /// Reads everything back that is stored for a subject: its digest, and the streams of the share. `None` if
+    /// there are documents that can't be snapshots.
+    ///
+    /// # Errors
+    /// Errors of reading; [`Error::Interrupted`].
+    pub(crate) async fn read_back(&self, subject: &Subject) -> Result<Option<(Digest, Vec<String>)>> {
+        let now = self.store.operation_time().await?;
+        let source = self.store.events().source(self.stream_index.clone(), now, self.batch());
+        let (mut sum, mut names) = (Digest::default(), Vec::new());
+        for (target, name) in subject.collections.iter().enumerate() {
+            let collection = self.store.snapshots().as_source(name, &source);
+            let streams = (subject.projection.spec().stream_filter(), self.share);
+            if self.store.snapshots().has_foreign(name).await? {
+                return Ok(None);
+            }
+            let (digest, some) = read_digest(&collection, target, streams, &self.reader()).await?;
+            sum.merge(digest);
+            names.extend(some);
+        }
+        Ok(Some((sum, names)))
     }
 
     /// Settings of a pass that shares the memory budget with tables of so many bytes.

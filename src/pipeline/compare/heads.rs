@@ -13,6 +13,31 @@ use crate::plan::Partition;
 /// The difference of heads, and the number of snapshots.
 type Checked = (HeadsDifference, u64);
 
+/// Compares the heads of all partitions with the event store.
+///
+/// # Errors
+/// If the recorded heads or the event store can't be read. Differing heads are returned and are no error.
+pub(crate) async fn compare_heads<S: EventSource, W: Staging>(
+    job: &BuildJob<S, W>,
+    partitions: &[Partition],
+    detail: HeadDetail,
+) -> Result<HeadsDifference> {
+    let results = futures::stream::iter(partitions.to_vec()).map(|partition| {
+        let job = Arc::clone(job);
+        async move {
+            if job.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            check_partition(&job, &partition, detail).await
+        }
+    });
+    let sum = |mut all: HeadsDifference, difference: HeadsDifference| async move {
+        all.add(difference);
+        Ok(all)
+    };
+    results.buffer_unordered(job.readers).try_fold(HeadsDifference::default(), sum).await
+}
+
 /// Compares the heads of all partitions with the event store, and the ids in staging with the streams.
 ///
 /// # Errors

@@ -3,5 +3,5 @@
 mod heads;
 mod snapshots;
 
-pub(crate) use heads::{check, check_partition};
-pub(crate) use snapshots::{Reader, SnapshotComparer, Suspects, read_stored};
+pub(crate) use heads::{check, check_partition, compare_heads};
+pub(crate) use snapshots::{Reader, SnapshotComparer, Suspects, read_digest, read_stored};

@@ -114,7 +114,8 @@ impl SnapshotComparer {
             let (filter, stored) = (self.filter.clone(), Arc::clone(stored));
             // In a foreign collection everything may be left over, so memory is bounded while names are
             // gathered.
-            let left_over = move |suspects: &mut Suspects, id: &str, _: &RawDocument| {
+            let left_over = move |suspects: &mut Suspects, id: Option<&str>, _: &RawDocument| {
+                let Some(id) = id else { return };
                 let stream = filter.stream_of(id);
                 if stored.is_unseen(stream_hash(&stream)) {
                     suspects.add(stream);
@@ -191,13 +192,15 @@ pub(crate) async fn read_stored<S: EventSource>(
 ) -> Result<(DocumentHashes, Digest)> {
     let filter = filter.clone();
     let capacity = usize::try_from(share.of(expected)).unwrap_or(0);
-    let hashed = move |(stored, digest): &mut (DocumentHashes, Digest), id: &str, document: &RawDocument| {
-        let hash = stream_hash(&filter.stream_of(id));
-        if share.takes(hash) {
-            stored.add(hash, document.as_bytes());
-            digest.add(target, document.as_bytes());
-        }
-    };
+    let hashed =
+        move |(stored, digest): &mut (DocumentHashes, Digest), id: Option<&str>, document: &RawDocument| {
+            let Some(id) = id else { return };
+            let hash = stream_hash(&filter.stream_of(id));
+            if share.takes(hash) {
+                stored.add(hash, document.as_bytes());
+                digest.add(target, document.as_bytes());
+            }
+        };
     each_document(
         collection,
         move || (DocumentHashes::with_capacity(capacity), Digest::default()),
@@ -207,7 +210,28 @@ pub(crate) async fn read_stored<S: EventSource>(
     .await
 }
 
-type Take<T> = Box<dyn Fn(&mut T, &str, &RawDocument) + Send + Sync>;
+/// Reads all documents of a collection: their digest, and the names of the streams in a share.
+///
+/// # Errors
+/// Those of reading.
+pub(crate) async fn read_digest<S: EventSource>(
+    collection: &S,
+    target: usize,
+    (filter, share): (&StreamFilter, Share),
+    reader: &Reader<'_>,
+) -> Result<(Digest, Vec<String>)> {
+    let filter = filter.clone();
+    let added =
+        move |(digest, names): &mut (Digest, Vec<String>), id: Option<&str>, document: &RawDocument| {
+            digest.add(target, document.as_bytes());
+            let stream = id.map(|id| filter.stream_of(id));
+            names.extend(stream.filter(|stream| share.takes(stream_hash(stream))));
+        };
+    each_document(collection, || (Digest::default(), Vec::new()), added, reader).await
+}
+
+/// Takes a document, with its `_id` if that is a text.
+type Take<T> = Box<dyn Fn(&mut T, Option<&str>, &RawDocument) + Send + Sync>;
 
 struct EachDocument<T> {
     workers: Arc<Workers>,
@@ -216,11 +240,11 @@ struct EachDocument<T> {
     state: Arc<(Mutex<T>, Take<T>)>,
 }
 
-/// Hands all documents whose `_id` is a text to `take`, in any order.
+/// Hands all documents to `take`, in any order.
 async fn each_document<S: EventSource, T: Send + 'static>(
     collection: &S,
     fresh: impl Fn() -> T + Send + Sync + 'static,
-    take: impl Fn(&mut T, &str, &RawDocument) + Send + Sync + 'static,
+    take: impl Fn(&mut T, Option<&str>, &RawDocument) + Send + Sync + 'static,
     reader: &Reader<'_>,
 ) -> Result<T> {
     let state: Arc<(Mutex<T>, Take<T>)> = Arc::new((Mutex::new(fresh()), Box::new(take)));
@@ -251,9 +275,7 @@ fn taken<T>(batch: &dyn RawCommits, (state, take): &(Mutex<T>, Take<T>)) -> Resu
     for document in Documents::of(batch.documents()?).take(batch.limit()) {
         let (_, document) =
             document.ok_or_else(|| Error::Mismatch("the server sent a broken batch".into()))?;
-        if let Ok(id) = document.get_str("_id") {
-            take(&mut state, id, document);
-        }
+        take(&mut state, document.get_str("_id").ok(), document);
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     let slot = at_work.acquire().await.map_err(|error| Error::Bug(error.to_string()))?;
     let (snapshots, folded) = mpsc::channel::<Folded>(BATCHES_WAITING);
     let writer = tokio::spawn(write(Arc::clone(job), folded, again));
-    let mut out = Out { job, snapshots, record: PartitionRecord::default() };
+    let mut out = Out { job, snapshots, record: PartitionRecord::default(), longest: None };
     let fed = match input {
         Input::Streams => out.streams(job.source.scan(&partition.range)).await,
         Input::FoldedStreams(streams) => out.folded_streams(streams, partition, false).await,
@@ -41,7 +41,8 @@ pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     };
     // Without a sender the writer ends. It is awaited also after a failure: a late insert would survive the
     // clean-up before the next attempt.
-    let Out { snapshots, record, .. } = out;
+    let Out { snapshots, record, longest, .. } = out;
+    job.notable.note(longest.map(|(_, name)| name));
     drop(snapshots);
     let terms = writer.await.map_err(|error| Error::Bug(error.to_string()))??;
     fed?;
@@ -56,6 +57,7 @@ struct Out<'a, S, W> {
     job: &'a BuildJob<S, W>,
     snapshots: mpsc::Sender<Folded>,
     record: PartitionRecord,
+    longest: Option<(u32, String)>,
 }
 
 impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
@@ -64,6 +66,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         self.record.counts.add(folded.counts);
         self.record.digest.merge(folded.digest);
         self.record.heads.append(&mut folded.heads);
+        self.longest = self.longest.take().max(folded.longest.take());
         self.record.failed_streams.append(&mut folded.failed_streams);
         if let Some(required) = &self.job.required {
             required.note(&mut folded);
@@ -151,6 +154,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         }
         if !spoiled.is_empty() {
             tracing::debug!(streams = spoiled.len(), partition = partition.number, "folding in stream order");
+            job.notable.note(spoiled.iter().cloned());
         }
         for names in spoiled.chunks(STREAMS_AGAIN) {
             self.streams(job.source.streams(names.to_vec())).await?;

@@ -13,7 +13,7 @@ use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Class, Error, Result};
-use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call, read_concern};
+use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call};
 use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
 use crate::store::control::holder::ProcessIdentity;
 use crate::store::control::mandate::Mandate;
@@ -142,23 +142,23 @@ impl Control<'_> {
         }
     }
 
-    /// Waits until a majority of the members has the options that were changed at this time.
+    /// Waits until a majority of the members has the options that were changed, at this time if the server
+    /// tells one.
     async fn durable(self, time: Option<Timestamp>) -> Result<()> {
-        let Some(time) = time else { return Ok(()) };
-        let command = doc! {
-            "find": &self.store.names.collection, "filter": { "_id": &self.store.names.control_id },
-            "projection": { "_id": 1 }, "singleBatch": true, "readConcern": read_concern(Some(time)),
-            "maxTimeMS": i64::try_from(DURABLE_WAIT.as_millis()).unwrap_or(i64::MAX),
-        };
-        match self.store.command("waiting until the fence is durable", command).await {
-            Err(Error::Server { code: Some(OUT_OF_TIME), .. }) => Err(Error::Server {
-                doing: "waiting until the fence is durable".into(),
-                code: Some(NOT_DURABLE),
-                transient: true,
-                source: "a majority of the members didn't confirm it in time".into(),
-            }),
-            other => other.map(|_| ()),
+        if time.is_none() {
+            return Ok(());
         }
+        // A write that changes nothing waits for the majority as well, and makes the server write its journal
+        // at once, which a read that waits doesn't.
+        let nothing =
+            doc! { "q": { "_id": &self.store.names.control_id }, "u": { "$unset": { "Nothing": "" } } };
+        let command = doc! {
+            "update": &self.store.names.collection, "updates": [nothing],
+            "writeConcern": {
+                "w": "majority", "wtimeout": i64::try_from(DURABLE_WAIT.as_millis()).unwrap_or(i64::MAX),
+            },
+        };
+        self.store.command("waiting until the fence is durable", command).await.map(|_| ())
     }
 
     /// Lifts the fence of a cut-over that somebody left behind, and waits for a while for what is in the way.

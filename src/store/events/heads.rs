@@ -32,18 +32,14 @@ impl EventStore {
         let last = if self.stream_index.is_ascending() { "$last" } else { "$first" };
         let stream = format!("${}", self.layout.stream);
         let counted = match detail {
-            HeadDetail::LastCommits => futures::stream::empty().boxed(),
+            HeadDetail::Offsets | HeadDetail::LastCommits => futures::stream::empty().boxed(),
             HeadDetail::Everything => self.grouped(range, doc! { "_id": &stream, COMMITS: { "$sum": 1 } }),
         };
-        let lasts = self.grouped(
-            range,
-            doc! {
-                "_id": &stream,
-                OFFSET: { last: format!("${}", self.layout.offset) },
-                ID: { last: "$_id" },
-                SIZE: { last: { "$bsonSize": "$$ROOT" } },
-            },
-        );
+        let mut group = doc! { "_id": &stream, OFFSET: { last: format!("${}", self.layout.offset) } };
+        if detail != HeadDetail::Offsets {
+            group.extend(doc! { ID: { last: "$_id" }, SIZE: { last: { "$bsonSize": "$$ROOT" } } });
+        }
+        let lasts = self.grouped(range, group);
         let counts = async move {
             let add = |mut counts: HashMap<u64, u32>, batch: CommitBatch| async move {
                 for_each(&*batch, |stream, group| {

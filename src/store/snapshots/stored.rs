@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bson::{RawDocumentBuf, doc};
+use bson::{Bson, RawDocumentBuf, doc};
 use futures::TryStreamExt;
 use mongodb::Collection;
 use statefold_projections::Layout;
@@ -37,6 +37,29 @@ impl Snapshots<'_> {
         let count = async move { db.run_command(command).await };
         let reply = call_within(LONG_CALL_SECONDS, "counting documents that are no snapshots", count).await?;
         Ok(reply.get("n").and_then(number_of).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    }
+
+    /// Whether there is a document whose `_id` isn't a string: two looks at the ends of the index.
+    ///
+    /// # Errors
+    /// The server's error.
+    pub(crate) async fn has_foreign(self, collection: &str) -> Result<bool> {
+        // Bounds of an index, unlike conditions, include the other types: strings lie between "" and {}.
+        let below = doc! { "min": { "_id": Bson::MinKey }, "max": { "_id": "" } };
+        let above = doc! { "min": { "_id": {} }, "max": { "_id": Bson::MaxKey } };
+        for bounds in [below, above] {
+            let mut command = doc! {
+                "find": collection, "hint": { "_id": 1 }, "projection": { "_id": 1 }, "limit": 1,
+                "singleBatch": true, "readConcern": read_concern(None),
+            };
+            command.extend(bounds);
+            let reply = self.store.command("looking for documents that are no snapshots", command).await?;
+            let found = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+            if found.is_ok_and(|found| !found.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The documents with these ids, by their ids.

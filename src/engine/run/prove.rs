@@ -1,0 +1,161 @@
+//! The proof of a build: what is stored is what was folded, what was folded is the event store, and the order
+//! in which it was read made no difference.
+//!
+//! - *Stored = folded*: every document is read back, and their digest compared with the one that was kept
+//!   while folding.
+//! - *Folded = event store*: the heads of all streams, both ways.
+//! - *The order made no difference*: some streams are folded once more, in stream order and by another path,
+//!   and compared byte by byte with what is stored.
+//!
+//! Most of it is done while the server builds the indexes. Streams that are refolded later are compared
+//! afterwards. Whatever doesn't agree is left to the comparison of every stream, which names and mends it.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::engine::run::build::{Build, milliseconds};
+use crate::engine::run::catch_up::FEED_WAIT;
+use crate::engine::run::context::Run;
+use crate::engine::run::proof::Proof;
+use crate::engine::run::verify::subject_of;
+use crate::error::Result;
+use crate::lifecycle::{BuildState, HeadsDifference, Share, Unnamed, Verify};
+use crate::pipeline;
+use crate::pipeline::ports::HeadDetail;
+use crate::store::Feed;
+
+/// Streams that are folded once more, at least.
+const SAMPLE_MIN: u64 = 1000;
+/// Failed streams that are folded once more, at most.
+const FAILED_MAX: i64 = 1000;
+
+impl Run {
+    /// Share of the streams to fold once more, if builds are proven so.
+    fn sample(&self) -> Option<Share> {
+        match self.settings.tuning().verify {
+            Verify::Proof(share) if self.has_events => Some(share),
+            _ => None,
+        }
+    }
+
+    /// Builds the indexes and, beside that, proves what is stored.
+    pub(super) async fn index_and_prove(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
+        let Some(share) = self.sample().filter(|_| build.can_be_proven()) else {
+            return self.index(build).await;
+        };
+        let began = Instant::now();
+        let now = self.store.operation_time().await?;
+        let batch = self.settings.tuning().batch_commits;
+        build.job_mut()?.source = self.store.events().source(self.stream_index.clone(), now, batch);
+        // Whatever changes while it is built, the change stream tells; only where it didn't look from the
+        // beginning on have the last commits to be told apart from others with the same offset.
+        let detail =
+            if feed.is_some() && !build.resumed { HeadDetail::Offsets } else { HeadDetail::Everything };
+        let spec = build.job.projection.spec().clone();
+        let (indexed, proven) = {
+            let build = &*build;
+            let index = async { build.job.staging.create_indexes(&spec).await.map(|()| milliseconds(began)) };
+            let prove = async {
+                let partitions = build.job.staging.partitions();
+                let heads = pipeline::compare_heads(&build.job, &partitions, detail).await?;
+                let check_ms = milliseconds(began);
+                Ok::<_, crate::Error>((heads, check_ms, self.stored_as_folded(build, share).await?))
+            };
+            tokio::join!(index, prove)
+        };
+        build.timings.index_ms = indexed?;
+        let (heads, check_ms, proof) = proven?;
+        build.timings.check_ms = check_ms;
+        build.timings.verify_ms = milliseconds(began) - check_ms;
+        build.proof = Proof { heads: true, ..proof };
+        self.judge_heads(build, feed, &heads).await?;
+        let timings = build.timings;
+        build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await
+    }
+
+    /// Proves what isn't proven yet, as far as that can be done without folding every stream.
+    pub(super) async fn prove_rest(&self, build: &mut Build) -> Result<()> {
+        let Some(share) = self.sample().filter(|_| build.can_be_proven()) else { return Ok(()) };
+        let began = Instant::now();
+        match &build.proof.refolded {
+            Some(refolded) if build.proof.stored => {
+                let names: Vec<String> = refolded.iter().cloned().collect();
+                build.proof.stored = self.are_same(build, &names).await?;
+                build.proof.sampled += names.len() as u64;
+            }
+            _ => {
+                let heads = build.proof.heads;
+                build.proof = Proof { heads, ..self.stored_as_folded(build, share).await? };
+            }
+        }
+        build.timings.verify_ms += milliseconds(began);
+        Ok(())
+    }
+
+    /// Compares the digest of what is stored with the one that was kept while folding, and folds a sample of
+    /// streams once more.
+    async fn stored_as_folded(&self, build: &Build, share: Share) -> Result<Proof> {
+        let share = share.or_of_at_least(SAMPLE_MIN, build.counts.streams);
+        let comparison = self.comparison(share);
+        let read = comparison.read_back(&subject_of(build)).await?;
+        let Some((_, mut names)) = read.filter(|(digest, _)| *digest == build.digest) else {
+            let build = &build.record().id;
+            tracing::warn!(build, "what is stored isn't what was folded: comparing every stream");
+            return Ok(Proof::default());
+        };
+        names.extend(build.job.notable.names());
+        let failed = self.store.builds().failed_streams(Some(&build.record().id), FAILED_MAX).await?;
+        names.extend(failed.into_iter().map(|failed| failed.stream));
+        names.sort_unstable();
+        names.dedup();
+        let stored = self.are_same(build, &names).await?;
+        Ok(Proof { heads: false, stored, sampled: names.len() as u64, refolded: Some(BTreeSet::new()) })
+    }
+
+    /// Folds these streams once more, each as a whole, and compares them with what is stored. Streams that
+    /// changed since they were folded are left to catching up.
+    async fn are_same(&self, build: &Build, names: &[String]) -> Result<bool> {
+        let comparison = self.comparison(Share::ALL);
+        let recorded = self.recorded_of(build, names).await?;
+        let recheck = comparison.look_again(&subject_of(build), names, true, Some(&recorded)).await?;
+        if let Some(first) = recheck.differences.first() {
+            tracing::warn!(
+                build = %build.record().id, first = %first.stream,
+                "a stream folded once more gives something else: comparing every stream"
+            );
+        }
+        Ok(recheck.differences.is_empty())
+    }
+
+    /// Lets streams be refolded whose heads differ from the event store. Differences that the feed didn't
+    /// announce are also logged.
+    pub(super) async fn judge_heads(
+        &self,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        difference: &HeadsDifference,
+    ) -> Result<()> {
+        if difference.is_none() {
+            return Ok(());
+        }
+        let announced = match (feed, self.store.operation_time().await?) {
+            (Some(feed), Some(now)) => {
+                feed.reached(now, None, FEED_WAIT).await?;
+                feed.has_all(build.position, &difference.changed)
+            }
+            _ => false,
+        };
+        if announced && build.record().state == BuildState::Indexing {
+            // They are about to be caught up.
+            return Ok(());
+        }
+        if feed.is_some() && !announced {
+            tracing::warn!(
+                build = %build.record().id, streams = ?difference.examples,
+                "the comparison found changes that the change stream didn't show; refolding them"
+            );
+        }
+        build.unnamed = Unnamed::Unknown;
+        Ok(())
+    }
+}
