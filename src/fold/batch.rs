@@ -1,22 +1,6 @@
-//! The documents of a raw batch, and their places in it.
+//! The documents of a raw batch.
 
 use bson::{RawArray, RawDocument};
-
-/// Place of a document in a batch, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    start: u32,
-    end: u32,
-}
-
-impl Place {
-    /// The document at this place of the same batch.
-    #[must_use]
-    pub fn of(self, batch: &RawArray) -> Option<&RawDocument> {
-        let bytes = batch.as_bytes().get(self.start as usize..self.end as usize)?;
-        RawDocument::from_bytes(bytes).ok()
-    }
-}
 
 /// Iterates over the documents of an array. An item is `None` where the array is broken, or holds
 /// something that is no document; nothing follows it.
@@ -34,7 +18,7 @@ impl<'a> Documents<'a> {
         Self { bytes: batch.as_bytes(), at: 4 }
     }
 
-    fn read(&mut self) -> Option<(Place, &'a RawDocument)> {
+    fn read(&mut self) -> Option<&'a RawDocument> {
         const DOCUMENT: u8 = 0x03;
         let remaining = self.bytes.get(self.at..)?;
         let (&DOCUMENT, named) = remaining.split_first()? else { return None };
@@ -43,13 +27,12 @@ impl<'a> Documents<'a> {
         let end = start.checked_add(usize::try_from(i32::from_le_bytes(*length)).ok()?)?;
         let document = RawDocument::from_bytes(self.bytes.get(start..end)?).ok()?;
         self.at = end;
-        let place = Place { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? };
-        Some((place, document))
+        Some(document)
     }
 }
 
 impl<'a> Iterator for Documents<'a> {
-    type Item = Option<(Place, &'a RawDocument)>;
+    type Item = Option<&'a RawDocument>;
 
     fn next(&mut self) -> Option<Self::Item> {
         // The last byte of an array is its terminator.
@@ -72,15 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_found_in_order_and_again_by_their_place() {
+    fn documents_are_found_in_order() {
         let mut array = RawArrayBuf::new();
         (0..1234_i64)
             .for_each(|at| array.push(rawdoc! { "n": at, "text": if at % 3 == 0 { "" } else { "xyz" } }));
         let found: Vec<_> = Documents::of(&array).map(Option::unwrap).collect();
         assert_eq!(found.len(), 1234);
-        for (number, (place, document)) in found.iter().enumerate() {
+        for (number, document) in found.iter().enumerate() {
             assert_eq!(document.get_i64("n").unwrap(), i64::try_from(number).unwrap());
-            assert_eq!(place.of(&array).unwrap(), *document);
         }
         assert_eq!(Documents::of(&RawArrayBuf::new()).count(), 0);
     }

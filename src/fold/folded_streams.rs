@@ -8,6 +8,7 @@ use statefold_projections::{FoldError, Snapshots};
 use crate::fold::folded::{FailedStream, FoldCounts, Folded};
 use crate::fold::lookups::{self, Emitted, Lookups};
 use crate::fold::shard::{Shard, Stream};
+use crate::fold::sort::sorted_by_name;
 
 /// A complete shard with its streams sorted by name.
 pub(crate) struct Sorted {
@@ -19,9 +20,11 @@ impl Sorted {
     /// Completes a shard and sorts its streams.
     pub(crate) fn new(mut shard: Shard) -> Self {
         shard.finish();
-        let mut order: Vec<u32> = (0..u32::try_from(shard.len()).unwrap_or(u32::MAX)).collect();
-        let name = |at: u32| shard.streams.get(at as usize).map(|stream| shard.names.get(stream.name));
-        order.sort_unstable_by(|left, right| name(*left).cmp(&name(*right)));
+        let name = |at: u32| {
+            let stream = shard.streams.get(at as usize);
+            stream.map(|stream| shard.names.get(stream.name).as_bytes()).unwrap_or_default()
+        };
+        let order = sorted_by_name(u32::try_from(shard.len()).unwrap_or(u32::MAX), name);
         Self { shard, order }
     }
 

@@ -18,10 +18,10 @@ mod lookups;
 mod names;
 mod route;
 mod shard;
+mod sort;
 mod stream_order;
 
 pub(crate) use batch::Documents;
-pub(crate) use batch::Place;
 pub(crate) use dependents::Dependents;
 pub use difference::FieldDifference;
 pub(crate) use difference::field_differences;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bson::RawArray;
+use bson::{RawArray, RawDocument};
 use statefold_projections::{Commit, Layout, StreamFilter};
 
-use crate::fold::batch::{Documents, Place};
+use crate::fold::batch::Documents;
 use crate::lifecycle::{Share, stream_hash};
 
 /// A range of stream names as (first, end); `end` is exclusive, and `None` means no bound.
@@ -42,8 +42,20 @@ impl Route {
     }
 }
 
-/// The commits of a batch for each shard and, within it, each projection: hash of the stream and place.
-pub(crate) type ByShard = Vec<Vec<Vec<(u64, Place)>>>;
+/// A commit on its way to its shard.
+pub struct Arrival<'a> {
+    /// Hash of its stream.
+    pub(crate) hash: u64,
+    pub(crate) document: &'a RawDocument,
+    /// The decoded commit; `None` if it can't be read.
+    pub(crate) commit: Option<Commit<'a>>,
+}
+
+/// The commits of a batch for each shard and, within it, each projection.
+pub(crate) type ByShard<'a> = Vec<Vec<Vec<Arrival<'a>>>>;
+
+/// Commits for which a list has room from the beginning.
+const LISTED: usize = 256;
 
 /// A batch that can't be read to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,18 +78,29 @@ impl Router {
     ///
     /// # Errors
     /// [`BrokenBatch`].
-    pub fn by_shard(&self, batch: &RawArray, limit: usize, shards: usize) -> Result<ByShard, BrokenBatch> {
-        let mut lists: ByShard = vec![vec![Vec::new(); self.routes.len()]; shards];
+    pub fn by_shard<'a>(
+        &'a self,
+        batch: &'a RawArray,
+        limit: usize,
+        shards: usize,
+    ) -> Result<ByShard<'a>, BrokenBatch> {
+        let of_shard = || self.routes.iter().map(|_| Vec::with_capacity(LISTED)).collect();
+        let mut lists: ByShard<'a> = (0..shards).map(|_| of_shard()).collect();
         for document in Documents::of(batch).take(limit) {
-            let (place, document) = document.ok_or(BrokenBatch)?;
-            let Some(stream) = Commit::stream_of(document, &self.layout) else { continue };
+            let document = document.ok_or(BrokenBatch)?;
+            let commit = Commit::decode(document, &self.layout).ok();
+            let stream = match &commit {
+                Some(commit) => Some(commit.stream),
+                None => Commit::stream_of(document, &self.layout),
+            };
+            let Some(stream) = stream else { continue };
             let hash = stream_hash(stream);
             let shard = lists.get_mut(shard_of(hash, shards));
             let Some(lists) = shard else { continue };
             for (route, list) in self.routes.iter().zip(lists) {
                 let wanted = route.share.takes(hash) && route.filter.matches(stream);
                 if wanted && (route.all || route.range_of(stream).is_some()) {
-                    list.push((hash, place));
+                    list.push(Arrival { hash, document, commit });
                 }
             }
         }
@@ -96,7 +119,7 @@ impl Router {
         mut take: impl FnMut(usize, usize, &[u8]),
     ) -> Result<(), BrokenBatch> {
         for document in Documents::of(batch).take(limit) {
-            let (_, document) = document.ok_or(BrokenBatch)?;
+            let document = document.ok_or(BrokenBatch)?;
             let Some(stream) = Commit::stream_of(document, &self.layout) else { continue };
             for (projection, route) in self.routes.iter().enumerate() {
                 let wanted = |_: &usize| {
@@ -159,9 +182,9 @@ mod tests {
             let mut counts = [0; 3];
             for (shard, lists) in lists.iter().enumerate() {
                 for (projection, list) in lists.iter().enumerate() {
-                    for (hash, place) in list {
-                        let stream = place.of(&batch).unwrap().get_str("EventStream").unwrap();
-                        prop_assert_eq!(*hash, stream_hash(stream));
+                    for arrival in list {
+                        let stream = arrival.document.get_str("EventStream").unwrap();
+                        prop_assert_eq!(arrival.hash, stream_hash(stream));
                         prop_assert_eq!(*home.entry(stream).or_insert(shard), shard);
                         counts[projection] += 1;
                     }
@@ -190,10 +213,11 @@ mod tests {
     #[test]
     fn only_the_commits_below_the_limit_of_a_batch_count() {
         let batch = batch(&["c-1".to_owned(), "c-2".to_owned(), "c-3".to_owned()]);
-        let lists = router().by_shard(&batch, 2, 1).unwrap();
+        let router = router();
+        let lists = router.by_shard(&batch, 2, 1).unwrap();
         assert_eq!(lists.iter().flatten().map(Vec::len).sum::<usize>(), 2);
         let mut broken = RawArrayBuf::new();
         broken.push(7);
-        assert_eq!(router().by_shard(&broken, 9, 1), Err(BrokenBatch));
+        assert!(matches!(router.by_shard(&broken, 9, 1), Err(BrokenBatch)));
     }
 }

@@ -8,13 +8,13 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bson::{RawArray, RawDocument};
+use bson::RawDocument;
 use hashbrown::HashTable;
-use statefold_projections::{Chunked, Commit, CommitError, Layout, Registered, Slot, States, StreamFilter};
+use statefold_projections::{Chunked, Commit, Layout, Registered, Slot, States, StreamFilter};
 
-use crate::fold::batch::Place;
 use crate::fold::folded::FoldCounts;
 use crate::fold::names::{Name, Names};
+use crate::fold::route::Arrival;
 use crate::lifecycle::Head;
 
 /// All that is known of one stream besides its state.
@@ -62,23 +62,20 @@ impl Shard {
         }
     }
 
-    /// Folds commits of a batch, each with the hash of its stream.
+    /// Folds commits of a batch.
     ///
-    /// Each step is done for all commits before the next step: looking streams up means waiting for
-    /// memory, and the processor waits for several at a time if nothing else comes in between.
-    pub(crate) fn push(&mut self, batch: &RawArray, commits: &[(u64, Place)]) {
+    /// Streams are looked up for all commits before any is folded: looking up means waiting for memory, and
+    /// the processor waits for several at a time if nothing else comes in between.
+    pub(crate) fn push(&mut self, arrivals: &[Arrival<'_>]) {
         let layout = Arc::clone(&self.layout);
-        let documents = commits.iter().filter_map(|(hash, place)| Some((*hash, place.of(batch)?)));
-        let decoded: Vec<_> =
-            documents.map(|(hash, document)| (hash, document, Commit::decode(document, &layout))).collect();
-        let found: Vec<Option<u32>> = decoded
+        let found: Vec<Option<u32>> = arrivals
             .iter()
-            .map(|(hash, _, commit)| commit.as_ref().ok().and_then(|commit| self.find(*hash, commit.stream)))
+            .map(|arrival| arrival.commit.as_ref().and_then(|commit| self.find(arrival.hash, commit.stream)))
             .collect();
-        for ((hash, document, commit), at) in decoded.into_iter().zip(found) {
+        for (Arrival { hash, document, commit }, at) in arrivals.iter().zip(found) {
             match (commit, at) {
-                (Ok(commit), Some(at)) => self.receive(at, &commit, document, &layout),
-                (commit, _) => self.commit(hash, document, commit, &layout),
+                (Some(commit), Some(at)) => self.receive(at, commit, document, &layout),
+                (commit, _) => self.commit(*hash, document, commit.as_ref(), &layout),
             }
         }
     }
@@ -86,22 +83,16 @@ impl Shard {
     /// Folds one commit, given the hash of its stream.
     pub(crate) fn push_one(&mut self, hash: u64, document: &RawDocument) {
         let layout = Arc::clone(&self.layout);
-        self.commit(hash, document, Commit::decode(document, &layout), &layout);
+        self.commit(hash, document, Commit::decode(document, &layout).ok().as_ref(), &layout);
     }
 
-    fn commit(
-        &mut self,
-        hash: u64,
-        document: &RawDocument,
-        commit: Result<Commit<'_>, CommitError>,
-        layout: &Layout,
-    ) {
+    fn commit(&mut self, hash: u64, document: &RawDocument, commit: Option<&Commit<'_>>, layout: &Layout) {
         match commit {
-            Ok(commit) => {
+            Some(commit) => {
                 let at = self.stream(hash, commit.stream);
-                self.receive(at, &commit, document, layout);
+                self.receive(at, commit, document, layout);
             }
-            Err(_) => {
+            None => {
                 if let Some(name) = Commit::stream_of(document, layout) {
                     let at = self.stream(hash, name);
                     self.spoil(at);

@@ -150,7 +150,7 @@ async fn folded(
     while let Some(batch) = batches.next().await {
         let (batch, layout, filter) = (batch?, Arc::clone(&layout), filter.clone());
         let fold = move || {
-            for (_, document) in Documents::of(batch.documents()?).flatten() {
+            for document in Documents::of(batch.documents()?).flatten() {
                 let stream = Commit::stream_of(document, &layout).filter(|stream| filter.matches(stream));
                 if let Some(stream) = stream {
                     shard.push_one(stream_hash(stream), document);

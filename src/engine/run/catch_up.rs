@@ -23,6 +23,8 @@ const ROUNDS_MAX: u32 = 50;
 const FEW_STREAMS: u64 = 500;
 /// Number of dirty streams that is as good as none.
 const HANDFUL: u64 = 5;
+/// Time after which the server tells how far it has looked: a run waits for that, and ends soon.
+const FEED_PATIENCE: Duration = Duration::from_millis(20);
 /// How long the feed may take to show changes that are stored already.
 pub(super) const FEED_WAIT: Duration = Duration::from_secs(60);
 
@@ -35,7 +37,7 @@ impl Run {
             return Ok(None);
         }
         let filters = selected.iter().map(|projection| projection.spec().stream_filter().clone()).collect();
-        Ok(Some(self.store.events().feed(since, filters)))
+        Ok(Some(self.store.events().feed(since, filters, FEED_PATIENCE)))
     }
 
     /// Refolds dirty streams in rounds until few are left.

@@ -188,8 +188,8 @@ impl Comparison<'_> {
         Ok((all, sum))
     }
 
-    /// Reads everything back that is stored for a subject: its digest, and the streams of the share. `None` if
-    /// there are documents that can't be snapshots.
+    /// Reads everything back that is stored for a subject: its digest, and the streams of the share. `None`
+    /// if there are documents that can't be snapshots.
     ///
     /// # Errors
     /// Errors of reading; [`Error::Interrupted`].

@@ -91,7 +91,7 @@ fn as_they_come(batches: &[&[RawDocumentBuf]], shards: usize) -> (Folded, Vec<St
         batch.iter().for_each(|commit| array.push(commit.as_ref()));
         let lists = router.by_shard(&array, usize::MAX, shards).unwrap();
         for (shard, lists) in all.iter_mut().zip(lists) {
-            shard.push(&array, &lists[0]);
+            shard.push(&lists[0]);
         }
     }
     let folded_streams = FoldedStreams::new(all.into_iter().map(Sorted::new).collect(), 1);

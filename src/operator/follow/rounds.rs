@@ -18,6 +18,8 @@ use crate::operator::follow::progress::Shown;
 use crate::operator::follow::request::{Follow, FollowReport};
 use crate::store::{BuildRecord, Feed, FeedLag, Positions, Store};
 
+/// Time after which the server tells how far it has looked, while nothing changes.
+const FEED_PATIENCE: Duration = Duration::from_millis(100);
 /// Time within which changes are collected, to be refolded together.
 const TOGETHER: Duration = Duration::from_millis(20);
 /// Longest time between two looks at the pointers, and until counts and digests are noted.
@@ -136,7 +138,8 @@ impl<'a> Rounds<'a> {
                     since = since.min(position);
                 }
             }
-            self.refolding.store.events().feed(since, self.slots.iter_mut().map(Slot::announce).collect())
+            let filters = self.slots.iter_mut().map(Slot::announce).collect();
+            self.refolding.store.events().feed(since, filters, FEED_PATIENCE)
         });
         if let Some(feed) = &feed {
             feed.begin();

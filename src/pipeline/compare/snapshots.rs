@@ -273,8 +273,7 @@ impl<T: Send + 'static> BatchSink for EachDocument<T> {
 fn taken<T>(batch: &dyn RawCommits, (state, take): &(Mutex<T>, Take<T>)) -> Result<()> {
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     for document in Documents::of(batch.documents()?).take(batch.limit()) {
-        let (_, document) =
-            document.ok_or_else(|| Error::Mismatch("the server sent a broken batch".into()))?;
+        let document = document.ok_or_else(|| Error::Mismatch("the server sent a broken batch".into()))?;
         take(&mut state, document.get_str("_id").ok(), document);
     }
     Ok(())

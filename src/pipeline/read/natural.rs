@@ -1,18 +1,17 @@
 //! Natural order: every commit is routed to the shard that owns its stream, and folded as it arrives.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use statefold_projections::{Layout, Registered};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::fold::{FoldedStreams, Place, Route, Router, Shard, Sorted};
+use crate::fold::{FoldCounts, FoldedStreams, Route, Router, Shard, Sorted};
 use crate::lifecycle::Share;
 use crate::observe::Recorder;
 use crate::pipeline::memory::Memory;
@@ -69,25 +68,18 @@ pub(crate) enum InMemory {
     Outgrown,
 }
 
-/// A task of a shard.
-enum ShardTask {
-    /// Folds commits of a batch, listed for each projection.
-    Commits(Arc<dyn RawCommits>, Vec<Vec<(u64, Place)>>),
-    /// Drops everything folded so far, because everything is read again: the result is then the same as
-    /// without an interruption.
-    StartOver,
-}
+/// The shards of one number, one for each projection. Whoever brings commits folds them, one at a time.
+type Stripe = Mutex<Vec<Shard>>;
 
-/// Batches on their way to a shard.
-const BATCHES_WAITING: usize = 2;
-
-/// Routes the batches of a scan to the shards.
-struct ShardQueues {
+/// Folds the batches of a scan.
+struct Stripes {
     router: Arc<Router>,
     workers: Arc<Workers>,
-    queues: Vec<mpsc::Sender<ShardTask>>,
+    stripes: Arc<[Stripe]>,
+    fresh: Box<dyn Fn() -> Vec<Shard> + Send + Sync>,
+    memory: Arc<Memory>,
     recorders: Vec<Recorder>,
-    outgrown: Arc<AtomicBool>,
+    outgrown: AtomicBool,
 }
 
 impl<S: EventSource> Pass<'_, S> {
@@ -109,37 +101,32 @@ impl<S: EventSource> Pass<'_, S> {
     /// # Errors
     /// Those of reading; [`Error::Interrupted`].
     pub(crate) async fn in_memory(&self, memory: &Arc<Memory>) -> Result<InMemory> {
-        let outgrown = Arc::new(AtomicBool::new(false));
-        let (mut queues, mut folders) = (Vec::new(), Vec::new());
-        for number in 0..self.shards {
-            let (queue, tasks) = mpsc::channel(BATCHES_WAITING);
-            queues.push(queue);
-            folders.push(self.folder(number, tasks, memory, &outgrown));
-        }
-        let router = Arc::new(self.router());
-        let workers = Arc::clone(&self.workers);
-        let recorders = self.recorders();
-        let sink =
-            Arc::new(ShardQueues { router, workers, queues, recorders, outgrown: Arc::clone(&outgrown) });
+        let layout = Arc::clone(&self.layout);
+        let projections: Vec<Registered> =
+            self.wanted.iter().map(|wanted| wanted.projection.clone()).collect();
+        let fresh = move || {
+            projections.iter().map(|projection| Shard::new(projection, Arc::clone(&layout))).collect()
+        };
+        let sink = Arc::new(Stripes {
+            router: Arc::new(self.router()),
+            workers: Arc::clone(&self.workers),
+            stripes: (0..self.shards).map(|_| Mutex::new(fresh())).collect(),
+            fresh: Box::new(fresh),
+            memory: Arc::clone(memory),
+            recorders: self.recorders(),
+            outgrown: AtomicBool::new(false),
+        });
         let read = scan::read(self.source, &self.ranges(), self.readers, &sink, &self.cancel).await;
-        // The folders end when their queues are closed.
-        drop(sink);
         let mut by_projection: Vec<Vec<Shard>> = self.wanted.iter().map(|_| Vec::new()).collect();
-        let mut failure = None;
-        for folder in folders {
-            match folder.await.map_err(|error| Error::Bug(error.to_string())).and_then(|result| result) {
-                Ok(shards) => {
-                    by_projection.iter_mut().zip(shards).for_each(|(all, shard)| all.push(shard));
-                }
-                Err(error) => failure = Some(error),
-            }
+        for stripe in sink.stripes.iter() {
+            let shards = std::mem::take(&mut *stripe.lock().unwrap_or_else(PoisonError::into_inner));
+            by_projection.iter_mut().zip(shards).for_each(|(all, shard)| all.push(shard));
         }
-        if outgrown.load(Ordering::Relaxed) {
+        if sink.outgrown.load(Ordering::Relaxed) {
             self.workers.discard(by_projection);
             return Ok(InMemory::Outgrown);
         }
-        // A reader sees of a failed folder only that its queue is closed, so the error of the folder counts.
-        let by = failure.map_or(read, Err)?;
+        let by = read?;
         let targets: Vec<usize> =
             self.wanted.iter().map(|wanted| wanted.projection.spec().targets().len()).collect();
         let sorting = by_projection.into_iter().zip(targets).map(|(shards, targets)| async move {
@@ -149,90 +136,76 @@ impl<S: EventSource> Pass<'_, S> {
         });
         Ok(InMemory::Done(futures::future::try_join_all(sorting).await?, by))
     }
-
-    /// Starts the task that folds the commits of one shard.
-    fn folder(
-        &self,
-        number: usize,
-        mut tasks: mpsc::Receiver<ShardTask>,
-        memory: &Arc<Memory>,
-        outgrown: &Arc<AtomicBool>,
-    ) -> JoinHandle<Result<Vec<Shard>>> {
-        let layout = Arc::clone(&self.layout);
-        let projections: Vec<Registered> =
-            self.wanted.iter().map(|wanted| wanted.projection.clone()).collect();
-        let new = move || {
-            projections
-                .iter()
-                .map(|projection| Shard::new(projection, Arc::clone(&layout)))
-                .collect::<Vec<Shard>>()
-        };
-        let mut shards = new();
-        let recorders = self.recorders();
-        let (workers, memory, outgrown) =
-            (Arc::clone(&self.workers), Arc::clone(memory), Arc::clone(outgrown));
-        tokio::spawn(async move {
-            while let Some(task) = tasks.recv().await {
-                if matches!(task, ShardTask::StartOver) {
-                    workers.discard(std::mem::replace(&mut shards, new()));
-                }
-                let memory = Arc::clone(&memory);
-                let folded = workers.run(move || {
-                    let fits = fold(&mut shards, &task, number, &memory);
-                    (shards, fits)
-                });
-                let fits;
-                (shards, fits) = folded.await?;
-                for (shard, recorder) in shards.iter_mut().zip(&recorders) {
-                    recorder.folded(&shard.take_counts());
-                }
-                if !fits? {
-                    outgrown.store(true, Ordering::Relaxed);
-                }
-            }
-            Ok(shards)
-        })
-    }
 }
 
-/// Runs one task; false if the memory doesn't suffice.
-fn fold(shards: &mut [Shard], task: &ShardTask, number: usize, memory: &Memory) -> Result<bool> {
-    if let ShardTask::Commits(batch, lists) = task {
-        let documents = batch.documents()?;
-        shards.iter_mut().zip(lists).for_each(|(shard, commits)| shard.push(documents, commits));
+/// Folds the commits of a batch into the shards, and returns what was folded for each projection, and whether
+/// the memory suffices.
+fn fold(
+    batch: &dyn RawCommits,
+    router: &Router,
+    stripes: &[Stripe],
+    begin_with: usize,
+    memory: &Memory,
+) -> Result<(Vec<FoldCounts>, bool)> {
+    let lists = router.by_shard(batch.documents()?, batch.limit(), stripes.len());
+    let lists = lists.map_err(|_| Error::Mismatch("the server sent a broken batch".into()))?;
+    let (mut counts, mut fits) = (Vec::new(), true);
+    let mut left: VecDeque<usize> = (0..stripes.len()).collect();
+    left.retain(|at| lists.get(*at).is_some_and(|lists| lists.iter().any(|list| !list.is_empty())));
+    let first = begin_with.checked_rem(left.len()).unwrap_or(0);
+    left.rotate_left(first);
+    let mut busy = 0;
+    while let Some(at) = left.pop_front() {
+        let Some((stripe, lists)) = stripes.get(at).zip(lists.get(at)) else { continue };
+        // A stripe at which somebody else is at work is come back to, unless all are like that.
+        let mut shards = match stripe.try_lock() {
+            Ok(shards) => shards,
+            Err(_) if busy < left.len() => {
+                busy += 1;
+                left.push_back(at);
+                continue;
+            }
+            Err(_) => stripe.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        busy = 0;
+        counts.resize(shards.len(), FoldCounts::default());
+        for ((shard, list), counts) in shards.iter_mut().zip(lists).zip(&mut counts) {
+            shard.push(list);
+            counts.add(shard.take_counts());
+        }
+        fits &= relieved(&mut shards, at, memory);
     }
+    Ok((counts, fits))
+}
+
+/// Whether the memory suffices for the shards of this number.
+fn relieved(shards: &mut [Shard], number: usize, memory: &Memory) -> bool {
     let used = |shards: &[Shard]| memory.uses(number, shards.iter().map(Shard::bytes).sum());
     let mut over = used(shards);
     // A huge stream out of order is given up and read again later; many of them call for another strategy.
     while over > 0 && shards.iter_mut().any(|shard| shard.relieve(memory.budget() / 8)) {
         over = used(shards);
     }
-    Ok(over == 0)
+    over == 0
 }
 
-impl BatchSink for ShardQueues {
+impl BatchSink for Stripes {
     fn waited(&self, time: Duration) {
         self.recorders.iter().for_each(|recorder| recorder.batch_read(time));
     }
 
-    fn take(&self, _reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>> {
+    fn take(&self, reader: usize, batch: CommitBatch) -> BoxFuture<'_, Result<()>> {
         async move {
             if self.outgrown.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            let batch: Arc<dyn RawCommits> = Arc::from(batch);
-            let (router, routed, shards) = (Arc::clone(&self.router), Arc::clone(&batch), self.queues.len());
-            let lists = self
-                .workers
-                .run(move || {
-                    let lists = router.by_shard(routed.documents()?, routed.limit(), shards);
-                    lists.map_err(|_| Error::Mismatch("the server sent a broken batch".into()))
-                })
-                .await??;
-            for (queue, lists) in self.queues.iter().zip(lists) {
-                if lists.iter().any(|list| !list.is_empty()) {
-                    send(queue, ShardTask::Commits(Arc::clone(&batch), lists)).await?;
-                }
+            let (router, stripes, memory) =
+                (Arc::clone(&self.router), Arc::clone(&self.stripes), Arc::clone(&self.memory));
+            let folded = self.workers.run(move || fold(&*batch, &router, &stripes, reader, &memory));
+            let (counts, fits) = folded.await??;
+            self.recorders.iter().zip(&counts).for_each(|(recorder, counts)| recorder.folded(counts));
+            if !fits {
+                self.outgrown.store(true, Ordering::Relaxed);
             }
             Ok(())
         }
@@ -240,20 +213,13 @@ impl BatchSink for ShardQueues {
     }
 
     fn begin_again(&self) -> BoxFuture<'_, Result<()>> {
-        async move {
-            for queue in &self.queues {
-                send(queue, ShardTask::StartOver).await?;
-            }
-            self.recorders.iter().for_each(Recorder::read_again);
-            Ok(())
+        for stripe in self.stripes.iter() {
+            let mut shards = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            self.workers.discard(std::mem::replace(&mut *shards, (self.fresh)()));
         }
-        .boxed()
+        self.recorders.iter().for_each(Recorder::read_again);
+        futures::future::ready(Ok(())).boxed()
     }
-}
-
-async fn send(queue: &mpsc::Sender<ShardTask>, task: ShardTask) -> Result<()> {
-    // A folder that has ended returns the reason itself.
-    queue.send(task).await.map_err(|_| Error::Interrupted)
 }
 
 #[cfg(test)]

@@ -80,8 +80,7 @@ fn push(fold: &mut StreamFold, batch: Option<&dyn RawCommits>) -> Result<()> {
         return Ok(());
     };
     for document in Documents::of(batch.documents()?).take(batch.limit()) {
-        let (_, document) =
-            document.ok_or_else(|| Error::Mismatch("the server sent a broken batch".into()))?;
+        let document = document.ok_or_else(|| Error::Mismatch("the server sent a broken batch".into()))?;
         fold.push(document);
     }
     Ok(())

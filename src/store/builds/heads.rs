@@ -138,7 +138,7 @@ impl BuildStore {
                     return Ok(None);
                 }
                 let documents = Documents::of(batch.doc_slices()?);
-                found.extend(documents.map(|entry| entry.map(|(_, document)| document.to_owned())));
+                found.extend(documents.map(|entry| entry.map(ToOwned::to_owned)));
             }
             Ok(Some(found))
         };

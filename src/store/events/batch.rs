@@ -29,9 +29,8 @@ impl Batch {
         if read_up_to(self.raw.as_raw_document()).is_none_or(|read| read < record) {
             return false;
         }
-        let is_it = |document: Option<(_, &RawDocument)>| {
-            document
-                .is_some_and(|(_, document)| document.get("_id").ok().flatten() == Some(id.as_raw_bson_ref()))
+        let is_it = |document: Option<&RawDocument>| {
+            document.is_some_and(|document| document.get("_id").ok().flatten() == Some(id.as_raw_bson_ref()))
         };
         // If the document is gone, the next part reads the rest of this batch again.
         let found = self.raw.doc_slices().ok().and_then(|batch| Documents::of(batch).position(is_it));

@@ -21,8 +21,6 @@ use crate::store::connection::{Events, HISTORY_LOST, Store, call, classify, code
 use crate::store::control::raises_cut_over;
 use crate::store::events::change_buffer::ChangeBuffer;
 
-/// Time the server waits for a change before it replies that there is none.
-const AWAIT: Duration = Duration::from_millis(100);
 /// Pause before the change stream is reopened after a failure.
 const REOPEN: Duration = Duration::from_millis(250);
 
@@ -31,10 +29,12 @@ pub(in crate::store) struct ChangeReader {
     pub(in crate::store) store: Store,
     pub(in crate::store) filters: Vec<StreamFilter>,
     pub(in crate::store) buffer: Arc<ChangeBuffer>,
+    /// Time the server waits for a change before it replies that there is none, and how far it has looked.
+    pub(in crate::store) patience: Duration,
 }
 
 impl Events<'_> {
-    async fn open_changes(self, start: Start) -> Result<ChangeStream<Document>> {
+    async fn open_changes(self, start: Start, patience: Duration) -> Result<ChangeStream<Document>> {
         let events = self.store.collection(&self.store.layout.collection);
         let stream = &self.store.layout.stream;
         let shown = doc! {
@@ -44,7 +44,7 @@ impl Events<'_> {
         let pipeline = [doc! { "$project": shown }];
         let expanded = self.store.facts.has_expanded_events().then_some(true);
         let open = async move {
-            let watch = events.watch().pipeline(pipeline).max_await_time(AWAIT);
+            let watch = events.watch().pipeline(pipeline).max_await_time(patience);
             // An update in place is shown without the document, unless that is asked for.
             let watch = watch.full_document(FullDocumentType::UpdateLookup);
             let watch = match expanded {
@@ -78,7 +78,7 @@ impl ChangeReader {
         tracing::warn!("the server's history doesn't reach back far enough: comparing all heads instead");
         let now = self.store.operation_time().await?;
         let now = now.ok_or_else(|| Error::Unsupported("this server has no change streams".into()))?;
-        let changes = self.store.events().open_changes(Start::At(now)).await?;
+        let changes = self.store.events().open_changes(Start::At(now), self.patience).await?;
         self.buffer.update(|state| {
             state.dirty.iter_mut().for_each(|dirty| dirty.mark_unnamed(Unnamed::Unknown));
             state.position = state.position.max(now);
@@ -97,7 +97,7 @@ impl ChangeReader {
             () = begin.cancelled() => {}
             () = stop.cancelled() => return,
         }
-        let opened = match self.store.events().open_changes(Start::At(since)).await {
+        let opened = match self.store.events().open_changes(Start::At(since), self.patience).await {
             Err(error) if is_history_lost(&error) => self.restart().await,
             other => other,
         };
@@ -144,7 +144,9 @@ impl ChangeReader {
         while !stop.is_cancelled() {
             tokio::time::sleep(REOPEN).await;
             let opened = match &at {
-                Some(token) if !lost => self.store.events().open_changes(Start::After(token.clone())).await,
+                Some(token) if !lost => {
+                    self.store.events().open_changes(Start::After(token.clone()), self.patience).await
+                }
                 _ => self.restart().await,
             };
             match opened {

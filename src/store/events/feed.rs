@@ -41,11 +41,12 @@ fn ended() -> Error {
 
 impl Events<'_> {
     /// A feed of the event store from a time on, for the streams of these filters, once it is told to
-    /// [begin](Feed::begin).
-    pub(crate) fn feed(self, since: Timestamp, filters: Vec<StreamFilter>) -> Feed {
+    /// [begin](Feed::begin). While nothing changes, the server tells how far it has looked after each `patience`.
+    pub(crate) fn feed(self, since: Timestamp, filters: Vec<StreamFilter>, patience: Duration) -> Feed {
         let buffer = Arc::new(ChangeBuffer::new(filters.len(), since));
         let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
-        let reader = ChangeReader { store: self.store.clone(), filters, buffer: Arc::clone(&buffer) };
+        let reader =
+            ChangeReader { store: self.store.clone(), filters, buffer: Arc::clone(&buffer), patience };
         let task = tokio::spawn(reader.run(since, begin.clone(), stop.clone()));
         Feed { buffer, begin, stop, task }
     }
