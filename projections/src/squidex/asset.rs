@@ -1,6 +1,6 @@
 //! Assets: the fold of their events, and the documents of `States_Assets`.
 
-use super::entity::{Entity, set_text, text_bytes};
+use super::entity::{APP_ID, Entity, OWN};
 use super::event::AssetEvent;
 use super::json::Text;
 use super::payload::{AssetAnnotated, AssetCreated, AssetType, AssetUpdated, Base};
@@ -47,15 +47,21 @@ impl Default for Assets {
     }
 }
 
+const PARENT_ID: usize = OWN;
+const MIME_TYPE: usize = OWN + 1;
+const FILE_HASH: usize = OWN + 2;
+const FILE_NAME: usize = OWN + 3;
+const SLUG: usize = OWN + 4;
+const TEXTS: usize = OWN + 5;
+
+fn text<'t>(text: &'t Option<Text<'_>>) -> Option<&'t str> {
+    text.as_ref().map(Text::as_str)
+}
+
 /// The folded state of one asset.
 #[derive(Debug, Default)]
 pub struct Asset {
-    entity: Entity,
-    parent_id: Option<Box<str>>,
-    file_name: Option<Box<str>>,
-    file_hash: Option<Box<str>>,
-    mime_type: Option<Box<str>>,
-    slug: Option<Box<str>>,
+    entity: Entity<TEXTS>,
     file_size_bytes: i64,
     file_version: i64,
     total_size_bytes: i64,
@@ -84,7 +90,7 @@ impl Projection for Assets {
             AssetEvent::Created(created) => asset.create(base, created),
             AssetEvent::Updated(updated) => asset.update(base, updated),
             AssetEvent::Annotated(annotated) => asset.annotate(annotated),
-            AssetEvent::Moved(moved) => set_text(&mut asset.parent_id, moved.parent_id.0),
+            AssetEvent::Moved(moved) => asset.entity.texts.set(PARENT_ID, text(&moved.parent_id.0)),
             AssetEvent::Deleted => {
                 asset.entity.is_deleted = true;
                 true
@@ -120,12 +126,12 @@ impl Asset {
     /// Sets everything, replacing an asset that exists already.
     fn create(&mut self, base: Base<'_>, event: AssetCreated<'_>) -> bool {
         *self = Self {
-            entity: self.entity.created(event.asset_id.0, base.app_id.map(|app| app.0)),
-            parent_id: event.parent_id.0.map(Text::into_boxed),
-            file_name: event.file_name.map(Text::into_boxed),
-            file_hash: event.file_hash.map(Text::into_boxed),
-            mime_type: event.mime_type.map(Text::into_boxed),
-            slug: event.slug.map(Text::into_boxed),
+            entity: self.entity.created(
+                text(&event.asset_id.0),
+                base.app_id.as_ref().map(|app| app.0.as_str()),
+                [&event.parent_id.0, &event.mime_type, &event.file_hash, &event.file_name, &event.slug]
+                    .map(text),
+            ),
             file_size_bytes: event.file_size.0,
             file_version: event.file_version.0,
             total_size_bytes: event.file_size.0,
@@ -139,7 +145,7 @@ impl Asset {
 
     /// Sets a new file, unless its hash is that of the current one.
     fn update(&mut self, base: Base<'_>, event: AssetUpdated<'_>) -> bool {
-        if !set_text(&mut self.file_hash, event.file_hash) {
+        if !self.entity.texts.set(FILE_HASH, text(&event.file_hash)) {
             return false;
         }
         // The total has only the sizes of this file and the one before, as in Squidex.
@@ -148,15 +154,15 @@ impl Asset {
         self.file_version = event.file_version.0;
         self.kind = event.kind;
         self.metadata = event.metadata.unwrap_or_default().kept();
-        set_text(&mut self.mime_type, event.mime_type);
-        set_text(&mut self.entity.app_id, base.app_id.map(|app| app.0));
+        self.entity.texts.set(MIME_TYPE, text(&event.mime_type));
+        self.entity.texts.set(APP_ID, base.app_id.as_ref().map(|app| app.0.as_str()));
         true
     }
 
     /// Sets each property that is given and differs.
     fn annotate(&mut self, event: AssetAnnotated<'_>) -> bool {
-        let mut changed = set_name(&mut self.file_name, event.file_name);
-        changed |= set_name(&mut self.slug, event.slug);
+        let mut changed = self.set_name(FILE_NAME, event.file_name);
+        changed |= self.set_name(SLUG, event.slug);
         if let Some(is_protected) = event.is_protected.filter(|new| *new != self.is_protected) {
             self.is_protected = is_protected;
             changed = true;
@@ -172,42 +178,34 @@ impl Asset {
         changed
     }
 
+    /// Sets a name if one is given that differs in more than case; returns true if it was set.
+    fn set_name(&mut self, at: usize, name: Option<Text<'_>>) -> bool {
+        let Some(new) = name else { return false };
+        let is_equal = |old: &str| eq_ignore_case(old, new.as_str());
+        !self.entity.texts.get(at).is_some_and(is_equal) && self.entity.texts.set(at, Some(new.as_str()))
+    }
+
     fn write(&self, document: &mut DocumentWriter<'_>) {
-        if let Some(parent_id) = self.parent_id.as_deref() {
+        let texts = &self.entity.texts;
+        if let Some(parent_id) = texts.get(PARENT_ID) {
             document.str("pi", parent_id);
         }
-        document.str_or_null("fn", self.file_name.as_deref());
-        document.str_or_null("fh", self.file_hash.as_deref());
+        document.str_or_null("fn", texts.get(FILE_NAME));
+        document.str_or_null("fh", texts.get(FILE_HASH));
         document.i64("fs", self.file_size_bytes);
         document.i64("fv", self.file_version);
         if self.is_protected {
             document.bool("pt", true);
         }
         document.document("md", |metadata| self.metadata.write_plain(metadata));
-        document.str_or_null("mm", self.mime_type.as_deref());
-        document.str_or_null("sl", self.slug.as_deref());
+        document.str_or_null("mm", texts.get(MIME_TYPE));
+        document.str_or_null("sl", texts.get(SLUG));
         self.tags.write(document, "td");
         document.i64("ts", self.total_size_bytes);
         document.i32("at", self.kind.0);
     }
 
     fn heap_bytes(&self) -> usize {
-        let texts = [&self.parent_id, &self.file_name, &self.file_hash, &self.mime_type, &self.slug];
-        self.entity.heap_bytes()
-            + self.metadata.heap_bytes()
-            + self.tags.heap_bytes()
-            + texts.into_iter().map(text_bytes).sum::<usize>()
-    }
-}
-
-/// Sets a name if one is given that differs in more than case; returns true if it was set.
-fn set_name(slot: &mut Option<Box<str>>, name: Option<Text<'_>>) -> bool {
-    let equal = |new: &Text<'_>| slot.as_deref().is_some_and(|old| eq_ignore_case(old, new.as_str()));
-    match name.filter(|new| !equal(new)) {
-        Some(new) => {
-            *slot = Some(new.into_boxed());
-            true
-        }
-        None => false,
+        self.entity.heap_bytes() + self.metadata.heap_bytes() + self.tags.heap_bytes()
     }
 }

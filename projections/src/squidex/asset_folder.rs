@@ -1,6 +1,6 @@
 //! Asset folders: the fold of their events, and the documents of `States_AssetFolders`.
 
-use super::entity::{Entity, set_text, text_bytes};
+use super::entity::{Entity, OWN};
 use super::event::AssetFolderEvent;
 use super::json::Text;
 use crate::Direction::Ascending;
@@ -31,12 +31,14 @@ impl Default for AssetFolders {
     }
 }
 
+const PARENT_ID: usize = OWN;
+const FOLDER_NAME: usize = OWN + 1;
+const TEXTS: usize = OWN + 2;
+
 /// The folded state of one folder.
 #[derive(Debug, Default)]
 pub struct AssetFolder {
-    entity: Entity,
-    parent_id: Option<Box<str>>,
-    folder_name: Option<Box<str>>,
+    entity: Entity<TEXTS>,
 }
 
 impl Projection for AssetFolders {
@@ -57,19 +59,21 @@ impl Projection for AssetFolders {
         }
         let changed = match change {
             AssetFolderEvent::Created(created) => {
-                *folder = AssetFolder {
-                    entity: folder.entity.created(created.folder_id.0, base.app_id.map(|app| app.0)),
-                    parent_id: created.parent_id.0.map(Text::into_boxed),
-                    folder_name: created.folder_name.map(Text::into_boxed),
-                };
+                folder.entity = folder.entity.created(
+                    created.folder_id.0.as_ref().map(Text::as_str),
+                    base.app_id.as_ref().map(|app| app.0.as_str()),
+                    [&created.parent_id.0, &created.folder_name].map(|text| text.as_ref().map(Text::as_str)),
+                );
                 true
             }
             AssetFolderEvent::Renamed(renamed) => {
                 let nameless = || FoldError::Refused("a folder was renamed to null".into());
                 let name = renamed.folder_name.ok_or_else(nameless)?;
-                set_text(&mut folder.folder_name, Some(name))
+                folder.entity.texts.set(FOLDER_NAME, Some(name.as_str()))
             }
-            AssetFolderEvent::Moved(moved) => set_text(&mut folder.parent_id, moved.parent_id.0),
+            AssetFolderEvent::Moved(moved) => {
+                folder.entity.texts.set(PARENT_ID, moved.parent_id.0.as_ref().map(Text::as_str))
+            }
             AssetFolderEvent::Deleted => {
                 folder.entity.is_deleted = true;
                 true
@@ -91,17 +95,15 @@ impl Projection for AssetFolders {
         let Some(common) = folder.entity.finished()? else { return Ok(()) };
         out.put(0, |document| {
             common.begin(document);
-            if let Some(parent_id) = folder.parent_id.as_deref() {
+            if let Some(parent_id) = folder.entity.texts.get(PARENT_ID) {
                 document.str("pi", parent_id);
             }
-            document.str_or_null("fn", folder.folder_name.as_deref());
+            document.str_or_null("fn", folder.entity.texts.get(FOLDER_NAME));
             common.end(document);
         })
     }
 
     fn state_bytes(&self, folder: &AssetFolder) -> usize {
-        let heap =
-            folder.entity.heap_bytes() + text_bytes(&folder.parent_id) + text_bytes(&folder.folder_name);
-        size_of_val(folder) + heap
+        size_of_val(folder) + folder.entity.heap_bytes()
     }
 }

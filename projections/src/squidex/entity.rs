@@ -5,43 +5,46 @@
 //! version by one and sets the time and the author of the last change.
 
 use super::id::{EMPTY_ID, RefToken, named_id_parts};
-use super::json::Text;
+use super::texts::Texts;
 use super::time;
 use crate::{DocumentWriter, Event, FoldError};
 
-/// The common part of a state.
+/// Positions of the common texts of a state; those of its own follow. Those that change often come last.
+const ID: usize = 0;
+/// `id,name`
+pub(super) const APP_ID: usize = 1;
+const CREATED_BY: usize = 2;
+/// Author of the last change, unless that is the creator.
+const MODIFIED_BY: usize = 3;
+/// Position of the first text of its own.
+pub(super) const OWN: usize = 4;
+
+/// The common part of a state, with all its texts: `N` of them.
 #[derive(Debug, Default)]
-pub(super) struct Entity {
+pub(super) struct Entity<const N: usize> {
+    pub(super) texts: Texts<N>,
     /// Number of events that changed something; the version is one less.
     pub(super) effective_events: i64,
-    pub(super) id: Option<Box<str>>,
-    /// `id,name`
-    pub(super) app_id: Option<Box<str>>,
     pub(super) is_deleted: bool,
+    /// Whether somebody else than the creator made the last change.
+    by_other: bool,
     /// `None` is the Unix epoch, which Squidex takes as not set.
     created_ms: Option<i64>,
     modified_ms: i64,
-    created_by: Option<Box<str>>,
-    modified_by: Modifier,
 }
 
-/// The author of the last change: for most objects the one who created them.
-#[derive(Debug, Default)]
-enum Modifier {
-    #[default]
-    Creator,
-    Other(Option<Box<str>>),
-}
-
-impl Entity {
-    /// The common part of an object that an event creates: of the former one only the version is kept.
-    pub(super) fn created(&self, id: Option<Text<'_>>, app_id: Option<Text<'_>>) -> Self {
-        Self {
-            effective_events: self.effective_events,
-            id: id.map(Text::into_boxed),
-            app_id: app_id.map(Text::into_boxed),
-            ..Self::default()
-        }
+impl<const N: usize> Entity<N> {
+    /// The common part of an object that an event creates, with texts of its own: of the former one only the
+    /// version is kept.
+    pub(super) fn created<'t>(
+        &self,
+        id: Option<&'t str>,
+        app_id: Option<&'t str>,
+        own: impl IntoIterator<Item = Option<&'t str>>,
+    ) -> Self {
+        let mut texts = [id, app_id, None, None].into_iter().chain(own);
+        let texts = std::array::from_fn(|_| texts.next().flatten());
+        Self { texts: Texts::new(texts), effective_events: self.effective_events, ..Self::default() }
     }
 
     /// Records that an event changed the object.
@@ -50,13 +53,13 @@ impl Entity {
         self.effective_events += 1;
         self.created_ms = self.created_ms.or(ms);
         self.modified_ms = ms.unwrap_or(0);
-        if self.created_by.is_none() {
-            self.created_by = actor.map(|token| token.0.into_boxed());
-            self.modified_by = Modifier::Creator;
-        } else if self.created_by.as_deref() == actor.as_ref().map(|token| token.0.as_str()) {
-            self.modified_by = Modifier::Creator;
+        let actor = actor.as_ref().map(|token| token.0.as_str());
+        let created_by = self.texts.get(CREATED_BY);
+        self.by_other = created_by.is_some() && created_by != actor;
+        if self.by_other {
+            self.texts.set(MODIFIED_BY, actor);
         } else {
-            self.modified_by = Modifier::Other(actor.map(|token| token.0.into_boxed()));
+            self.texts.set(CREATED_BY, actor);
         }
     }
 
@@ -65,40 +68,33 @@ impl Entity {
     ///
     /// # Errors
     /// [`FoldError::Missing`] if no event set the app, without which an object can't be stored.
-    pub(super) fn finished(&self) -> Result<Option<Common<'_>>, FoldError> {
+    pub(super) fn finished(&self) -> Result<Option<Common<'_, N>>, FoldError> {
         if self.effective_events == 0 {
             return Ok(None);
         }
-        let app_id = self.app_id.as_deref().ok_or(FoldError::Missing("appId"))?;
+        let app_id = self.texts.get(APP_ID).ok_or(FoldError::Missing("appId"))?;
         Ok(Some(Common { entity: self, app: named_id_parts(app_id) }))
     }
 
     /// Heap memory, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
-        let modified_by = match &self.modified_by {
-            Modifier::Creator => 0,
-            Modifier::Other(name) => text_bytes(name),
-        };
-        text_bytes(&self.id) + text_bytes(&self.app_id) + text_bytes(&self.created_by) + modified_by
+        self.texts.heap_bytes()
     }
 }
 
 /// The elements that every snapshot has.
-pub(super) struct Common<'a> {
-    entity: &'a Entity,
+pub(super) struct Common<'a, const N: usize> {
+    entity: &'a Entity<N>,
     app: (&'a str, &'a str),
 }
 
-impl Common<'_> {
+impl<const N: usize> Common<'_, N> {
     /// Writes the leading elements except `_id`, which the sink has written.
     pub(super) fn begin(&self, document: &mut DocumentWriter<'_>) {
         let entity = self.entity;
-        let created_by = entity.created_by.as_deref();
-        let modified_by = match &entity.modified_by {
-            Modifier::Creator => created_by,
-            Modifier::Other(name) => name.as_deref(),
-        };
-        document.str("id", entity.id.as_deref().unwrap_or(EMPTY_ID));
+        let created_by = entity.texts.get(CREATED_BY);
+        let modified_by = if entity.by_other { entity.texts.get(MODIFIED_BY) } else { created_by };
+        document.str("id", entity.texts.get(ID).unwrap_or(EMPTY_ID));
         document.date_ms("mt", entity.modified_ms);
         document.str_or_null("mb", modified_by);
         document.date_ms("ct", entity.created_ms.unwrap_or(0));
@@ -115,20 +111,6 @@ impl Common<'_> {
     pub(super) fn end(&self, document: &mut DocumentWriter<'_>) {
         document.str("_ai", self.app.0);
     }
-}
-
-/// Sets a text and returns true if it differs from the former one; an equal text isn't copied.
-pub(super) fn set_text(slot: &mut Option<Box<str>>, text: Option<Text<'_>>) -> bool {
-    let differs = slot.as_deref() != text.as_ref().map(Text::as_str);
-    if differs {
-        *slot = text.map(Text::into_boxed);
-    }
-    differs
-}
-
-/// Heap memory of an optional text, in bytes.
-pub(super) fn text_bytes(text: &Option<Box<str>>) -> usize {
-    text.as_deref().map_or(0, |text| heap_bytes(text.len()))
 }
 
 /// Memory of an allocation of this length: allocators round up and keep a header or a size class.

@@ -124,13 +124,6 @@ impl Text<'_> {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
-
-    pub(super) fn into_boxed(self) -> Box<str> {
-        match self.0 {
-            Cow::Borrowed(text) => text.into(),
-            Cow::Owned(text) => text.into_boxed_str(),
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for Text<'de> {

@@ -19,6 +19,7 @@ mod payload;
 mod quick;
 mod tags;
 mod text;
+mod texts;
 mod time;
 mod value;
 

@@ -42,6 +42,14 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
             "\n{} is {how} as generation {}, digest {}",
             built.projection, built.generation, built.digest
         ));
+        if built.verified.as_deref() == Some("proof") {
+            text.push_str(&format!(
+                "\nProven: what is stored is what was folded, its last commits are those of the event store,\n\
+                 {} of {} streams folded once more are the same",
+                number(built.streams_sampled),
+                number(built.streams)
+            ));
+        }
         // A cut-over by itself reads nothing: all partitions were there before.
         if built.partitions_resumed > 0 && report.pass.is_some() {
             let (kept, all) = (built.partitions_resumed, built.partitions);
