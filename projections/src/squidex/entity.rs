@@ -112,8 +112,3 @@ impl<const N: usize> Common<'_, N> {
         document.str("_ai", self.app.0);
     }
 }
-
-/// Memory of an allocation of this length: allocators round up and keep a header or a size class.
-pub(super) fn heap_bytes(length: usize) -> usize {
-    if length == 0 { 0 } else { (length + 8).next_multiple_of(16) }
-}

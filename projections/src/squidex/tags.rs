@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
-use super::entity::heap_bytes;
 use super::json::{FEW, Set, Text};
+use super::texts::heap_bytes;
 use super::value::members::{Members, NULL, STRING};
 use crate::DocumentWriter;
 use crate::snapshot::decimal;

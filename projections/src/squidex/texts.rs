@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use super::entity::heap_bytes;
-
 /// So many texts, each of which may be absent.
 #[derive(Debug)]
 pub(super) struct Texts<const N: usize> {
@@ -63,6 +61,11 @@ impl<const N: usize> Texts<N> {
     pub(super) fn heap_bytes(&self) -> usize {
         heap_bytes(self.joined.capacity())
     }
+}
+
+/// Memory of an allocation of this length: allocators round up and keep a header or a size class.
+pub(super) fn heap_bytes(length: usize) -> usize {
+    if length == 0 { 0 } else { (length + 8).next_multiple_of(16) }
 }
 
 fn short(length: usize) -> u32 {

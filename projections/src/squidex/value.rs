@@ -10,8 +10,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::entity::heap_bytes;
 use super::json::{FEW, Text};
+use super::texts::heap_bytes;
 use crate::DocumentWriter;
 use key::{escape, without_zeros};
 use members::{ARRAY, BOOL, NULL, NUMBER, OBJECT, STRING};

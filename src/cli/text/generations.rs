@@ -44,8 +44,8 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
         ));
         if built.verified.as_deref() == Some("proof") {
             text.push_str(&format!(
-                "\nProven: what is stored is what was folded, its last commits are those of the event store,\n\
-                 {} of {} streams folded once more are the same",
+                "\nProven: what is stored is what was folded, its last commits are those of the event \
+                 store,\n{} of {} streams folded once more are the same",
                 number(built.streams_sampled),
                 number(built.streams)
             ));

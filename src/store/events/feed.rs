@@ -41,7 +41,8 @@ fn ended() -> Error {
 
 impl Events<'_> {
     /// A feed of the event store from a time on, for the streams of these filters, once it is told to
-    /// [begin](Feed::begin). While nothing changes, the server tells how far it has looked after each `patience`.
+    /// [begin](Feed::begin). While nothing changes, the server tells how far it has looked after each
+    /// `patience`.
     pub(crate) fn feed(self, since: Timestamp, filters: Vec<StreamFilter>, patience: Duration) -> Feed {
         let buffer = Arc::new(ChangeBuffer::new(filters.len(), since));
         let (begin, stop) = (CancellationToken::new(), CancellationToken::new());
