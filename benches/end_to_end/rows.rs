@@ -92,7 +92,7 @@ pub(crate) fn rows(outcomes: &Outcomes, events: u64) -> Vec<Row> {
 }
 
 fn place(group: &str) -> Option<usize> {
-    [PLAIN, INDEXED, PROGRAM, PARTS].iter().position(|known| *known == group)
+    [PROGRAM, INDEXED, PLAIN, PARTS].iter().position(|known| *known == group)
 }
 
 fn proportions(rows: &mut [Row]) {
