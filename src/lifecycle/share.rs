@@ -36,6 +36,13 @@ impl Share {
         Self { millionths: self.millionths.max(u32::try_from(wanted).unwrap_or(ALL).min(ALL)) }
     }
 
+    /// A share that is at most this one, and at most about `count` of about `all` streams.
+    #[must_use]
+    pub(crate) fn and_of_at_most(self, count: u64, all: u64) -> Self {
+        let most = u128::from(count) * u128::from(ALL) / u128::from(all.max(1));
+        Self { millionths: self.millionths.min(u32::try_from(most).unwrap_or(ALL)) }
+    }
+
     /// This share of a number.
     #[must_use]
     pub fn of(self, number: u64) -> u64 {
@@ -140,6 +147,8 @@ mod tests {
         // At least so many of few streams, and all where there are fewer.
         assert_eq!(share.or_of_at_least(1000, 100_000), share);
         assert_eq!(share.or_of_at_least(1000, 10_000).of(10_000), 1000);
+        assert_eq!(share.and_of_at_most(1000, 10_000), share);
+        assert_eq!(share.and_of_at_most(1000, 100_000).of(100_000), 1000);
         assert!(share.or_of_at_least(1000, 10).is_all() && share.or_of_at_least(1000, 0).is_all());
     }
 

@@ -194,9 +194,16 @@ impl Run {
         let expected = build.digest.documents();
         let difference = match self.settings.tuning().verify {
             // A second fold of every stream follows, which misses no commit and no snapshot.
-            Verify::Full => pipeline::compare_heads(&build.job, &partitions, HeadDetail::LastCommits).await?,
+            Verify::Full => {
+                let detail = HeadDetail::LastCommits;
+                pipeline::compare_heads(&build.job, &partitions, detail, None).await?.0
+            }
             Verify::Proof(_) => {
-                pipeline::compare_heads(&build.job, &partitions, HeadDetail::Everything).await?
+                let share = self.sample(build);
+                let (difference, sample) =
+                    pipeline::compare_heads(&build.job, &partitions, HeadDetail::Everything, share).await?;
+                build.proof.sample = sample;
+                difference
             }
             Verify::Heads => {
                 pipeline::check(&build.job, &partitions, expected, HeadDetail::Everything).await?

@@ -9,6 +9,8 @@ pub(super) struct Proof {
     pub(super) heads: bool,
     /// Whether everything that was stored until now is proven.
     pub(super) stored: bool,
+    /// Streams of the event store to fold once more.
+    pub(super) sample: Vec<String>,
     /// Number of streams that were folded once more.
     pub(super) sampled: u64,
     /// Streams that were refolded since then; `None` if they are too many to be remembered.

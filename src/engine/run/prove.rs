@@ -26,21 +26,26 @@ use crate::store::Feed;
 
 /// Streams that are folded once more, at least.
 const SAMPLE_MIN: u64 = 1000;
+/// Streams that are folded once more, at most, besides the notable ones: their names are held in memory.
+const SAMPLE_MAX: u64 = 200_000;
 /// Failed streams that are folded once more, at most.
 const FAILED_MAX: i64 = 1000;
 
 impl Run {
     /// Share of the streams to fold once more, if builds are proven so.
-    fn sample(&self) -> Option<Share> {
+    pub(super) fn sample(&self, build: &Build) -> Option<Share> {
+        let streams = build.counts.streams;
         match self.settings.tuning().verify {
-            Verify::Proof(share) if self.has_events => Some(share),
+            Verify::Proof(share) if self.has_events => {
+                Some(share.or_of_at_least(SAMPLE_MIN, streams).and_of_at_most(SAMPLE_MAX, streams))
+            }
             _ => None,
         }
     }
 
     /// Builds the indexes and, beside that, proves what is stored.
     pub(super) async fn index_and_prove(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
-        let Some(share) = self.sample().filter(|_| build.can_be_proven()) else {
+        let Some(share) = self.sample(build).filter(|_| build.can_be_proven()) else {
             return self.index(build).await;
         };
         let began = Instant::now();
@@ -57,14 +62,16 @@ impl Run {
             let index = async { build.job.staging.create_indexes(&spec).await.map(|()| milliseconds(began)) };
             let prove = async {
                 let partitions = build.job.staging.partitions();
-                let heads = pipeline::compare_heads(&build.job, &partitions, detail).await?;
+                let (heads, sample) =
+                    pipeline::compare_heads(&build.job, &partitions, detail, Some(share)).await?;
                 let check_ms = milliseconds(began);
-                Ok::<_, crate::Error>((heads, check_ms, self.stored_as_folded(build, share).await?))
+                Ok::<_, crate::Error>((heads, check_ms, self.stored_as_folded(build, share, sample).await?))
             };
             tokio::join!(index, prove)
         };
         build.timings.index_ms = indexed?;
-        let (heads, check_ms, proof) = proven?;
+        let (heads, check_ms, (proof, moving)) = proven?;
+        build.dirty.extend(moving);
         build.timings.check_ms = check_ms;
         build.timings.verify_ms = milliseconds(began) - check_ms;
         build.proof = Proof { heads: true, ..proof };
@@ -75,17 +82,21 @@ impl Run {
 
     /// Proves what isn't proven yet, as far as that can be done without folding every stream.
     pub(super) async fn prove_rest(&self, build: &mut Build) -> Result<()> {
-        let Some(share) = self.sample().filter(|_| build.can_be_proven()) else { return Ok(()) };
+        let Some(share) = self.sample(build).filter(|_| build.can_be_proven()) else { return Ok(()) };
         let began = Instant::now();
         match &build.proof.refolded {
             Some(refolded) if build.proof.stored => {
                 let names: Vec<String> = refolded.iter().cloned().collect();
-                build.proof.stored = self.are_same(build, &names).await?;
+                let (same, moving) = self.are_same(build, &names).await?;
+                build.proof.stored = same;
                 build.proof.sampled += names.len() as u64;
+                build.dirty.extend(moving);
             }
             _ => {
-                let heads = build.proof.heads;
-                build.proof = Proof { heads, ..self.stored_as_folded(build, share).await? };
+                let Proof { heads, sample, .. } = std::mem::take(&mut build.proof);
+                let (proof, moving) = self.stored_as_folded(build, share, sample).await?;
+                build.proof = Proof { heads, ..proof };
+                build.dirty.extend(moving);
             }
         }
         build.timings.verify_ms += milliseconds(began);
@@ -93,28 +104,35 @@ impl Run {
     }
 
     /// Compares the digest of what is stored with the one that was kept while folding, and folds a sample of
-    /// streams once more.
-    async fn stored_as_folded(&self, build: &Build, share: Share) -> Result<Proof> {
-        let share = share.or_of_at_least(SAMPLE_MIN, build.counts.streams);
+    /// streams once more: these, those of the share that have a document, and those that are worth it. Also
+    /// returns the streams that moved, and have to be refolded.
+    async fn stored_as_folded(
+        &self,
+        build: &Build,
+        share: Share,
+        sample: Vec<String>,
+    ) -> Result<(Proof, Vec<String>)> {
         let comparison = self.comparison(share);
         let read = comparison.read_back(&subject_of(build)).await?;
         let Some((_, mut names)) = read.filter(|(digest, _)| *digest == build.digest) else {
             let build = &build.record().id;
             tracing::warn!(build, "what is stored isn't what was folded: comparing every stream");
-            return Ok(Proof::default());
+            return Ok((Proof::default(), Vec::new()));
         };
+        names.extend(sample);
         names.extend(build.job.notable.names());
         let failed = self.store.builds().failed_streams(Some(&build.record().id), FAILED_MAX).await?;
         names.extend(failed.into_iter().map(|failed| failed.stream));
         names.sort_unstable();
         names.dedup();
-        let stored = self.are_same(build, &names).await?;
-        Ok(Proof { heads: false, stored, sampled: names.len() as u64, refolded: Some(BTreeSet::new()) })
+        let (stored, moving) = self.are_same(build, &names).await?;
+        let (sampled, refolded) = (names.len() as u64, Some(BTreeSet::new()));
+        Ok((Proof { stored, sampled, refolded, ..Proof::default() }, moving))
     }
 
-    /// Folds these streams once more, each as a whole, and compares them with what is stored. Streams that
-    /// changed since they were folded are left to catching up.
-    async fn are_same(&self, build: &Build, names: &[String]) -> Result<bool> {
+    /// Folds these streams once more, each as a whole, and compares them with what is stored. Also returns
+    /// the streams that moved, or whose head isn't the recorded one: nothing is said of them.
+    async fn are_same(&self, build: &Build, names: &[String]) -> Result<(bool, Vec<String>)> {
         let comparison = self.comparison(Share::ALL);
         let recorded = self.recorded_of(build, names).await?;
         let recheck = comparison.look_again(&subject_of(build), names, true, Some(&recorded)).await?;
@@ -124,7 +142,7 @@ impl Run {
                 "a stream folded once more gives something else: comparing every stream"
             );
         }
-        Ok(recheck.differences.is_empty())
+        Ok((recheck.differences.is_empty(), recheck.moving))
     }
 
     /// Lets streams be refolded whose heads differ from the event store. Differences that the feed didn't
@@ -141,7 +159,9 @@ impl Run {
         let announced = match (feed, self.store.operation_time().await?) {
             (Some(feed), Some(now)) => {
                 feed.reached(now, None, FEED_WAIT).await?;
-                feed.has_all(build.position, &difference.changed)
+                // Not all names may be known, and of streams that are gone none is.
+                let known = difference.changed.len() as u64 == difference.new_streams + difference.moved;
+                known && difference.gone == 0 && feed.has_all(build.position, &difference.changed)
             }
             _ => false,
         };

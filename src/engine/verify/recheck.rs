@@ -97,7 +97,11 @@ impl Comparison<'_> {
             for difference in differ {
                 let hash = stream_hash(&difference.stream);
                 let stood_still = before.heads.get(&hash) == after.heads.get(&hash);
-                let as_recorded = recorded.is_none_or(|heads| heads.get(&hash) == before.heads.get(&hash));
+                let as_recorded =
+                    recorded.is_none_or(|heads| match (heads.get(&hash), before.heads.get(&hash)) {
+                        (Some(recorded), Some(now)) => recorded.is_same(*now),
+                        (recorded, now) => recorded.is_none() && now.is_none(),
+                    });
                 if stood_still && as_recorded {
                     recheck.differences.push(difference);
                 } else if recheck.moving.last() != Some(&difference.stream) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{Heads, HeadsDifference};
+use crate::lifecycle::{Heads, HeadsDifference, Share, stream_hash};
 use crate::pipeline::job::BuildJob;
 use crate::pipeline::ports::{EventSource, HeadDetail, Staging};
 use crate::plan::Partition;
@@ -13,7 +13,8 @@ use crate::plan::Partition;
 /// The difference of heads, and the number of snapshots.
 type Checked = (HeadsDifference, u64);
 
-/// Compares the heads of all partitions with the event store.
+/// Compares the heads of all partitions with the event store. Also returns the streams of a share, if one is
+/// given.
 ///
 /// # Errors
 /// If the recorded heads or the event store can't be read. Differing heads are returned and are no error.
@@ -21,21 +22,23 @@ pub(crate) async fn compare_heads<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     partitions: &[Partition],
     detail: HeadDetail,
-) -> Result<HeadsDifference> {
+    share: Option<Share>,
+) -> Result<(HeadsDifference, Vec<String>)> {
     let results = futures::stream::iter(partitions.to_vec()).map(|partition| {
         let job = Arc::clone(job);
         async move {
             if job.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
-            check_partition(&job, &partition, detail).await
+            compare_partition(&job, &partition, detail, share).await
         }
     });
-    let sum = |mut all: HeadsDifference, difference: HeadsDifference| async move {
+    let sum = |(mut all, mut names): (HeadsDifference, Vec<String>), (difference, some)| async move {
         all.add(difference);
-        Ok(all)
+        names.extend::<Vec<String>>(some);
+        Ok((all, names))
     };
-    results.buffer_unordered(job.readers).try_fold(HeadsDifference::default(), sum).await
+    results.buffer_unordered(job.readers).try_fold((HeadsDifference::default(), Vec::new()), sum).await
 }
 
 /// Compares the heads of all partitions with the event store, and the ids in staging with the streams.
@@ -85,6 +88,16 @@ pub(crate) async fn check_partition<S: EventSource, W: Staging>(
     partition: &Partition,
     detail: HeadDetail,
 ) -> Result<HeadsDifference> {
+    compare_partition(job, partition, detail, None).await.map(|(difference, _)| difference)
+}
+
+async fn compare_partition<S: EventSource, W: Staging>(
+    job: &BuildJob<S, W>,
+    partition: &Partition,
+    detail: HeadDetail,
+    share: Option<Share>,
+) -> Result<(HeadsDifference, Vec<String>)> {
+    let mut names = Vec::new();
     let mut heads = Heads::new(job.staging.recorded_heads(partition).await?);
     let mut difference = HeadsDifference::default();
     let mut stored = job.source.heads(&partition.range, detail);
@@ -93,6 +106,9 @@ pub(crate) async fn check_partition<S: EventSource, W: Staging>(
         for (stream, head) in batch? {
             if filter.matches(&stream) {
                 heads.compare(&stream, head, &mut difference);
+                if share.is_some_and(|share| share.takes(stream_hash(&stream))) {
+                    names.push(stream);
+                }
             }
         }
     }
@@ -105,7 +121,7 @@ pub(crate) async fn check_partition<S: EventSource, W: Staging>(
              deleted and created again with the same offset is known from the next build on"
         );
     }
-    Ok(difference)
+    Ok((difference, names))
 }
 
 /// Counts the snapshots of a partition, each of which must belong to a folded stream.

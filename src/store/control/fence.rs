@@ -13,7 +13,7 @@ use bson::{DateTime, Document, Timestamp, doc};
 use futures::TryStreamExt;
 
 use crate::error::{Class, Error, Result};
-use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call};
+use crate::store::connection::{Control, INDEX_BUILD, OUT_OF_TIME, call, refused_writes};
 use crate::store::control::fence_record::{Fence, FenceKind, MARK, record_in};
 use crate::store::control::holder::ProcessIdentity;
 use crate::store::control::mandate::Mandate;
@@ -158,7 +158,9 @@ impl Control<'_> {
                 "w": "majority", "wtimeout": i64::try_from(DURABLE_WAIT.as_millis()).unwrap_or(i64::MAX),
             },
         };
-        self.store.command("waiting until the fence is durable", command).await.map(|_| ())
+        let doing = "waiting until the fence is durable";
+        let reply = self.store.command(doing, command).await?;
+        refused_writes(doing, &reply)
     }
 
     /// Lifts the fence of a cut-over that somebody left behind, and waits for a while for what is in the way.

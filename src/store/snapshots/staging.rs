@@ -198,7 +198,10 @@ impl BuildStore {
                 let create = async move { db.run_command(command).await };
                 call_within(LONG_CALL_SECONDS, "building indexes", create)
             });
-            futures::future::try_join_all(commands).await?;
+            // Both are awaited: one that goes on would be in the way of the next attempt.
+            for built in futures::future::join_all(commands).await {
+                built?;
+            }
         }
         Ok(())
     }
