@@ -152,7 +152,10 @@ impl Run {
                 }
                 build.touch(&found.streams);
                 build.proof.refolds(found.streams.iter());
+                let names = found.streams.clone();
                 refolded += refold(&build.job, std::slice::from_ref(partition), found).await?;
+                // They need not be refolded once more.
+                names.iter().for_each(|name| _ = build.dirty.remove(name));
             }
         }
         let streams: Vec<String> = build.dirty.iter().cloned().collect();
