@@ -78,7 +78,8 @@ async fn whatever_is_stored_wrongly_is_found_by_its_digest() {
     }
 }
 
-/// Assets whose fold of some streams is wrong the first time: one event is folded twice.
+/// Assets whose snapshots of some streams are wrong the first time they are asked for, and right the second
+/// time.
 struct Twice {
     inner: Assets,
     wrong: fn(&str) -> bool,
