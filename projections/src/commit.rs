@@ -81,13 +81,14 @@ impl<'a> Commit<'a> {
             }
             stream.map(|element| element.text()).transpose()
         };
-        quick().unwrap_or_else(|Unsupported| careful::stream_of(document, layout))
+        quick().unwrap_or_else(|Unsupported| careful::last(document, &layout.stream)?.as_str())
     }
 
-    /// Offset of a document, even if the document is no valid commit; `None` if it has none.
+    /// Offset of a document, even if the document is no valid commit; `None` if it has none. Equal to the
+    /// result of [`decode`](Self::decode).
     #[must_use]
     pub fn offset_of(document: &RawDocument, layout: &Layout) -> Option<i64> {
-        careful::integer(document.get(&layout.offset).ok().flatten()?)
+        careful::last(document, &layout.offset).and_then(careful::integer)
     }
 
     /// Number of the event that follows this commit in its stream.

@@ -95,7 +95,7 @@ impl StreamFold {
 
     fn broken_commit(&mut self, document: &RawDocument, layout: &Layout, error: &CommitError) {
         // Commits are read by ranges of stream names, so there is a name.
-        let stream = document.get(&layout.stream).ok().flatten().and_then(|value| value.as_str());
+        let stream = Commit::stream_of(document, layout);
         let Some(stream) = stream.filter(|stream| self.enter(stream)) else { return };
         tracing::debug!(stream, %error, "unreadable commit");
         self.out.counts.commits += 1;

@@ -53,12 +53,11 @@ pub(super) fn fields<'a>(document: &'a RawDocument, layout: &Layout) -> Result<F
     Ok(Fields { stream, offset, count, events })
 }
 
-/// The last string in the stream's field, as far as the document can be read.
+/// The last value of this name, as far as the document can be read: a document may have a name twice.
 #[cold]
-pub(super) fn stream_of<'a>(document: &'a RawDocument, layout: &Layout) -> Option<&'a str> {
+pub(super) fn last<'a>(document: &'a RawDocument, name: &str) -> Option<RawBsonRef<'a>> {
     let fields = document.iter().map_while(Result::ok);
-    let last = fields.filter(|(name, _)| name.as_str() == layout.stream).last();
-    last.and_then(|(_, value)| value.as_str())
+    fields.filter(|(found, _)| found.as_str() == name).last().map(|(_, value)| value)
 }
 
 /// The entries of an array behind the first `passed` ones.

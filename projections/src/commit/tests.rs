@@ -203,3 +203,17 @@ fn a_plain_commit_is_read_the_quick_way() {
     assert_eq!(Commit::stream_of(&document, &layout), Some("s"));
     assert_eq!(Commit::stream_of(&raw(doc! {"EventStream": 1, "Events": 2}), &layout), None);
 }
+
+#[test]
+fn of_several_fields_with_one_name_the_last_one_counts() {
+    let layout = Layout::default();
+    let mut document = raw(doc! {
+        "EventStream": "first", "EventStreamOffset": 7_i64, "Events": [], "EventsCount": 0_i64,
+    });
+    document.append(bson::cstr!("EventStreamOffset"), 8_i32);
+    document.append(bson::cstr!("EventStream"), "last");
+    let commit = Commit::decode(&document, &layout).unwrap();
+    assert_eq!((commit.stream, commit.offset), ("last", 8));
+    assert_eq!(Commit::stream_of(&document, &layout), Some("last"));
+    assert_eq!(Commit::offset_of(&document, &layout), Some(8));
+}
