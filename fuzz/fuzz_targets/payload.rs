@@ -1,4 +1,5 @@
-//! Any text as the payload of an event: what isn't JSON is never folded, and folding gives the same twice.
+//! Any text as the payload of an event: what isn't JSON is never folded, and the quick reader and the careful
+//! one fold the same.
 #![no_main]
 
 use std::sync::Arc;
@@ -28,11 +29,21 @@ fn folded(kind: &str, payload: &str) -> (usize, Vec<Vec<u8>>) {
     (done.failed_streams.len(), documents.collect())
 }
 
+/// The same object for the careful reader: the quick one leaves an unknown property with an object to it.
+fn for_the_careful_reader(payload: &str) -> Option<String> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(payload).ok()?;
+    let inside = payload.trim_ascii_end().strip_suffix('}')?;
+    let comma = if object.is_empty() { "" } else { "," };
+    Some(format!("{inside}{comma}\"unknown to all\":{{}}}}"))
+}
+
 fuzz_target!(|input: (u8, &str)| {
     let (kind, payload) = input;
     let kind = TYPES[usize::from(kind) % TYPES.len()];
     let first = folded(kind, payload);
-    assert_eq!(first, folded(kind, payload));
+    if let Some(other) = for_the_careful_reader(payload) {
+        assert_eq!(first, folded(kind, &other));
+    }
     if serde_json::from_str::<IgnoredAny>(payload).is_err() {
         assert_eq!(first.0, 1, "{payload:?} isn't JSON");
     }

@@ -1,6 +1,6 @@
 //! The borrowed view of one document of the event store.
 
-use bson::RawDocument;
+use bson::{RawBsonRef, RawDocument};
 
 use crate::walk::{self, Element, Unsupported, Walk};
 use crate::{CommitError, Event, FoldFailure, Layout, Payload};
@@ -89,6 +89,21 @@ impl<'a> Commit<'a> {
     #[must_use]
     pub fn offset_of(document: &RawDocument, layout: &Layout) -> Option<i64> {
         careful::last(document, &layout.offset).and_then(careful::integer)
+    }
+
+    /// The `_id` of a document, whatever its type; `None` if it has none that can be read.
+    #[must_use]
+    pub fn id_of(document: &RawDocument) -> Option<RawBsonRef<'_>> {
+        let mut elements = Walk::over(document);
+        let quick = loop {
+            match elements.next() {
+                Ok(Some(element)) if element.is("_id") => break element.text(),
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(odd) => break Err(odd),
+            }
+        };
+        quick.map(RawBsonRef::String).or_else(|_| document.get("_id").ok().flatten().ok_or(Unsupported)).ok()
     }
 
     /// Number of the event that follows this commit in its stream.

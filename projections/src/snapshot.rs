@@ -220,11 +220,7 @@ impl<'a> DocumentWriter<'a> {
     /// Appends a string.
     #[inline]
     pub fn str(&mut self, name: &str, value: &str) {
-        self.header(0x02, name);
-        let length = i32::try_from(value.len() + 1).unwrap_or(i32::MAX);
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(value.as_bytes());
-        self.bytes.push(0);
+        self.text(name, value.as_bytes());
     }
 
     /// Appends a string, or null.
@@ -232,6 +228,26 @@ impl<'a> DocumentWriter<'a> {
     pub fn str_or_null(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.str(name, value),
+            None => self.null(name),
+        }
+    }
+
+    /// Appends a string whose bytes are known to be text.
+    #[inline]
+    pub(crate) fn text(&mut self, name: &str, value: &[u8]) {
+        self.header(0x02, name);
+        let length = i32::try_from(value.len() + 1).unwrap_or(i32::MAX);
+        self.bytes.reserve(value.len() + 5);
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(value);
+        self.bytes.push(0);
+    }
+
+    /// As [`text`](Self::text), or null.
+    #[inline]
+    pub(crate) fn text_or_null(&mut self, name: &str, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.text(name, value),
             None => self.null(name),
         }
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use bson::raw::RawBsonRef;
 use bson::{RawDocument, rawdoc};
+use statefold_projections::Commit;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Hash by which a stream's head is stored: XXH3, 64 bits, over its name in UTF-8.
@@ -44,8 +45,7 @@ impl Head {
     /// The head after one more commit.
     #[must_use]
     pub(crate) fn after(self, document: &RawDocument, offset: i64) -> Self {
-        let id = document.get("_id").ok().flatten();
-        let identity = id.map_or(0, |id| identity(id, document.as_bytes().len()));
+        let identity = Commit::id_of(document).map_or(0, |id| identity(id, document.as_bytes().len()));
         Self { offset, identity, commits: self.commits.saturating_add(1) }
     }
 }

@@ -217,3 +217,14 @@ fn of_several_fields_with_one_name_the_last_one_counts() {
     assert_eq!(Commit::stream_of(&document, &layout), Some("last"));
     assert_eq!(Commit::offset_of(&document, &layout), Some(8));
 }
+
+#[test]
+fn an_id_of_any_type_is_found_wherever_it_is() {
+    for id in [bson::Bson::from("x"), bson::oid::ObjectId::new().into(), doc! { "a": 1 }.into(), 1.5.into()] {
+        for document in [doc! { "_id": &id, "Events": [] }, doc! { "a": bson::Bson::MinKey, "_id": &id }] {
+            let document = raw(document);
+            assert_eq!(Commit::id_of(&document), document.get("_id").unwrap());
+        }
+    }
+    assert_eq!(Commit::id_of(&raw(doc! { "a": 1 })), None);
+}

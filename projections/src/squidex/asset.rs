@@ -52,22 +52,23 @@ const MIME_TYPE: usize = OWN + 1;
 const FILE_HASH: usize = OWN + 2;
 const FILE_NAME: usize = OWN + 3;
 const SLUG: usize = OWN + 4;
-const TEXTS: usize = OWN + 5;
+const TAGS: usize = OWN + 5;
+const METADATA: usize = OWN + 6;
+const PACKED: usize = OWN + 7;
 
-fn text<'t>(text: &'t Option<Text<'_>>) -> Option<&'t str> {
-    text.as_ref().map(Text::as_str)
+fn bytes<'t>(text: &'t Option<Text<'_>>) -> Option<&'t [u8]> {
+    text.as_ref().map(Text::as_bytes)
 }
 
 /// The folded state of one asset.
 #[derive(Debug, Default)]
 pub struct Asset {
-    entity: Entity<TEXTS>,
+    entity: Entity<PACKED>,
     file_size_bytes: i64,
     file_version: i64,
     total_size_bytes: i64,
-    metadata: JsonObject,
-    tags: Tags,
     kind: AssetType,
+    metadata_has_odd_keys: bool,
     is_protected: bool,
 }
 
@@ -87,10 +88,10 @@ impl Projection for Assets {
             return Ok(());
         }
         let changed = match change {
-            AssetEvent::Created(created) => asset.create(base, created),
-            AssetEvent::Updated(updated) => asset.update(base, updated),
-            AssetEvent::Annotated(annotated) => asset.annotate(annotated),
-            AssetEvent::Moved(moved) => asset.entity.texts.set(PARENT_ID, text(&moved.parent_id.0)),
+            AssetEvent::Created(created) => asset.create(&base, &created),
+            AssetEvent::Updated(updated) => asset.update(&base, &updated),
+            AssetEvent::Annotated(annotated) => asset.annotate(&annotated),
+            AssetEvent::Moved(moved) => asset.entity.packed.set(PARENT_ID, moved.parent_id.as_bytes()),
             AssetEvent::Deleted => {
                 asset.entity.is_deleted = true;
                 true
@@ -118,34 +119,38 @@ impl Projection for Assets {
     }
 
     fn state_bytes(&self, asset: &Asset) -> usize {
-        size_of_val(asset) + asset.heap_bytes()
+        size_of_val(asset) + asset.entity.heap_bytes()
     }
 }
 
 impl Asset {
     /// Sets everything, replacing an asset that exists already.
-    fn create(&mut self, base: Base<'_>, event: AssetCreated<'_>) -> bool {
-        *self = Self {
-            entity: self.entity.created(
-                text(&event.asset_id.0),
-                base.app_id.as_ref().map(|app| app.0.as_str()),
-                [&event.parent_id.0, &event.mime_type, &event.file_hash, &event.file_name, &event.slug]
-                    .map(text),
-            ),
-            file_size_bytes: event.file_size.0,
-            file_version: event.file_version.0,
-            total_size_bytes: event.file_size.0,
-            metadata: event.metadata.unwrap_or_default().kept(),
-            tags: Tags::new(&event.tags.unwrap_or_default()),
-            kind: event.kind,
-            is_protected: false,
-        };
+    fn create(&mut self, base: &Base<'_>, event: &AssetCreated<'_>) -> bool {
+        self.entity.create(
+            &event.asset_id,
+            base.app(),
+            [
+                event.parent_id.as_bytes(),
+                bytes(&event.mime_type),
+                bytes(&event.file_hash),
+                bytes(&event.file_name),
+                bytes(&event.slug),
+                event.tags.as_ref().map(Tags::elements),
+                event.metadata.as_ref().map(JsonObject::elements),
+            ],
+        );
+        self.file_size_bytes = event.file_size.0;
+        self.file_version = event.file_version.0;
+        self.total_size_bytes = event.file_size.0;
+        self.kind = event.kind;
+        self.metadata_has_odd_keys = event.metadata.as_ref().is_some_and(JsonObject::has_odd_keys);
+        self.is_protected = false;
         true
     }
 
     /// Sets a new file, unless its hash is that of the current one.
-    fn update(&mut self, base: Base<'_>, event: AssetUpdated<'_>) -> bool {
-        if !self.entity.texts.set(FILE_HASH, text(&event.file_hash)) {
+    fn update(&mut self, base: &Base<'_>, event: &AssetUpdated<'_>) -> bool {
+        if !self.entity.packed.set(FILE_HASH, bytes(&event.file_hash)) {
             return false;
         }
         // The total has only the sizes of this file and the one before, as in Squidex.
@@ -153,59 +158,71 @@ impl Asset {
         self.file_size_bytes = event.file_size.0;
         self.file_version = event.file_version.0;
         self.kind = event.kind;
-        self.metadata = event.metadata.unwrap_or_default().kept();
-        self.entity.texts.set(MIME_TYPE, text(&event.mime_type));
-        self.entity.texts.set(APP_ID, base.app_id.as_ref().map(|app| app.0.as_str()));
+        self.set_metadata(event.metadata.as_ref());
+        self.entity.packed.set(MIME_TYPE, bytes(&event.mime_type));
+        self.entity.packed.set(APP_ID, base.app());
         true
     }
 
     /// Sets each property that is given and differs.
-    fn annotate(&mut self, event: AssetAnnotated<'_>) -> bool {
-        let mut changed = self.set_name(FILE_NAME, event.file_name);
-        changed |= self.set_name(SLUG, event.slug);
+    fn annotate(&mut self, event: &AssetAnnotated<'_>) -> bool {
+        let mut changed = self.set_name(FILE_NAME, event.file_name.as_ref());
+        changed |= self.set_name(SLUG, event.slug.as_ref());
         if let Some(is_protected) = event.is_protected.filter(|new| *new != self.is_protected) {
             self.is_protected = is_protected;
             changed = true;
         }
-        if let Some(tags) = event.tags.filter(|new| !self.tags.equals(new)) {
-            self.tags = Tags::new(&tags);
+        if let Some(tags) = event.tags.as_ref().filter(|new| !self.tags().equals(new)) {
+            self.entity.packed.set(TAGS, Some(tags.elements()));
             changed = true;
         }
-        if let Some(metadata) = event.metadata.filter(|new| !new.equals(&self.metadata)) {
-            self.metadata = metadata.kept();
+        if let Some(metadata) = event.metadata.as_ref().filter(|new| !new.equals(&self.metadata())) {
+            self.set_metadata(Some(metadata));
             changed = true;
         }
         changed
     }
 
     /// Sets a name if one is given that differs in more than case; returns true if it was set.
-    fn set_name(&mut self, at: usize, name: Option<Text<'_>>) -> bool {
+    fn set_name(&mut self, at: usize, name: Option<&Text<'_>>) -> bool {
         let Some(new) = name else { return false };
-        let is_equal = |old: &str| eq_ignore_case(old, new.as_str());
-        !self.entity.texts.get(at).is_some_and(is_equal) && self.entity.texts.set(at, Some(new.as_str()))
+        let is_equal = |old: &[u8]| {
+            old == new.as_bytes()
+                || std::str::from_utf8(old).is_ok_and(|old| eq_ignore_case(old, new.as_str()))
+        };
+        !self.entity.packed.get(at).is_some_and(is_equal) && self.entity.packed.set(at, Some(new.as_bytes()))
+    }
+
+    fn tags(&self) -> Tags<'_> {
+        Tags::kept(self.entity.packed.get(TAGS))
+    }
+
+    fn metadata(&self) -> JsonObject<'_> {
+        JsonObject::kept(self.entity.packed.get(METADATA), self.metadata_has_odd_keys)
+    }
+
+    fn set_metadata(&mut self, metadata: Option<&JsonObject<'_>>) {
+        self.entity.packed.set(METADATA, metadata.map(JsonObject::elements));
+        self.metadata_has_odd_keys = metadata.is_some_and(JsonObject::has_odd_keys);
     }
 
     fn write(&self, document: &mut DocumentWriter<'_>) {
-        let texts = &self.entity.texts;
-        if let Some(parent_id) = texts.get(PARENT_ID) {
-            document.str("pi", parent_id);
+        let packed = &self.entity.packed;
+        if let Some(parent_id) = packed.get(PARENT_ID) {
+            document.text("pi", parent_id);
         }
-        document.str_or_null("fn", texts.get(FILE_NAME));
-        document.str_or_null("fh", texts.get(FILE_HASH));
+        document.text_or_null("fn", packed.get(FILE_NAME));
+        document.text_or_null("fh", packed.get(FILE_HASH));
         document.i64("fs", self.file_size_bytes);
         document.i64("fv", self.file_version);
         if self.is_protected {
             document.bool("pt", true);
         }
-        document.document("md", |metadata| self.metadata.write_plain(metadata));
-        document.str_or_null("mm", texts.get(MIME_TYPE));
-        document.str_or_null("sl", texts.get(SLUG));
-        self.tags.write(document, "td");
+        document.document("md", |document| self.metadata().write_plain(document));
+        document.text_or_null("mm", packed.get(MIME_TYPE));
+        document.text_or_null("sl", packed.get(SLUG));
+        self.tags().write(document, "td");
         document.i64("ts", self.total_size_bytes);
         document.i32("at", self.kind.0);
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.entity.heap_bytes() + self.metadata.heap_bytes() + self.tags.heap_bytes()
     }
 }

@@ -33,12 +33,12 @@ impl Default for AssetFolders {
 
 const PARENT_ID: usize = OWN;
 const FOLDER_NAME: usize = OWN + 1;
-const TEXTS: usize = OWN + 2;
+const PACKED: usize = OWN + 2;
 
 /// The folded state of one folder.
 #[derive(Debug, Default)]
 pub struct AssetFolder {
-    entity: Entity<TEXTS>,
+    entity: Entity<PACKED>,
 }
 
 impl Projection for AssetFolders {
@@ -59,21 +59,16 @@ impl Projection for AssetFolders {
         }
         let changed = match change {
             AssetFolderEvent::Created(created) => {
-                folder.entity = folder.entity.created(
-                    created.folder_id.0.as_ref().map(Text::as_str),
-                    base.app_id.as_ref().map(|app| app.0.as_str()),
-                    [&created.parent_id.0, &created.folder_name].map(|text| text.as_ref().map(Text::as_str)),
-                );
+                let name = created.folder_name.as_ref().map(Text::as_bytes);
+                folder.entity.create(&created.folder_id, base.app(), [created.parent_id.as_bytes(), name]);
                 true
             }
             AssetFolderEvent::Renamed(renamed) => {
                 let nameless = || FoldError::Refused("a folder was renamed to null".into());
                 let name = renamed.folder_name.ok_or_else(nameless)?;
-                folder.entity.texts.set(FOLDER_NAME, Some(name.as_str()))
+                folder.entity.packed.set(FOLDER_NAME, Some(name.as_bytes()))
             }
-            AssetFolderEvent::Moved(moved) => {
-                folder.entity.texts.set(PARENT_ID, moved.parent_id.0.as_ref().map(Text::as_str))
-            }
+            AssetFolderEvent::Moved(moved) => folder.entity.packed.set(PARENT_ID, moved.parent_id.as_bytes()),
             AssetFolderEvent::Deleted => {
                 folder.entity.is_deleted = true;
                 true
@@ -95,10 +90,10 @@ impl Projection for AssetFolders {
         let Some(common) = folder.entity.finished()? else { return Ok(()) };
         out.put(0, |document| {
             common.begin(document);
-            if let Some(parent_id) = folder.entity.texts.get(PARENT_ID) {
-                document.str("pi", parent_id);
+            if let Some(parent_id) = folder.entity.packed.get(PARENT_ID) {
+                document.text("pi", parent_id);
             }
-            document.str_or_null("fn", folder.entity.texts.get(FOLDER_NAME));
+            document.text_or_null("fn", folder.entity.packed.get(FOLDER_NAME));
             common.end(document);
         })
     }

@@ -4,25 +4,26 @@
 //! Invariant: an event that changes nothing leaves no trace; one that changes something raises the
 //! version by one and sets the time and the author of the last change.
 
-use super::id::{EMPTY_ID, RefToken, named_id_parts};
-use super::texts::Texts;
+use super::id::{DomainId, EMPTY_ID, RefToken};
+use super::packed::Packed;
 use super::time;
 use crate::{DocumentWriter, Event, FoldError};
 
-/// Positions of the common texts of a state; those of its own follow. Those that change often come last.
+/// Positions of the common packed values of a state; those of its own follow. Those that change often come
+/// last.
 const ID: usize = 0;
 /// `id,name`
 pub(super) const APP_ID: usize = 1;
 const CREATED_BY: usize = 2;
 /// Author of the last change, unless that is the creator.
 const MODIFIED_BY: usize = 3;
-/// Position of the first text of its own.
+/// Position of the first packed value of its own.
 pub(super) const OWN: usize = 4;
 
-/// The common part of a state, with all its texts: `N` of them.
+/// The common part of a state, with all its packed values: `N` of them.
 #[derive(Debug, Default)]
 pub(super) struct Entity<const N: usize> {
-    pub(super) texts: Texts<N>,
+    pub(super) packed: Packed<N>,
     /// Number of events that changed something; the version is one less.
     pub(super) effective_events: i64,
     pub(super) is_deleted: bool,
@@ -34,17 +35,18 @@ pub(super) struct Entity<const N: usize> {
 }
 
 impl<const N: usize> Entity<N> {
-    /// The common part of an object that an event creates, with texts of its own: of the former one only the
-    /// version is kept.
-    pub(super) fn created<'t>(
-        &self,
-        id: Option<&'t str>,
-        app_id: Option<&'t str>,
-        own: impl IntoIterator<Item = Option<&'t str>>,
-    ) -> Self {
-        let mut texts = [id, app_id, None, None].into_iter().chain(own);
-        let texts = std::array::from_fn(|_| texts.next().flatten());
-        Self { texts: Texts::new(texts), effective_events: self.effective_events, ..Self::default() }
+    /// Becomes the common part of an object that an event creates, with packed values of its own: of the
+    /// former one only the version is kept.
+    pub(super) fn create<const OWN_VALUES: usize>(
+        &mut self,
+        id: &DomainId<'_>,
+        app: Option<&[u8]>,
+        own: [Option<&[u8]>; OWN_VALUES],
+    ) {
+        let mut values = [id.as_bytes(), app, None, None].into_iter().chain(own);
+        self.packed.set_all(std::array::from_fn(|_| values.next().flatten()));
+        let packed = std::mem::take(&mut self.packed);
+        *self = Self { packed, effective_events: self.effective_events, ..Self::default() };
     }
 
     /// Records that an event changed the object.
@@ -53,13 +55,13 @@ impl<const N: usize> Entity<N> {
         self.effective_events += 1;
         self.created_ms = self.created_ms.or(ms);
         self.modified_ms = ms.unwrap_or(0);
-        let actor = actor.as_ref().map(|token| token.0.as_str());
-        let created_by = self.texts.get(CREATED_BY);
+        let actor = actor.as_ref().map(|token| token.0.as_bytes());
+        let created_by = self.packed.get(CREATED_BY);
         self.by_other = created_by.is_some() && created_by != actor;
         if self.by_other {
-            self.texts.set(MODIFIED_BY, actor);
+            self.packed.set(MODIFIED_BY, actor);
         } else {
-            self.texts.set(CREATED_BY, actor);
+            self.packed.set(CREATED_BY, actor);
         }
     }
 
@@ -72,43 +74,50 @@ impl<const N: usize> Entity<N> {
         if self.effective_events == 0 {
             return Ok(None);
         }
-        let app_id = self.texts.get(APP_ID).ok_or(FoldError::Missing("appId"))?;
-        Ok(Some(Common { entity: self, app: named_id_parts(app_id) }))
+        let app_id = self.packed.get(APP_ID).ok_or(FoldError::Missing("appId"))?;
+        Ok(Some(Common { entity: self, app: parts(app_id) }))
     }
 
     /// Heap memory, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.texts.heap_bytes()
+        self.packed.heap_bytes()
     }
+}
+
+/// Id and name of an app, of `id,name`.
+fn parts(app: &[u8]) -> (&[u8], &[u8]) {
+    let comma = app.iter().position(|byte| *byte == b',').unwrap_or(app.len());
+    (app.get(..comma).unwrap_or_default(), app.get(comma + 1..).unwrap_or_default())
 }
 
 /// The elements that every snapshot has.
 pub(super) struct Common<'a, const N: usize> {
     entity: &'a Entity<N>,
-    app: (&'a str, &'a str),
+    /// Its id and its name.
+    app: (&'a [u8], &'a [u8]),
 }
 
 impl<const N: usize> Common<'_, N> {
     /// Writes the leading elements except `_id`, which the sink has written.
     pub(super) fn begin(&self, document: &mut DocumentWriter<'_>) {
         let entity = self.entity;
-        let created_by = entity.texts.get(CREATED_BY);
-        let modified_by = if entity.by_other { entity.texts.get(MODIFIED_BY) } else { created_by };
-        document.str("id", entity.texts.get(ID).unwrap_or(EMPTY_ID));
+        let created_by = entity.packed.get(CREATED_BY);
+        let modified_by = if entity.by_other { entity.packed.get(MODIFIED_BY) } else { created_by };
+        document.text("id", entity.packed.get(ID).unwrap_or(EMPTY_ID.as_bytes()));
         document.date_ms("mt", entity.modified_ms);
-        document.str_or_null("mb", modified_by);
+        document.text_or_null("mb", modified_by);
         document.date_ms("ct", entity.created_ms.unwrap_or(0));
-        document.str_or_null("cb", created_by);
+        document.text_or_null("cb", created_by);
         document.i64("vs", entity.effective_events - 1);
         document.document("ai", |app| {
-            app.str("_id", self.app.0);
-            app.str("Name", self.app.1);
+            app.text("_id", self.app.0);
+            app.text("Name", self.app.1);
         });
         document.bool("dl", entity.is_deleted);
     }
 
     /// Writes the last element.
     pub(super) fn end(&self, document: &mut DocumentWriter<'_>) {
-        document.str("_ai", self.app.0);
+        document.text("_ai", self.app.0);
     }
 }

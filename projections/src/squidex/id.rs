@@ -8,6 +8,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::json::Text;
+use super::quick::{NotPlain, Plain, Reader};
 
 /// The empty id as text.
 pub(super) const EMPTY_ID: &str = "00000000-0000-0000-0000-000000000000";
@@ -23,15 +24,37 @@ impl<'de> Deserialize<'de> for DomainId<'de> {
     }
 }
 
+impl<'de> Plain<'de> for DomainId<'de> {
+    #[inline]
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        let text = Option::<Text<'_>>::read(reader)?;
+        Ok(Self(text.filter(|text| text.as_str() != EMPTY_ID)))
+    }
+}
+
 /// A domain id that old events store as a GUID: in one format only, converted to lower case.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Guid<'a>(pub(super) DomainId<'a>);
 
 impl<'de> Deserialize<'de> for Guid<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(mut text) = Text::deserialize(deserializer)?;
+        let text = Text::deserialize(deserializer)?;
+        Self::of(text)
+            .map_err(|text| D::Error::invalid_value(Unexpected::Str(text.as_str()), &"a GUID with dashes"))
+    }
+}
+
+impl<'de> Plain<'de> for Guid<'de> {
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        Self::of(Text::read(reader)?).map_err(|_| NotPlain)
+    }
+}
+
+impl<'a> Guid<'a> {
+    /// The GUID of a text; another text is given back.
+    fn of(Text(mut text): Text<'a>) -> Result<Self, Text<'a>> {
         if !is_guid(&text) {
-            return Err(D::Error::invalid_value(Unexpected::Str(&text), &"a GUID with dashes"));
+            return Err(Text(text));
         }
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             text.to_mut().make_ascii_lowercase();
@@ -56,10 +79,24 @@ pub(super) struct NamedId<'a>(pub(super) Text<'a>);
 impl<'de> Deserialize<'de> for NamedId<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Text::deserialize(deserializer)?;
+        Self::of(text).map_err(|text| {
+            D::Error::invalid_value(Unexpected::Str(text.as_str()), &"an id and a name, `id,name`")
+        })
+    }
+}
+
+impl<'de> Plain<'de> for NamedId<'de> {
+    #[inline]
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        Self::of(Text::read(reader)?).map_err(|_| NotPlain)
+    }
+}
+
+impl<'a> NamedId<'a> {
+    /// The named id of a text; another text is given back.
+    fn of(text: Text<'a>) -> Result<Self, Text<'a>> {
         match named_id_parts(text.as_str()) {
-            ("", _) | (_, "") => {
-                Err(D::Error::invalid_value(Unexpected::Str(text.as_str()), &"an id and a name, `id,name`"))
-            }
+            ("", _) | (_, "") => Err(text),
             _ => Ok(Self(text)),
         }
     }
@@ -73,6 +110,13 @@ pub(super) fn named_id_parts(text: &str) -> (&str, &str) {
 /// Reference to an actor, in its stored form: `subject:{id}` or `client:{id}`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RefToken<'a>(pub(super) Text<'a>);
+
+impl DomainId<'_> {
+    /// The text, for a state to keep.
+    pub(super) fn as_bytes(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(Text::as_bytes)
+    }
+}
 
 impl<'a> RefToken<'a> {
     /// Reads a token; `None` if it consists of spaces and colons only.

@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use super::quick::{NotPlain, Plain, Reader};
 
 /// Properties of an object, read one after another into their defaults.
 pub(super) trait Properties<'de>: Default {
@@ -28,6 +30,40 @@ pub(super) trait Properties<'de>: Default {
 
     /// Reads the value of the property with this number.
     fn read<A: MapAccess<'de>>(&mut self, number: usize, values: &mut A) -> Result<(), A::Error>;
+
+    /// As [`read`](Self::read), from plain JSON.
+    fn read_plain(&mut self, number: usize, reader: &mut Reader<'de>) -> Result<(), NotPlain>;
+
+    /// Reads properties from plain JSON as long as they come in the order of their numbers, and returns
+    /// true at the end of the object.
+    fn read_in_order(&mut self, reader: &mut Reader<'de>) -> Result<bool, NotPlain>;
+
+    /// Reads one property from plain JSON, whichever it is, and returns true at the end of the object.
+    #[cold]
+    fn read_any(&mut self, reader: &mut Reader<'de>) -> Result<bool, NotPlain> {
+        match Self::find(reader.key()?) {
+            Some(number) => self.read_plain(number, reader)?,
+            None => reader.skip()?,
+        }
+        reader.more(b'}').map(|more| !more)
+    }
+}
+
+/// Reads an object with these properties. They usually come in the order of their declaration: then each
+/// name is only compared with the expected one, not searched.
+///
+/// # Errors
+/// [`NotPlain`] if it isn't plain JSON of this type.
+#[inline]
+pub(super) fn plain_object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, NotPlain> {
+    let mut reader = Reader::new(text);
+    let mut object = T::default();
+    let mut ended = !reader.open(b'{', b'}')?;
+    while !ended {
+        ended = object.read_in_order(&mut reader)? || object.read_any(&mut reader)?;
+    }
+    reader.end()?;
+    Ok(object)
 }
 
 /// An object with these properties.
@@ -111,10 +147,60 @@ macro_rules! properties {
                 })*)?
                 Ok(())
             }
+
+            fn read_plain(
+                &mut self,
+                number: usize,
+                reader: &mut $crate::squidex::quick::Reader<'a>,
+            ) -> Result<(), $crate::squidex::quick::NotPlain> {
+                let mut numbers = 0..;
+                $(if numbers.next() == Some(number) {
+                    self.$field = $crate::squidex::quick::Plain::read(reader)?;
+                    return Ok(());
+                })*
+                $($(if numbers.next() == Some(number) {
+                    <$check as $crate::squidex::quick::Plain>::read(reader)?;
+                    return Ok(());
+                })*)?
+                Ok(())
+            }
+
+            #[inline]
+            fn read_in_order(
+                &mut self,
+                reader: &mut $crate::squidex::quick::Reader<'a>,
+            ) -> Result<bool, $crate::squidex::quick::NotPlain> {
+                $(if reader.take($crate::squidex::json::quoted!($json)) {
+                    self.$field = $crate::squidex::quick::Plain::read(reader)?;
+                    if !reader.more(b'}')? {
+                        return Ok(true);
+                    }
+                })*
+                $($(if reader.take($crate::squidex::json::quoted!($unused)) {
+                    <$check as $crate::squidex::quick::Plain>::read(reader)?;
+                    if !reader.more(b'}')? {
+                        return Ok(true);
+                    }
+                })*)?
+                Ok(false)
+            }
         }
     )*};
 }
 pub(super) use properties;
+
+/// A name as it stands in plain JSON before its value, as an array of bytes.
+macro_rules! quoted {
+    ($name:literal) => {{
+        const TEXT: &str = concat!("\"", $name, "\":");
+        const QUOTED: &[u8; TEXT.len()] = match TEXT.as_bytes().first_chunk() {
+            Some(bytes) => bytes,
+            None => unreachable!(),
+        };
+        QUOTED
+    }};
+}
+pub(super) use quoted;
 
 /// Text, borrowed from the payload if possible.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,6 +209,10 @@ pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 impl Text<'_> {
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -154,6 +244,13 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
+impl<'de> Plain<'de> for Text<'de> {
+    #[inline]
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        reader.text().map(Self)
+    }
+}
+
 /// A whole number, given as a number or as a string.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Int<T>(pub(super) T);
@@ -163,6 +260,13 @@ impl<'de, T: TryFrom<i64>> Deserialize<'de> for Int<T> {
         let number = deserializer.deserialize_any(IntReader { expected: "an integer", name: |_| None })?;
         let out_of_range = || D::Error::invalid_value(Unexpected::Signed(number), &"a smaller integer");
         T::try_from(number).map(Self).map_err(|_| out_of_range())
+    }
+}
+
+impl<'de, T: TryFrom<i64>> Plain<'de> for Int<T> {
+    #[inline]
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        T::try_from(reader.whole()?).map(Self).map_err(|_| NotPlain)
     }
 }
 
@@ -194,172 +298,8 @@ impl Visitor<'_> for IntReader {
     }
 }
 
-/// A set of texts in the order of the payload, duplicates dropped. Null is a valid member, as in
-/// .NET's sets.
-#[derive(Debug, Default)]
-pub(super) struct Set<'a>(pub(super) Vec<Option<Text<'a>>>);
-
-impl<'de> Deserialize<'de> for Set<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Set<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an array of strings")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items: Vec<Option<Text<'de>>> = Vec::new();
-                let mut seen = std::collections::HashSet::new();
-                while let Some(item) = seq.next_element::<Option<Text<'de>>>()? {
-                    // A few items are compared faster than hashed; for many, comparing is quadratic.
-                    let new = if items.len() < FEW {
-                        !items.contains(&item)
-                    } else {
-                        if seen.is_empty() {
-                            seen.extend(items.iter().cloned());
-                        }
-                        seen.insert(item.clone())
-                    };
-                    if new {
-                        items.push(item);
-                    }
-                }
-                Ok(Set(items))
-            }
-        }
-
-        deserializer.deserialize_seq(Reader)
-    }
-}
-
 /// Number of entries up to which a linear search is used.
 pub(super) const FEW: usize = 16;
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    properties! {
-        /// A property of each kind.
-        struct Sample<'a> {
-            "fileName" => text: Option<Text<'a>>,
-            "fileSize" => long: Int<i64>,
-            "pixelWidth" => int: Option<Int<i32>>,
-            "isProtected" => flag: bool,
-        }
-        checked { "fromRule" => bool, }
-    }
-
-    fn read(json: &str) -> Result<Sample<'_>, String> {
-        serde_json::from_str::<Object<Sample<'_>>>(json)
-            .map(|object| object.0)
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn names_match_in_any_case_and_the_last_of_several_wins() {
-        let sample =
-            read(r#"{"FILENAME":"a","fileSIZE":1,"filename":"b","x":[1e999,"\ud800"],"FileSize":"2"}"#)
-                .unwrap();
-        assert_eq!(sample.text.unwrap().as_str(), "b");
-        assert_eq!(sample.long, Int(2));
-        assert_eq!(sample.int, None);
-        let escaped = read(r#"{"file\u004eame":"\u00fc"}"#).unwrap();
-        assert_eq!(escaped.text.unwrap().as_str(), "ü");
-        assert_eq!(read(r#"{"fileName":"a","filename":null}"#).unwrap().text, None);
-        assert!(read(r#"{"fileSize":null,"fileSize":1}"#).is_err());
-    }
-
-    #[test]
-    fn integers_are_whole_literals_as_such_or_in_strings() {
-        for (json, number) in [
-            ("12", 12),
-            ("-3", -3),
-            ("\"12\"", 12),
-            ("\"-3\"", -3),
-            ("\"+3\"", 3),
-            ("\"007\"", 7),
-            ("9223372036854775807", i64::MAX),
-            ("\"-9223372036854775808\"", i64::MIN),
-        ] {
-            assert_eq!(read(&format!(r#"{{"fileSize":{json}}}"#)).unwrap().long, Int(number), "{json}");
-        }
-        for json in [
-            "12.0",
-            "1e3",
-            "null",
-            "true",
-            "[]",
-            "\"\"",
-            "\" 1\"",
-            "\"1 \"",
-            "\"1.0\"",
-            "\"0x1\"",
-            "\"-\"",
-            "9223372036854775808",
-            "\"9223372036854775808\"",
-            "1e999",
-        ] {
-            assert!(read(&format!(r#"{{"fileSize":{json}}}"#)).is_err(), "{json}");
-        }
-        assert_eq!(read(r#"{"pixelWidth":"2147483647"}"#).unwrap().int, Some(Int(i32::MAX)));
-        assert_eq!(read(r#"{"pixelWidth":null}"#).unwrap().int, None);
-        assert!(read(r#"{"pixelWidth":2147483648}"#).is_err());
-    }
-
-    #[test]
-    fn a_flag_is_true_or_false() {
-        assert!(read(r#"{"isProtected":true}"#).unwrap().flag);
-        for json in ["null", "\"true\"", "1"] {
-            assert!(read(&format!(r#"{{"isProtected":{json}}}"#)).is_err(), "{json}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_kept_is_checked_all_the_same() {
-        assert!(read(r#"{"fromRule":true}"#).is_ok());
-        let error = read("{\n\"FromRule\":null}").unwrap_err();
-        assert_eq!(error, "fromRule: invalid type: null, expected a boolean at line 2 column 15");
-    }
-
-    #[test]
-    fn only_a_whole_object_is_an_object() {
-        for json in [
-            "",
-            "null",
-            "[]",
-            "1",
-            "\"a\"",
-            "{",
-            "{}}",
-            "{} x",
-            "{\"a\":1,}",
-            "{\"a\" 1}",
-            "// a\n{}",
-            "\u{feff}{}",
-        ] {
-            assert!(read(json).is_err(), "{json}");
-        }
-        assert!(read(" \r\n\t{ } ").is_ok());
-    }
-
-    #[test]
-    fn a_set_keeps_the_first_of_equal_texts() {
-        let read = |json: &str| -> Vec<Option<String>> {
-            let set: Set<'_> = serde_json::from_str(json).unwrap();
-            set.0.iter().map(|item| item.as_ref().map(|text| text.as_str().to_owned())).collect()
-        };
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(read(r#"["b","a","b","A","a"]"#), [some("b"), some("a"), some("A")]);
-        assert_eq!(read(r#"["a",null,null]"#), [some("a"), None]);
-        let many: Vec<String> = (0..100).map(|at| (at % 40).to_string()).collect();
-        let unique: Vec<Option<String>> = (0..40).map(|at| Some(at.to_string())).collect();
-        assert_eq!(read(&serde_json::to_string(&many).unwrap()), unique);
-        assert!(serde_json::from_str::<Set<'_>>("[1]").is_err());
-        assert!(serde_json::from_str::<Set<'_>>("\"a\"").is_err());
-    }
-}
+mod tests;

@@ -1,8 +1,9 @@
 //! Payloads of events of former Squidex versions, and their conversion to the current form.
 
 use super::id::{DomainId, Guid};
-use super::json::{Int, Set, Text, properties};
+use super::json::{Int, Text, properties};
 use super::payload::{self, AssetType};
+use super::tags::Tags;
 use super::value::JsonObject;
 
 properties! {
@@ -18,7 +19,7 @@ properties! {
         "isImage" => is_image: bool,
         "pixelWidth" => pixel_width: Option<Int<i32>>,
         "pixelHeight" => pixel_height: Option<Int<i32>>,
-        "tags" => tags: Option<Set<'a>>,
+        "tags" => tags: Option<Tags<'a>>,
         "assetId" => asset_id: DomainId<'a>,
     }
 
@@ -39,7 +40,7 @@ properties! {
     checked { "assetId" => DomainId<'a>, }
 
     struct AssetTagged<'a> {
-        "tags" => tags: Option<Set<'a>>,
+        "tags" => tags: Option<Tags<'a>>,
     }
     checked { "assetId" => DomainId<'a>, }
 }
@@ -49,7 +50,7 @@ fn image(
     is_image: bool,
     width: Option<Int<i32>>,
     height: Option<Int<i32>>,
-) -> (AssetType, Option<JsonObject>) {
+) -> (AssetType, Option<JsonObject<'static>>) {
     match (is_image, width, height) {
         (true, Some(Int(width)), Some(Int(height))) => {
             let sizes = [("pixelWidth", width.into()), ("pixelHeight", height.into())];

@@ -15,11 +15,11 @@ mod event;
 mod id;
 mod json;
 mod legacy;
+mod packed;
 mod payload;
 mod quick;
 mod tags;
 mod text;
-mod texts;
 mod time;
 mod value;
 

@@ -8,29 +8,25 @@ use serde::de::{Error, MapAccess};
 use serde::{Deserialize, Deserializer};
 
 use super::id::{DomainId, NamedId, RefToken};
-use super::json::{Int, IntReader, Object, Properties, Set, Text, properties, value};
-use super::quick;
+use super::json::{Int, IntReader, Object, Properties, Text, plain_object, properties};
+use super::quick::{NotPlain, Plain, Reader};
+use super::tags::Tags;
 use super::value::JsonObject;
 use crate::{FoldError, Payload};
 
-/// Properties of every event of an app.
-#[derive(Debug, Default)]
-pub(super) struct Base<'a> {
-    actor: Option<Text<'a>>,
-    pub(super) app_id: Option<NamedId<'a>>,
+properties! {
+    /// Properties of every event of an app.
+    struct Base<'a> {
+        "appId" => app_id: Option<NamedId<'a>>,
+        "actor" => actor: Option<Text<'a>>,
+    }
+    checked { "fromRule" => bool, }
 }
 
 impl<'a> Base<'a> {
-    const NAMES: [&'static str; 3] = ["appId", "actor", "fromRule"];
-
-    #[inline]
-    fn read<A: MapAccess<'a>>(&mut self, number: usize, values: &mut A) -> Result<(), A::Error> {
-        match number {
-            0 => self.app_id = value("appId", values)?,
-            1 => self.actor = value("actor", values)?,
-            _ => drop(value::<bool, A>("fromRule", values)?),
-        }
-        Ok(())
+    /// Id and name of the app, `id,name`.
+    pub(super) fn app(&self) -> Option<&[u8]> {
+        self.app_id.as_ref().map(|app| app.0.as_bytes())
     }
 
     /// Takes the actor who caused the event.
@@ -52,13 +48,13 @@ struct WithBase<'a, T> {
 }
 
 impl<'a, T: Properties<'a>> Properties<'a> for WithBase<'a, T> {
-    const COUNT: usize = T::COUNT + Base::NAMES.len();
+    const COUNT: usize = T::COUNT + Base::COUNT;
 
     #[inline]
     fn name(number: usize) -> Option<&'static str> {
         match number.checked_sub(T::COUNT) {
             None => T::name(number),
-            Some(number) => Base::NAMES.get(number).copied(),
+            Some(number) => Base::name(number),
         }
     }
 
@@ -68,6 +64,18 @@ impl<'a, T: Properties<'a>> Properties<'a> for WithBase<'a, T> {
             None => self.own.read(number, values),
             Some(number) => self.base.read(number, values),
         }
+    }
+
+    fn read_plain(&mut self, number: usize, reader: &mut Reader<'a>) -> Result<(), NotPlain> {
+        match number.checked_sub(T::COUNT) {
+            None => self.own.read_plain(number, reader),
+            Some(number) => self.base.read_plain(number, reader),
+        }
+    }
+
+    #[inline]
+    fn read_in_order(&mut self, reader: &mut Reader<'a>) -> Result<bool, NotPlain> {
+        Ok(self.own.read_in_order(reader)? || self.base.read_in_order(reader)?)
     }
 }
 
@@ -80,7 +88,7 @@ pub(super) fn read<'a, T: Properties<'a>, E>(
     wrap: impl FnOnce(T) -> E,
 ) -> Result<Option<(Base<'a>, E)>, FoldError> {
     let quick = match payload {
-        Payload::Json(text) => quick::object(text).ok(),
+        Payload::Json(text) => plain_object(text).ok(),
         Payload::Document(_) => None,
     };
     let WithBase { base, own } = match quick {
@@ -109,6 +117,20 @@ impl<'de> Deserialize<'de> for AssetType {
     }
 }
 
+impl<'de> Plain<'de> for AssetType {
+    #[inline]
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        // The names as Squidex writes them; in another case they are left to serde.
+        if reader.take(b"\"Image\"") {
+            return Ok(Self::IMAGE);
+        }
+        if reader.take(b"\"Unknown\"") {
+            return Ok(Self::default());
+        }
+        Int::read(reader).map(|number| Self(number.0))
+    }
+}
+
 properties! {
     struct AssetCreated<'a> {
         "parentId" => parent_id: DomainId<'a>,
@@ -119,8 +141,8 @@ properties! {
         "fileVersion" => file_version: Int<i64>,
         "fileSize" => file_size: Int<i64>,
         "type" => kind: AssetType,
-        "metadata" => metadata: Option<JsonObject>,
-        "tags" => tags: Option<Set<'a>>,
+        "metadata" => metadata: Option<JsonObject<'a>>,
+        "tags" => tags: Option<Tags<'a>>,
         "assetId" => asset_id: DomainId<'a>,
     }
 
@@ -130,7 +152,7 @@ properties! {
         "fileSize" => file_size: Int<i64>,
         "fileVersion" => file_version: Int<i64>,
         "type" => kind: AssetType,
-        "metadata" => metadata: Option<JsonObject>,
+        "metadata" => metadata: Option<JsonObject<'a>>,
     }
     checked { "assetId" => DomainId<'a>, }
 
@@ -139,8 +161,8 @@ properties! {
         "fileName" => file_name: Option<Text<'a>>,
         "slug" => slug: Option<Text<'a>>,
         "isProtected" => is_protected: Option<bool>,
-        "metadata" => metadata: Option<JsonObject>,
-        "tags" => tags: Option<Set<'a>>,
+        "metadata" => metadata: Option<JsonObject<'a>>,
+        "tags" => tags: Option<Tags<'a>>,
     }
     checked { "assetId" => DomainId<'a>, }
 
@@ -152,7 +174,7 @@ properties! {
     struct AssetDeleted<'a> {}
     checked {
         "deletedSize" => Int<i64>,
-        "oldTags" => Option<Set<'a>>,
+        "oldTags" => Option<Tags<'a>>,
         "assetId" => DomainId<'a>,
     }
 

@@ -1,84 +1,39 @@
-//! A quick reader of plain JSON, the form of nearly all payloads.
+//! A quick reader of plain JSON, the form of nearly all payloads: straight into its types, without serde.
 //!
 //! Everything else (broken text, an unusual number, an unknown property with an object or an array) is
 //! [`NotPlain`], without a reason: the caller falls back to `serde_json`, which decides and names the error.
-//! Invariant: a text that this reader accepts is read the same way by `serde_json`. It supports only
-//! the types in this folder, which use no type hints but those for text, booleans, options and
-//! containers.
+//! Invariant: a text that this reader accepts is read the same way by `serde_json`.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::forward_to_deserialize_any;
-
-use super::json::Properties;
+use std::borrow::Cow;
 
 /// The text is not plain JSON, or doesn't fit the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotPlain;
 
-impl fmt::Display for NotPlain {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("not plain JSON")
-    }
+/// A value that can be read from plain JSON.
+pub(super) trait Plain<'de>: Sized {
+    /// Reads the value at which the reader stands.
+    ///
+    /// # Errors
+    /// [`NotPlain`] if it isn't plain JSON of this type.
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain>;
 }
 
-impl std::error::Error for NotPlain {}
-
-impl serde::de::Error for NotPlain {
-    fn custom<T: fmt::Display>(_message: T) -> Self {
-        Self
-    }
-}
-
-/// Reads a whole text.
-///
-/// # Errors
-/// [`NotPlain`] if it isn't plain JSON of this type.
-#[cfg(test)]
-fn from_str<'de, T: serde::Deserialize<'de>>(text: &'de str) -> Result<T, NotPlain> {
-    let mut reader = Reader { text, at: 0 };
-    let value = T::deserialize(&mut reader)?;
-    if reader.peek().is_ok() { Err(NotPlain) } else { Ok(value) }
-}
-
-/// Reads an object with these properties. They usually come in the order of their declaration: each
-/// name is first compared with the next one, and searched only if it differs.
-///
-/// # Errors
-/// [`NotPlain`] if it isn't plain JSON of this type.
-pub(super) fn object<'de, T: Properties<'de>>(text: &'de str) -> Result<T, NotPlain> {
-    let mut reader = Reader { text, at: 0 };
-    reader.expect(b'{')?;
-    let mut items = Items { reader: &mut reader, first: true };
-    let (mut object, mut next) = (T::default(), 0);
-    while items.advance(b'}')? {
-        if !T::name(next).is_some_and(|name| items.reader.take_key(name)) {
-            let key = match items.reader.plain()? {
-                Some(key) => T::find(key),
-                None => T::find(&items.reader.escaped()?),
-            };
-            let Some(number) = key else {
-                items.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            next = number;
-        }
-        object.read(next, &mut items)?;
-        next += 1;
-    }
-    if reader.peek().is_ok() { Err(NotPlain) } else { Ok(object) }
-}
-
-struct Reader<'de> {
+/// A text, and how far it was read.
+pub(super) struct Reader<'de> {
     text: &'de str,
     at: usize,
 }
 
 impl<'de> Reader<'de> {
+    /// Stands before a text.
+    pub(super) fn new(text: &'de str) -> Self {
+        Self { text, at: 0 }
+    }
+
     /// The next byte that isn't white space; it isn't consumed.
     #[inline]
-    fn peek(&mut self) -> Result<u8, NotPlain> {
+    pub(super) fn peek(&mut self) -> Result<u8, NotPlain> {
         loop {
             match self.text.as_bytes().get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
@@ -88,6 +43,7 @@ impl<'de> Reader<'de> {
         }
     }
 
+    /// Consumes the next byte that isn't white space, which must be this one.
     #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), NotPlain> {
         if self.peek()? != byte {
@@ -97,33 +53,78 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    fn literal(&mut self, literal: &str) -> Result<(), NotPlain> {
-        let end = self.at + literal.len();
-        if self.text.as_bytes().get(self.at..end) != Some(literal.as_bytes()) {
-            return Err(NotPlain);
+    /// Consumes these bytes, if the text goes on with them.
+    #[inline]
+    pub(super) fn take<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let found = rest.first_chunk::<N>() == Some(bytes);
+        if found {
+            self.at += N;
         }
-        self.at = end;
-        Ok(())
+        found
     }
 
-    /// Consumes a key if it is exactly this one.
+    /// Begins an object or an array, and returns true if there is something in it: the reader stands
+    /// before it.
     #[inline]
-    fn take_key(&mut self, key: &str) -> bool {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let found = match rest.split_at_checked(key.len() + 1) {
-            Some(([b'"', found @ ..], [b'"', ..])) => found,
-            _ => return false,
-        };
-        if found != key.as_bytes() {
-            return false;
+    pub(super) fn open(&mut self, open: u8, end: u8) -> Result<bool, NotPlain> {
+        self.expect(open)?;
+        let is_empty = self.peek()? == end;
+        if is_empty {
+            self.at += 1;
         }
-        self.at += key.len() + 2;
-        true
+        Ok(!is_empty)
+    }
+
+    /// After a member or an item: returns true if another one follows, and the reader stands before it.
+    #[inline]
+    pub(super) fn more(&mut self, end: u8) -> Result<bool, NotPlain> {
+        let byte = self.peek()?;
+        self.at += 1;
+        if byte == b',' {
+            self.peek()?;
+            return Ok(true);
+        }
+        if byte == end { Ok(false) } else { Err(NotPlain) }
+    }
+
+    /// Expects that the whole text was read.
+    ///
+    /// # Errors
+    /// [`NotPlain`] if it wasn't.
+    pub(super) fn end(&mut self) -> Result<(), NotPlain> {
+        if self.peek().is_ok() { Err(NotPlain) } else { Ok(()) }
+    }
+
+    /// Reads a key without escapes and its colon; the reader stands before the value.
+    #[inline]
+    pub(super) fn key(&mut self) -> Result<&'de str, NotPlain> {
+        let key = self.borrowed()?.ok_or(NotPlain)?;
+        self.expect(b':')?;
+        self.peek()?;
+        Ok(key)
+    }
+
+    /// Reads text.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<Cow<'de, str>, NotPlain> {
+        match self.borrowed()? {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => self.owned(),
+        }
+    }
+
+    /// Reads text with escapes.
+    #[cold]
+    fn owned(&mut self) -> Result<Cow<'de, str>, NotPlain> {
+        let mut text = Vec::with_capacity(64);
+        self.escaped(&mut text)?;
+        String::from_utf8(text).map(Cow::Owned).map_err(|_| NotPlain)
     }
 
     /// Reads text without escapes; `None` if it has escapes, and then nothing is consumed.
     #[inline]
-    fn plain(&mut self) -> Result<Option<&'de str>, NotPlain> {
+    pub(super) fn borrowed(&mut self) -> Result<Option<&'de str>, NotPlain> {
         self.expect(b'"')?;
         let end = special(self.text.as_bytes(), self.at).ok_or(NotPlain)?;
         match self.text.as_bytes().get(end) {
@@ -140,35 +141,31 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Reads text with escapes, from its opening quote on.
-    fn escaped(&mut self) -> Result<String, NotPlain> {
+    /// Appends text with escapes, from its opening quote on.
+    pub(super) fn escaped(&mut self, out: &mut Vec<u8>) -> Result<(), NotPlain> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
-        let mut out = String::with_capacity(64);
         loop {
             let end = special(bytes, at).ok_or(NotPlain)?;
-            out.push_str(self.text.get(at..end).ok_or(NotPlain)?);
-            match bytes.get(end..).unwrap_or_default() {
+            out.extend_from_slice(bytes.get(at..end).ok_or(NotPlain)?);
+            let (escaped, length) = match bytes.get(end..).unwrap_or_default() {
                 [b'"', ..] => {
                     self.at = end + 1;
-                    return Ok(out);
+                    return Ok(());
                 }
                 [b'\\', b'u', a, b, c, d, rest @ ..] => {
-                    at = end + 6;
                     let unit = hex(&[*a, *b, *c, *d])?;
-                    out.push(match (unit, rest) {
+                    match (unit, rest) {
                         (0xD800..0xDC00, [b'\\', b'u', a, b, c, d, ..]) => {
-                            at += 6;
                             let low = hex(&[*a, *b, *c, *d])?.checked_sub(0xDC00).filter(|low| *low < 0x400);
                             let beyond = ((unit - 0xD800) << 10) + low.ok_or(NotPlain)?;
-                            char::from_u32(0x1_0000 + beyond).ok_or(NotPlain)?
+                            (char::from_u32(0x1_0000 + beyond).ok_or(NotPlain)?, 12)
                         }
-                        _ => char::from_u32(unit).ok_or(NotPlain)?,
-                    });
+                        _ => (char::from_u32(unit).ok_or(NotPlain)?, 6),
+                    }
                 }
                 [b'\\', escape, ..] => {
-                    at = end + 2;
-                    out.push(match escape {
+                    let escaped = match escape {
                         b'"' | b'\\' | b'/' => char::from(*escape),
                         b'b' => '\u{8}',
                         b'f' => '\u{c}',
@@ -176,42 +173,80 @@ impl<'de> Reader<'de> {
                         b'r' => '\r',
                         b't' => '\t',
                         _ => return Err(NotPlain),
-                    });
+                    };
+                    (escaped, 2)
                 }
                 _ => return Err(NotPlain),
-            }
+            };
+            out.extend_from_slice(escaped.encode_utf8(&mut [0; 4]).as_bytes());
+            at = end + length;
         }
     }
 
+    /// Reads a whole number without sign that fits into 64 bits; if there is another number, nothing is
+    /// consumed.
     #[inline]
-    fn string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, NotPlain> {
-        match self.plain()? {
-            Some(text) => visitor.visit_borrowed_str(text),
-            None => visitor.visit_string(self.escaped()?),
-        }
-    }
-
-    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, NotPlain> {
-        /// Number of digits that always fit into 64 bits.
+    pub(super) fn whole(&mut self) -> Result<i64, NotPlain> {
+        /// Number of digits that always fit into 64 bits with a sign.
         const DIGITS_MAX: usize = 18;
+        self.peek()?;
         let bytes = self.text.as_bytes().get(self.at..).ok_or(NotPlain)?;
-        let mut number = 0_u64;
+        let mut number = 0_i64;
         let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit());
         let length =
-            digits.map(|byte| number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'))).count();
+            digits.map(|byte| number = number.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'))).count();
         let is_whole = !matches!(bytes.get(length), Some(b'.' | b'e' | b'E'));
         let leading_zero = length > 1 && bytes.first() == Some(&b'0');
-        if is_whole && (1..=DIGITS_MAX).contains(&length) && !leading_zero {
-            self.at += length;
-            return visitor.visit_u64(number);
+        if !is_whole || !(1..=DIGITS_MAX).contains(&length) || leading_zero {
+            return Err(NotPlain);
         }
-        let of_number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
-        let end = self.at + bytes.iter().take_while(of_number).count();
-        let mut number = serde_json::Deserializer::from_str(self.text.get(self.at..end).ok_or(NotPlain)?);
-        let value = number.deserialize_any(visitor).map_err(|_| NotPlain)?;
-        number.end().map_err(|_| NotPlain)?;
-        self.at = end;
-        Ok(value)
+        self.at += length;
+        Ok(number)
+    }
+
+    /// Reads any number, as the nearest double.
+    #[expect(clippy::cast_precision_loss, reason = "every number is a double, to the nearest one")]
+    pub(super) fn double(&mut self) -> Result<f64, NotPlain> {
+        if let Ok(number) = self.whole() {
+            return Ok(number as f64);
+        }
+        let rest = self.text.get(self.at..).ok_or(NotPlain)?;
+        let of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+        let length = rest.bytes().take_while(of_number).count();
+        let digits = rest.get(..length).ok_or(NotPlain)?;
+        let number = serde_json::from_str(digits).map_err(|_| NotPlain)?;
+        self.at += length;
+        Ok(number)
+    }
+
+    /// Skips a value. Containers are [`NotPlain`]: `serde_json` limits their depth.
+    pub(super) fn skip(&mut self) -> Result<(), NotPlain> {
+        match self.peek()? {
+            b'"' => drop(self.borrowed()?.ok_or(NotPlain)?),
+            b'0'..=b'9' | b'-' => _ = self.double()?,
+            _ if self.take(b"null") || self.take(b"true") || self.take(b"false") => {}
+            _ => return Err(NotPlain),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Plain<'de> for bool {
+    #[inline]
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        reader.peek()?;
+        if reader.take(b"false") {
+            return Ok(false);
+        }
+        if reader.take(b"true") { Ok(true) } else { Err(NotPlain) }
+    }
+}
+
+impl<'de, T: Plain<'de>> Plain<'de> for Option<T> {
+    #[inline]
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        reader.peek()?;
+        if reader.take(b"null") { Ok(None) } else { T::read(reader).map(Some) }
     }
 }
 
@@ -243,129 +278,6 @@ fn special(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     bytes.get(at..)?.iter().position(ends).map(|place| at + place)
-}
-
-impl<'de> serde::Deserializer<'de> for &mut Reader<'de> {
-    type Error = NotPlain;
-
-    #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        match self.peek()? {
-            b'"' => self.string(visitor),
-            b'{' => self.deserialize_map(visitor),
-            b'[' => self.deserialize_seq(visitor),
-            b'0'..=b'9' | b'-' => self.number(visitor),
-            b'n' => {
-                self.literal("null")?;
-                visitor.visit_unit()
-            }
-            _ => self.deserialize_bool(visitor),
-        }
-    }
-
-    #[inline]
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        self.string(visitor)
-    }
-
-    #[inline]
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        if self.peek()? == b'n' {
-            self.literal("null")?;
-            return visitor.visit_none();
-        }
-        visitor.visit_some(self)
-    }
-
-    #[inline]
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        let value = self.peek()? == b't';
-        self.literal(if value { "true" } else { "false" })?;
-        visitor.visit_bool(value)
-    }
-
-    #[inline]
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        self.expect(b'{')?;
-        visitor.visit_map(Items { reader: self, first: true })
-    }
-
-    #[inline]
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        self.expect(b'[')?;
-        visitor.visit_seq(Items { reader: self, first: true })
-    }
-
-    /// Skips a scalar. Containers are [`NotPlain`]: `serde_json` limits their depth.
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NotPlain> {
-        match self.peek()? {
-            b'{' | b'[' => return Err(NotPlain),
-            b'"' => drop(self.plain()?.ok_or(NotPlain)?),
-            _ => drop(self.deserialize_any(IgnoredAny)?),
-        }
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char string bytes byte_buf unit unit_struct
-        newtype_struct tuple tuple_struct struct enum identifier
-    }
-}
-
-/// The remaining items of an object or an array.
-struct Items<'a, 'de> {
-    reader: &'a mut Reader<'de>,
-    first: bool,
-}
-
-impl Items<'_, '_> {
-    /// Advances to the next item; returns false if there is none.
-    #[inline]
-    fn advance(&mut self, end: u8) -> Result<bool, NotPlain> {
-        let byte = self.reader.peek()?;
-        if byte == end {
-            self.reader.at += 1;
-            return Ok(false);
-        }
-        if !self.first {
-            self.reader.expect(b',')?;
-        }
-        self.first = false;
-        Ok(true)
-    }
-}
-
-impl<'de> MapAccess<'de> for Items<'_, 'de> {
-    type Error = NotPlain;
-
-    #[inline]
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, NotPlain> {
-        if !self.advance(b'}')? {
-            return Ok(None);
-        }
-        if self.reader.peek()? != b'"' {
-            return Err(NotPlain);
-        }
-        seed.deserialize(&mut *self.reader).map(Some)
-    }
-
-    #[inline]
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, NotPlain> {
-        self.reader.expect(b':')?;
-        seed.deserialize(&mut *self.reader)
-    }
-}
-
-impl<'de> SeqAccess<'de> for Items<'_, 'de> {
-    type Error = NotPlain;
-
-    #[inline]
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, NotPlain> {
-        if !self.advance(b']')? {
-            return Ok(None);
-        }
-        seed.deserialize(&mut *self.reader).map(Some)
-    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,15 @@
 
 use bson::{RawDocument, doc};
 
+use super::key::escape;
 use super::*;
 use crate::Snapshots;
 
-fn read(json: &str) -> JsonObject {
+fn read(json: &str) -> JsonObject<'_> {
     serde_json::from_str(json).unwrap()
 }
 
-fn written(object: &JsonObject) -> bson::Document {
+fn written(object: &JsonObject<'_>) -> bson::Document {
     let mut snapshots = Snapshots::new(1);
     let write = |document: &mut DocumentWriter<'_>| document.document("o", |o| object.write_plain(o));
     snapshots.of_stream("k", |sink| sink.put(0, write)).unwrap();
