@@ -63,7 +63,7 @@ pub use error::{Class, Error, Insistence, Result};
 pub use lifecycle::{BuildState, ErrorLimit, Share, Verify};
 pub use next_step::NextStep;
 pub use observe::{Doing, Leader, Phase, Progress};
-pub use plan::{Estimate, NaturalBy, Strategy};
+pub use plan::{Estimate, NaturalBy, Strategy, VerifySeconds};
 
 // Linked by an application.
 pub use application::{ActiveHandle, Reading, active_generation, follow_active};

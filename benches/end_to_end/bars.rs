@@ -1,6 +1,7 @@
 //! The bars of one run and of several. A bar that isn't met is reported, it fails nothing.
 
 use crate::bar::Bar;
+use crate::contender::UNPROVEN;
 use crate::results::Results;
 use crate::rows::{INDEXED, PLAIN, PROGRAM, Row};
 use crate::table::count;
@@ -27,6 +28,10 @@ pub(crate) fn of_run(results: &Results) -> Vec<Bar> {
                     value,
                 ));
             }
+        }
+        if let Some(unproven) = results.row(PROGRAM, UNPROVEN) {
+            let value = own.seconds.median / unproven.seconds.median;
+            bars.push(Bar::at_most("whole program: time over that without the proof", 1.15, value));
         }
         if let Some(value) = own.client_cpu_seconds {
             bars.push(Bar::at_most("whole program: processor seconds of the client", 1.4, value));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contender::named;
+use crate::contender::{UNPROVEN, named};
 use crate::outcome::Outcome;
 
 /// Group of rebuilds without secondary indexes.
@@ -66,7 +66,9 @@ pub(crate) struct Row {
 pub(crate) fn rows(outcomes: &Outcomes, events: u64) -> Vec<Row> {
     let mut rows = floor(outcomes);
     for (name, runs) in outcomes {
-        if name.starts_with("statefold") {
+        if name == UNPROVEN {
+            rows.extend(whole(PROGRAM, name, runs));
+        } else if name.starts_with("statefold") {
             let sum = |parts: &'static [&'static str]| {
                 spread(runs, move |run| parts.iter().map(|part| run.part(part)).sum())
             };

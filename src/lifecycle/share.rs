@@ -95,6 +95,24 @@ pub enum Verify {
 /// Share of the streams that a proof folds once more by default.
 const SAMPLE: Share = Share { millionths: ALL / 100 };
 
+/// Streams that a proof folds once more, at least.
+const SAMPLE_MIN: u64 = 1000;
+/// Streams that a proof folds once more, at most, besides the notable ones: their names are held in memory.
+const SAMPLE_MAX: u64 = 200_000;
+
+impl Verify {
+    /// Share of about so many streams that a proof folds once more; `None` if this is no proof.
+    #[must_use]
+    pub(crate) fn sample(self, streams: u64) -> Option<Share> {
+        match self {
+            Self::Proof(share) => {
+                Some(share.or_of_at_least(SAMPLE_MIN, streams).and_of_at_most(SAMPLE_MAX, streams))
+            }
+            Self::Full | Self::Heads => None,
+        }
+    }
+}
+
 impl Default for Verify {
     fn default() -> Self {
         Self::Proof(SAMPLE)

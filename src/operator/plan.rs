@@ -8,9 +8,9 @@ use crate::engine::capacity::{CapacityPlan, capacity_plan};
 use crate::engine::pass::Survey;
 use crate::engine::preflight::preflight;
 use crate::error::{Error, Result};
-use crate::lifecycle::is_fingerprint_of;
+use crate::lifecycle::{Verify, is_fingerprint_of};
 use crate::pipeline::Workers;
-use crate::plan::{Choice, Estimate, Need, Strategy, missing, needs, next_generation};
+use crate::plan::{Choice, Estimate, Need, Strategy, VerifySeconds, missing, needs, next_generation};
 use crate::store::Store;
 
 /// Plan of a rebuild.
@@ -99,6 +99,8 @@ pub struct ProjectionPlan {
     pub partitions: u32,
     /// Estimate from a timed sample.
     pub estimate: Estimate,
+    /// Estimate of the verification before the cut-over, by its extent.
+    pub verify_seconds: VerifySeconds,
     /// An unfinished build that would be resumed.
     pub resumable: Option<Resumable>,
 }
@@ -175,7 +177,10 @@ async fn plan_with(
     let survey = Survey::of(&events, selected, tuning, Some(&Workers::new(tuning.threads)?)).await?;
     for (projection, estimate) in selected.iter().zip(&survey.estimates) {
         let partitions = survey.partitions(estimate, tuning);
-        report.projections.push(plan_of(store, projection, *estimate, partitions).await?);
+        let sample = tuning.verify.sample(estimate.streams).or(Verify::default().sample(estimate.streams));
+        let sampled = sample.map_or(0, |share| share.of(estimate.streams));
+        let verify_seconds = estimate.verify_seconds(sampled);
+        report.projections.push(plan_of(store, projection, *estimate, verify_seconds, partitions).await?);
     }
     let (capacity, more) =
         capacity_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
@@ -230,6 +235,7 @@ async fn plan_of(
     store: &Store,
     projection: &Registered,
     estimate: Estimate,
+    verify_seconds: VerifySeconds,
     partitions: u32,
 ) -> Result<ProjectionPlan> {
     let spec = projection.spec();
@@ -268,6 +274,7 @@ async fn plan_of(
         active_generation: store.control().active(spec.name()).await?.map(|active| active.active),
         partitions,
         estimate,
+        verify_seconds,
         resumable,
     })
 }

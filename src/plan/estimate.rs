@@ -42,8 +42,25 @@ pub struct Estimate {
     pub seconds: f64,
 }
 
+/// Estimated duration of each extent of verification, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct VerifySeconds {
+    /// The proof by digest, heads and a sample. It takes place beside the index builds.
+    pub proof: f64,
+    /// Every stream folded once more.
+    pub full: f64,
+    /// The heads of all streams alone.
+    pub heads: f64,
+}
+
 /// Time to write a snapshot without indexes, in seconds, as measured.
 const WRITE_SECONDS: f64 = 6e-6;
+/// Time to read a snapshot back, in seconds, as measured.
+const READ_BACK_SECONDS: f64 = 3e-6;
+/// Time to look at a commit for the heads, in seconds, as measured.
+const HEAD_SECONDS: f64 = 1e-6;
+/// A commit that is read by the name of its stream takes so many times as long as one in a pass, as measured.
+const BY_NAME: f64 = 3.0;
 
 /// Assumed memory of a state if the sample has none.
 const STATE_BYTES: f64 = 1024.0;
@@ -78,6 +95,19 @@ impl Sample {
 }
 
 impl Estimate {
+    /// Estimated duration of the verification, with so many streams in the sample of a proof.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(crate) fn verify_seconds(&self, sampled: u64) -> VerifySeconds {
+        let snapshots = self.snapshots as f64;
+        let folding = self.seconds - snapshots * WRITE_SECONDS;
+        let heads = self.commits as f64 * HEAD_SECONDS;
+        let read_back = snapshots * READ_BACK_SECONDS;
+        let share = sampled.min(self.streams) as f64 / self.streams.max(1) as f64;
+        let sample = folding * (share * BY_NAME).min(1.0);
+        VerifySeconds { proof: heads + read_back + sample, full: heads + read_back + folding, heads }
+    }
+
     /// The estimate for so many of all partitions.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -120,7 +150,12 @@ mod tests {
         assert_eq!(estimate.state_bytes, 480_000);
         assert!((estimate.seconds - 5.0012).abs() < 1e-9);
         assert_eq!((estimate.commit_bytes, estimate.share(1, 4).commit_bytes), (1_000_000, 250_000));
+        let verify = estimate.verify_seconds(4);
+        assert!((verify.heads - 0.001).abs() < 1e-9);
+        assert!((verify.proof - (0.001 + 0.0006 + 0.15)).abs() < 1e-9, "{verify:?}");
+        assert!((verify.full - 5.0016).abs() < 1e-9, "{verify:?}");
         let unknown = Sample::default().scale(1000, 400, 2);
+        assert_eq!(Estimate::default().verify_seconds(1000), VerifySeconds::default());
         assert_eq!((unknown.events, unknown.state_bytes), (0, 409_600));
     }
 }

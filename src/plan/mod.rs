@@ -11,8 +11,8 @@ mod server;
 mod strategy;
 
 pub(crate) use capacity::{Capacity, Demand, Oplog};
-pub use estimate::Estimate;
 pub(crate) use estimate::Sample;
+pub use estimate::{Estimate, VerifySeconds};
 pub(crate) use names::{
     GenerationNames, is_of_target, is_our_name, next_generation, sharded_siblings, staging_name,
     staging_parts, staging_token, without_aside,

@@ -116,6 +116,14 @@ fn text(report: &PlanReport) -> String {
         if !plan.indexes.is_empty() {
             text.push_str(&format!("\n{}: then the indexes {}", plan.projection, plan.indexes.join(", ")));
         }
+        let verify = &plan.verify_seconds;
+        text.push_str(&format!(
+            "\n{}: then the proof, ~{} and beside the index builds (--verify full ~{}, heads ~{})",
+            plan.projection,
+            seconds(verify.proof),
+            seconds(verify.full),
+            seconds(verify.heads),
+        ));
         if let Some(open) = &plan.resumable {
             let fate = if open.same_definition {
                 "would be resumed"
@@ -128,7 +136,7 @@ fn text(report: &PlanReport) -> String {
             ));
         }
     }
-    text.push_str("\nTimes are from a sample read just now; index builds come on top.");
+    text.push_str("\nTimes are estimates from a sample read just now; index builds come on top.");
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }

@@ -19,28 +19,18 @@ use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
 use crate::engine::run::verify::subject_of;
 use crate::error::Result;
-use crate::lifecycle::{BuildState, HeadsDifference, Share, Unnamed, Verify};
+use crate::lifecycle::{BuildState, HeadsDifference, Share, Unnamed};
 use crate::pipeline;
 use crate::pipeline::ports::HeadDetail;
 use crate::store::Feed;
 
-/// Streams that are folded once more, at least.
-const SAMPLE_MIN: u64 = 1000;
-/// Streams that are folded once more, at most, besides the notable ones: their names are held in memory.
-const SAMPLE_MAX: u64 = 200_000;
 /// Failed streams that are folded once more, at most.
 const FAILED_MAX: i64 = 1000;
 
 impl Run {
     /// Share of the streams to fold once more, if builds are proven so.
     pub(super) fn sample(&self, build: &Build) -> Option<Share> {
-        let streams = build.counts.streams;
-        match self.settings.tuning().verify {
-            Verify::Proof(share) if self.has_events => {
-                Some(share.or_of_at_least(SAMPLE_MIN, streams).and_of_at_most(SAMPLE_MAX, streams))
-            }
-            _ => None,
-        }
+        self.settings.tuning().verify.sample(build.counts.streams).filter(|_| self.has_events)
     }
 
     /// Builds the indexes and, beside that, proves what is stored.
