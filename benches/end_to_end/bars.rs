@@ -1,9 +1,8 @@
 //! The bars of one run and of several. A bar that isn't met is reported, it fails nothing.
 
 use crate::bar::Bar;
-use crate::contender::UNPROVEN;
 use crate::results::Results;
-use crate::rows::{INDEXED, PLAIN, PROGRAM, Row};
+use crate::rows::{INDEX_BUILDS, INDEXED, PARTS, PLAIN, PROGRAM, Row};
 use crate::table::count;
 
 /// The bars that one run is measured by.
@@ -29,9 +28,10 @@ pub(crate) fn of_run(results: &Results) -> Vec<Bar> {
                 ));
             }
         }
-        if let Some(unproven) = results.row(PROGRAM, UNPROVEN) {
-            let value = own.seconds.median / unproven.seconds.median;
-            bars.push(Bar::at_most("whole program: time over that without the proof", 1.15, value));
+        // There is no program without any proof: the same build, and the indexes as the floor builds them.
+        if let (Some(build), Some(indexes)) = (results.own(PLAIN), results.row(PARTS, INDEX_BUILDS)) {
+            let value = own.seconds.median / (build.seconds.median + indexes.seconds.median);
+            bars.push(Bar::at_most("whole program: time over its build and index builds alone", 1.15, value));
         }
         if let Some(value) = own.client_cpu_seconds {
             bars.push(Bar::at_most("whole program: processor seconds of the client", 1.4, value));

@@ -7,9 +7,6 @@ use crate::error::Result;
 use crate::job::Task;
 use crate::statefold;
 
-/// Name of statefold's default strategy without its proof: only the heads are compared.
-pub(crate) const UNPROVEN: &str = "statefold, heads only";
-
 /// A contender, which runs once per round.
 #[derive(Debug, Clone)]
 pub(crate) struct Contender {
@@ -37,17 +34,10 @@ pub(crate) fn all(args: &RunArgs, strategies: &[String], read: Task) -> Result<V
                 Contender::new("write insert_many", Task::Write { raw_command: false }),
                 Contender::new("write raw insert", Task::Write { raw_command: true }),
             ]),
-            "statefold" => {
-                let task = |strategy: &String, proof| Task::Statefold {
-                    strategy: strategy.clone(),
-                    memory: args.memory.clone(),
-                    proof,
-                };
-                let proven =
-                    |strategy: &String| Contender::new(format!("statefold {strategy}"), task(strategy, true));
-                all.extend(strategies.iter().map(proven));
-                all.extend(strategies.first().map(|first| Contender::new(UNPROVEN, task(first, false))));
-            }
+            "statefold" => all.extend(strategies.iter().map(|strategy| {
+                let task = Task::Statefold { strategy: strategy.clone(), memory: args.memory.clone() };
+                Contender::new(format!("statefold {strategy}"), task)
+            })),
             "squidex" => {
                 for (batch, indexes) in [(100, false), (1000, false), (100, true), (1000, true)] {
                     let name = named(&format!("squidex {batch}"), indexes);

@@ -14,8 +14,8 @@ pub(crate) async fn run(job: &Job) -> Result<Outcome> {
     match &job.task {
         Task::Read { ranges, batch } => read::work(&db, *ranges, *batch).await,
         Task::Write { raw_command } => write::work(&db, *raw_command).await,
-        Task::Statefold { strategy, memory, proof } => {
-            statefold::work(job, database::server_pid(&db).await?, strategy, memory.as_deref(), *proof)
+        Task::Statefold { strategy, memory } => {
+            statefold::work(job, database::server_pid(&db).await?, strategy, memory.as_deref())
         }
         Task::Squidex { batch, indexes } => squidex::work(&db, *batch, *indexes).await,
         Task::Aggregation => aggregation::work(&db).await,

@@ -25,7 +25,7 @@ pub(crate) enum Task {
     /// Write the snapshots of the reference.
     Write { raw_command: bool },
     /// Run statefold.
-    Statefold { strategy: String, memory: Option<String>, proof: bool },
+    Statefold { strategy: String, memory: Option<String> },
     /// Rebuild with the algorithm of Squidex.
     Squidex { batch: usize, indexes: bool },
     /// Run the Python script.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contender::{UNPROVEN, named};
+use crate::contender::named;
 use crate::outcome::Outcome;
 
 /// Group of rebuilds without secondary indexes.
@@ -15,6 +15,8 @@ pub(crate) const INDEXED: &str = "with indexes";
 pub(crate) const PROGRAM: &str = "whole program";
 /// Group of the parts of the floor.
 pub(crate) const PARTS: &str = "parts of the floor";
+/// Name of the row of index builds, one of the parts of the floor.
+pub(crate) const INDEX_BUILDS: &str = "index builds";
 /// Name of the rows of the floor.
 pub(crate) const FLOOR: &str = "floor";
 /// Name of the rows that all others are compared with.
@@ -66,9 +68,7 @@ pub(crate) struct Row {
 pub(crate) fn rows(outcomes: &Outcomes, events: u64) -> Vec<Row> {
     let mut rows = floor(outcomes);
     for (name, runs) in outcomes {
-        if name == UNPROVEN {
-            rows.extend(whole(PROGRAM, name, runs));
-        } else if name.starts_with("statefold") {
+        if name.starts_with("statefold") {
             let sum = |parts: &'static [&'static str]| {
                 spread(runs, move |run| parts.iter().map(|part| run.part(part)).sum())
             };
@@ -152,7 +152,7 @@ fn floor(outcomes: &Outcomes) -> Vec<Row> {
         rows.extend(outcomes.get(name).and_then(|runs| whole(PARTS, name, runs)));
     }
     let (Some(reads), Some((_, _, writes))) = (outcomes.get("read"), write) else { return rows };
-    rows.extend(spread(writes, |run| run.part("index")).map(|seconds| part(PARTS, "index builds", seconds)));
+    rows.extend(spread(writes, |run| run.part("index")).map(|seconds| part(PARTS, INDEX_BUILDS, seconds)));
     let both = |indexes: bool| {
         let index = move |run: &Outcome| if indexes { run.part("index") } else { 0.0 };
         let rounds = reads.iter().zip(writes);

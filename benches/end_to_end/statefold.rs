@@ -46,22 +46,13 @@ pub(crate) fn takes_strategy() -> Result<bool> {
 ///
 /// # Errors
 /// If it fails, with its output.
-pub(crate) fn work(
-    job: &Job,
-    server: u32,
-    strategy: &str,
-    memory: Option<&str>,
-    proof: bool,
-) -> Result<Outcome> {
+pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>) -> Result<Outcome> {
     let mut command = Command::new(STATEFOLD);
     command.args(["rebuild", "Assets", "--yes", "-o", "json", "--log", "warn"]);
     // The server has a small oplog.
     command.env("STATEFOLD_IGNORE_MARGIN", "true");
     if strategy != DEFAULT {
         command.args(["--strategy", strategy]);
-    }
-    if !proof {
-        command.args(["--verify", "heads"]);
     }
     if let Some(memory) = memory {
         command.args(["--memory", memory]);
