@@ -72,23 +72,17 @@ impl<'a> Commit<'a> {
     /// equal to its result.
     #[must_use]
     pub fn stream_of(document: &'a RawDocument, layout: &Layout) -> Option<&'a str> {
-        let quick = || -> Result<Option<&'a str>, Unsupported> {
-            let (mut elements, mut stream) = (Walk::over(document), None);
-            while let Some(element) = elements.next()? {
-                if element.is(&layout.stream) {
-                    stream = Some(element);
-                }
-            }
-            stream.map(|element| element.text()).transpose()
-        };
-        quick().unwrap_or_else(|Unsupported| careful::last(document, &layout.stream)?.as_str())
+        let quick =
+            last(document, &layout.stream).and_then(|found| found.map(|found| found.text()).transpose());
+        quick.unwrap_or_else(|Unsupported| careful::last(document, &layout.stream)?.as_str())
     }
 
     /// Offset of a document, even if the document is no valid commit; `None` if it has none. Equal to the
     /// result of [`decode`](Self::decode).
     #[must_use]
     pub fn offset_of(document: &RawDocument, layout: &Layout) -> Option<i64> {
-        careful::last(document, &layout.offset).and_then(careful::integer)
+        let quick = last(document, &layout.offset).and_then(|found| found.as_ref().map(integer).transpose());
+        quick.unwrap_or_else(|Unsupported| careful::last(document, &layout.offset).and_then(careful::integer))
     }
 
     /// The `_id` of a document, whatever its type; `None` if it has none that can be read.
@@ -122,6 +116,17 @@ impl<'a> Commit<'a> {
             careful: None,
         }
     }
+}
+
+/// The last element of this name: a document may have a name twice.
+fn last<'a>(document: &'a RawDocument, name: &str) -> Result<Option<Element<'a>>, Unsupported> {
+    let (mut elements, mut found) = (Walk::over(document), None);
+    while let Some(element) = elements.next()? {
+        if element.is(name) {
+            found = Some(element);
+        }
+    }
+    Ok(found)
 }
 
 struct Events<'a> {

@@ -228,3 +228,21 @@ fn an_id_of_any_type_is_found_wherever_it_is() {
     }
     assert_eq!(Commit::id_of(&raw(doc! { "a": 1 })), None);
 }
+
+#[test]
+fn an_unused_value_that_is_no_text_hides_nothing() {
+    let layout = Layout::default();
+    let document = raw(doc! {
+        "_id": "\u{1}", "Events": [], "EventStreamOffset": 8_i64, "EventsCount": 0_i64, "EventStream": "s",
+    });
+    // The server doesn't look whether a string is UTF-8.
+    let mut bytes = document.into_bytes();
+    let at = bytes.iter().position(|byte| *byte == 1).unwrap();
+    *bytes.get_mut(at).unwrap() = 0xFF;
+    let document = bson::RawDocumentBuf::from_bytes(bytes).unwrap();
+    let commit = Commit::decode(&document, &layout).unwrap();
+    assert_eq!((commit.stream, commit.offset), ("s", 8));
+    assert_eq!(Commit::stream_of(&document, &layout), Some("s"));
+    assert_eq!(Commit::offset_of(&document, &layout), Some(8));
+    assert_eq!(Commit::id_of(&document), None);
+}
