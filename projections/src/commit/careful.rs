@@ -53,11 +53,11 @@ pub(super) fn fields<'a>(document: &'a RawDocument, layout: &Layout) -> Result<F
     Ok(Fields { stream, offset, count, events })
 }
 
-/// The last value of this name, as far as the document can be read: a document may have a name twice.
+/// The last value of this name: a document may have a name twice. Other values are skipped unread.
 #[cold]
 pub(super) fn last<'a>(document: &'a RawDocument, name: &str) -> Option<RawBsonRef<'a>> {
-    let fields = document.iter().map_while(Result::ok);
-    fields.filter(|(found, _)| found.as_str() == name).last().map(|(_, value)| value)
+    let elements = document.iter_elements().map_while(Result::ok);
+    elements.filter(|element| element.key().as_str() == name).last()?.value().ok()
 }
 
 /// The entries of an array behind the first `passed` ones.

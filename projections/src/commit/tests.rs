@@ -245,4 +245,9 @@ fn an_unused_value_that_is_no_text_hides_nothing() {
     assert_eq!(Commit::stream_of(&document, &layout), Some("s"));
     assert_eq!(Commit::offset_of(&document, &layout), Some(8));
     assert_eq!(Commit::id_of(&document), None);
+    // Nor to the careful reader, which the rare type calls for.
+    let mut document = document;
+    document.append(bson::cstr!("Rare"), bson::RawBson::MinKey);
+    assert_eq!(Commit::stream_of(&document, &layout), Some("s"));
+    assert_eq!(Commit::offset_of(&document, &layout), Some(8));
 }
