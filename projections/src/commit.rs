@@ -88,16 +88,11 @@ impl<'a> Commit<'a> {
     /// The `_id` of a document, whatever its type; `None` if it has none that can be read.
     #[must_use]
     pub fn id_of(document: &RawDocument) -> Option<RawBsonRef<'_>> {
-        let mut elements = Walk::over(document);
-        let quick = loop {
-            match elements.next() {
-                Ok(Some(element)) if element.is("_id") => break element.text(),
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
-                Err(odd) => break Err(odd),
-            }
+        let quick = match Walk::over(document).find("_id") {
+            Ok(found) => found?.text(),
+            Err(odd) => Err(odd),
         };
-        quick.map(RawBsonRef::String).or_else(|_| document.get("_id").ok().flatten().ok_or(Unsupported)).ok()
+        quick.ok().map(RawBsonRef::String).or_else(|| document.get("_id").ok().flatten())
     }
 
     /// Number of the event that follows this commit in its stream.

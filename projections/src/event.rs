@@ -26,14 +26,9 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn header_str(&self, name: &str) -> Option<&'a str> {
         let metadata = self.metadata?;
-        let mut elements = Walk::over(metadata);
-        let quick = loop {
-            match elements.next() {
-                Ok(Some(element)) if element.is(name) => break element.text(),
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
-                Err(odd) => break Err(odd),
-            }
+        let quick = match Walk::over(metadata).find(name) {
+            Ok(found) => found?.text(),
+            Err(odd) => Err(odd),
         };
         quick.ok().or_else(|| metadata.get(name).ok().flatten()?.as_str())
     }

@@ -226,10 +226,7 @@ impl<'a> DocumentWriter<'a> {
     /// Appends a string, or null.
     #[inline]
     pub fn str_or_null(&mut self, name: &str, value: Option<&str>) {
-        match value {
-            Some(value) => self.str(name, value),
-            None => self.null(name),
-        }
+        self.text_or_null(name, value.map(str::as_bytes));
     }
 
     /// Appends a string whose bytes are known to be text.

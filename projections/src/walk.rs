@@ -92,6 +92,20 @@ impl<'a> Walk<'a> {
         Ok(Some(Element { kind, name, value }))
     }
 
+    /// The first remaining element of this name.
+    ///
+    /// # Errors
+    /// [`Unsupported`] if an element before it is.
+    #[inline]
+    pub(crate) fn find(mut self, name: &str) -> Result<Option<Element<'a>>, Unsupported> {
+        while let Some(element) = self.next()? {
+            if element.is(name) {
+                return Ok(Some(element));
+            }
+        }
+        Ok(None)
+    }
+
     /// Number of remaining elements.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ const WRITE_SECONDS: f64 = 6e-6;
 const READ_BACK_SECONDS: f64 = 6e-6;
 /// Time to look at a commit for the heads, in seconds, as measured.
 const HEAD_SECONDS: f64 = 3e-6;
-/// A commit that is read by the name of its stream takes so many times as long as one in a pass, as measured.
+/// A commit that is read by the name of its stream is assumed to take so many times as long as one in a pass.
 const BY_NAME: f64 = 3.0;
 
 /// Assumed memory of a state if the sample has none.

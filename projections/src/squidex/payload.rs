@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for AssetType {
 impl<'de> Plain<'de> for AssetType {
     #[inline]
     fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
-        // The names as Squidex writes them; in another case they are left to serde.
+        // The most frequent names; all others, and these in another case, are left to serde.
         if reader.take(b"\"Image\"") {
             return Ok(Self::IMAGE);
         }
