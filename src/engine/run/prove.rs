@@ -19,7 +19,7 @@ use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
 use crate::engine::run::verify::subject_of;
 use crate::error::Result;
-use crate::lifecycle::{BuildState, HeadsDifference, Share, Unnamed};
+use crate::lifecycle::{BuildState, HeadsDifference, Share, Unnamed, Verify};
 use crate::pipeline;
 use crate::pipeline::ports::HeadDetail;
 use crate::store::Feed;
@@ -33,25 +33,32 @@ impl Run {
         self.settings.tuning().verify.sample(build.counts.streams).filter(|_| self.has_events)
     }
 
-    /// Builds the indexes and, beside that, proves what is stored.
+    /// Builds the indexes and, beside that, proves what is stored, or compares its heads.
     pub(super) async fn index_and_prove(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
-        let Some(share) = self.sample(build).filter(|_| build.can_be_proven()) else {
+        let share = self.sample(build);
+        let only_heads = self.settings.tuning().verify == Verify::Heads && self.has_events;
+        if !build.can_be_proven() || share.is_none() && !only_heads {
             return self.index(build).await;
-        };
+        }
         let began = Instant::now();
         let now = self.store.operation_time().await?;
         let batch = self.settings.tuning().batch_commits;
         build.job_mut()?.source = self.store.events().source(self.stream_index.clone(), now, batch);
         // Whatever changes while it is built, the change stream tells; only where it didn't look from the
         // beginning on have the last commits to be told apart from others with the same offset.
-        let detail =
-            if feed.is_some() && !build.resumed { HeadDetail::Offsets } else { HeadDetail::Everything };
+        let saw_all = feed.is_some() && !build.resumed;
+        let detail = if saw_all { HeadDetail::Offsets } else { HeadDetail::Everything };
         let spec = build.job.projection.spec().clone();
         let (indexed, proven) = {
             let build = &*build;
             let index = async { build.job.staging.create_indexes(&spec).await.map(|()| milliseconds(began)) };
             let prove = async {
                 let partitions = build.job.staging.partitions();
+                let Some(share) = share else {
+                    let documents = build.digest.documents();
+                    let heads = pipeline::check(&build.job, &partitions, documents, detail).await?;
+                    return Ok((heads, milliseconds(began), (Proof::default(), Vec::new())));
+                };
                 let (heads, sample) =
                     pipeline::compare_heads(&build.job, &partitions, detail, Some(share)).await?;
                 let check_ms = milliseconds(began);

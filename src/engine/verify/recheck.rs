@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bson::{Document, RawDocument, RawDocumentBuf};
+use futures::{StreamExt, TryStreamExt};
 
 use crate::engine::verify::comparison::{Comparison, ComparisonOutcome, Subject};
 use crate::engine::verify::verdict::{Difference, Kind, Recheck};
@@ -69,14 +70,39 @@ impl Comparison<'_> {
         strict: bool,
         recorded: Option<&HashMap<u64, Head>>,
     ) -> Result<Recheck> {
-        let mut recheck = Recheck::default();
-        let mut groups: Vec<&[String]> = names.chunks(TOGETHER).rev().collect();
+        let groups: Vec<Vec<String>> = names.chunks(TOGETHER).map(<[String]>::to_vec).collect();
+        let groups = futures::stream::iter(groups).map(|group| async move {
+            let found = self.look_at(subject, &group, strict, recorded).await?;
+            Ok::<_, Error>((group.len(), found))
+        });
+        let mut groups = std::pin::pin!(groups.buffered(self.settings.tuning().readers));
+        let (mut recheck, mut left) = (Recheck::default(), names.len());
+        while let Some((looked_at, found)) = groups.try_next().await? {
+            left -= looked_at;
+            recheck.differences.extend(found.differences);
+            recheck.moving.extend(found.moving);
+            if recheck.differences.len() >= DIFFERENCES_MAX {
+                break;
+            }
+        }
+        recheck.left = left as u64;
+        Ok(recheck)
+    }
+
+    /// Rechecks streams together, or by halves if they are too large for that.
+    async fn look_at(
+        &self,
+        subject: &Subject,
+        names: &[String],
+        strict: bool,
+        recorded: Option<&HashMap<u64, Head>>,
+    ) -> Result<Recheck> {
+        let (mut recheck, mut groups) = (Recheck::default(), vec![names]);
         while let Some(group) = groups.pop() {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let Some(before) = self.given(subject, group).await? else {
-                // They are too large to be looked at together.
                 let (first, second) = group.split_at(group.len() / 2);
                 groups.extend([second, first]);
                 continue;
@@ -108,11 +134,7 @@ impl Comparison<'_> {
                     recheck.moving.push(difference.stream);
                 }
             }
-            if recheck.differences.len() >= DIFFERENCES_MAX {
-                break;
-            }
         }
-        recheck.left = groups.iter().map(|group| group.len() as u64).sum();
         Ok(recheck)
     }
 
