@@ -16,6 +16,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Run all contenders, interleaved, and write the measurements
     Run(RunArgs),
+    /// Measure a rebuild beside writers, and the writers beside it
+    Live(LiveArgs),
     /// Write the tables of BENCHMARKS.md and the chart from results
     Report(ReportArgs),
     /// Run one contender, in this process
@@ -63,6 +65,22 @@ pub(crate) struct RunArgs {
     /// Revision of statefold that is measured
     #[arg(long, default_value = "unknown")]
     pub(crate) revision: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LiveArgs {
+    /// Commits in the event store
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) commits: u64,
+    /// Number of rounds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Commits that the writers append a second
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: u64,
+    /// Connection string of the server
+    #[arg(long, env = "MONGODB_URI")]
+    pub(crate) uri: String,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod dispatch;
 mod error;
 mod fixture;
 mod job;
+mod live;
 mod machine;
 mod meter;
 mod outcome;
@@ -60,6 +61,7 @@ fn go(cli: Cli) -> Result<()> {
             println!("{}", serde_json::to_string(&outcome)?);
             Ok(())
         }
+        Verb::Live(args) => runtime()?.block_on(live::run(args)),
         Verb::Report(args) => report::write(&args),
     }
 }
