@@ -290,6 +290,15 @@ impl<'a> DocumentWriter<'a> {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// Appends bytes (subtype 0).
+    pub fn binary(&mut self, name: &str, value: &[u8]) {
+        self.header(0x05, name);
+        let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.push(0);
+        self.bytes.extend_from_slice(value);
+    }
+
     /// Appends an embedded document.
     #[inline]
     pub fn document(&mut self, name: &str, write: impl FnOnce(&mut DocumentWriter<'_>)) {

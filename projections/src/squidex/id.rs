@@ -63,7 +63,8 @@ impl<'a> Guid<'a> {
     }
 }
 
-fn is_guid(text: &str) -> bool {
+/// Whether a text is a GUID, in the only format that Squidex reads.
+pub(super) fn is_guid(text: &str) -> bool {
     let dash = |at| matches!(at, 8 | 13 | 18 | 23);
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match byte {

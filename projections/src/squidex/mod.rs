@@ -10,10 +10,13 @@
 
 mod asset;
 mod asset_folder;
+mod doc;
 mod entity;
 mod event;
+mod frame;
 mod id;
 mod json;
+mod language;
 mod legacy;
 mod packed;
 mod payload;
@@ -21,10 +24,12 @@ mod quick;
 mod tags;
 mod text;
 mod time;
+mod typed;
 mod value;
 
 pub use asset::Assets;
 pub use asset_folder::AssetFolders;
+pub use doc::ValueRepresentation;
 
 use crate::{Layout, Registry};
 

@@ -1,4 +1,4 @@
-//! Payloads of the events of assets and asset folders, in their current form.
+//! Payloads of events: how they are read, and those of assets and asset folders in their current form.
 //!
 //! Every property that Squidex types is typed here too, even if the fold doesn't need it: a payload
 //! that Squidex can't read must not become a snapshot. `legacy` holds the older forms, `event` chooses
@@ -34,27 +34,34 @@ impl<'a> Base<'a> {
     /// # Errors
     /// [`FoldError::Refused`] if the text has only spaces and colons.
     pub(super) fn take_actor(&mut self) -> Result<Option<RefToken<'a>>, FoldError> {
-        let parse =
-            |text| RefToken::parse(text).ok_or_else(|| FoldError::Refused("the actor is blank".into()));
-        self.actor.take().map(parse).transpose()
+        actor(self.actor.take())
     }
 }
 
-/// The properties of one event type, and those of every event.
+/// The actor of a base property.
+///
+/// # Errors
+/// [`FoldError::Refused`] if the text has only spaces and colons.
+pub(super) fn actor(text: Option<Text<'_>>) -> Result<Option<RefToken<'_>>, FoldError> {
+    let parse = |text| RefToken::parse(text).ok_or_else(|| FoldError::Refused("the actor is blank".into()));
+    text.map(parse).transpose()
+}
+
+/// The properties of one event type, and those of every event of its aggregate.
 #[derive(Debug, Default)]
-struct WithBase<'a, T> {
-    base: Base<'a>,
+struct WithBase<B, T> {
+    base: B,
     own: T,
 }
 
-impl<'a, T: Properties<'a>> Properties<'a> for WithBase<'a, T> {
-    const COUNT: usize = T::COUNT + Base::COUNT;
+impl<'a, B: Properties<'a>, T: Properties<'a>> Properties<'a> for WithBase<B, T> {
+    const COUNT: usize = T::COUNT + B::COUNT;
 
     #[inline]
     fn name(number: usize) -> Option<&'static str> {
         match number.checked_sub(T::COUNT) {
             None => T::name(number),
-            Some(number) => Base::name(number),
+            Some(number) => B::name(number),
         }
     }
 
@@ -83,15 +90,15 @@ impl<'a, T: Properties<'a>> Properties<'a> for WithBase<'a, T> {
 ///
 /// # Errors
 /// [`FoldError::Payload`] if Squidex couldn't read it.
-pub(super) fn read<'a, T: Properties<'a>, E>(
+pub(super) fn read<'a, B: Properties<'a>, T: Properties<'a>, E>(
     payload: &Payload<'a>,
     wrap: impl FnOnce(T) -> E,
-) -> Result<Option<(Base<'a>, E)>, FoldError> {
+) -> Result<Option<(B, E)>, FoldError> {
     let quick = match payload {
         Payload::Json(text) => plain_object(text).ok(),
         Payload::Document(_) => None,
     };
-    let WithBase { base, own } = match quick {
+    let WithBase::<B, T> { base, own } = match quick {
         Some(object) => object,
         None => payload.parse::<Object<_>>()?.0,
     };

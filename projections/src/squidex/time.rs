@@ -1,13 +1,55 @@
-//! The header `Timestamp`, parsed into milliseconds without a date library and without errors.
+//! Instants, as in the header `Timestamp`, parsed and printed without a date library.
 //!
-//! Invariant: a text that isn't exactly in the format is the Unix epoch, as in Squidex.
+//! Invariant: a header that isn't exactly in the format is the Unix epoch, as in Squidex.
 
-/// Parses a timestamp into milliseconds since the Unix epoch, rounded down; `None` for the epoch
-/// itself, which Squidex takes as not set, and for a text in another format.
+use std::fmt;
+
+/// An instant, to the nanosecond. The default is the Unix epoch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Instant {
+    /// Seconds since the Unix epoch, rounded down.
+    seconds: i64,
+    nanos: i64,
+}
+
+impl Instant {
+    /// Milliseconds since the Unix epoch, rounded down.
+    pub(super) fn ms(self) -> i64 {
+        self.seconds * 1000 + self.nanos / 1_000_000
+    }
+}
+
+/// In the format of [`parse`], with as many digits of the fraction as it needs.
+impl fmt::Display for Instant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));
+        let (year, month, day) = date_of(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        if self.nanos != 0 {
+            let fraction = format!("{:09}", self.nanos);
+            write!(formatter, ".{}", fraction.trim_end_matches('0'))?;
+        }
+        formatter.write_str("Z")
+    }
+}
+
+/// Parses a header into milliseconds since the Unix epoch, rounded down; `None` for the epoch itself,
+/// which Squidex takes as not set, and for a text in another format.
+pub(super) fn parse_ms(text: &str) -> Option<i64> {
+    parse_header(text).map(Instant::ms)
+}
+
+/// As [`parse_ms`], to the nanosecond.
+pub(super) fn parse_header(text: &str) -> Option<Instant> {
+    parse(text).filter(|instant| *instant != Instant::default())
+}
+
+/// Parses an instant; `None` for a text in another format.
 ///
 /// The format is `yyyy-MM-ddTHH:mm:ss`, an optional fraction of one to nine digits after `.` or `,`,
 /// and `Z`.
-pub(super) fn parse_ms(text: &str) -> Option<i64> {
+pub(super) fn parse(text: &str) -> Option<Instant> {
     let (fixed, rest) = text.as_bytes().split_first_chunk::<19>()?;
     let nanos = match rest {
         [b'Z'] => 0,
@@ -24,7 +66,7 @@ pub(super) fn parse_ms(text: &str) -> Option<i64> {
         return None;
     }
     let seconds = ((days_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    (seconds != 0 || nanos != 0).then_some(seconds * 1000 + nanos / 1_000_000)
+    Some(Instant { seconds, nanos })
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
@@ -61,9 +103,41 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - to_march_of_year_0
 }
 
+/// Year, month and day of a number of days since the Unix epoch: the inverse of [`days_since_epoch`].
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (year * 365 + year / 4 - year / 100);
+    let month = (day * 5 + 2) / 153;
+    let day = day - (month * 153 + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    (year + era * 400, month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_is_printed_as_it_is_read() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2023-05-01T10:00:00.9876543Z",
+            "2024-02-29T23:59:59.000000001Z",
+            "2000-12-31T00:00:00.5Z",
+            "1900-03-01T01:02:03Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.999999999Z",
+        ] {
+            assert_eq!(parse(text).map(|instant| instant.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(parse("2000-12-31T00:00:00,50Z"), parse("2000-12-31T00:00:00.5Z"));
+        for days in -800_000..800_000 {
+            let (year, month, day) = date_of(days);
+            assert_eq!(days_since_epoch(year, month, day), days);
+        }
+    }
 
     #[test]
     fn the_format_of_squidex_is_read_to_the_millisecond() {

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use crate::DocumentWriter;
 use elements::Elements;
+pub(super) use key::escape;
 use members::NUMBER;
 
 pub(super) mod elements;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Escapes a key as Squidex stores it: no empty name, no leading dollar, no dot.
-pub(super) fn escape(key: &str) -> Cow<'_, str> {
+pub(in crate::squidex) fn escape(key: &str) -> Cow<'_, str> {
     let dollar = key.len() > 1 && key.starts_with('$');
     match key {
         "" => Cow::Borrowed("§empty"),

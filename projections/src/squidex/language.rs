@@ -1,0 +1,6 @@
+//! Codes of languages.
+
+/// The code as Squidex keeps it.
+pub(super) fn canonical(code: &str) -> String {
+    code.to_owned()
+}
