@@ -3,7 +3,7 @@
 
 mod text;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::value::escape;
 use crate::DocumentWriter;
@@ -48,6 +48,28 @@ fn write(document: &mut DocumentWriter<'_>, name: &str, value: &Value) {
             }
         }),
     }
+}
+
+/// Heap memory of a value, in bytes: about, for it depends on the allocator.
+pub(super) fn heap_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.capacity(),
+        Value::Array(items) => {
+            items.capacity() * size_of::<Value>() + items.iter().map(heap_bytes).sum::<usize>()
+        }
+        Value::Object(members) => heap_bytes_of(members),
+    }
+}
+
+/// As [`heap_bytes`], of an object's members.
+pub(super) fn heap_bytes_of(members: &Map<String, Value>) -> usize {
+    /// An entry beside its key and value: its hash, and its place in the table.
+    const ENTRY_BYTES: usize = 24;
+    let entry = |(key, value): (&String, &Value)| {
+        ENTRY_BYTES + size_of::<String>() + key.capacity() + size_of::<Value>() + heap_bytes(value)
+    };
+    members.iter().map(entry).sum()
 }
 
 #[cfg(test)]

@@ -50,6 +50,11 @@ impl Frame {
         self.effective_events += 1;
     }
 
+    /// Records that an event changed the object, but says nothing about when and by whom.
+    pub(super) fn changed_silently(&mut self) {
+        self.effective_events += 1;
+    }
+
     /// Returns true if an event changed something, so that there is an object.
     pub(super) fn exists(&self) -> bool {
         self.effective_events > 0

@@ -8,8 +8,10 @@
 //! Invariant: an event that Squidex can read is read the same way; one that it can't read makes its
 //! stream a failed stream, it is never guessed.
 
+mod app;
 mod asset;
 mod asset_folder;
+mod derived;
 mod doc;
 mod entity;
 mod event;
@@ -18,18 +20,22 @@ mod id;
 mod json;
 mod language;
 mod legacy;
+mod membership;
 mod packed;
 mod payload;
 mod quick;
 mod tags;
+mod team;
 mod text;
 mod time;
 mod typed;
 mod value;
 
+pub use app::Apps;
 pub use asset::Assets;
 pub use asset_folder::AssetFolders;
 pub use doc::ValueRepresentation;
+pub use team::Teams;
 
 use crate::{Layout, Registry};
 

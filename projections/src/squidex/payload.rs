@@ -86,6 +86,30 @@ impl<'a, B: Properties<'a>, T: Properties<'a>> Properties<'a> for WithBase<B, T>
     }
 }
 
+/// The properties of an event type that has none of its own.
+#[derive(Debug, Default)]
+pub(super) struct Nothing;
+
+impl<'a> Properties<'a> for Nothing {
+    const COUNT: usize = 0;
+
+    fn name(_number: usize) -> Option<&'static str> {
+        None
+    }
+
+    fn read<A: MapAccess<'a>>(&mut self, _number: usize, _values: &mut A) -> Result<(), A::Error> {
+        Ok(())
+    }
+
+    fn read_plain(&mut self, _number: usize, _reader: &mut Reader<'a>) -> Result<(), NotPlain> {
+        Ok(())
+    }
+
+    fn read_in_order(&mut self, _reader: &mut Reader<'a>) -> Result<bool, NotPlain> {
+        Ok(false)
+    }
+}
+
 /// Reads a payload: the properties of every event, and the event that `wrap` makes of its own ones.
 ///
 /// # Errors

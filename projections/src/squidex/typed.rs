@@ -18,6 +18,7 @@ use super::quick::{NotPlain, Plain, Reader};
 use super::value::DEPTH_MAX;
 
 /// What a value is. Text, lists, maps and objects may be null, and are by default.
+#[allow(dead_code, reason = "apps and teams don't need all kinds; schemas and rules do")]
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// A string.
@@ -41,7 +42,7 @@ pub(super) enum Kind {
     Status,
     /// An instant, in Squidex's format.
     Instant,
-    /// The code of a language, may be null.
+    /// The code of a language, also null.
     Language,
     /// Any JSON value; every number becomes a double.
     Json,
@@ -67,12 +68,28 @@ pub(super) enum Kind {
 pub(super) struct Member {
     name: &'static str,
     kind: Kind,
+    /// Whether an absent member is empty instead of null.
+    is_empty: bool,
 }
 
 impl Member {
     /// A member of this name and kind.
     pub(super) const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind }
+        Self { name, kind, is_empty: false }
+    }
+
+    /// The same member, which is an empty list, map or object when it is absent.
+    pub(super) const fn or_empty(self) -> Self {
+        Self { is_empty: true, ..self }
+    }
+
+    fn default_value(&self) -> Value {
+        match self.kind {
+            Kind::List(_) if self.is_empty => Value::Array(Vec::new()),
+            Kind::Map(_) | Kind::GuidMap(_) if self.is_empty => Value::Object(Map::new()),
+            Kind::Object(table) if self.is_empty => empty(table),
+            kind => kind.default_value(),
+        }
     }
 
     /// A text.
@@ -94,8 +111,7 @@ impl Kind {
             Self::Int32 | Self::Int64 => 0.into(),
             Self::Double => 0.0.into(),
             Self::Enum(names) => names.first().copied().into(),
-            Self::Id => EMPTY_ID.into(),
-            Self::Guid => EMPTY_ID.into(),
+            Self::Id | Self::Guid => EMPTY_ID.into(),
             Self::Status => "Unknown".into(),
             Self::Instant => "1970-01-01T00:00:00Z".into(),
             Self::Constant(text) => (*text).into(),
@@ -123,7 +139,7 @@ impl Kind {
 
 /// An object of these members with their defaults.
 pub(super) fn empty(table: &'static [Member]) -> Value {
-    let default = |member: &Member| (member.name.to_owned(), member.kind.default_value());
+    let default = |member: &Member| (member.name.to_owned(), member.default_value());
     Value::Object(table.iter().map(default).collect())
 }
 

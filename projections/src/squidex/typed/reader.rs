@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
 use super::tree::Tree;
@@ -26,7 +26,7 @@ impl<'de> DeserializeSeed<'de> for Seed {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self.kind {
             Kind::Constant(text) => {
-                IgnoredAny::deserialize_ignored(deserializer)?;
+                IgnoredAny::deserialize(deserializer)?;
                 Ok((*text).into())
             }
             Kind::Json => Tree { levels: self.levels, doubles: true }.deserialize(deserializer),
@@ -36,16 +36,6 @@ impl<'de> DeserializeSeed<'de> for Seed {
             }
             _ => deserializer.deserialize_any(self),
         }
-    }
-}
-
-trait Ignored<'de>: Sized {
-    fn deserialize_ignored<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
-}
-
-impl<'de> Ignored<'de> for IgnoredAny {
-    fn deserialize_ignored<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_ignored_any(Self)
     }
 }
 
@@ -91,17 +81,13 @@ impl Seed {
     /// The value of a text, `None` if it isn't one of this kind.
     fn text(self, text: &str) -> Option<Value> {
         match self.inner().kind {
-            Kind::Text | Kind::Status => Some(text.into()),
-            Kind::Id => Some(text.into()),
+            Kind::Text | Kind::Status | Kind::Id => Some(text.into()),
             Kind::Guid => is_guid(text).then(|| text.to_ascii_lowercase().into()),
             Kind::Instant => time::parse(text).map(|instant| instant.to_string().into()),
             Kind::Language => Some(language::canonical(text).into()),
             Kind::Enum(names) => {
                 let name = names.iter().find(|name| name.eq_ignore_ascii_case(text));
-                match name {
-                    Some(name) => Some((*name).into()),
-                    None => self.number(text),
-                }
+                name.map_or_else(|| self.number(text), |name| Some((*name).into()))
             }
             _ => self.number(text),
         }
@@ -227,7 +213,7 @@ impl Seed {
             }
         }
         let or_default = |(member, value): (&Member, Option<Value>)| {
-            (member.name.to_owned(), value.unwrap_or_else(|| member.kind.default_value()))
+            (member.name.to_owned(), value.unwrap_or_else(|| member.default_value()))
         };
         Ok(Value::Object(table.iter().zip(values).map(or_default).collect()))
     }
