@@ -1,0 +1,6 @@
+//! Projections over event stores that Squidex filled, against the snapshots that it made of them.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod apps_teams;
+mod data;
+mod wild;
