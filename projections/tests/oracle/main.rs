@@ -1,5 +1,5 @@
 //! Projections over event stores that Squidex filled, against the snapshots that it made of them.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod apps_teams;
 mod data;

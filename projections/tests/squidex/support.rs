@@ -51,6 +51,11 @@ pub(crate) fn snapshot(given: &Given) -> Document {
     outcome.into_values().next().unwrap_or_else(|| panic!("the stream has no snapshot"))
 }
 
+/// `Doc` of the snapshot.
+pub(crate) fn doc_of(given: &Given) -> Document {
+    snapshot(given).get_document("Doc").unwrap().clone()
+}
+
 /// A stream without events.
 pub(crate) fn asset() -> Given {
     given(Assets::new()).stream(STREAM)
