@@ -78,17 +78,15 @@ fn number(out: &mut String, number: &Number) {
 }
 
 /// A double, as .NET prints it: the shortest digits that give the same number, with an exponent where
-/// there are more than 15 digits before the point (or more than there are digits), or four zeros after it.
+/// there are more than 17 digits before the point, or four zeros after it.
 fn double(out: &mut String, value: f64) {
-    const DIGITS_WITHOUT_EXPONENT: usize = 15;
+    const DIGITS_WITHOUT_EXPONENT: i32 = 17;
     // `{:e}` has the shortest digits, too: `-1.25e-7`.
     let shortest = format!("{value:e}");
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-    let most = i32::try_from(digits.max(DIGITS_WITHOUT_EXPONENT)).unwrap_or(i32::MAX);
     // Writing to a string can't fail.
-    let _ = if (-4..most).contains(&exponent) {
+    let _ = if (-4..DIGITS_WITHOUT_EXPONENT).contains(&exponent) {
         write!(out, "{value}")
     } else {
         let sign = if exponent < 0 { '-' } else { '+' };
@@ -115,7 +113,8 @@ mod tests {
             (json!(0.00001), "1E-05"),
             (json!(1.5e-7), "1.5E-07"),
             (json!(1e14), "100000000000000"),
-            (json!(1e15), "1E+15"),
+            (json!(1e16), "10000000000000000"),
+            (json!(1e17), "1E+17"),
             (json!(9007199254740992.0), "9007199254740992"),
             (json!(123456789012345680.0), "1.2345678901234568E+17"),
             (json!(1.7976931348623157e308), "1.7976931348623157E+308"),
