@@ -117,13 +117,14 @@ impl Projection for Apps {
         if app.frame.is_deleted {
             return Ok(());
         }
-        if let AppEvent::LanguageUpdated(updated) = change {
-            // Squidex returns early here: neither author nor time of the last change are set.
-            if app.update_language(&updated)? {
+        // Here Squidex returns before it sets author and time of the last change.
+        let is_silent = matches!(change, AppEvent::LanguageUpdated(_));
+        if app.change(event, &base, actor.as_ref(), change)? {
+            if is_silent {
                 app.frame.changed_silently();
+            } else {
+                app.frame.changed(event, actor.as_ref());
             }
-        } else if app.change(event, &base, actor.as_ref(), change)? {
-            app.frame.changed(event, actor.as_ref());
         }
         Ok(())
     }

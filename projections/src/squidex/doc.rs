@@ -92,9 +92,8 @@ mod tests {
     #[test]
     fn a_value_is_stored_as_document_text_or_bytes() {
         let value = json!({ "$type": "a", "b.c": [1, -2.5, { "": null }], "d": { "$e": true } });
-        let expected = doc! {
-            "_id": "k", "Doc": { "§type": "a", "b_§§_c": [1.0, -2.5, { "§empty": null }], "d": { "§e": true } },
-        };
+        let inner = doc! { "§type": "a", "b_§§_c": [1.0, -2.5, { "§empty": null }], "d": { "§e": true } };
+        let expected = doc! { "_id": "k", "Doc": inner };
         assert_eq!(written(ValueRepresentation::Document, &value).to_string(), expected.to_string());
         let text = r#"{"$type":"a","b.c":[1,-2.5,{"":null}],"d":{"$e":true}}"#;
         assert_eq!(written(ValueRepresentation::Text, &value), doc! { "_id": "k", "Doc": text });

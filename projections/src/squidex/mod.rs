@@ -1,9 +1,11 @@
 //! The projections of Squidex: its events, its rules and its snapshot format.
 //!
-//! A projection file ([`Assets`], [`AssetFolders`]) holds the rules of one aggregate; `entity` holds
-//! the rules all aggregates share; `event` names the event types, `payload` and `legacy` hold their
-//! properties as Squidex reads them from JSON; the other files are its value formats. Nothing in here
-//! knows how events are read or where snapshots go.
+//! A projection file ([`Assets`], [`AssetFolders`], [`Apps`], [`Teams`]) holds the rules of one aggregate.
+//! Assets and folders are many: `entity` holds the rules they share, and keeps their states small;
+//! `event` names their event types, `payload` and `legacy` hold their properties as Squidex reads them
+//! from JSON. Apps and teams are few, and stored as one JSON value beside some indexed elements: `frame`
+//! holds the rules they share, `typed` reads the JSON trees in their events, `doc` writes theirs. The other
+//! files are value formats. Nothing in here knows how events are read or where snapshots go.
 //!
 //! Invariant: an event that Squidex can read is read the same way; one that it can't read makes its
 //! stream a failed stream, it is never guessed.

@@ -172,7 +172,7 @@ impl<'de, S: Shape> Deserialize<'de> for Typed<S> {
     }
 }
 
-/// The quick reader leaves all but null to serde.
+/// The quick reader leaves typed values to serde.
 impl<'de, S: Shape> Plain<'de> for Typed<S> {
     fn read(_reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
         Err(NotPlain)

@@ -111,7 +111,9 @@ fn a_client_takes_what_is_given_and_valid() {
         all.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
         with(client(), "AppClientUpdatedEventV2", all)
     };
-    let all = json!({ "name": " n ", "role": "R", "apiCallsLimit": "7", "apiTrafficLimit": 8, "allowAnonymous": true });
+    let all = json!({
+        "name": " n ", "role": "R", "apiCallsLimit": "7", "apiTrafficLimit": 8, "allowAnonymous": true,
+    });
     let expected = concat!(
         r#"{"c":{"name":" n ","secret":"s","apiCallsLimit":7.0,"apiTrafficLimit":8.0,"#,
         r#""allowAnonymous":true,"role":"R"}}"#

@@ -75,17 +75,14 @@ fn patterns_became_settings() {
         with(settings(), event_type, own)
     };
     let rest = |is_hidden: bool| {
-        format!(
-            r#""editors":[{{"name":"e","url":null}}],"hideScheduler":{is_hidden},"hideDateTimeModeButton":false}}"#
-        )
+        let editors = r#""editors":[{"name":"e","url":null}]"#;
+        format!(r#"{editors},"hideScheduler":{is_hidden},"hideDateTimeModeButton":false}}"#)
     };
     let b = r#"{"name":"b","regex":"y","message":null}"#;
     let expected = format!(r#"{{"patterns":[{b},{{"name":"a","regex":"x","message":"n"}}],{}"#, rest(true));
     assert_eq!(member(&of("AppPatternAddedEvent", "a"), "settings"), expected);
-    let expected = format!(
-        r#"{{"patterns":[{{"name":"a","regex":"x","message":"m"}},{b},{{"name":"b","regex":"x","message":"n"}}],{}"#,
-        rest(false)
-    );
+    let (a, new) = (r#"{"name":"a","regex":"x","message":"m"}"#, r#"{"name":"b","regex":"x","message":"n"}"#);
+    let expected = format!(r#"{{"patterns":[{a},{b},{new}],{}"#, rest(false));
     assert_eq!(member(&of("AppPatternUpdatedEvent", "b"), "settings"), expected);
     let deleted = with(settings(), "AppPatternDeletedEvent", json!({ "patternId": "p" }));
     assert_unchanged(&deleted, &settings());

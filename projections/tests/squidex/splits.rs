@@ -118,8 +118,24 @@ proptest! {
             prop_assert_eq!(&apart, &fold(&projection, &commits(prefix, &events, &[false; 41])));
             prop_assert_eq!(&apart, &fold(&projection, &commits(prefix, &events, &ends)));
             if let Ok(bytes) = apart {
-                prop_assert!(bson::Document::try_from(bson::RawDocument::from_bytes(&bytes).unwrap()).is_ok());
+                let raw = bson::RawDocument::from_bytes(&bytes).unwrap();
+                prop_assert!(bson::Document::try_from(raw).is_ok());
             }
         }
     }
+}
+
+#[test]
+fn the_events_made_up_here_reach_snapshots_often_enough() {
+    use proptest::strategy::{Strategy, ValueTree};
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let projection = Registered::new(Apps::new());
+    let mut snapshots = 0;
+    for _ in 0..100 {
+        let mut events = prop::collection::vec(event(), 0..40).new_tree(&mut runner).unwrap().current();
+        let created = json!({ "appId": "app,hotels", "name": "n", "actor": "subject:x" });
+        events.insert(0, ("CreatedEvent".to_owned(), created));
+        snapshots += u32::from(fold(&projection, &commits("App", &events, &[])).is_ok());
+    }
+    assert!(snapshots > 40 && snapshots < 100, "{snapshots} snapshots of 100");
 }
