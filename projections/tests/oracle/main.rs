@@ -3,4 +3,5 @@
 
 mod apps_teams;
 mod data;
+mod schemas_rules;
 mod wild;

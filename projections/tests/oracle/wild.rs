@@ -2,7 +2,7 @@
 
 use bson::{Binary, Bson, DateTime, Document, RawDocumentBuf, Timestamp, spec::BinarySubtype};
 use serde_json::Value;
-use statefold_projections::squidex::{Apps, Teams};
+use statefold_projections::squidex::{Apps, Rules, Schemas, Teams, UnknownSteps};
 use statefold_projections::{Projection, Registered};
 
 use crate::data::{directory, fold};
@@ -19,6 +19,17 @@ fn odd_apps_and_teams_are_as_squidex_made_them_or_fail() {
     let teams = assert_cases(&cases, Teams::new());
     println!("{teams} cases of teams");
     assert!(teams > 0, "there is no case of teams");
+}
+
+#[test]
+fn odd_schemas_and_rules_are_as_squidex_made_them_or_fail() {
+    let Some(directory) = directory() else { return };
+    let text = std::fs::read_to_string(directory.join("wild.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let schemas = assert_cases(&cases, Schemas::new());
+    let rules = assert_cases(&cases, Rules::new().unknown_steps(UnknownSteps::Fail));
+    println!("{schemas} cases of schemas, {rules} of rules");
+    assert!(schemas > 0 && rules > 0, "there is no case of schemas or rules");
 }
 
 /// Asserts that each case of a projection with one target is what Squidex made of it, and returns their
