@@ -39,6 +39,12 @@ impl Frame {
         *self = Self { id, stored_events, effective_events, ..Self::default() };
     }
 
+    /// Sets when and by whom the object was created, as far as it isn't the event that says so.
+    pub(super) fn set_creation(&mut self, created: Option<Instant>, created_by: Option<String>) {
+        self.created = created;
+        self.created_by = created_by;
+    }
+
     /// Records that an event changed the object.
     pub(super) fn changed(&mut self, event: &Event<'_>, actor: Option<&RefToken<'_>>) {
         let at = event.header_str("Timestamp").and_then(time::parse_header);

@@ -118,7 +118,13 @@ impl Schema {
     fn change(&mut self, base: &Base<'_>, event: SchemaEvent<'_>) -> Result<bool, FoldError> {
         let definition = &mut self.definition;
         match event {
-            SchemaEvent::Created(created) => self.create(base, created.definition()?),
+            SchemaEvent::Created(created) => {
+                self.create(base, created.definition()?)?;
+                let (at, by, is_deleted) = created.creation()?;
+                self.frame.set_creation(at, by);
+                self.frame.is_deleted = is_deleted;
+                Ok(true)
+            }
             SchemaEvent::CreatedOnce(created) => self.create(base, created.definition()?),
             SchemaEvent::Updated(updated) => definition.replace("properties", updated.properties.0),
             SchemaEvent::Published => Ok(definition.set("isPublished", true.into())),

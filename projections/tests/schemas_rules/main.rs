@@ -1,6 +1,7 @@
 //! Schemas and rules: their rules, one test each.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod creation;
 mod rules;
 mod schemas;
 mod splits;

@@ -83,7 +83,8 @@ fn triggers_and_steps_are_typed_whatever_was_stored() {
         json!({ "triggerType": "ContentChangedTriggerV2", "schemas": [{ "condition": "c" }] }),
         doc! {
             "triggerType": "ContentChangedTriggerV2",
-            "schemas": [{ "schemaId": NO_ID, "condition": "c" }], "referencedSchemas": null, "handleAll": false,
+            "schemas": [{ "schemaId": NO_ID, "condition": "c" }], "referencedSchemas": null,
+            "handleAll": false,
         },
     );
     trigger(
@@ -105,7 +106,9 @@ fn triggers_and_steps_are_typed_whatever_was_stored() {
         },
     );
     step(
-        json!({ "stepType": "If", "branches": [{ "nextStepId": "AAAAAAAA-3333-4333-8333-333333333333" }, null] }),
+        json!({
+            "stepType": "If", "branches": [{ "nextStepId": "AAAAAAAA-3333-4333-8333-333333333333" }, null],
+        }),
         doc! {
             "stepType": "If",
             "branches": [{ "condition": null, "nextStepId": "aaaaaaaa-3333-4333-8333-333333333333" }, null],
@@ -231,7 +234,9 @@ fn triggers_with_flags_become_triggers_with_conditions() {
     trigger(
         json!({
             "triggerType": "ContentChangedTrigger", "handleAll": true,
-            "schemas": [{ "schemaId": OTHER, "sendArchived": true, "sendPublish": true }, { "sendRestore": true }],
+            "schemas": [
+                { "schemaId": OTHER, "sendArchived": true, "sendPublish": true }, { "sendRestore": true },
+            ],
         }),
         doc! {
             "triggerType": "ContentChangedTriggerV2",
@@ -248,7 +253,8 @@ fn triggers_with_flags_become_triggers_with_conditions() {
     assert_in_order(
         &inside(&kept, "trigger"),
         doc! {
-            "triggerType": "AssetChangedTrigger", "sendCreate": false, "sendUpdate": true, "sendRename": false,
+            "triggerType": "AssetChangedTrigger", "sendCreate": false, "sendUpdate": true,
+            "sendRename": false,
             "sendDelete": false,
         },
     );
@@ -279,4 +285,23 @@ fn unknown_types_are_kept_or_fail() {
     strict().event("RuleCreatedEvent", payload(action)).then_fails("payload");
     strict().event("RuleCreatedEventV2", payload(own("Kafka"))).then_fails("payload");
     assert!(strict().event("RuleCreatedEventV2", payload(own("script"))).outcome().is_ok());
+}
+
+#[test]
+fn the_payload_of_every_known_type_is_read() {
+    for event_type in [
+        "RuleCreatedEventV2",
+        "RuleCreatedEvent",
+        "RuleUpdatedEventV2",
+        "RuleUpdatedEvent",
+        "RuleEnabledEvent",
+        "RuleDisabledEvent",
+        "RuleDeletedEvent",
+        "RuleManuallyTriggered",
+        "RuleCronJobTriggered",
+        "NoopEvent",
+    ] {
+        script().event_text(event_type, "{").then_fails("payload");
+    }
+    assert_eq!(version(&script().event_text("RuleRenamedEvent", "{")), 0.0);
 }

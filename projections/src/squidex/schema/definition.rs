@@ -47,10 +47,14 @@ impl Definition {
         definition
     }
 
-    /// This schema with these fields and members.
-    pub(super) fn with(mut self, fields: Fields, members: Map<String, Value>) -> Self {
+    /// This schema with these fields, and with the other members that `stored` has.
+    pub(super) fn with(mut self, fields: Fields, stored: &Value) -> Self {
+        for (name, value) in self.members.iter_mut().filter(|(name, _)| *name != "fields") {
+            if let Some(stored) = stored.get(name) {
+                value.clone_from(stored);
+            }
+        }
         self.fields = fields;
-        self.members.extend(members.into_iter().filter(|(name, _)| name != "fields"));
         self.count_fields();
         self
     }

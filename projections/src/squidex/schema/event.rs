@@ -11,6 +11,7 @@ use crate::squidex::id::{Guid, NamedId, named_id_parts};
 use crate::squidex::json::{Text, properties as payloads};
 use crate::squidex::payload::{Nothing, read};
 use crate::squidex::quick::{NotPlain, Plain, Reader};
+use crate::squidex::time::Instant;
 use crate::squidex::typed::{Kind, Shape, Typed};
 use crate::{FoldError, Payload};
 
@@ -272,6 +273,14 @@ impl Created<'_> {
     /// [`FoldError::Refused`] if there is none, or if it has null for fields.
     pub(super) fn definition(&self) -> Result<Definition, FoldError> {
         stored::definition(&self.schema.0)
+    }
+
+    /// When and by whom the schema says that it was created, and whether it is deleted.
+    ///
+    /// # Errors
+    /// [`FoldError::Refused`] if the actor has only spaces and colons.
+    pub(super) fn creation(&self) -> Result<(Option<Instant>, Option<String>, bool), FoldError> {
+        stored::creation(&self.schema.0)
     }
 }
 

@@ -1,26 +1,35 @@
 //! A whole schema, or the fields of one, as the event of its creation stores it: the form of today, and the
 //! first one, whose fields have no ids.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::definition::{Definition, FIELD_RULE, PROPERTIES, SCRIPTS};
 use super::fields::{Field, Fields, Partitioning};
 use super::properties::{self, FieldProperties};
 use crate::FoldError;
+use crate::squidex::json::Text;
+use crate::squidex::payload::actor;
+use crate::squidex::time::{self, Instant};
 use crate::squidex::typed::{Kind, Member, member};
 
 /// A schema, or null.
 pub(super) const SCHEMA: Kind = Kind::Custom(|stored| {
-    let Value::Object(stored) = stored else { return Err("expected an object".into()) };
+    static CREATION: Kind = Kind::Object(&[
+        Member::new("isDeleted", Kind::Bool),
+        Member::new("created", Kind::Instant),
+        Member::text("createdBy"),
+    ]);
+    let object = stored.as_object().ok_or("expected an object")?;
     // A form between the first one and today's had the schema inside of its state.
-    match member(&stored, "schemaDef") {
-        Some(Value::Object(inner)) => schema(inner),
-        None | Some(Value::Null) => schema(&stored),
-        Some(_) => Err("`schemaDef`: expected an object".into()),
+    let inner = member(object, "schemaDef").filter(|inner| !inner.is_null());
+    let mut read = schema(inner.unwrap_or(&stored))?;
+    if let (Value::Object(read), Value::Object(creation)) = (&mut read, CREATION.read(&stored)?) {
+        read.extend(creation);
     }
+    Ok(read)
 });
 
-fn schema(stored: &Map<String, Value>) -> Result<Value, String> {
+fn schema(stored: &Value) -> Result<Value, String> {
     static MEMBERS: Kind = Kind::Object(&[
         Member::new("type", Kind::Enum(&["Default", "Singleton", "Component"])),
         Member::text("name"),
@@ -35,7 +44,7 @@ fn schema(stored: &Map<String, Value>) -> Result<Value, String> {
         Member::new("previewUrls", Kind::Map(&Kind::Text)).or_empty(),
         Member::new("schemaFieldsTotal", Kind::Int64),
     ]);
-    let read = MEMBERS.read(&Value::Object(stored.clone()))?;
+    let read = MEMBERS.read(stored)?;
     // What has no properties can't even be read.
     fields(read.get("fields").unwrap_or(&Value::Null)).map_err(|error| error.to_string())?;
     Ok(read)
@@ -79,8 +88,19 @@ pub(super) const FIELDS_ONCE: Kind = Kind::List(&Kind::Object(&[
 pub(super) fn definition(schema: &Value) -> Result<Definition, FoldError> {
     let refused = || FoldError::Refused("a schema was created without fields".into());
     let stored = schema.get("fields").filter(|fields| fields.is_array()).ok_or_else(refused)?;
-    let members = schema.as_object().cloned().unwrap_or_default();
-    Ok(Definition::default().with(fields(stored)?, members))
+    Ok(Definition::default().with(fields(stored)?, schema))
+}
+
+/// When and by whom a [`SCHEMA`] that was read says that it was created, and whether it is deleted. Usually
+/// it says nothing, and the event does.
+///
+/// # Errors
+/// [`FoldError::Refused`] if the actor has only spaces and colons.
+pub(super) fn creation(schema: &Value) -> Result<(Option<Instant>, Option<String>, bool), FoldError> {
+    let text = |name: &str| schema.get(name).and_then(Value::as_str);
+    let by = actor(text("createdBy").map(|by| Text(by.into())))?;
+    let is_deleted = schema.get("isDeleted") == Some(&Value::Bool(true));
+    Ok((text("created").and_then(time::parse_header), by.map(|by| by.0.0.into_owned()), is_deleted))
 }
 
 /// The fields that were read of either form; none of null.
