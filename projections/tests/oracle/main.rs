@@ -3,5 +3,6 @@
 
 mod apps_teams;
 mod data;
+mod odd;
 mod schemas_rules;
 mod wild;

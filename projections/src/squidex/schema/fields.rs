@@ -139,13 +139,17 @@ impl Fields {
 
     /// Position of the field with this id.
     fn position(&self, id: i64) -> Result<Option<usize>, FoldError> {
+        self.check_ids()?;
+        Ok(self.0.iter().position(|field| field.id == id))
+    }
+
+    /// That no two fields have the same id.
+    fn check_ids(&self) -> Result<(), FoldError> {
         let mut ids: Vec<i64> = self.0.iter().map(|field| field.id).collect();
         ids.sort_unstable();
         ids.dedup();
-        if ids.len() < self.0.len() {
-            return Err(FoldError::Refused("two fields have the same id".into()));
-        }
-        Ok(self.0.iter().position(|field| field.id == id))
+        let is_unique = ids.len() == self.0.len();
+        is_unique.then_some(()).ok_or_else(|| FoldError::Refused("two fields have the same id".into()))
     }
 
     /// Takes the field with this id away; `None` if there is no such field.
@@ -195,18 +199,16 @@ impl Fields {
     /// # Errors
     /// [`FoldError::Refused`] if there aren't as many ids as fields, or if one is of no field.
     pub(super) fn reorder(&mut self, ids: &[i64]) -> Result<bool, FoldError> {
-        let uncovered = || FoldError::Refused("an order of fields doesn't cover all fields".into());
-        if ids.len() != self.0.len() {
-            return Err(uncovered());
+        let is_of_a_field = |id: &i64| self.0.iter().any(|field| field.id == *id);
+        if ids.len() != self.0.len() || !ids.iter().all(is_of_a_field) {
+            return Err(FoldError::Refused("an order of fields doesn't cover all fields".into()));
         }
-        for id in ids {
-            self.position(*id)?.ok_or_else(uncovered)?;
-        }
+        self.check_ids()?;
         if self.0.iter().map(|field| field.id).eq(ids.iter().copied()) {
             return Ok(false);
         }
         // An id twice leaves another one out: Squidex puts that field first.
-        self.0.sort_by_key(|field| ids.iter().position(|id| *id == field.id));
+        self.0.sort_by_cached_key(|field| ids.iter().position(|id| *id == field.id));
         Ok(true)
     }
 
