@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    statefold::cli::main(&statefold::squidex::registry())
+    statefold::cli::squidex_main()
 }

@@ -21,6 +21,7 @@ mod snapshot;
 pub mod squidex;
 mod states;
 mod stream;
+mod target;
 pub mod testing;
 mod walk;
 
@@ -30,8 +31,9 @@ pub use error::{CommitError, FoldError, FoldFailure, RegistryError};
 pub use event::{Event, Payload};
 pub use index::{Direction, IndexDefinition};
 pub use layout::{Layout, OffsetMeaning};
-pub use projection::{Lookup, NoLookup, Projection, Spec, Target};
+pub use projection::{Lookup, NoLookup, Projection, Spec};
 pub use registry::{Registered, Registry, VersionStep};
 pub use snapshot::{ArrayWriter, DocumentWriter, SNAPSHOT_BYTES_MAX, Sink, SnapshotBuffer, Snapshots};
 pub use states::{Slot, States};
 pub use stream::{StreamFilter, StreamKey};
+pub use target::Target;

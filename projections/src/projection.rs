@@ -2,7 +2,7 @@
 
 use bson::RawDocument;
 
-use crate::{Event, FoldError, IndexDefinition, Sink, StreamFilter, StreamKey};
+use crate::{Event, FoldError, Sink, StreamFilter, StreamKey, Target};
 
 /// A pure fold: all events of one stream, in order, become at most one snapshot per target.
 ///
@@ -160,45 +160,5 @@ impl Spec {
     #[must_use]
     pub fn required(&self) -> &[String] {
         &self.requires
-    }
-}
-
-/// A collection that a projection writes to, without the number of the generation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    collection: String,
-    indexes: Vec<IndexDefinition>,
-}
-
-impl Target {
-    /// A target whose generations are `{collection}{number}`.
-    #[must_use]
-    pub fn new(collection: impl Into<String>) -> Self {
-        Self { collection: collection.into(), indexes: Vec::new() }
-    }
-
-    /// Adds an index.
-    #[must_use]
-    pub fn index(mut self, index: IndexDefinition) -> Self {
-        self.indexes.push(index);
-        self
-    }
-
-    /// Name without a number.
-    #[must_use]
-    pub fn collection(&self) -> &str {
-        &self.collection
-    }
-
-    /// Name of a generation: `States_Assets3`.
-    #[must_use]
-    pub fn generation(&self, generation: u32) -> String {
-        format!("{}{generation}", self.collection)
-    }
-
-    /// The indexes, without the one on `_id`.
-    #[must_use]
-    pub fn indexes(&self) -> &[IndexDefinition] {
-        &self.indexes
     }
 }

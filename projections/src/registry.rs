@@ -116,7 +116,7 @@ impl Registry {
         }
         match spec.targets().len() {
             0 => return Err(RegistryError::NoTarget(name)),
-            1..=64 => {}
+            1..=256 => {}
             _ => return Err(RegistryError::TooManyTargets(name)),
         }
         if self.find(&name).is_some() {
@@ -186,6 +186,32 @@ impl Registry {
 
     fn find(&self, name: &str) -> Option<&Registered> {
         self.projections.iter().find(|projection| projection.spec().name().eq_ignore_ascii_case(name))
+    }
+
+    /// A registry with these projections only, and those they require.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unknown`], which lists the registered names.
+    pub fn only(&self, names: &[String]) -> Result<Self, RegistryError> {
+        let mut kept = Vec::new();
+        for name in names {
+            kept.push(self.get(name)?.spec().name().to_owned());
+        }
+        // What is required is registered before, so that one look from the end finds all.
+        for spec in self.projections.iter().rev().map(Registered::spec) {
+            if kept.iter().any(|name| name == spec.name()) {
+                let required = spec.required().iter().filter_map(|required| self.find(required));
+                kept.extend(required.map(|required| required.spec().name().to_owned()));
+            }
+        }
+        let mut registry = self.clone();
+        let is_kept = |registered: &Registered| kept.iter().any(|name| name == registered.spec().name());
+        registry.projections.retain(is_kept);
+        registry.former.retain(is_kept);
+        for step in &mut registry.path {
+            step.projections.retain(|name| kept.contains(name));
+        }
+        Ok(registry)
     }
 
     /// The registered projection of this name; case doesn't matter.
@@ -269,6 +295,23 @@ mod tests {
         let needs = |other: &str| Nothing(Spec::new("C", 1).target(Target::new("C")).requires(other));
         assert_eq!(refuse(needs("D")), "projection C requires D, which is not registered");
         assert_eq!(refuse(needs("c")), "projection C requires itself");
+    }
+
+    #[test]
+    fn a_part_of_a_registry_has_what_it_requires() {
+        let mut registry = Registry::default();
+        for (name, required) in [("A", None), ("B", Some("a")), ("C", None), ("D", Some("B"))] {
+            let Nothing(spec) = nothing(name, name);
+            registry.register(Nothing(required.into_iter().fold(spec, Spec::requires))).unwrap();
+        }
+        let names = |registry: Registry| -> Vec<String> {
+            registry.specs().map(|spec| spec.name().to_owned()).collect()
+        };
+        registry.version(1, &["A", "C"]).unwrap();
+        let part = registry.only(&["d".to_owned()]).unwrap();
+        assert_eq!(part.version_path()[0].projections, ["A"]);
+        assert_eq!(names(part), ["A", "B", "D"]);
+        assert!(registry.only(&["E".to_owned()]).unwrap_err().to_string().contains("A, B, C, D"));
     }
 
     #[test]

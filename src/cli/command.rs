@@ -100,12 +100,23 @@ impl Command {
         {
             text.push_str(&format!(" --database {database}"));
         }
+        if let Some(file) = connection.config.as_deref()
+            && std::env::var_os("STATEFOLD_CONFIG").as_deref() != Some(file.as_os_str())
+        {
+            text.push_str(&format!(" --config '{}'", file.display()));
+        }
         Self { connection: text, ..Self::without_database(verb) }
     }
 
     /// A verb that talks to no database.
     pub(super) fn without_database(verb: VerbName) -> Self {
         Self { verb, arguments: Vec::new(), changeable: None, connection: String::new() }
+    }
+
+    /// Adds words that every command on this database has, as typed: with a space before each.
+    pub(super) fn also(mut self, words: &str) -> Self {
+        self.connection.push_str(words);
+        self
     }
 
     /// Adds arguments that matter when it is run again.

@@ -7,17 +7,20 @@ mod command;
 mod exit;
 mod screen;
 mod settings;
+mod squidex;
 mod text;
 mod verbs;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use statefold_projections::Registry;
 
+use crate::cli::args::Connection;
 use crate::cli::exit::Failed;
 use crate::cli::screen::logging::{self, LogFormat};
 use crate::cli::screen::output::{Format, Output};
+use crate::cli::squidex::SquidexArgs;
 use crate::cli::verbs::{
     abort, adopt, cleanup, completions, cutover, errors, fixture, follow, lock, migrate, pause, plan,
     read_only, rebuild, status, verify,
@@ -26,7 +29,7 @@ use crate::cli::verbs::{
 /// Rebuilds the snapshots of event-sourced systems on MongoDB.
 #[derive(Debug, Parser)]
 #[command(name = "statefold", version, max_term_width = 100, arg_required_else_help = true)]
-struct Cli {
+struct Cli<P: Args> {
     /// What to print: words, or JSON for machines
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -36,9 +39,16 @@ struct Cli {
     /// Which log lines to show: error, warn, info, debug, trace, or a filter like `statefold=debug`
     #[arg(long, global = true, value_name = "LEVEL", env = "STATEFOLD_LOG")]
     log: Option<String>,
+    /// What decides about the projections
+    #[command(flatten)]
+    projections: P,
     #[command(subcommand)]
     verb: Verb,
 }
+
+/// The projections are those of the program, whatever the flags.
+#[derive(Debug, Args)]
+struct NoArgs {}
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -107,13 +117,81 @@ enum Verb {
     Completions(completions::CompletionsArgs),
 }
 
+impl Verb {
+    /// The command as typed, to repeat it in a hint.
+    fn command(&self) -> command::Command {
+        match self {
+            Self::Status(args) => args.command(),
+            Self::Plan(args) => args.command(),
+            Self::Migrate(args) => args.command(),
+            Self::Rebuild(args) => args.command(),
+            Self::Cutover(args) => args.command(cutover::Way::Forward),
+            Self::Rollback(args) => args.command(cutover::Way::Back),
+            Self::Adopt(args) => args.command(),
+            Self::Verify(args) => args.command(),
+            Self::Follow(args) => args.command(),
+            Self::Abort(args) => args.command(),
+            Self::Pause(args) => args.command(),
+            Self::Resume(args) => args.command(),
+            Self::Cleanup(args) => args.command(),
+            Self::Errors(args) => args.command(),
+            Self::Lock(args) => args.command(),
+            Self::ReadOnly(args) => args.command(),
+            Self::Fixture(args) => args.command(),
+            Self::Completions(_) => completions::CompletionsArgs::command(),
+        }
+    }
+
+    /// Where the database is, for a verb that has one.
+    fn connection(&self) -> Option<&Connection> {
+        Some(match self {
+            Self::Status(args) => &args.connection,
+            Self::Plan(args) => &args.connection,
+            Self::Migrate(args) => &args.connection,
+            Self::Rebuild(args) => &args.connection,
+            Self::Cutover(args) => &args.connection,
+            Self::Rollback(args) => &args.connection,
+            Self::Adopt(args) => &args.connection,
+            Self::Verify(args) => &args.connection,
+            Self::Follow(args) => &args.connection,
+            Self::Abort(args) => &args.connection,
+            Self::Pause(args) => &args.connection,
+            Self::Resume(args) => &args.connection,
+            Self::Cleanup(args) => &args.connection,
+            Self::Fixture(args) => &args.connection,
+            Self::Errors(args) => args.connection(),
+            Self::Lock(args) => args.connection(),
+            Self::ReadOnly(args) => args.connection(),
+            Self::Completions(_) => return None,
+        })
+    }
+}
+
 /// Runs the command line with the projections of a registry, and returns the exit code: 0 done or
 /// nothing to do, 1 failure, 2 usage or configuration, 3 lock held, 4 pending (`status --check`),
 /// 5 the generation differs from the event store, 6 too many failed streams, 7 unreachable, 8 the
 /// database is newer than this program, 130 interrupted.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::<NoArgs>::parse();
+    go(cli, |_, _| Ok(registry.clone()), |_| String::new())
+}
+
+/// Runs the command line with the projections of Squidex, which also depend on how that stores its snapshots:
+/// on the flags for that, their environment, and the table `[squidex]` of the settings file. The exit codes
+/// are those of [`main`].
+#[must_use]
+pub fn squidex_main() -> ExitCode {
+    let cli = Cli::<SquidexArgs>::parse();
+    go(cli, SquidexArgs::registry, SquidexArgs::typed)
+}
+
+/// Runs a parsed command line. The projections and the words that a hint repeats come from its flags.
+fn go<P: Args>(
+    cli: Cli<P>,
+    registry: impl FnOnce(&P, &Verb) -> crate::error::Result<Registry>,
+    typed: impl FnOnce(&P) -> String,
+) -> ExitCode {
     logging::install(cli.log_format, cli.log.as_deref());
     let output = Output::new(cli.output);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -123,7 +201,11 @@ pub fn main(registry: &Registry) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(run(cli.verb, registry, &output));
+    let typed = typed(&cli.projections);
+    let result = match registry(&cli.projections, &cli.verb) {
+        Ok(registry) => runtime.block_on(run::<P>(cli.verb, &typed, &registry, &output)),
+        Err(error) => Err(Failed::new(error, &cli.verb.command().also(&typed))),
+    };
     // Never shut down: the driver's tasks may panic if their runtime goes first, and the process ends anyway.
     std::mem::forget(runtime);
     let code = match result {
@@ -137,27 +219,13 @@ pub fn main(registry: &Registry) -> ExitCode {
 }
 
 /// Runs a verb. A failure takes the command along, which its hint repeats.
-async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Failed> {
-    let command = match &verb {
-        Verb::Status(args) => args.command(),
-        Verb::Plan(args) => args.command(),
-        Verb::Migrate(args) => args.command(),
-        Verb::Rebuild(args) => args.command(),
-        Verb::Cutover(args) => args.command(cutover::Way::Forward),
-        Verb::Rollback(args) => args.command(cutover::Way::Back),
-        Verb::Adopt(args) => args.command(),
-        Verb::Verify(args) => args.command(),
-        Verb::Follow(args) => args.command(),
-        Verb::Abort(args) => args.command(),
-        Verb::Pause(args) => args.command(),
-        Verb::Resume(args) => args.command(),
-        Verb::Cleanup(args) => args.command(),
-        Verb::Errors(args) => args.command(),
-        Verb::Lock(args) => args.command(),
-        Verb::ReadOnly(args) => args.command(),
-        Verb::Fixture(args) => args.command(),
-        Verb::Completions(_) => completions::CompletionsArgs::command(),
-    };
+async fn run<P: Args>(
+    verb: Verb,
+    typed: &str,
+    registry: &Registry,
+    output: &Output,
+) -> std::result::Result<u8, Failed> {
+    let command = verb.command().also(typed);
     let result = match &verb {
         Verb::Status(args) => status::run(args, &command, registry, output).await,
         Verb::Plan(args) => plan::run(args, registry, output).await,
@@ -177,7 +245,7 @@ async fn run(verb: Verb, registry: &Registry, output: &Output) -> Result<u8, Fai
         Verb::ReadOnly(args) => read_only::run(args, &command, registry, output).await,
         Verb::Fixture(args) => fixture::run(args, output).await,
         Verb::Completions(args) => {
-            completions::run(args, Cli::command(), output);
+            completions::run(args, Cli::<P>::command(), output);
             Ok(0)
         }
     };
@@ -190,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_follower_logs_less_often_than_a_run() {
-        let interval = |words: [&str; 2]| match Cli::try_parse_from(words).map(|cli| cli.verb) {
+        let interval = |words: [&str; 2]| match Cli::<NoArgs>::try_parse_from(words).map(|cli| cli.verb) {
             Ok(Verb::Follow(args)) => Some(args.interval.interval().as_secs()),
             Ok(Verb::Migrate(args)) => Some(args.interval.interval().as_secs()),
             _ => None,

@@ -38,7 +38,7 @@ pub(super) struct Loaded {
     pub(super) listen: Option<String>,
 }
 
-fn file_of(connection: &Connection) -> Result<FileSettings> {
+pub(super) fn file_of(connection: &Connection) -> Result<FileSettings> {
     match &connection.config {
         Some(path) => read_file(path),
         None if Path::new(DEFAULT_FILE).exists() => read_file(Path::new(DEFAULT_FILE)),

@@ -49,6 +49,25 @@ pub struct FileSettings {
     /// Settings of clean-up.
     #[serde(default)]
     pub cleanup: CleanupFile,
+    /// How Squidex stores its snapshots; only for its projections.
+    #[serde(default)]
+    pub squidex: SquidexFile,
+}
+
+/// The table `[squidex]` of the file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SquidexFile {
+    /// Form of the documents of apps, teams, schemas and rules: `document`, `string` or `binary`.
+    pub values: Option<String>,
+    /// Number of collections that contents are divided into.
+    pub content_shards: Option<u32>,
+    /// Number of collections that assets are divided into.
+    pub asset_shards: Option<u32>,
+    /// What becomes of a rule with a trigger or step of an unknown plugin: `keep` or `fail`.
+    pub rules: Option<String>,
+    /// Projections that a migration brings up to date; all by default.
+    pub projections: Option<Vec<String>>,
 }
 
 /// The table `[cleanup]` of the file.

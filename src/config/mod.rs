@@ -9,7 +9,7 @@ mod throttle;
 mod uri;
 
 pub use cleanup::CleanupSettings;
-pub use file::{CleanupFile, FileSettings, LeaseFile, read_file};
+pub use file::{CleanupFile, FileSettings, LeaseFile, SquidexFile, read_file};
 pub use lease::LeaseSettings;
 pub use settings::{Settings, Tuning};
 pub use throttle::Throttle;

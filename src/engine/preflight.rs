@@ -1,11 +1,11 @@
 //! Checks that have to pass before anything is read or written, and the choice of what to work on.
 
-use statefold_projections::{Registered, Registry};
+use statefold_projections::{Registered, Registry, Spec, Target};
 
 use crate::config::Settings;
 use crate::engine::pass::Survey;
 use crate::error::{Error, Result};
-use crate::plan::{Estimate, Partition, StreamRange, divide, sharded_siblings};
+use crate::plan::{Estimate, Partition, StreamRange, divide, shards_seen, shards_wanted};
 use crate::store::{ActiveGeneration, Store, StreamIndex};
 
 /// Checks the event store and the collections before anything is written. Returns the event store's index on
@@ -16,16 +16,41 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
         return Ok(None);
     }
     for projection in selected {
-        let shards = sharded_siblings(projection.spec(), &collections);
-        if let Some(shard) = shards.first() {
-            return Err(Error::Unsupported(format!(
-                "{shard} shows that this application divides the snapshots of {} into shards \
-                 (assetShardCount or contentShardCount of Squidex), which statefold can't build",
-                projection.spec().name()
-            )));
-        }
+        refuse_other_shards(store, projection.spec(), &collections).await?;
     }
     store.events().stream_index().await.map(Some)
+}
+
+/// Refuses a number of shards that isn't the one the application has.
+async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String]) -> Result<()> {
+    let wanted = shards_wanted(spec);
+    let seen = match shards_seen(spec, collections) {
+        None if wanted > 0 => undivided(store, spec, collections).await?.map(|name| (0, name)),
+        seen => seen,
+    };
+    let Some((seen, shown_by)) = seen.filter(|(seen, _)| *seen != wanted) else { return Ok(()) };
+    let described =
+        |count: u32| if count == 0 { "undivided".to_owned() } else { format!("in {count} shards") };
+    Err(Error::Unsupported(format!(
+        "the snapshots of {} would be {}, but {shown_by} shows that the application has them {}: set \
+         asset_shards and content_shards as it has them (assetShardCount and contentShardCount of Squidex)",
+        spec.name(),
+        described(wanted),
+        described(seen)
+    )))
+}
+
+/// A collection of the application that isn't divided, and not empty: Squidex makes an empty one beside shards.
+async fn undivided<'a>(store: &Store, spec: &Spec, collections: &'a [String]) -> Result<Option<&'a str>> {
+    for target in spec.targets() {
+        let whole = Target::new(target.parts().0);
+        for name in collections.iter().filter(|name| whole.number_of(name).is_some()) {
+            if store.estimated_count(name).await? > 0 {
+                return Ok(Some(name));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The one selected projection, with collections that exist and are given by name.

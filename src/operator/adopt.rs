@@ -128,9 +128,8 @@ async fn run(
 
 /// The number at the end of a collection's name: 2 for `States_Assets2`, 1 for `States_Assets`.
 fn number_of(projection: &Registered, collections: &[String]) -> u32 {
-    let target = projection.spec().targets().first().map(|target| target.collection()).unwrap_or_default();
-    let digits = collections.first().and_then(|name| name.strip_prefix(target));
-    digits.and_then(|digits| digits.parse().ok()).unwrap_or(1)
+    let target = projection.spec().targets().first();
+    target.zip(collections.first()).and_then(|(target, name)| target.number_of(name)).unwrap_or(1)
 }
 
 /// Survey of the event store, before anything is compared.

@@ -14,7 +14,7 @@ pub(crate) use capacity::{Capacity, Demand, Oplog};
 pub(crate) use estimate::Sample;
 pub use estimate::{Estimate, VerifySeconds};
 pub(crate) use names::{
-    GenerationNames, is_of_target, is_our_name, next_generation, sharded_siblings, staging_name,
+    GenerationNames, is_of_target, is_our_name, next_generation, shards_seen, shards_wanted, staging_name,
     staging_parts, staging_token, without_aside,
 };
 pub(crate) use partitions::{Partition, StreamRange, divide, partition_count};

@@ -43,10 +43,14 @@ pub(crate) fn staging_parts(name: &str) -> Option<(&str, i64)> {
 }
 
 /// Whether the name of a generation's collection is one that we give, not one of the application's:
-/// `States_Assets3`, or `States_Assets2__g2` for a copy that was put aside.
+/// `States_Assets3`, `States_Assets3_0` for a target with a suffix, or `States_Assets2__g2` for a copy that
+/// was put aside.
 #[must_use]
 pub(crate) fn is_our_name(target: &str, generation: u32, collection: &str) -> bool {
-    collection == format!("{target}{generation}") || collection.ends_with(&format!("__g{generation}"))
+    let suffixed = target.rsplit_once('_').map(|(stem, suffix)| format!("{stem}{generation}_{suffix}"));
+    collection == format!("{target}{generation}")
+        || suffixed.is_some_and(|suffixed| collection == suffixed)
+        || collection.ends_with(&format!("__g{generation}"))
 }
 
 /// Whether a name is that of a target, with or without the number of a generation: `States_Assets`,
@@ -54,7 +58,7 @@ pub(crate) fn is_our_name(target: &str, generation: u32, collection: &str) -> bo
 #[must_use]
 pub(crate) fn is_of_target(spec: &Spec, name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    spec.targets().iter().filter_map(|target| name.strip_prefix(target.collection())).any(|rest| {
+    spec.targets().iter().filter_map(|target| name.strip_prefix(target.parts().0)).any(|rest| {
         rest.split_once('_').map_or_else(
             || digits(rest),
             |(number, shard)| !number.is_empty() && digits(number) && !shard.is_empty() && digits(shard),
@@ -76,10 +80,8 @@ pub(crate) fn next_generation(
     collections: &[String],
     recorded: &[u32],
 ) -> Result<u32, NoGenerationLeft> {
-    let number = |target: &Target, name: &String| -> Option<u32> {
-        let rest = name.strip_prefix(target.collection())?;
-        let rest = rest.split_once("__t").map_or(rest, |(number, _)| number);
-        (!rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())).then(|| rest.parse().ok())?
+    let number = |target: &Target, name: &String| {
+        target.number_of(name.rsplit_once("__t").map_or(name, |(published, _)| published))
     };
     let existing =
         spec.targets().iter().flat_map(|target| collections.iter().filter_map(|name| number(target, name)));
@@ -100,23 +102,34 @@ pub(crate) struct NoGenerationLeft {
     projection: String,
 }
 
-/// Collections like `States_Assets2_0`, into which the application divided a target.
+/// Number of shards into which the application divided its targets, and the collection that shows it, of the
+/// highest generation there is: the numbers of shards begin with 0.
 #[must_use]
-pub(crate) fn sharded_siblings<'a>(spec: &Spec, collections: &'a [String]) -> Vec<&'a str> {
-    let is_shard = |target: &Target, name: &str| {
+pub(crate) fn shards_seen<'a>(spec: &Spec, collections: &'a [String]) -> Option<(u32, &'a str)> {
+    let shard = |target: &Target, name: &'a String| {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         // Squidex has at most 100 shards: anything else is a copy that somebody made.
         let is_number =
             |text: &str| digits(text) && text.len() <= 2 && (text == "0" || !text.starts_with('0'));
-        name.strip_prefix(target.collection())
-            .and_then(|rest| rest.split_once('_'))
-            .is_some_and(|(generation, shard)| digits(generation) && is_number(shard))
+        let (generation, shard) = name.strip_prefix(target.parts().0)?.split_once('_')?;
+        let generation: u32 = generation.parse().ok().filter(|_| digits(generation))?;
+        let shard: u32 = is_number(shard).then(|| shard.parse().ok())??;
+        Some((generation, shard + 1, name.as_str()))
     };
-    let shard = |name: &&'a String| spec.targets().iter().any(|target| is_shard(target, name));
-    collections.iter().filter(shard).map(String::as_str).collect()
+    let shards =
+        spec.targets().iter().flat_map(|target| collections.iter().filter_map(|name| shard(target, name)));
+    shards.max().map(|(_, count, name)| (count, name))
+}
+
+/// Number of shards of the projection's targets; 0 if they aren't divided.
+#[must_use]
+pub(crate) fn shards_wanted(spec: &Spec) -> u32 {
+    let number = |target: &Target| target.parts().1.strip_prefix('_')?.parse::<u32>().ok();
+    spec.targets().iter().filter_map(number).max().map_or(0, |last| last + 1)
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -144,17 +157,35 @@ mod tests {
     }
 
     #[test]
-    fn shards_are_recognised() {
+    fn shards_are_counted_in_the_highest_generation() {
         let all = names(&[
             "States_Assets2",
             "States_Assets2_0",
             "States_Assets2_11",
-            "States_Assets2_x",
-            "States_Assets2_20240101",
-            "States_Assets2_100",
-            "States_Assets2_07",
+            "States_Assets3_0",
+            "States_Assets3_1",
+            "States_Assets4_x",
+            "States_Assets4_20240101",
+            "States_Assets4_100",
+            "States_Assets4_07",
         ]);
-        assert_eq!(sharded_siblings(&spec(), &all), ["States_Assets2_0", "States_Assets2_11"]);
+        assert_eq!(shards_seen(&spec(), &all), Some((2, "States_Assets3_1")));
+        assert_eq!(shards_seen(&spec(), &names(&["States_Assets2"])), None);
+        let sharded = (0..2).fold(Spec::new("Assets", 1), |spec, shard| {
+            spec.target(Target::new("States_Assets").with_suffix(&format!("_{shard}")))
+        });
+        assert_eq!((shards_wanted(&spec()), shards_wanted(&sharded)), (0, 2));
+        assert_eq!(next_generation(&sharded, &all, &[]), Ok(4));
+        assert_eq!(GenerationNames::new(&sharded.targets()[1], 4, 7).staging, "States_Assets4_1__t7");
+        assert!(is_our_name("States_Assets_1", 4, "States_Assets4_1"));
+        assert!(is_of_target(&sharded, "States_Assets4_1"));
+    }
+
+    #[test]
+    fn a_collection_without_a_number_is_generation_1_where_that_is_said() {
+        let apps = Spec::new("Apps", 1).target(Target::new("States_Apps").first_unnumbered());
+        assert_eq!(next_generation(&apps, &names(&["States_Apps"]), &[]), Ok(2));
+        assert_eq!(next_generation(&apps, &names(&["States_AppsX"]), &[]), Ok(1));
     }
 
     #[test]

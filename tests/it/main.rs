@@ -45,5 +45,6 @@ mod same_digest;
 mod same_head;
 mod servers;
 mod spill;
+mod squidex_sets;
 mod strategies;
 mod verify;

@@ -27,9 +27,10 @@ pub(crate) struct Db {
     uri: String,
 }
 
-/// The projections of Squidex.
+/// Two projections of Squidex, which most tests build.
 pub(crate) fn squidex() -> Registry {
-    statefold::squidex::registry()
+    let names = ["Assets", "AssetFolders"].map(str::to_owned);
+    statefold::squidex::registry().only(&names).unwrap()
 }
 
 /// Tuning with small batches, so that small stores have several.

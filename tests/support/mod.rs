@@ -13,6 +13,7 @@ pub(crate) mod oracle_json;
 pub(crate) mod orders;
 
 pub(crate) mod server;
+pub(crate) mod squidex_data;
 pub(crate) mod versions;
 
 pub(crate) use commits::commit;

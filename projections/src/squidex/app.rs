@@ -47,6 +47,7 @@ impl Apps {
     #[must_use]
     pub fn with_values(values: ValueRepresentation) -> Self {
         let target = Target::new("States_Apps")
+            .first_unnumbered()
             .index(IndexDefinition::on([("_an", Ascending)]))
             .index(IndexDefinition::on([("_ui", Ascending)]))
             .index(IndexDefinition::on([("_ti", Ascending)]));

@@ -4,6 +4,7 @@ use super::entity::{APP_ID, Entity, OWN};
 use super::event::AssetEvent;
 use super::json::Text;
 use super::payload::{AssetAnnotated, AssetCreated, AssetType, AssetUpdated, Base};
+use super::shard;
 use super::tags::Tags;
 use super::text::eq_ignore_case;
 use super::value::JsonObject;
@@ -17,12 +18,23 @@ use crate::{
 ///
 /// Squidex itself writes generation 2 of that collection, so statefold starts with 3.
 #[derive(Debug)]
-pub struct Assets(Spec);
+pub struct Assets {
+    spec: Spec,
+    /// Number of collections they are divided into; 0 if they aren't.
+    shards: u32,
+}
 
 impl Assets {
-    /// The projection.
+    /// The projection, into one collection.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_shards(0)
+    }
+
+    /// The projection, for a Squidex that divides its assets into so many collections (`assetShardCount`):
+    /// `States_Assets3_0` and so on, by the hash of the app's id.
+    #[must_use]
+    pub fn with_shards(shards: u32) -> Self {
         let target = Target::new("States_Assets")
             .index(IndexDefinition::on([
                 ("mt", Descending),
@@ -37,7 +49,8 @@ impl Assets {
             .index(IndexDefinition::on([("id", Ascending), ("dl", Ascending)]));
         // A permanent delete empties a stream and leaves one event in another one.
         let streams = StreamFilter::prefix("asset-").without_suffix("--deleted");
-        Self(Spec::new("Assets", 1).first_generation(3).streams(streams).target(target))
+        let spec = Spec::new("Assets", 1).first_generation(3).streams(streams);
+        Self { spec: shard::divided(spec, &target, shards), shards }
     }
 }
 
@@ -76,7 +89,7 @@ impl Projection for Assets {
     type State = Asset;
 
     fn spec(&self) -> &Spec {
-        &self.0
+        &self.spec
     }
 
     fn apply(&self, asset: &mut Asset, event: &Event<'_>) -> Result<(), FoldError> {
@@ -111,7 +124,7 @@ impl Projection for Assets {
         out: &mut Sink<'_>,
     ) -> Result<(), FoldError> {
         let Some(common) = asset.entity.finished()? else { return Ok(()) };
-        out.put(0, |document| {
+        out.put(shard::target_of(common.app_id(), self.shards), |document| {
             common.begin(document);
             asset.write(document);
             common.end(document);

@@ -98,6 +98,11 @@ pub(super) struct Common<'a, const N: usize> {
 }
 
 impl<const N: usize> Common<'_, N> {
+    /// Id of the app.
+    pub(super) fn app_id(&self) -> &[u8] {
+        self.app.0
+    }
+
     /// Writes the leading elements except `_id`, which the sink has written.
     pub(super) fn begin(&self, document: &mut DocumentWriter<'_>) {
         let entity = self.entity;

@@ -27,8 +27,10 @@ mod membership;
 mod packed;
 mod payload;
 mod quick;
+mod registry;
 mod rule;
 mod schema;
+mod shard;
 mod tags;
 mod team;
 mod text;
@@ -40,26 +42,8 @@ pub use app::Apps;
 pub use asset::Assets;
 pub use asset_folder::AssetFolders;
 pub use doc::ValueRepresentation;
+pub use registry::{SquidexOptions, registry, registry_with};
 pub use rule::{Rules, UnknownSteps};
 pub use schema::Schemas;
+pub use shard::shard;
 pub use team::Teams;
-
-use crate::{Layout, Registry};
-
-/// All projections of Squidex, over the layout of its event store.
-///
-/// ```
-/// let registry = statefold_projections::squidex::registry();
-/// let names: Vec<&str> = registry.projections().iter().map(|known| known.spec().name()).collect();
-/// assert_eq!(names, ["Assets", "AssetFolders"]);
-/// ```
-#[must_use]
-pub fn registry() -> Registry {
-    let mut registry = Registry::new(Layout::default());
-    #[expect(clippy::expect_used, reason = "the specs are constants; the example above registers them")]
-    registry
-        .register(Assets::new())
-        .and_then(|registry| registry.register(AssetFolders::new()))
-        .expect("the specs of Squidex are valid");
-    registry
-}

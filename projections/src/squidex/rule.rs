@@ -47,7 +47,8 @@ impl Rules {
     /// The projection, with `Doc` stored in this way; unknown steps are kept.
     #[must_use]
     pub fn with_values(values: ValueRepresentation) -> Self {
-        let target = Target::new("States_Rules").index(IndexDefinition::on([("_ai", Ascending)]));
+        let target =
+            Target::new("States_Rules").first_unnumbered().index(IndexDefinition::on([("_ai", Ascending)]));
         let streams = StreamFilter::prefix("rule-");
         let spec = Spec::new("Rules", 1).first_generation(2).streams(streams).target(target);
         Self { spec, values, unknown_steps: UnknownSteps::default() }

@@ -43,7 +43,7 @@ impl Schemas {
     #[must_use]
     pub fn with_values(values: ValueRepresentation) -> Self {
         let index = IndexDefinition::on([("_ai", Ascending), ("_sn", Ascending)]);
-        let target = Target::new("States_Schemas").index(index);
+        let target = Target::new("States_Schemas").first_unnumbered().index(index);
         let streams = StreamFilter::prefix("schema-");
         let spec = Spec::new("Schemas", 1).first_generation(2).streams(streams).target(target);
         Self { spec, values }

@@ -34,7 +34,8 @@ impl Teams {
     /// The projection, for a Squidex with this setting.
     #[must_use]
     pub fn with_values(values: ValueRepresentation) -> Self {
-        let target = Target::new("States_Teams").index(IndexDefinition::on([("_ui", Ascending)]));
+        let target =
+            Target::new("States_Teams").first_unnumbered().index(IndexDefinition::on([("_ui", Ascending)]));
         let streams = StreamFilter::prefix("team-");
         Self { spec: Spec::new("Teams", 1).first_generation(2).streams(streams).target(target), values }
     }

@@ -15,7 +15,7 @@ pub(in crate::cli) struct AbortArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
-    connection: Connection,
+    pub(in crate::cli) connection: Connection,
 }
 
 impl AbortArgs {

@@ -19,7 +19,7 @@ pub(in crate::cli) struct CleanupArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
-    connection: Connection,
+    pub(in crate::cli) connection: Connection,
     #[command(flatten)]
     keep: KeepArgs,
     /// Drop this collection of a projection too although statefold didn't build it; may be repeated

@@ -26,7 +26,8 @@ impl ErrorsArgs {
         Command::new(verb, self.connection())
     }
 
-    fn connection(&self) -> &Connection {
+    /// Where the database is.
+    pub(in crate::cli) fn connection(&self) -> &Connection {
         match &self.verb {
             ErrorsVerb::List { connection, .. }
             | ErrorsVerb::Retry { connection, .. }

@@ -20,7 +20,7 @@ use crate::store::{FixtureRequest, write_fixture};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FixtureArgs {
     #[command(flatten)]
-    connection: Connection,
+    pub(in crate::cli) connection: Connection,
     /// Commits to write
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     commits: u64,

@@ -45,7 +45,8 @@ impl LockArgs {
         Command::new(verb, self.connection())
     }
 
-    fn connection(&self) -> &Connection {
+    /// Where the database is.
+    pub(in crate::cli) fn connection(&self) -> &Connection {
         match &self.verb {
             LockVerb::Show { connection } | LockVerb::Release { connection, .. } => connection,
         }

@@ -15,7 +15,7 @@ pub(in crate::cli) struct PauseArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
-    connection: Connection,
+    pub(in crate::cli) connection: Connection,
     /// Why, for whoever asks
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -26,7 +26,7 @@ pub(in crate::cli) struct ResumeArgs {
     /// Projections, by name without case [default: all]
     projections: Vec<String>,
     #[command(flatten)]
-    connection: Connection,
+    pub(in crate::cli) connection: Connection,
 }
 
 impl PauseArgs {

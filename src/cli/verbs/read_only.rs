@@ -60,7 +60,8 @@ impl ReadOnlyArgs {
         Command::new(verb, self.connection())
     }
 
-    fn connection(&self) -> &Connection {
+    /// Where the database is.
+    pub(in crate::cli) fn connection(&self) -> &Connection {
         match &self.verb {
             ReadOnlyVerb::On { connection, .. }
             | ReadOnlyVerb::Off { connection, .. }

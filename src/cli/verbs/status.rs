@@ -17,7 +17,7 @@ use crate::operator::{StatusReport, status};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StatusArgs {
     #[command(flatten)]
-    connection: Connection,
+    pub(in crate::cli) connection: Connection,
     /// Exit with 4 if a projection is behind
     #[arg(long)]
     check: bool,

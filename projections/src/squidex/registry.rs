@@ -1,0 +1,54 @@
+//! All projections of Squidex, as it is configured.
+
+use super::{Apps, AssetFolders, Assets, Rules, Schemas, Teams, UnknownSteps, ValueRepresentation};
+use crate::{Layout, Registry, RegistryError};
+
+/// Settings of Squidex that decide how its snapshots are stored. The database doesn't record them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SquidexOptions {
+    /// How apps, teams, schemas and rules are stored: `store:mongoDB:valueRepresentation` of Squidex.
+    pub values: ValueRepresentation,
+    /// What becomes of rules with a trigger or step that isn't known.
+    pub unknown_steps: UnknownSteps,
+    /// Number of collections that contents are divided into, at most 100; 0 if they aren't:
+    /// `contentShardCount` of Squidex.
+    pub content_shards: u32,
+    /// The same for assets: `assetShardCount` of Squidex.
+    pub asset_shards: u32,
+}
+
+/// All projections of Squidex, over the layout of its event store, for a Squidex with its default settings.
+///
+/// ```
+/// let registry = statefold_projections::squidex::registry();
+/// let names: Vec<&str> = registry.projections().iter().map(|known| known.spec().name()).collect();
+/// assert_eq!(names, ["Apps", "Teams", "Schemas", "Rules", "Assets", "AssetFolders"]);
+/// ```
+#[must_use]
+pub fn registry() -> Registry {
+    registry_with(SquidexOptions::default())
+}
+
+/// As [`registry`], for a Squidex with these settings. Numbers of shards above 100 count as 100.
+#[must_use]
+pub fn registry_with(options: SquidexOptions) -> Registry {
+    let mut registry = Registry::new(Layout::default());
+    #[expect(clippy::expect_used, reason = "the specs are constants; the example above registers them")]
+    register(&mut registry, options).expect("the specs of Squidex are valid");
+    registry
+}
+
+fn register(registry: &mut Registry, options: SquidexOptions) -> Result<(), RegistryError> {
+    let SquidexOptions { values, unknown_steps, asset_shards, .. } = options;
+    registry
+        .register(Apps::with_values(values))?
+        .register(Teams::with_values(values))?
+        .register(Schemas::with_values(values))?
+        .register(Rules::with_values(values).unknown_steps(unknown_steps))?
+        .register(Assets::with_shards(asset_shards.min(SHARDS_MAX)))?
+        .register(AssetFolders::new())?;
+    Ok(())
+}
+
+/// Shards that Squidex has at most.
+const SHARDS_MAX: u32 = 100;

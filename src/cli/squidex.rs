@@ -1,0 +1,125 @@
+//! The settings of Squidex that decide how its snapshots are stored: flags, then environment, then the table
+//! `[squidex]` of the settings file.
+
+use clap::Args;
+use statefold_projections::Registry;
+use statefold_projections::squidex::{self, SquidexOptions, UnknownSteps, ValueRepresentation};
+
+use crate::cli::Verb;
+use crate::cli::settings::file_of;
+use crate::config::SquidexFile;
+use crate::error::{Error, Result};
+
+/// Flags of the program that ships.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Squidex")]
+pub(super) struct SquidexArgs {
+    /// How apps, teams, schemas and rules are stored: document, string or binary, as
+    /// store:mongoDB:valueRepresentation of Squidex [default: document]
+    #[arg(long, global = true, value_name = "FORM", env = "STATEFOLD_VALUES")]
+    values: Option<String>,
+    /// Number of collections that contents are divided into: contentShardCount of Squidex [default: 0]
+    #[arg(long, global = true, value_name = "N", env = "STATEFOLD_CONTENT_SHARDS")]
+    content_shards: Option<u32>,
+    /// Number of collections that assets are divided into: assetShardCount of Squidex [default: 0]
+    #[arg(long, global = true, value_name = "N", env = "STATEFOLD_ASSET_SHARDS")]
+    asset_shards: Option<u32>,
+    /// What becomes of a rule with a trigger or step of an unknown plugin: keep it as it stands, or fail
+    /// [default: keep]
+    #[arg(long, global = true, value_name = "keep|fail", env = "STATEFOLD_RULES")]
+    rules: Option<String>,
+}
+
+/// Shards that Squidex has at most.
+const SHARDS_MAX: u32 = 100;
+
+impl SquidexArgs {
+    /// The flags as typed, for a hint: not those that come from the environment.
+    pub(super) fn typed(&self) -> String {
+        let shown = |flag: &str, variable: &str, value: Option<String>| {
+            let value = value.filter(|value| std::env::var(variable).as_ref() != Ok(value));
+            value.map_or_else(String::new, |value| format!(" --{flag} {value}"))
+        };
+        let number = |count: Option<u32>| count.map(|count| count.to_string());
+        [
+            shown("values", "STATEFOLD_VALUES", self.values.clone()),
+            shown("content-shards", "STATEFOLD_CONTENT_SHARDS", number(self.content_shards)),
+            shown("asset-shards", "STATEFOLD_ASSET_SHARDS", number(self.asset_shards)),
+            shown("rules", "STATEFOLD_RULES", self.rules.clone()),
+        ]
+        .concat()
+    }
+
+    /// The projections of Squidex under these settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with all problems together.
+    pub(super) fn registry(&self, verb: &Verb) -> Result<Registry> {
+        let file = verb.connection().map(file_of).transpose()?.unwrap_or_default().squidex;
+        let (mut problems, narrowed) = (Vec::new(), file.projections.clone());
+        let options = self.options(file, &mut problems);
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        let registry = squidex::registry_with(options);
+        match narrowed.filter(|_| matches!(verb, Verb::Migrate(_))) {
+            Some(names) => Ok(registry.only(&names)?),
+            None => Ok(registry),
+        }
+    }
+
+    fn options(&self, file: SquidexFile, problems: &mut Vec<String>) -> SquidexOptions {
+        let values = match self.values.clone().or(file.values).as_deref() {
+            None | Some("" | "document") => ValueRepresentation::Document,
+            Some("string") => ValueRepresentation::Text,
+            Some("binary") => ValueRepresentation::Binary,
+            Some(other) => {
+                problems.push(format!("values: `{other}` is not document, string or binary"));
+                ValueRepresentation::Document
+            }
+        };
+        let unknown_steps = match self.rules.clone().or(file.rules).as_deref() {
+            None | Some("" | "keep") => UnknownSteps::Keep,
+            Some("fail") => UnknownSteps::Fail,
+            Some(other) => {
+                problems.push(format!("rules: `{other}` is not keep or fail"));
+                UnknownSteps::Keep
+            }
+        };
+        let mut shards = |name: &str, count: Option<u32>| {
+            let count = count.unwrap_or(0);
+            if count > SHARDS_MAX {
+                problems.push(format!("{name}: {count} is more than Squidex can have ({SHARDS_MAX})"));
+            }
+            count
+        };
+        SquidexOptions {
+            values,
+            unknown_steps,
+            content_shards: shards("content_shards", self.content_shards.or(file.content_shards)),
+            asset_shards: shards("asset_shards", self.asset_shards.or(file.asset_shards)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_come_before_the_file_and_all_problems_together() {
+        let file = SquidexFile {
+            values: Some("string".into()),
+            content_shards: Some(2),
+            asset_shards: Some(101),
+            rules: Some("drop".into()),
+            ..SquidexFile::default()
+        };
+        let args = SquidexArgs { content_shards: Some(3), ..SquidexArgs::default() };
+        let mut problems = Vec::new();
+        let options = args.options(file, &mut problems);
+        assert_eq!((options.values, options.content_shards), (ValueRepresentation::Text, 3));
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert_eq!(args.typed(), " --content-shards 3");
+    }
+}

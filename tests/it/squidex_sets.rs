@@ -1,0 +1,106 @@
+//! Databases of the real Squidex, in every layout it knows: what is built equals what its own rebuilder wrote,
+//! byte for byte.
+
+use std::collections::BTreeMap;
+
+use bson::{RawDocumentBuf, doc};
+use futures::TryStreamExt;
+use statefold::squidex::{SquidexOptions, ValueRepresentation, registry_with};
+
+use crate::support::database::no_waiting;
+use crate::support::{Db, squidex_data};
+
+/// Collections by the names that Squidex gives them, and the next generation of each.
+const UNDIVIDED: [(&str, &str); 4] = [
+    ("States_Apps", "States_Apps2"),
+    ("States_Teams", "States_Teams2"),
+    ("States_Schemas", "States_Schemas2"),
+    ("States_Rules", "States_Rules2"),
+];
+
+/// Restores the event store of a set, and its snapshots if they are wanted.
+async fn restored(set: &str, with: &[&str]) -> Option<Db> {
+    let directory = squidex_data::directory()?;
+    let db = Db::new(&format!("set_{set}")).await;
+    db.write(&[]).await;
+    for name in ["Events2"].iter().chain(with) {
+        let documents = squidex_data::collection(&directory, set, name);
+        db.db.create_collection(*name).await.ok();
+        if !documents.is_empty() {
+            db.db.collection::<RawDocumentBuf>(name).insert_many(documents).await.unwrap();
+        }
+    }
+    Some(db)
+}
+
+/// The documents of a collection by `_id`, their bytes as they are.
+async fn stored(db: &Db, name: &str) -> BTreeMap<String, RawDocumentBuf> {
+    let all = db.db.collection::<RawDocumentBuf>(name).find(doc! {}).await.unwrap();
+    let all: Vec<RawDocumentBuf> = all.try_collect().await.unwrap();
+    all.into_iter().map(|document| (document.get_str("_id").unwrap().to_owned(), document)).collect()
+}
+
+/// Rebuilds a set and compares each of these collections with the one that Squidex wrote.
+async fn assert_rebuilt(set: &str, options: SquidexOptions, divided: &[(&str, &str)]) {
+    let Some(db) = restored(set, &[]).await else { return };
+    let report = db.rebuild(&registry_with(options), &[], no_waiting()).await.unwrap();
+    assert!(report.projections.iter().all(|built| built.failed_streams == 0), "{report:?}");
+    let directory = squidex_data::directory().unwrap();
+    for (theirs, ours) in UNDIVIDED.iter().chain(divided) {
+        let found = stored(&db, ours).await;
+        let expected = squidex_data::collection(&directory, set, theirs);
+        assert_eq!(found.len(), expected.len(), "{set}: {ours}");
+        for document in expected {
+            let id = document.get_str("_id").unwrap();
+            assert!(found.get(id) == Some(&document), "{set}: {ours}: {id}");
+        }
+    }
+}
+
+/// Assets and folders of a Squidex without shards.
+const ASSETS: [(&str, &str); 2] =
+    [("States_Assets2", "States_Assets3"), ("States_AssetFolders2", "States_AssetFolders3")];
+
+#[tokio::test]
+async fn a_squidex_with_default_settings() {
+    assert_rebuilt("plain", SquidexOptions::default(), &ASSETS).await;
+}
+
+#[tokio::test]
+async fn a_squidex_that_stores_values_as_text() {
+    let values = ValueRepresentation::Text;
+    assert_rebuilt("asstring", SquidexOptions { values, ..SquidexOptions::default() }, &ASSETS).await;
+}
+
+#[tokio::test]
+async fn a_squidex_that_stores_values_as_bytes() {
+    let values = ValueRepresentation::Binary;
+    assert_rebuilt("asbinary", SquidexOptions { values, ..SquidexOptions::default() }, &ASSETS).await;
+}
+
+#[tokio::test]
+async fn a_squidex_that_divides_its_collections() {
+    let options = SquidexOptions { asset_shards: 2, content_shards: 3, ..SquidexOptions::default() };
+    let divided = [
+        ("States_Assets2_0", "States_Assets3_0"),
+        ("States_Assets2_1", "States_Assets3_1"),
+        ("States_AssetFolders2", "States_AssetFolders3"),
+    ];
+    assert_rebuilt("sharded", options, &divided).await;
+}
+
+#[tokio::test]
+async fn other_shards_than_the_application_has_are_refused_by_the_name_of_the_setting() {
+    let shards = ["States_Assets2", "States_Assets2_0", "States_Assets2_1"];
+    let Some(db) = restored("sharded", &shards).await else { return };
+    for asset_shards in [0, 3] {
+        let registry = registry_with(SquidexOptions { asset_shards, ..SquidexOptions::default() });
+        let refused = db.rebuild(&registry, &["Assets"], no_waiting()).await.unwrap_err().to_string();
+        assert!(refused.contains("asset_shards") && refused.contains("assetShardCount"), "{refused}");
+        assert!(refused.contains("States_Assets2_1 shows") && refused.contains("in 2 shards"), "{refused}");
+    }
+    let Some(plain) = restored("plain", &["States_Assets2"]).await else { return };
+    let registry = registry_with(SquidexOptions { asset_shards: 2, ..SquidexOptions::default() });
+    let refused = plain.rebuild(&registry, &["Assets"], no_waiting()).await.unwrap_err().to_string();
+    assert!(refused.contains("States_Assets2 shows that the application has them undivided"), "{refused}");
+}
