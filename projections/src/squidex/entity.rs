@@ -84,10 +84,10 @@ impl<const N: usize> Entity<N> {
     }
 }
 
-/// Id and name of an app, of `id,name`.
-fn parts(app: &[u8]) -> (&[u8], &[u8]) {
-    let comma = app.iter().position(|byte| *byte == b',').unwrap_or(app.len());
-    (app.get(..comma).unwrap_or_default(), app.get(comma + 1..).unwrap_or_default())
+/// Id and name, of `id,name`.
+pub(super) fn parts(named_id: &[u8]) -> (&[u8], &[u8]) {
+    let comma = named_id.iter().position(|byte| *byte == b',').unwrap_or(named_id.len());
+    (named_id.get(..comma).unwrap_or_default(), named_id.get(comma + 1..).unwrap_or_default())
 }
 
 /// The elements that every snapshot has.
@@ -97,9 +97,9 @@ pub(super) struct Common<'a, const N: usize> {
     app: (&'a [u8], &'a [u8]),
 }
 
-impl<const N: usize> Common<'_, N> {
+impl<'a, const N: usize> Common<'a, N> {
     /// Id of the app.
-    pub(super) fn app_id(&self) -> &[u8] {
+    pub(super) fn app_id(&self) -> &'a [u8] {
         self.app.0
     }
 

@@ -74,6 +74,11 @@ impl<const N: usize> Packed<N> {
         self.present = self.present & !(1 << at) | u32::from(value.is_some()) << at;
     }
 
+    /// Gives back memory that former, longer values needed.
+    pub(super) fn shrink(&mut self) {
+        self.joined.shrink_to_fit();
+    }
+
     /// Heap memory, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         // Allocators round up and keep a header or a size class.

@@ -8,6 +8,11 @@ pub(super) fn eq_ignore_case(left: &str, right: &str) -> bool {
     left == right || left.chars().map(upper).eq(right.chars().map(upper))
 }
 
+/// A text that all texts have in common that are equal except for case.
+pub(super) fn without_case(text: &str) -> String {
+    text.chars().map(upper).collect()
+}
+
 /// The simple upper-case mapping of a code point.
 fn upper(char: char) -> char {
     match char {

@@ -1,8 +1,14 @@
-//! Instants, as in the header `Timestamp`, parsed and printed without a date library.
+//! Instants, as in the header `Timestamp` and in payloads, parsed and printed without a date library.
 //!
-//! Invariant: a header that isn't exactly in the format is the Unix epoch, as in Squidex.
+//! Invariant: a header that isn't exactly in the format is the Unix epoch, as in Squidex; a payload with such a
+//! time is unreadable.
 
 use std::fmt;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::quick::{NotPlain, Plain, Reader};
 
 /// An instant, to the nanosecond. The default is the Unix epoch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +22,32 @@ impl Instant {
     /// Milliseconds since the Unix epoch, rounded down.
     pub(super) fn ms(self) -> i64 {
         self.seconds * 1000 + self.nanos / 1_000_000
+    }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Instant;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a time like 2023-05-01T10:00:00Z")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Instant, E> {
+                parse(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl<'de> Plain<'de> for Instant {
+    fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
+        parse(&reader.text()?).ok_or(NotPlain)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Free-form JSON inside payloads (asset metadata): read, compared, written as BSON.
+//! Free-form JSON inside payloads (asset metadata, values of contents): read, compared, written as BSON.
 //!
 //! An object is kept as the BSON elements of its stored form, which are made while it is read: one
 //! allocation, copied unchanged into a snapshot. Every number is a double. Invariant: no value is nested
@@ -12,10 +12,11 @@ pub(super) use key::escape;
 use members::NUMBER;
 
 pub(super) mod elements;
-mod key;
+pub(super) mod find;
+pub(super) mod key;
 pub(super) mod members;
-mod plain;
-mod with_serde;
+pub(super) mod plain;
+pub(super) mod with_serde;
 
 /// Maximum number of nested levels in a payload, the payload's own object included.
 pub(super) const DEPTH_MAX: usize = 64;
@@ -40,7 +41,8 @@ impl<'a> JsonObject<'a> {
         Self::of_elements(elements.finish())
     }
 
-    fn of_elements((elements, has_odd_keys): (Vec<u8>, bool)) -> Self {
+    /// An object of elements that were appended, and whether it has odd keys.
+    pub(super) fn of_elements((elements, has_odd_keys): (Vec<u8>, bool)) -> Self {
         Self { elements: Cow::Owned(elements), has_odd_keys }
     }
 
@@ -69,6 +71,15 @@ impl<'a> JsonObject<'a> {
     pub(super) fn write_plain(&self, document: &mut DocumentWriter<'_>) {
         if self.has_odd_keys {
             members::write(&self.elements, document, false);
+        } else {
+            document.elements(&self.elements);
+        }
+    }
+
+    /// Writes the object with all keys escaped; its own ones were read as keys of a nested object.
+    pub(super) fn write_escaped(&self, document: &mut DocumentWriter<'_>) {
+        if self.has_odd_keys {
+            members::write(&self.elements, document, true);
         } else {
             document.elements(&self.elements);
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use super::key::{escape, without_zeros};
+use super::key::{Keys, escape, without_zeros};
 use crate::snapshot::decimal;
 
 /// Elements, one behind the other.
@@ -45,14 +45,14 @@ impl Elements {
     }
 
     /// Number of bytes.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::squidex) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Begins a member of an object. `inside` says that the object is nested in another one of the same
     /// JSON value.
     #[inline]
-    pub(super) fn key(&mut self, kind: u8, key: &str, inside: bool) {
+    pub(in crate::squidex) fn key(&mut self, kind: u8, key: &str, inside: bool) {
         self.bytes.push(kind);
         let special = key.bytes().fold(false, |found, byte| found | matches!(byte, 0 | b'.'))
             || key.is_empty()
@@ -77,7 +77,7 @@ impl Elements {
     }
 
     /// Changes the type of the element that begins at a place.
-    pub(super) fn set_kind(&mut self, at: usize, kind: u8) {
+    pub(in crate::squidex) fn set_kind(&mut self, at: usize, kind: u8) {
         if let Some(room) = self.bytes.get_mut(at) {
             *room = kind;
         }
@@ -111,13 +111,13 @@ impl Elements {
     }
 
     /// Begins a container, and returns where.
-    pub(super) fn open(&mut self) -> usize {
+    pub(in crate::squidex) fn open(&mut self) -> usize {
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.len() - 4
     }
 
     /// Ends the container that began there.
-    pub(super) fn close(&mut self, start: usize) {
+    pub(in crate::squidex) fn close(&mut self, start: usize) {
         self.bytes.push(0);
         self.set_length(start, self.bytes.len() - start);
     }
@@ -134,7 +134,7 @@ impl Elements {
     }
 
     /// Removes duplicate keys from the elements at `first` and after it.
-    pub(super) fn make_unique(&mut self, first: usize) {
-        super::members::make_unique(&mut self.bytes, first);
+    pub(in crate::squidex) fn make_unique<K: Keys>(&mut self, first: usize) {
+        super::members::make_unique::<K>(&mut self.bytes, first);
     }
 }

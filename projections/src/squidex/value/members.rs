@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::key::escape;
+use super::key::{Keys, escape};
 use crate::DocumentWriter;
 use crate::squidex::json::FEW;
 
@@ -19,12 +19,32 @@ pub(in crate::squidex) const NULL: u8 = 0x0A;
 /// A member of an object, or an item of an array.
 #[derive(Clone, Copy)]
 pub(in crate::squidex) struct Member<'a> {
-    kind: u8,
-    key: &'a [u8],
+    pub(in crate::squidex) kind: u8,
+    pub(in crate::squidex) key: &'a [u8],
     /// The value, including its length prefix, if it has one.
     pub(in crate::squidex) value: &'a [u8],
     /// The whole element.
-    whole: &'a [u8],
+    pub(in crate::squidex) whole: &'a [u8],
+}
+
+impl<'a> Member<'a> {
+    /// Its members, if it is an object.
+    pub(in crate::squidex) fn object(&self) -> Option<Members<'a>> {
+        (self.kind == OBJECT).then(|| Members(inside(self.value)))
+    }
+
+    /// Its items, if it is an array.
+    pub(in crate::squidex) fn array(&self) -> Option<Members<'a>> {
+        (self.kind == ARRAY).then(|| Members(inside(self.value)))
+    }
+
+    /// Its text, if it is one.
+    pub(in crate::squidex) fn text(&self) -> Option<&'a [u8]> {
+        match self.value {
+            [_, _, _, _, text @ .., _] if self.kind == STRING => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// The members of an object, or the items of an array.
@@ -95,7 +115,8 @@ pub(super) fn equal(left: &[u8], right: &[u8]) -> bool {
     left.iter().all(|left| right.get(left.key).is_some_and(|right| equal_values(left, right)))
 }
 
-fn equal_values(left: &Member<'_>, right: &Member<'_>) -> bool {
+/// Returns true if two values are equal, whatever the order of keys in them.
+pub(in crate::squidex) fn equal_values(left: &Member<'_>, right: &Member<'_>) -> bool {
     match (left.kind, right.kind) {
         (NUMBER, NUMBER) => number(left.value) == number(right.value),
         (OBJECT, OBJECT) => equal(inside(left.value), inside(right.value)),
@@ -117,23 +138,31 @@ fn number(value: &[u8]) -> f64 {
     value.first_chunk().map_or(0.0, |bytes| f64::from_le_bytes(*bytes))
 }
 
-/// Removes duplicate keys from the elements at `first` and after it.
+/// Removes duplicate keys from the elements at `first` and after it: each stays where it came first and as
+/// it was written there, with its last value.
 #[cold]
-pub(super) fn make_unique(elements: &mut Vec<u8>, first: usize) {
-    let mut places: HashMap<&[u8], usize> = HashMap::new();
-    let mut unique: Vec<&[u8]> = Vec::new();
+pub(super) fn make_unique<K: Keys>(elements: &mut Vec<u8>, first: usize) {
+    let mut places: HashMap<Cow<'_, [u8]>, usize> = HashMap::new();
+    let mut unique: Vec<(&[u8], Member<'_>)> = Vec::new();
     for member in Members(elements.get(first..).unwrap_or_default()) {
-        match places.get(member.key).and_then(|at| unique.get_mut(*at)) {
-            Some(place) => *place = member.whole,
+        let key = K::folded(member.key);
+        match places.get(&key).and_then(|at| unique.get_mut(*at)) {
+            Some((_, last)) => *last = member,
             None => {
-                places.insert(member.key, unique.len());
-                unique.push(member.whole);
+                places.insert(key, unique.len());
+                unique.push((member.key, member));
             }
         }
     }
-    let unique = unique.concat();
+    let mut kept = Vec::with_capacity(elements.len() - first);
+    for (key, last) in unique {
+        kept.push(last.kind);
+        kept.extend_from_slice(key);
+        kept.push(0);
+        kept.extend_from_slice(last.value);
+    }
     elements.truncate(first);
-    elements.extend_from_slice(&unique);
+    elements.extend_from_slice(&kept);
 }
 
 /// Writes members one by one, the keys escaped if the object is nested in another one.

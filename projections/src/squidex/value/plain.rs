@@ -1,6 +1,7 @@
 //! Free-form JSON read by the quick reader.
 
 use super::elements::{self, Elements};
+use super::key::{Keys, Ordinal};
 use super::members::{ARRAY, BOOL, NULL, NUMBER, OBJECT, STRING};
 use super::{DEPTH_MAX, JsonObject};
 use crate::squidex::json::FEW;
@@ -22,33 +23,48 @@ fn members(
     inside: bool,
 ) -> Result<(), NotPlain> {
     let left = left.checked_sub(1).ok_or(NotPlain)?;
+    members_of::<Ordinal>(reader, elements, inside, |reader, elements| value(reader, elements, left))
+}
+
+/// Appends the members of an object whose values `read` appends; it returns their BSON type.
+#[inline]
+pub(in crate::squidex) fn members_of<'de, K: Keys>(
+    reader: &mut Reader<'de>,
+    elements: &mut Elements,
+    inside: bool,
+    read: impl Fn(&mut Reader<'de>, &mut Elements) -> Result<u8, NotPlain>,
+) -> Result<(), NotPlain> {
     if !reader.open(b'{', b'}')? {
         return Ok(());
     }
     let (first, mut twice) = (elements.len(), false);
     let mut keys = [""; FEW];
     for count in 0.. {
-        let key = reader.key()?;
-        twice |= count >= FEW || keys.iter().take(count).any(|known| *known == key);
+        let key = K::kept(reader.key()?);
+        twice |= count >= FEW || keys.iter().take(count).any(|known| K::are_same(known, key));
         if let Some(slot) = keys.get_mut(count) {
             *slot = key;
         }
         let at = elements.len();
         elements.key(NULL, key, inside);
-        let kind = value(reader, elements, left)?;
+        let kind = read(reader, elements)?;
         elements.set_kind(at, kind);
         if !reader.more(b'}')? {
             break;
         }
     }
     if twice {
-        elements.make_unique(first);
+        elements.make_unique::<K>(first);
     }
     Ok(())
 }
 
 /// Appends a value, and returns its BSON type.
-fn value(reader: &mut Reader<'_>, elements: &mut Elements, left: usize) -> Result<u8, NotPlain> {
+pub(in crate::squidex) fn value(
+    reader: &mut Reader<'_>,
+    elements: &mut Elements,
+    left: usize,
+) -> Result<u8, NotPlain> {
     match reader.peek()? {
         b'"' => {
             match reader.borrowed()? {

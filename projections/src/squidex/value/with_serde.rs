@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::elements::Elements;
+use super::key::Ordinal;
 use super::members::{ARRAY, BOOL, NULL, NUMBER, OBJECT, STRING};
 use super::{DEPTH_MAX, JsonObject};
 use crate::squidex::json::Text;
@@ -21,10 +22,10 @@ impl<'de> Deserialize<'de> for JsonObject<'_> {
 }
 
 /// Reads a value and appends it, within a number of levels.
-struct Depth<'a> {
+pub(in crate::squidex) struct Depth<'a> {
     /// Number of levels left, the value's own included.
-    left: usize,
-    elements: &'a mut Elements,
+    pub(in crate::squidex) left: usize,
+    pub(in crate::squidex) elements: &'a mut Elements,
 }
 
 impl Depth<'_> {
@@ -64,7 +65,7 @@ impl<'de> Visitor<'de> for MembersOf<'_> {
             let kind = map.next_value_seed(Depth { left, elements: &mut *elements })?;
             elements.set_kind(at, kind);
         }
-        elements.make_unique(first);
+        elements.make_unique::<Ordinal>(first);
         Ok(())
     }
 }

@@ -1,0 +1,14 @@
+//! Contents: compared with what Squidex wrote, and their rules one by one.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod languages;
+mod order;
+mod recorded;
+mod references;
+mod rules;
+mod sets;
+mod shards;
+mod speed;
+mod splits;
+mod support;
+mod wild;
