@@ -309,7 +309,7 @@ mod tests {
         };
         registry.version(1, &["A", "C"]).unwrap();
         let part = registry.only(&["d".to_owned()]).unwrap();
-        assert_eq!(part.version_path()[0].projections, ["A"]);
+        assert_eq!(part.version_path(), [VersionStep { version: 1, projections: vec!["A".into()] }]);
         assert_eq!(names(part), ["A", "B", "D"]);
         assert!(registry.only(&["E".to_owned()]).unwrap_err().to_string().contains("A, B, C, D"));
     }

@@ -183,7 +183,10 @@ pub fn main(registry: &Registry) -> ExitCode {
 #[must_use]
 pub fn squidex_main() -> ExitCode {
     let cli = Cli::<SquidexArgs>::parse();
-    go(cli, SquidexArgs::registry, SquidexArgs::typed)
+    let registry = |args: &SquidexArgs, verb: &Verb| {
+        args.registry(verb.connection(), matches!(verb, Verb::Migrate(_) | Verb::Status(_)))
+    };
+    go(cli, registry, SquidexArgs::typed)
 }
 
 /// Runs a parsed command line. The projections and the words that a hint repeats come from its flags.

@@ -5,7 +5,7 @@ use clap::Args;
 use statefold_projections::Registry;
 use statefold_projections::squidex::{self, SquidexOptions, UnknownSteps, ValueRepresentation};
 
-use crate::cli::Verb;
+use crate::cli::args::Connection;
 use crate::cli::settings::file_of;
 use crate::config::SquidexFile;
 use crate::error::{Error, Result};
@@ -50,19 +50,19 @@ impl SquidexArgs {
         .concat()
     }
 
-    /// The projections of Squidex under these settings.
+    /// The projections of Squidex under these settings, or those of them that a migration brings up to date.
     ///
     /// # Errors
     /// [`Error::Config`] with all problems together.
-    pub(super) fn registry(&self, verb: &Verb) -> Result<Registry> {
-        let file = verb.connection().map(file_of).transpose()?.unwrap_or_default().squidex;
-        let (mut problems, narrowed) = (Vec::new(), file.projections.clone());
+    pub(super) fn registry(&self, connection: Option<&Connection>, narrowed: bool) -> Result<Registry> {
+        let file = connection.map(file_of).transpose()?.unwrap_or_default().squidex;
+        let (mut problems, names) = (Vec::new(), file.projections.clone().filter(|_| narrowed));
         let options = self.options(file, &mut problems);
         if !problems.is_empty() {
             return Err(Error::Config(problems));
         }
         let registry = squidex::registry_with(options);
-        match narrowed.filter(|_| matches!(verb, Verb::Migrate(_))) {
+        match names {
             Some(names) => Ok(registry.only(&names)?),
             None => Ok(registry),
         }

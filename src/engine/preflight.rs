@@ -40,7 +40,8 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
     )))
 }
 
-/// A collection of the application that isn't divided, and not empty: Squidex makes an empty one beside shards.
+/// A collection of the application that isn't divided, and not empty: Squidex makes an empty one beside its
+/// shards.
 async fn undivided<'a>(store: &Store, spec: &Spec, collections: &'a [String]) -> Result<Option<&'a str>> {
     for target in spec.targets() {
         let whole = Target::new(target.parts().0);

@@ -123,8 +123,9 @@ fn an_event_store_without_matching_streams_gives_empty_generations_with_indexes(
     let db = Db::with(&[]);
     db.run(&["rebuild", "--yes"], 0);
     assert_eq!(db.read("States_Assets3"), []);
-    let indexes = db.wait(async { db.collection("States_Assets3").list_index_names().await }).unwrap();
-    assert_eq!(indexes, ["_id_", "mt_-1_id_1__ai_1_dl_1_pi_1_td_1", "_ai_1_sl_1", "_ai_1_fh_1", "id_1_dl_1"]);
+    let mut indexes = db.wait(async { db.collection("States_Assets3").list_index_names().await }).unwrap();
+    indexes.sort();
+    assert_eq!(indexes, ["_ai_1_fh_1", "_ai_1_sl_1", "_id_", "id_1_dl_1", "mt_-1_id_1__ai_1_dl_1_pi_1_td_1"]);
 }
 
 #[test]

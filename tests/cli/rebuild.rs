@@ -32,7 +32,7 @@ fn generations_count_up_and_the_pointer_follows() {
     assert_eq!(db.read("States_Assets2"), [doc! { "_id": "old" }]);
     assert_eq!(db.read("States_Assets3"), db.read("States_Assets4"));
 
-    let status = db.run(&["status", "-o", "json", "--check"], 0).json();
+    let status = db.run(&["status", "-o", "json"], 0).json();
     let assets = &status["projections"][0];
     assert_eq!(
         (assets["state"].as_str(), assets["active_generation"].as_u64()),
@@ -47,9 +47,32 @@ fn status_check_tells_by_its_exit_code_that_work_is_pending() {
     let db = Db::with(&[asset("a")]);
     let status = db.run(&["status", "--check", "-o", "json"], 4).json();
     assert_eq!(status["projections"][0]["state"], "behind");
+    let next = status["next_steps"][0].as_str().unwrap();
     assert!(
-        status["next_steps"][0].as_str().unwrap().starts_with("statefold rebuild Assets AssetFolders --yes")
+        next.starts_with("statefold rebuild Assets AssetFolders Apps Teams Schemas Rules Contents --yes"),
+        "{next}"
     );
+}
+
+#[test]
+fn a_start_brings_up_to_date_what_the_settings_name_and_what_that_requires() {
+    let db = Db::with(&[asset("a")]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("statefold.toml");
+    std::fs::write(&file, "[squidex]\nprojections = [\"contents\"]\n").unwrap();
+    let config = ["--config", file.to_str().unwrap()];
+    let check = [&["status", "--check", "-o", "json"], &config[..]].concat();
+    let hint = db.run(&check, 4).json()["next_steps"][0].as_str().unwrap().to_owned();
+    assert!(hint.starts_with("statefold rebuild Apps Schemas Contents --yes"), "{hint}");
+    assert!(hint.contains(&format!("--config '{}'", file.display())), "{hint}");
+    db.run(&[&["migrate"], &config[..]].concat(), 0);
+    db.run(&check, 0);
+    let built = db.collections().into_iter().filter(|name| name.starts_with("States_"));
+    let wanted = ["States_Apps2", "States_Contents_All4", "States_Contents_Published4", "States_Schemas2"];
+    assert_eq!(built.collect::<Vec<_>>(), wanted);
+    std::fs::write(&file, "[squidex]\nvalues = \"xml\"\nasset_shards = 101\n").unwrap();
+    let refused = db.run(&[&["plan"], &config[..]].concat(), 2);
+    assert!(refused.stderr.contains("`xml` is not") && refused.stderr.contains("101"), "{}", refused.stderr);
 }
 
 #[test]

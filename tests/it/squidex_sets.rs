@@ -1,5 +1,5 @@
-//! Databases of the real Squidex, in every layout it knows: what is built equals what its own rebuilder wrote,
-//! byte for byte.
+//! Databases of the real Squidex, in every layout it knows: what is built equals what its own rebuilder
+//! wrote, byte for byte.
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,8 @@ use crate::support::database::assert_same;
 use crate::support::{Db, oracle};
 
 const SERVERS: usize = 16;
+/// The builds of all projections, in order.
+const BUILT: [&str; 7] = ["Apps2", "AssetFolders3", "Assets3", "Contents4", "Rules2", "Schemas2", "Teams2"];
 const LEASE: &str = "poll = \"200ms\"";
 
 /// Starts sixteen servers and returns the outcome of the one that led.
@@ -29,7 +31,7 @@ async fn start_all(db: &Db) -> Value {
 /// One generation of each projection was built, by that leader, and everything is given back.
 async fn assert_built_once(db: &Db, led: &Value) {
     let records = db.read("Statefold_Builds").await;
-    assert_eq!(records.keys().collect::<Vec<_>>(), ["AssetFolders3", "Assets3"]);
+    assert_eq!(records.keys().collect::<Vec<_>>(), BUILT);
     let token = led["token"].as_i64().unwrap();
     for (projection, collection) in [("Assets", "States_Assets3"), ("AssetFolders", "States_AssetFolders3")] {
         let pointer = db.pointer(projection).await.unwrap();
@@ -44,7 +46,11 @@ async fn assert_built_once(db: &Db, led: &Value) {
     assert_free(db).await;
     assert_no_staging(db).await;
     let generations = db.collections().await.into_iter().filter(|name| name.starts_with("States_"));
-    assert_eq!(generations.collect::<Vec<_>>(), ["States_AssetFolders3", "States_Assets3"]);
+    let published = ["All", "Published"].map(|target| format!("States_Contents_{target}4"));
+    let others = BUILT.iter().filter(|build| **build != "Contents4");
+    let mut wanted: Vec<String> = others.map(|build| format!("States_{build}")).chain(published).collect();
+    wanted.sort();
+    assert_eq!(generations.collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ pub(crate) fn directory() -> Option<PathBuf> {
     if directory.is_dir() {
         return Some(directory);
     }
-    println!("skipped: there are no data of Squidex in {}", directory.display());
+    eprintln!("skipped: there are no data of Squidex in {}", directory.display());
     None
 }
 

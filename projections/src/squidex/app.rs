@@ -351,11 +351,6 @@ fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
     differs
 }
 
-/// A text without spaces around it, or another one if it is blank.
-fn or<'t>(text: Option<&'t str>, other: &'t str) -> &'t str {
-    text.map(str::trim).filter(|text| !text.is_empty()).unwrap_or(other)
-}
-
 /// The code of an event's language.
 fn code(language: Option<&Text<'_>>) -> Result<String, FoldError> {
     required(language, "the language").map(language::canonical)

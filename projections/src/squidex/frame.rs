@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::id::{EMPTY_ID, RefToken};
-use super::time::{self, Instant};
+use super::time::{self, Moment};
 use crate::{DocumentWriter, Event};
 
 /// The common part of a state.
@@ -21,9 +21,9 @@ pub(super) struct Frame {
     /// Number of events that changed something.
     effective_events: i64,
     /// `None` is the Unix epoch, which Squidex takes as not set.
-    created: Option<Instant>,
+    created: Option<Moment>,
     created_by: Option<String>,
-    modified: Instant,
+    modified: Moment,
     modified_by: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Frame {
     }
 
     /// Sets when and by whom the object was created, as far as it isn't the event that says so.
-    pub(super) fn set_creation(&mut self, created: Option<Instant>, created_by: Option<String>) {
+    pub(super) fn set_creation(&mut self, created: Option<Moment>, created_by: Option<String>) {
         self.created = created;
         self.created_by = created_by;
     }

@@ -1,12 +1,12 @@
 //! The projections of Squidex: its events, its rules and its snapshot format.
 //!
-//! A projection file ([`Assets`], [`Contents`], [`Apps`], …) holds the rules of one aggregate. Assets, folders
-//! and contents are many: `entity` holds the rules they share, and keeps their states small; `event` names
-//! event types, `payload` and `legacy` hold their properties as Squidex reads them from JSON. Apps, teams,
-//! schemas and rules are few, and stored as one JSON value beside some indexed elements: `frame` holds the
-//! rules they share, `typed` reads the JSON trees in their events, `doc` writes theirs. `shard` says which of
-//! several collections has an object, `registry` puts all together; the other files are value formats. Nothing
-//! in here knows how events are read or where snapshots go.
+//! A projection file ([`Assets`], [`Contents`], [`Apps`], …) holds the rules of one aggregate. Assets,
+//! folders and contents are many: `entity` holds the rules they share, and keeps their states small; `event`
+//! names event types, `payload` and `legacy` hold their properties as Squidex reads them from JSON. Apps,
+//! teams, schemas and rules are few, and stored as one JSON value beside some indexed elements: `frame` holds
+//! the rules they share, `typed` reads the JSON trees in their events, `doc` writes theirs. `shard` says
+//! which of several collections has an object, `registry` puts all together; the other files are value
+//! formats. Nothing in here knows how events are read or where snapshots go.
 //!
 //! Invariant: an event that Squidex can read is read the same way; one that it can't read makes its
 //! stream a failed stream, it is never guessed.

@@ -22,7 +22,7 @@ pub struct SquidexOptions {
 /// ```
 /// let registry = statefold_projections::squidex::registry();
 /// let names: Vec<&str> = registry.projections().iter().map(|known| known.spec().name()).collect();
-/// assert_eq!(names, ["Apps", "Teams", "Schemas", "Rules", "Assets", "AssetFolders", "Contents"]);
+/// assert_eq!(names, ["Assets", "AssetFolders", "Apps", "Teams", "Schemas", "Rules", "Contents"]);
 /// ```
 #[must_use]
 pub fn registry() -> Registry {
@@ -41,12 +41,12 @@ pub fn registry_with(options: SquidexOptions) -> Registry {
 fn register(registry: &mut Registry, options: SquidexOptions) -> Result<(), RegistryError> {
     let SquidexOptions { values, unknown_steps, asset_shards, content_shards } = options;
     registry
+        .register(Assets::with_shards(asset_shards.min(SHARDS_MAX)))?
+        .register(AssetFolders::new())?
         .register(Apps::with_values(values))?
         .register(Teams::with_values(values))?
         .register(Schemas::with_values(values))?
         .register(Rules::with_values(values).unknown_steps(unknown_steps))?
-        .register(Assets::with_shards(asset_shards.min(SHARDS_MAX)))?
-        .register(AssetFolders::new())?
         .register(Contents::with_shards(content_shards.min(SHARDS_MAX)))?;
     Ok(())
 }

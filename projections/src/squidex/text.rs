@@ -37,6 +37,11 @@ fn moved(char: char, distance: u32) -> char {
     char::from_u32(u32::from(char) + distance).unwrap_or(char)
 }
 
+/// A text without spaces around it, or another one if it is blank.
+pub(super) fn or<'t>(text: Option<&'t str>, other: &'t str) -> &'t str {
+    text.map(str::trim).filter(|text| !text.is_empty()).unwrap_or(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

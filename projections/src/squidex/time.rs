@@ -1,7 +1,7 @@
 //! Instants, as in the header `Timestamp` and in payloads, parsed and printed without a date library.
 //!
-//! Invariant: a header that isn't exactly in the format is the Unix epoch, as in Squidex; a payload with such a
-//! time is unreadable.
+//! Invariant: a header that isn't exactly in the format is the Unix epoch, as in Squidex; a payload with
+//! such a time is unreadable.
 
 use std::fmt;
 
@@ -12,31 +12,31 @@ use super::quick::{NotPlain, Plain, Reader};
 
 /// An instant, to the nanosecond. The default is the Unix epoch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Instant {
+pub(super) struct Moment {
     /// Seconds since the Unix epoch, rounded down.
     seconds: i64,
     nanos: i64,
 }
 
-impl Instant {
+impl Moment {
     /// Milliseconds since the Unix epoch, rounded down.
     pub(super) fn ms(self) -> i64 {
         self.seconds * 1000 + self.nanos / 1_000_000
     }
 }
 
-impl<'de> Deserialize<'de> for Instant {
+impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
 
         impl Visitor<'_> for Text {
-            type Value = Instant;
+            type Value = Moment;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a time like 2023-05-01T10:00:00Z")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Instant, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<Moment, E> {
                 parse(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
         }
@@ -45,14 +45,14 @@ impl<'de> Deserialize<'de> for Instant {
     }
 }
 
-impl<'de> Plain<'de> for Instant {
+impl<'de> Plain<'de> for Moment {
     fn read(reader: &mut Reader<'de>) -> Result<Self, NotPlain> {
         parse(&reader.text()?).ok_or(NotPlain)
     }
 }
 
 /// In the format of [`parse`], with as many digits of the fraction as it needs.
-impl fmt::Display for Instant {
+impl fmt::Display for Moment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, second) = (self.seconds.div_euclid(86_400), self.seconds.rem_euclid(86_400));
         let (year, month, day) = date_of(days);
@@ -69,19 +69,19 @@ impl fmt::Display for Instant {
 /// Parses a header into milliseconds since the Unix epoch, rounded down; `None` for the epoch itself,
 /// which Squidex takes as not set, and for a text in another format.
 pub(super) fn parse_ms(text: &str) -> Option<i64> {
-    parse_header(text).map(Instant::ms)
+    parse_header(text).map(Moment::ms)
 }
 
 /// As [`parse_ms`], to the nanosecond.
-pub(super) fn parse_header(text: &str) -> Option<Instant> {
-    parse(text).filter(|instant| *instant != Instant::default())
+pub(super) fn parse_header(text: &str) -> Option<Moment> {
+    parse(text).filter(|instant| *instant != Moment::default())
 }
 
 /// Parses an instant; `None` for a text in another format.
 ///
 /// The format is `yyyy-MM-ddTHH:mm:ss`, an optional fraction of one to nine digits after `.` or `,`,
 /// and `Z`.
-pub(super) fn parse(text: &str) -> Option<Instant> {
+pub(super) fn parse(text: &str) -> Option<Moment> {
     let (fixed, rest) = text.as_bytes().split_first_chunk::<19>()?;
     let nanos = match rest {
         [b'Z'] => 0,
@@ -98,7 +98,7 @@ pub(super) fn parse(text: &str) -> Option<Instant> {
         return None;
     }
     let seconds = ((days_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    Some(Instant { seconds, nanos })
+    Some(Moment { seconds, nanos })
 }
 
 fn number(digits: &[u8]) -> Option<i64> {

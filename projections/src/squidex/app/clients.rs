@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::event::{AppClientAttached, AppClientUpdated};
-use super::or;
 use crate::FoldError;
 use crate::squidex::json::{Int, Text};
 use crate::squidex::membership::{required, set};
+use crate::squidex::text::or;
 
 /// Adds a client unless there is one with its id, and returns true if that changed something.
 ///

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::or;
+use crate::squidex::text::or;
 use crate::squidex::typed::{Kind, Member, Shape, member};
 
 /// A workflow.

@@ -10,7 +10,7 @@ use super::data::ContentData;
 use crate::squidex::id::{DomainId, NamedId};
 use crate::squidex::json::{Int, IntReader, Text, properties};
 use crate::squidex::quick::{NotPlain, Plain, Reader};
-use crate::squidex::time::Instant;
+use crate::squidex::time::Moment;
 
 /// The name of a status; `None` if it isn't set.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ properties! {
 
     struct StatusScheduled<'a> {
         "status" => status: Status<'a>,
-        "dueTime" => due_time: Instant,
+        "dueTime" => due_time: Moment,
     }
     checked { "contentId" => DomainId<'a>, "schemaId" => Option<NamedId<'a>>, }
 

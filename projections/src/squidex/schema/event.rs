@@ -11,7 +11,7 @@ use crate::squidex::id::{Guid, NamedId, named_id_parts};
 use crate::squidex::json::{Text, properties as payloads};
 use crate::squidex::payload::{Nothing, read};
 use crate::squidex::quick::{NotPlain, Plain, Reader};
-use crate::squidex::time::Instant;
+use crate::squidex::time::Moment;
 use crate::squidex::typed::{Kind, Shape, Typed};
 use crate::{FoldError, Payload};
 
@@ -279,7 +279,7 @@ impl Created<'_> {
     ///
     /// # Errors
     /// [`FoldError::Refused`] if the actor has only spaces and colons.
-    pub(super) fn creation(&self) -> Result<(Option<Instant>, Option<String>, bool), FoldError> {
+    pub(super) fn creation(&self) -> Result<(Option<Moment>, Option<String>, bool), FoldError> {
         stored::creation(&self.schema.0)
     }
 }

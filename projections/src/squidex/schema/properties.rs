@@ -123,7 +123,7 @@ const fn double(name: &'static str) -> Member {
 
 /// An instant, or null.
 const fn instant(name: &'static str) -> Member {
-    Member::new(name, Kind::Optional(&Kind::Instant))
+    Member::new(name, Kind::Optional(&Kind::Moment))
 }
 
 /// An array of texts, or null.
@@ -213,7 +213,7 @@ types! {
         ids("schemaIds"),
     ]
     DATE_TIME: [
-        localized("defaultValues", &Kind::Optional(&Kind::Instant)),
+        localized("defaultValues", &Kind::Optional(&Kind::Moment)),
         instant("defaultValue"),
         instant("maxValue"),
         instant("minValue"),

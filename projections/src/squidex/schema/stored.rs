@@ -9,14 +9,14 @@ use super::properties::{self, FieldProperties};
 use crate::FoldError;
 use crate::squidex::json::Text;
 use crate::squidex::payload::actor;
-use crate::squidex::time::{self, Instant};
+use crate::squidex::time::{self, Moment};
 use crate::squidex::typed::{Kind, Member, member};
 
 /// A schema, or null.
 pub(super) const SCHEMA: Kind = Kind::Custom(|stored| {
     static CREATION: Kind = Kind::Object(&[
         Member::new("isDeleted", Kind::Bool),
-        Member::new("created", Kind::Instant),
+        Member::new("created", Kind::Moment),
         Member::text("createdBy"),
     ]);
     let object = stored.as_object().ok_or("expected an object")?;
@@ -96,7 +96,7 @@ pub(super) fn definition(schema: &Value) -> Result<Definition, FoldError> {
 ///
 /// # Errors
 /// [`FoldError::Refused`] if the actor has only spaces and colons.
-pub(super) fn creation(schema: &Value) -> Result<(Option<Instant>, Option<String>, bool), FoldError> {
+pub(super) fn creation(schema: &Value) -> Result<(Option<Moment>, Option<String>, bool), FoldError> {
     let text = |name: &str| schema.get(name).and_then(Value::as_str);
     let by = actor(text("createdBy").map(|by| Text(by.into())))?;
     let is_deleted = schema.get("isDeleted") == Some(&Value::Bool(true));

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
+use super::kind::{Kind, Member};
 use super::tree::Tree;
-use super::{Kind, Member};
 use crate::squidex::id::{EMPTY_ID, is_guid};
 use crate::squidex::json::Text;
 use crate::squidex::{language, time};
@@ -25,10 +25,6 @@ impl<'de> DeserializeSeed<'de> for Seed {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         match self.kind {
-            Kind::Constant(text) => {
-                IgnoredAny::deserialize(deserializer)?;
-                Ok((*text).into())
-            }
             Kind::Json => Tree { levels: self.levels, doubles: true }.deserialize(deserializer),
             Kind::Custom(of) => {
                 let tree = Tree { levels: self.levels, doubles: false }.deserialize(deserializer)?;
@@ -83,7 +79,7 @@ impl Seed {
         match self.inner().kind {
             Kind::Text | Kind::Status | Kind::Id => Some(text.into()),
             Kind::Guid => is_guid(text).then(|| text.to_ascii_lowercase().into()),
-            Kind::Instant => time::parse(text).map(|instant| instant.to_string().into()),
+            Kind::Moment => time::parse(text).map(|instant| instant.to_string().into()),
             Kind::Language => Some(language::canonical(text).into()),
             Kind::Enum(names) => {
                 let name = names.iter().find(|name| name.eq_ignore_ascii_case(text));
@@ -118,11 +114,11 @@ impl<'de> Visitor<'de> for Seed {
             Kind::Id => "an id",
             Kind::Guid => "a GUID with dashes",
             Kind::Status => "a status",
-            Kind::Instant => "an instant",
+            Kind::Moment => "an instant",
             Kind::Language => "a language",
             Kind::List(_) => "an array",
             Kind::Map(_) | Kind::GuidMap(_) | Kind::Object(_) => "an object",
-            Kind::Json | Kind::Constant(_) | Kind::Custom(_) | Kind::Optional(_) => "a JSON value",
+            Kind::Json | Kind::Custom(_) | Kind::Optional(_) => "a JSON value",
         })
     }
 

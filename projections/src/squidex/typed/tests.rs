@@ -4,16 +4,16 @@
 use serde_json::json;
 
 use super::*;
+use crate::squidex::id::EMPTY_ID;
 
 const INNER: &[Member] = &[Member::text("name"), Member::new("size", Kind::Optional(&Kind::Int32))];
 const OUTER: &[Member] = &[
-    Member::new("$type", Kind::Constant("Outer")),
     Member::new("list", Kind::List(&Kind::Object(INNER))),
     Member::new("map", Kind::Map(&Kind::Json)),
     Member::new("steps", Kind::GuidMap(&Kind::Int64)),
     Member::new("color", Kind::Enum(&["Red", "Green"])),
     Member::new("id", Kind::Id),
-    Member::new("until", Kind::Optional(&Kind::Instant)),
+    Member::new("until", Kind::Optional(&Kind::Moment)),
     Member::bool("flag"),
 ];
 
@@ -32,9 +32,9 @@ fn an_object_has_all_its_members_in_their_order() {
     assert_eq!(read("{}").unwrap().to_string(), empty(OUTER).to_string());
     let stored = r#"{"FLAG":true,"unknown":1e999,"Color":"gReEn","list":[{"SIZE":"7","name":"a"},null],
         "map":{"b":1,"A":{"x":[2]},"b":3},"flag":false,"id":null,"until":"2020-01-01T00:00:00,500Z",
-        "steps":{"4827F8CB-ec10-4b38-930A-7c5ac722a12f":5},"$type":7}"#;
+        "steps":{"4827F8CB-ec10-4b38-930A-7c5ac722a12f":5}}"#;
     let expected = json!({
-        "$type": "Outer", "list": [{ "name": "a", "size": 7 }, null],
+        "list": [{ "name": "a", "size": 7 }, null],
         "map": { "b": 3.0, "A": { "x": [2.0] } },
         "steps": { "4827f8cb-ec10-4b38-930a-7c5ac722a12f": 5 }, "color": "Green",
         "id": EMPTY_ID, "until": "2020-01-01T00:00:00.5Z", "flag": false,
