@@ -73,3 +73,57 @@ impl<T: for<'de> Deserialize<'de>> Shapes<T> {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use bson::{RawDocumentBuf, doc};
+
+    use super::super::schema::App;
+    use super::*;
+
+    /// One snapshot, whatever is asked for.
+    struct Only(RawDocumentBuf);
+
+    impl Lookup for Only {
+        fn snapshot(&self, _target: &str, _id: &str) -> Option<&RawDocument> {
+            Some(&self.0)
+        }
+    }
+
+    fn app(code: &str, is_deleted: bool, padding: usize) -> Only {
+        let languages = doc! { code: {}, "padding": "x".repeat(padding) };
+        let snapshot =
+            doc! { "_id": "a", "Doc": { "languages": { "languages": languages } }, "_dl": is_deleted };
+        Only(RawDocumentBuf::try_from(&snapshot).unwrap())
+    }
+
+    fn first_language(apps: &Shapes<App>, id: &str, others: &Only) -> Option<String> {
+        apps.find(id, others).unwrap().map(|app| app.languages.first().unwrap().clone())
+    }
+
+    #[test]
+    fn a_snapshot_that_changed_is_read_again() {
+        let apps = Shapes::of("States_Apps");
+        for _ in 0..2 {
+            assert_eq!(first_language(&apps, "a", &app("en", false, 0)).as_deref(), Some("en"));
+            assert_eq!(first_language(&apps, "a", &app("de", false, 0)).as_deref(), Some("de"));
+            assert_eq!(first_language(&apps, "a", &app("de", true, 0)), None);
+        }
+        let known = apps.known.read().unwrap();
+        assert_eq!((known.shapes.len(), known.bytes), (1, app("de", true, 0).0.as_bytes().len()));
+    }
+
+    #[test]
+    fn no_more_than_the_bound_is_remembered() {
+        let apps = Shapes::of("States_Apps");
+        for at in 0..40 {
+            let others = app("en", false, 1 << 20);
+            assert_eq!(first_language(&apps, &at.to_string(), &others).as_deref(), Some("en"));
+            let known = apps.known.read().unwrap();
+            let held: usize = known.shapes.values().map(|shape| shape.snapshot.len()).sum();
+            assert_eq!(known.bytes, held);
+            assert!(held <= BYTES_MAX);
+        }
+    }
+}
