@@ -24,9 +24,8 @@ impl<'a> Translation<'a> {
             fields += 1;
             let partitions = data.find(field.name.as_bytes()).and_then(|found| found.object());
             for partition in partitions.into_iter().flatten().filter(|partition| partition.kind != NULL) {
-                let Ok(key) = std::str::from_utf8(partition.key) else { continue };
                 for (code, filled) in app.languages.iter().zip(&mut filled) {
-                    *filled += usize::from(Partitions::are_same(code, key));
+                    *filled += usize::from(Partitions::are_same(code.as_bytes(), partition.key));
                 }
             }
         }

@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 
 use super::key::Keys;
 use super::members::{Member, Members};
-use crate::squidex::json::FEW;
+
+/// Number of members up to which a linear search is used.
+const LINEAR_MAX: usize = 64;
 
 /// The members of an object. Looking them up in their own order costs one comparison each.
 pub(in crate::squidex) struct ByKey<'a, K> {
@@ -32,8 +34,8 @@ impl<'a, K: Keys> ByKey<'a, K> {
         let is_next = |member: &&Member<'_>| member.key == key;
         let at = match self.members.get(self.next).filter(is_next) {
             Some(_) => self.next,
-            None if self.members.len() <= FEW => {
-                self.members.iter().position(|member| are_same::<K>(member.key, key))?
+            None if self.members.len() <= LINEAR_MAX => {
+                self.members.iter().position(|member| K::are_same(member.key, key))?
             }
             None => *self.places().get(&K::folded(key))?,
         };
@@ -47,9 +49,4 @@ impl<'a, K: Keys> ByKey<'a, K> {
             members.iter().enumerate().map(|(at, member)| (K::folded(member.key), at)).collect()
         })
     }
-}
-
-fn are_same<K: Keys>(left: &[u8], right: &[u8]) -> bool {
-    let text = std::str::from_utf8;
-    left == right || matches!((text(left), text(right)), (Ok(left), Ok(right)) if K::are_same(left, right))
 }

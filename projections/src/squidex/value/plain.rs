@@ -1,10 +1,9 @@
 //! Free-form JSON read by the quick reader.
 
 use super::elements::{self, Elements};
-use super::key::{Keys, Ordinal};
+use super::key::{Keys, Ordinal, Seen};
 use super::members::{ARRAY, BOOL, NULL, NUMBER, OBJECT, STRING};
 use super::{DEPTH_MAX, JsonObject};
-use crate::squidex::json::FEW;
 use crate::squidex::quick::{NotPlain, Plain, Reader};
 
 impl<'de> Plain<'de> for JsonObject<'_> {
@@ -37,14 +36,10 @@ pub(in crate::squidex) fn members_of<'de, K: Keys>(
     if !reader.open(b'{', b'}')? {
         return Ok(());
     }
-    let (first, mut twice) = (elements.len(), false);
-    let mut keys = [""; FEW];
-    for count in 0.. {
+    let (first, mut seen) = (elements.len(), Seen::<K>::new());
+    loop {
         let key = K::kept(reader.key()?);
-        twice |= count >= FEW || keys.iter().take(count).any(|known| K::are_same(known, key));
-        if let Some(slot) = keys.get_mut(count) {
-            *slot = key;
-        }
+        seen.add(key);
         let at = elements.len();
         elements.key(NULL, key, inside);
         let kind = read(reader, elements)?;
@@ -53,7 +48,7 @@ pub(in crate::squidex) fn members_of<'de, K: Keys>(
             break;
         }
     }
-    if twice {
+    if seen.may_be_twice() {
         elements.make_unique::<K>(first);
     }
     Ok(())

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::squidex::text::{eq_ignore_case, without_case};
-use crate::squidex::value::key::Keys;
+use crate::squidex::value::key::{Keys, number};
 
 /// The keys of a field's partitions.
 pub(in crate::squidex::content) struct Partitions;
@@ -21,8 +21,19 @@ impl Keys for Partitions {
     }
 
     #[inline]
-    fn are_same(left: &str, right: &str) -> bool {
-        eq_ignore_case(left, right)
+    fn are_same(left: &[u8], right: &[u8]) -> bool {
+        // No other character has an ASCII one as its other case.
+        if left.is_ascii() || right.is_ascii() {
+            return left.eq_ignore_ascii_case(right);
+        }
+        let text = std::str::from_utf8;
+        left == right
+            || matches!((text(left), text(right)), (Ok(left), Ok(right)) if eq_ignore_case(left, right))
+    }
+
+    fn number(key: &str) -> u64 {
+        // Characters beyond ASCII, whose case may change their length, aren't looked at.
+        number(key.bytes().filter(u8::is_ascii).map(|byte| byte.to_ascii_uppercase()))
     }
 
     fn folded(key: &[u8]) -> Cow<'_, [u8]> {
@@ -101,6 +112,26 @@ mod tests {
         ];
         for (key, kept) in cases {
             assert_eq!(Partitions::kept(key), kept, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_same_keys_have_the_same_number_and_the_same_folded_text() {
+        let keys = [
+            "", "iv", "IV", "ı", "i", "I", "ß", "SS", "ss", "ä", "Ä", "ⱥ", "Ⱥ", "ſ", "s", "k", "\u{212A}",
+            "σ", "ς", "Σ", "aä", "Aä", "aÄ",
+        ];
+        for left in keys {
+            for right in keys {
+                let (as_bytes, is_same) = ((left.as_bytes(), right.as_bytes()), eq_ignore_case(left, right));
+                assert_eq!(Partitions::are_same(as_bytes.0, as_bytes.1), is_same, "{left} {right}");
+                assert_eq!(
+                    Partitions::folded(as_bytes.0) == Partitions::folded(as_bytes.1),
+                    is_same,
+                    "{left} {right}"
+                );
+                assert!(!is_same || Partitions::number(left) == Partitions::number(right), "{left} {right}");
+            }
         }
     }
 
