@@ -10,6 +10,7 @@ use bson::RawDocumentBuf;
 use flate2::read::GzDecoder;
 
 /// The directory of the data, if it is there.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 pub(crate) fn directory() -> Option<PathBuf> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/squidex");
     if directory.is_dir() {
