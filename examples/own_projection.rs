@@ -89,6 +89,7 @@ fn layout() -> Layout {
         event_type: "kind".into(),
         payload: "data".into(),
         metadata: "meta".into(),
+        since: None,
     }
 }
 

@@ -37,6 +37,17 @@ pub struct Layout {
     pub payload: String,
     /// Field of an event with its headers, a document; may be absent.
     pub metadata: String,
+    /// The application's version from which on its event store has this layout, if that is known.
+    pub since: Option<Since>,
+}
+
+/// The first version of an application, as its version document has it, whose event store has a layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// The version. A database that has none, or 0, isn't judged.
+    pub version: i32,
+    /// What brings an older database up to it, as a sentence.
+    pub remedy: String,
 }
 
 impl Default for Layout {
@@ -52,6 +63,7 @@ impl Default for Layout {
             event_type: "Type".into(),
             payload: "Payload".into(),
             metadata: "Metadata".into(),
+            since: None,
         }
     }
 }

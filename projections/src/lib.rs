@@ -30,7 +30,7 @@ pub use commit::Commit;
 pub use error::{CommitError, FoldError, FoldFailure, RegistryError};
 pub use event::{Event, Payload};
 pub use index::{Direction, IndexDefinition};
-pub use layout::{Layout, OffsetMeaning};
+pub use layout::{Layout, OffsetMeaning, Since};
 pub use projection::{Lookup, NoLookup, Projection, Spec};
 pub use registry::{Registered, Registry, VersionStep};
 pub use snapshot::{ArrayWriter, DocumentWriter, SNAPSHOT_BYTES_MAX, Sink, SnapshotBuffer, Snapshots};

@@ -82,6 +82,8 @@ pub struct Spec {
     streams: StreamFilter,
     targets: Vec<Target>,
     requires: Vec<String>,
+    volatile: Vec<String>,
+    derived: Vec<String>,
 }
 
 impl Spec {
@@ -95,6 +97,8 @@ impl Spec {
             streams: StreamFilter::default(),
             targets: Vec::new(),
             requires: Vec::new(),
+            volatile: Vec::new(),
+            derived: Vec::new(),
         }
     }
 
@@ -126,6 +130,23 @@ impl Spec {
         self
     }
 
+    /// Names a field, as `job.id`, for which the application makes up another value whenever it folds the
+    /// events. Where snapshots of the application are verified, it isn't compared.
+    #[must_use]
+    pub fn volatile(mut self, path: impl Into<String>) -> Self {
+        self.volatile.push(path.into());
+        self
+    }
+
+    /// Names a field, as `references`, that also depends on required projections, and that the application
+    /// doesn't refresh when these change. Where snapshots of the application are verified, one that differs
+    /// in such fields alone is stale, not wrong.
+    #[must_use]
+    pub fn derived(mut self, path: impl Into<String>) -> Self {
+        self.derived.push(path.into());
+        self
+    }
+
     /// The name, as users type it.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -154,6 +175,18 @@ impl Spec {
     #[must_use]
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+
+    /// Paths of the [volatile](Self::volatile) fields.
+    #[must_use]
+    pub fn volatile_paths(&self) -> &[String] {
+        &self.volatile
+    }
+
+    /// Paths of the [derived](Self::derived) fields.
+    #[must_use]
+    pub fn derived_paths(&self) -> &[String] {
+        &self.derived
     }
 
     /// Names of the projections that this one requires.

@@ -11,6 +11,7 @@ use crate::store::{ActiveGeneration, Store, StreamIndex};
 /// Checks the event store and the collections before anything is written. Returns the event store's index on
 /// streams; `None` if there is no event store.
 pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<Option<StreamIndex>> {
+    refuse_older(store).await?;
     let collections = store.collection_names().await?;
     if !collections.contains(&store.layout.collection) {
         return Ok(None);
@@ -19,6 +20,22 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
         refuse_other_shards(store, projection.spec(), &collections).await?;
     }
     store.events().stream_index().await.map(Some)
+}
+
+/// Refuses a database of an application that is older than the layout of its event store.
+async fn refuse_older(store: &Store) -> Result<()> {
+    let Some(since) = &store.layout.since else { return Ok(()) };
+    let version = store.control().application_version().await?;
+    if version == 0 || version >= since.version {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "{} is of version {version} of its application, whose events are stored in another way: it can be read \
+         from version {} on. Nothing was changed; {}",
+        store.database(),
+        since.version,
+        since.remedy
+    )))
 }
 
 /// Refuses a number of shards that isn't the one the application has.

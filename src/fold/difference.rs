@@ -29,6 +29,27 @@ pub(crate) fn field_differences(expected: &Document, found: &Document) -> Vec<Fi
     differences
 }
 
+/// A document without the fields of these paths, as `sj._id`.
+#[must_use]
+pub(crate) fn without_fields(document: &Document, paths: &[String]) -> Document {
+    let mut document = document.clone();
+    for path in paths {
+        remove(&mut document, path);
+    }
+    document
+}
+
+fn remove(document: &mut Document, path: &str) {
+    match path.split_once('.') {
+        None => _ = document.remove(path),
+        Some((name, rest)) => {
+            if let Ok(below) = document.get_document_mut(name) {
+                remove(below, rest);
+            }
+        }
+    }
+}
+
 fn documents(path: &str, expected: &Document, found: &Document, out: &mut Vec<FieldDifference>) {
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     for (name, value) in expected {
@@ -97,6 +118,13 @@ mod tests {
                 r#"t.1 "y" -"#
             ]
         );
+    }
+
+    #[test]
+    fn a_field_is_left_out_by_its_path() {
+        let document = doc! { "_id": "a", "sj": { "_id": "x", "n": 1 }, "rf": ["b"] };
+        let left = without_fields(&document, &["sj._id", "rf", "n", "_id.x"].map(str::to_owned));
+        assert_eq!(left, doc! { "_id": "a", "sj": { "n": 1 } });
     }
 
     #[test]

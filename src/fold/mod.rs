@@ -24,7 +24,7 @@ mod stream_order;
 pub(crate) use batch::Documents;
 pub(crate) use dependents::Dependents;
 pub use difference::FieldDifference;
-pub(crate) use difference::field_differences;
+pub(crate) use difference::{field_differences, without_fields};
 pub(crate) use digest::Digest;
 pub(crate) use document_hashes::{DocumentHashes, DocumentMatch};
 pub(crate) use folded::{FailedStream, FoldCounts, Folded};

@@ -59,10 +59,16 @@ impl VerifyReport {
         self.projections.iter().all(Verified::is_equal)
     }
 
-    /// Whether something differs.
+    /// Whether something differs that isn't only stale.
     #[must_use]
     pub fn differs(&self) -> bool {
         self.projections.iter().any(Verified::differs)
+    }
+
+    /// Whether snapshots are stale: what they say of other projections is out of date.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.projections.iter().any(|verified| verified.stale > 0)
     }
 }
 

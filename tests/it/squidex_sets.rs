@@ -7,6 +7,7 @@ use bson::raw::RawBsonRef;
 use bson::{Document, RawDocumentBuf, doc};
 use futures::TryStreamExt;
 use statefold::squidex::{SquidexOptions, ValueRepresentation, registry_with};
+use statefold::{Adopt, Verification};
 
 use crate::support::database::no_waiting;
 use crate::support::{Db, squidex_data};
@@ -125,4 +126,52 @@ async fn other_shards_than_the_application_has_are_refused_by_the_name_of_the_se
     let registry = registry_with(SquidexOptions { asset_shards: 2, ..SquidexOptions::default() });
     let refused = plain.rebuild(&registry, &["Assets"], no_waiting()).await.unwrap_err().to_string();
     assert!(refused.contains("States_Assets2 shows that the application has them undivided"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_database_of_an_old_squidex_is_refused_with_what_to_do() {
+    let db = Db::new("old_squidex").await;
+    db.collection("Events").insert_one(doc! { "EventStream": "asset-1" }).await.unwrap();
+    let registry = registry_with(SquidexOptions::default());
+    for version in [1, 21] {
+        let status = doc! { "$set": { "IsLocked": false, "Version": version } };
+        let migration = db.collection("Migration");
+        migration.update_one(doc! { "_id": "Default" }, status).upsert(true).await.unwrap();
+        let before = db.collections().await;
+        let refused = db.rebuild(&registry, &[], no_waiting()).await.unwrap_err().to_string();
+        assert!(refused.contains(&format!("of version {version} ")), "{refused}");
+        assert!(refused.contains("from version 22 on") && refused.contains("Squidex (7.x)"), "{refused}");
+        assert_eq!(db.collections().await, before);
+    }
+}
+
+#[tokio::test]
+async fn contents_that_squidex_keeps_are_verified_but_for_what_it_makes_up_and_refreshes_later() {
+    let names = ["States_Apps", "States_Schemas", "States_Contents_All3", "States_Contents_Published3"];
+    let Some(db) = restored("plain", &names).await else { return };
+    let (settings, registry) = (db.settings(no_waiting()), registry_with(SquidexOptions::default()));
+    for (projection, collection) in [("Apps", "States_Apps"), ("Schemas", "States_Schemas")] {
+        let (projection, collections) = (projection.to_owned(), vec![collection.to_owned()]);
+        let request = Adopt { projection, collections, dry_run: false, ..Adopt::default() };
+        let adopted = statefold::adopt(&settings, &registry, request).await.unwrap();
+        assert_eq!((adopted.adopted, adopted.generation), (true, 1), "{collection}");
+    }
+    let contents = Verification {
+        projections: vec!["Contents".to_owned()],
+        collections: names[2..].iter().map(|name| (*name).to_owned()).collect(),
+        ..Verification::default()
+    };
+    // The ids of schedules differ: Squidex makes new ones in every rebuild.
+    let equal = statefold::verify(&settings, &registry, contents.clone()).await.unwrap();
+    assert!(equal.is_equal(), "{equal:?}");
+    // A reference that Squidex would write with the next change of the content.
+    let all = db.collection(names[2]);
+    let stale = doc! { "$set": { "rf": ["gone"] }, "$unset": { "ts": "" } };
+    all.update_one(doc! { "ts": { "$exists": true } }, stale).await.unwrap();
+    let report = statefold::verify(&settings, &registry, contents.clone()).await.unwrap();
+    assert!(!report.differs() && report.is_stale() && !report.is_equal(), "{report:?}");
+    assert_eq!((report.projections[0].stale, report.projections[0].differing), (1, 0));
+    all.update_one(doc! { "rf": ["gone"] }, doc! { "$set": { "vs": 77_i64 } }).await.unwrap();
+    let report = statefold::verify(&settings, &registry, contents).await.unwrap();
+    assert_eq!((report.projections[0].stale, report.projections[0].differing), (0, 1));
 }

@@ -128,6 +128,7 @@ pub(crate) fn registry_with(version_of_orders: u32, invoices: impl Projection) -
         event_type: "kind".into(),
         payload: "body".into(),
         metadata: "headers".into(),
+        since: None,
     };
     let mut registry = Registry::new(layout);
     registry.register(Orders::new(version_of_orders)).unwrap().register(invoices).unwrap();

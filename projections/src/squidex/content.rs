@@ -81,6 +81,8 @@ impl Contents {
         let spec = shard::divided(spec, &target("States_Contents_All"), shards);
         let spec = shard::divided(spec, &target("States_Contents_Published"), shards);
         let spec = spec.requires("Apps").requires("Schemas");
+        // Squidex refreshes references and translation status only when the content itself is written.
+        let spec = spec.volatile("sj._id").derived("rf").derived("ts");
         Self { spec, apps: Shapes::of("States_Apps"), schemas: Shapes::of("States_Schemas"), shards }
     }
 }

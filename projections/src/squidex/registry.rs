@@ -1,7 +1,7 @@
 //! All projections of Squidex, as it is configured.
 
 use super::{Apps, AssetFolders, Assets, Contents, Rules, Schemas, Teams, UnknownSteps, ValueRepresentation};
-use crate::{Layout, Registry, RegistryError};
+use crate::{Layout, Registry, RegistryError, Since};
 
 /// Settings of Squidex that decide how its snapshots are stored. The database doesn't record them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn registry() -> Registry {
 /// As [`registry`], for a Squidex with these settings. Numbers of shards above 100 count as 100.
 #[must_use]
 pub fn registry_with(options: SquidexOptions) -> Registry {
-    let mut registry = Registry::new(Layout::default());
+    let mut registry = Registry::new(layout());
     #[expect(clippy::expect_used, reason = "the specs are constants; the example above registers them")]
     register(&mut registry, options).expect("the specs of Squidex are valid");
     registry
@@ -49,6 +49,14 @@ fn register(registry: &mut Registry, options: SquidexOptions) -> Result<(), Regi
         .register(Rules::with_values(values).unknown_steps(unknown_steps))?
         .register(Contents::with_shards(content_shards.min(SHARDS_MAX)))?;
     Ok(())
+}
+
+/// Before version 22 events were in the collection `Events`, and stream names had no app; before version 6
+/// their metadata were text.
+fn layout() -> Layout {
+    let remedy = "a server of a current Squidex (7.x) brings it up to date when it starts: let one start, \
+                  with all others stopped, then try again";
+    Layout { since: Some(Since { version: 22, remedy: remedy.to_owned() }), ..Layout::default() }
 }
 
 /// Shards that Squidex has at most.

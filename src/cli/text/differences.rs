@@ -15,7 +15,7 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
     };
     let mut text = if verified.differs() {
         format!("{subject} DIFFERS from the event store")
-    } else if verified.is_equal() {
+    } else if verified.moving == 0 {
         format!("{subject} equals the event store")
     } else {
         format!("{subject} equals the event store as far as it stood still")
@@ -35,6 +35,11 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
             "more streams seem to differ; they were not looked at",
         ),
         (
+            verified.stale,
+            "snapshot is stale: what it says of other projections is out of date",
+            "snapshots are stale: what they say of other projections is out of date",
+        ),
+        (
             verified.moving,
             "stream changed whenever it was looked at: nothing is said of it",
             "streams changed whenever they were looked at: nothing is said of them",
@@ -51,6 +56,8 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
     }
     verified.moving_streams.iter().for_each(|stream| text.push_str(&format!("\n  {stream}")));
     verified.differences.iter().for_each(|difference| text.push_str(&format!("\n{}", lines(difference))));
+    let stale = verified.stale_differences.iter().map(|difference| format!("\n{}", lines(difference)));
+    text.extend(stale);
     let shown = verified.differences.len() as u64;
     let all = verified.missing + verified.extra + verified.differing;
     if all > shown {
@@ -66,6 +73,7 @@ fn lines(difference: &Difference) -> String {
         Kind::Missing => format!("  {collection} {id}: missing"),
         Kind::Extra => format!("  {collection} {id}: one too many"),
         Kind::Differing => format!("  {collection} {id}:"),
+        Kind::Stale => format!("  {collection} {id}, stale:"),
     };
     for field in fields {
         if let Some(found) = &field.found {

@@ -37,14 +37,16 @@ pub(in crate::cli) async fn run(args: &VerifyArgs, registry: &Registry, output: 
     let interval = args.interval.interval();
     let report = watch::watched(begin, None, interval, output).await?;
     output.result(&report, |report| text(report, settings.database()));
-    Ok(if report.differs() { EXIT_MISMATCH } else { 0 })
+    let is_wrong = report.differs() || args.strict && report.is_stale();
+    Ok(if is_wrong { EXIT_MISMATCH } else { 0 })
 }
 
 fn text(report: &VerifyReport, database: &str) -> String {
     if report.projections.is_empty() {
         return no_event_store(database, &report.databases_with_events);
     }
-    let header = ["projection", "collections", "streams", "snapshots", "missing", "extra", "differing"];
+    let header =
+        ["projection", "collections", "streams", "snapshots", "missing", "extra", "differing", "stale"];
     let rows = report.projections.iter().map(|verified| {
         [
             verified.projection.clone(),
@@ -54,6 +56,7 @@ fn text(report: &VerifyReport, database: &str) -> String {
             number(verified.missing),
             number(verified.extra),
             number(verified.differing),
+            number(verified.stale),
         ]
     });
     let mut text = table(header, rows);
@@ -75,6 +78,10 @@ pub(in crate::cli) struct VerifyArgs {
     /// Compare only a share of the streams, as 5%: always the same ones
     #[arg(long, value_name = "P%", default_value = "100%")]
     pub(in crate::cli) sample: Share,
+    /// Exit with 5 also if snapshots are only stale: right but for what they say of other projections, as
+    /// references, which an application may refresh later
+    #[arg(long)]
+    pub(in crate::cli) strict: bool,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
     #[command(flatten)]

@@ -268,7 +268,7 @@ pub(super) fn mismatch(what: &str, verified: &Verified) -> Error {
         let how = match difference.kind {
             Kind::Missing => "is missing",
             Kind::Extra => "is one too many",
-            Kind::Differing => "differs",
+            Kind::Differing | Kind::Stale => "differs",
         };
         text.push_str(&format!("\n  {} {how}", difference.id));
         for field in &difference.fields {

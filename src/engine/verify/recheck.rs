@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bson::{Document, RawDocument, RawDocumentBuf};
 use futures::{StreamExt, TryStreamExt};
+use statefold_projections::Spec;
 
 use crate::engine::verify::comparison::{Comparison, ComparisonOutcome, Subject};
-use crate::engine::verify::verdict::{Difference, Kind, Recheck};
+use crate::engine::verify::verdict::{Difference, Kind, Recheck, Stale};
 use crate::error::{Error, Result};
-use crate::fold::{FieldDifference, Folded, field_differences};
+use crate::fold::{FieldDifference, Folded, field_differences, without_fields};
 use crate::lifecycle::{Head, stream_hash};
 use crate::observe::Recorder;
 use crate::pipeline::{BYTES_TOGETHER, fold_streams};
@@ -40,21 +41,23 @@ impl Comparison<'_> {
     /// be writing meanwhile.
     pub(crate) async fn settled(&self, subject: &Subject, outcome: &ComparisonOutcome) -> Result<Recheck> {
         let mut names: Vec<String> = outcome.suspects.streams.iter().cloned().collect();
-        let mut recheck = Recheck::default();
+        let (mut recheck, mut stale) = (Recheck::default(), Stale::default());
         for round in 0..ROUNDS {
             if names.is_empty() {
-                return Ok(Recheck::default());
+                recheck = Recheck::default();
+                break;
             }
             if round > 0 {
                 tokio::time::sleep(PAUSE * round).await;
             }
             recheck = self.look_again(subject, &names, false, None).await?;
+            stale.add(std::mem::take(&mut recheck.stale));
             if recheck.left > 0 {
                 break;
             }
             names = recheck.streams();
         }
-        Ok(recheck)
+        Ok(Recheck { stale, ..recheck })
     }
 
     /// Rechecks streams. Unless `strict`, the order of fields doesn't count. If `recorded` has the heads of
@@ -81,6 +84,7 @@ impl Comparison<'_> {
             left -= looked_at;
             recheck.differences.extend(found.differences);
             recheck.moving.extend(found.moving);
+            recheck.stale.add(found.stale);
             if recheck.differences.len() >= DIFFERENCES_MAX {
                 break;
             }
@@ -129,7 +133,10 @@ impl Comparison<'_> {
                         (recorded, now) => recorded.is_none() && now.is_none(),
                     });
                 if stood_still && as_recorded {
-                    recheck.differences.push(difference);
+                    match difference.kind {
+                        Kind::Stale => recheck.stale.push(difference),
+                        _ => recheck.differences.push(difference),
+                    }
                 } else if recheck.moving.last() != Some(&difference.stream) {
                     recheck.moving.push(difference.stream);
                 }
@@ -179,7 +186,8 @@ impl Comparison<'_> {
                     continue;
                 }
                 let (expected, stored) = (expected.and_then(|all| all.get(*id)), stored.get(*id));
-                let Some((kind, fields)) = difference(expected, stored, strict)? else { continue };
+                let spec = subject.projection.spec();
+                let Some((kind, fields)) = difference(expected, stored, strict, spec)? else { continue };
                 let collection = collection.clone();
                 found.push(Difference { stream, collection, id: (*id).to_owned(), kind, fields });
             }
@@ -203,6 +211,7 @@ fn difference(
     expected: Option<&RawDocumentBuf>,
     stored: Option<&RawDocumentBuf>,
     strict: bool,
+    spec: &Spec,
 ) -> Result<Option<(Kind, Vec<FieldDifference>)>> {
     let read = |document: &RawDocumentBuf| {
         Document::try_from(document)
@@ -213,9 +222,18 @@ fn difference(
         (Some(_), None) => Some((Kind::Missing, Vec::new())),
         (None, Some(_)) => Some((Kind::Extra, Vec::new())),
         (Some(expected), Some(stored)) if expected.as_bytes() == stored.as_bytes() => None,
+        (Some(expected), Some(stored)) if strict => {
+            Some((Kind::Differing, field_differences(&read(expected)?, &read(stored)?)))
+        }
         (Some(expected), Some(stored)) => {
-            let fields = field_differences(&read(expected)?, &read(stored)?);
-            (strict || !fields.is_empty()).then_some((Kind::Differing, fields))
+            let (expected, stored) = (read(expected)?, read(stored)?);
+            let without = |paths| (without_fields(&expected, paths), without_fields(&stored, paths));
+            let (expected, stored) = without(spec.volatile_paths());
+            let fields = field_differences(&expected, &stored);
+            let left = |document| without_fields(document, spec.derived_paths());
+            let is_stale = field_differences(&left(&expected), &left(&stored)).is_empty();
+            let kind = if is_stale { Kind::Stale } else { Kind::Differing };
+            (!fields.is_empty()).then_some((kind, fields))
         }
     })
 }

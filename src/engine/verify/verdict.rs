@@ -35,6 +35,11 @@ pub struct Verified {
     pub extra: u64,
     /// Snapshots that differ.
     pub differing: u64,
+    /// Snapshots that differ only in what they say of other projections, which the application refreshes
+    /// later: they aren't wrong.
+    pub stale: u64,
+    /// The first of them.
+    pub stale_differences: Vec<Difference>,
     /// Documents whose `_id` isn't a text: no stream gives them.
     pub foreign: u64,
     /// Streams that may differ, but were not rechecked because too many others differ.
@@ -54,10 +59,10 @@ impl Verified {
     /// Whether everything that was to be compared is equal.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        !self.differs() && self.moving == 0
+        !self.differs() && self.moving == 0 && self.stale == 0
     }
 
-    /// Whether something differs.
+    /// Whether something differs that isn't only stale.
     #[must_use]
     pub fn differs(&self) -> bool {
         self.missing + self.extra + self.differing + self.foreign + self.suspected > 0
@@ -80,6 +85,8 @@ impl Verified {
             missing: count(Kind::Missing),
             extra: count(Kind::Extra),
             differing: count(Kind::Differing),
+            stale: recheck.stale.count,
+            stale_differences: recheck.stale.first,
             foreign: outcome.foreign,
             suspected: recheck.left + outcome.suspects.more,
             moving: recheck.moving.len() as u64,
@@ -117,6 +124,8 @@ pub enum Kind {
     Extra,
     /// The stored snapshot is another than the events give.
     Differing,
+    /// It differs in [derived](statefold_projections::Spec::derived) fields alone.
+    Stale,
 }
 
 /// Result of rechecking streams.
@@ -124,10 +133,34 @@ pub enum Kind {
 pub(crate) struct Recheck {
     /// Differences that are certain.
     pub(crate) differences: Vec<Difference>,
+    /// Snapshots that are stale.
+    pub(crate) stale: Stale,
     /// Streams that changed while they were rechecked.
     pub(crate) moving: Vec<String>,
     /// Number of streams that were not rechecked any more.
     pub(crate) left: u64,
+}
+
+/// Snapshots that are stale: their number, and the first of them.
+#[derive(Debug, Default)]
+pub(crate) struct Stale {
+    count: u64,
+    first: Vec<Difference>,
+}
+
+impl Stale {
+    pub(crate) fn push(&mut self, difference: Difference) {
+        self.count += 1;
+        if self.first.len() < SHOWN {
+            self.first.push(difference);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.first.extend(other.first);
+        self.first.truncate(SHOWN);
+    }
 }
 
 impl Recheck {
