@@ -84,6 +84,7 @@ pub struct Spec {
     requires: Vec<String>,
     volatile: Vec<String>,
     derived: Vec<String>,
+    also_beside: bool,
 }
 
 impl Spec {
@@ -99,6 +100,7 @@ impl Spec {
             requires: Vec::new(),
             volatile: Vec::new(),
             derived: Vec::new(),
+            also_beside: false,
         }
     }
 
@@ -147,6 +149,14 @@ impl Spec {
         self
     }
 
+    /// Says that the application may write the same snapshots once more, into databases beside its own, as
+    /// `{database}_{app}`. statefold doesn't write those: where there are some, the projection is refused.
+    #[must_use]
+    pub fn also_in_databases_beside(mut self) -> Self {
+        self.also_beside = true;
+        self
+    }
+
     /// The name, as users type it.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -187,6 +197,12 @@ impl Spec {
     #[must_use]
     pub fn derived_paths(&self) -> &[String] {
         &self.derived
+    }
+
+    /// Whether the application may also write [databases beside](Self::also_in_databases_beside) its own.
+    #[must_use]
+    pub fn may_be_beside(&self) -> bool {
+        self.also_beside
     }
 
     /// Names of the projections that this one requires.

@@ -18,6 +18,7 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
     }
     for projection in selected {
         refuse_other_shards(store, projection.spec(), &collections).await?;
+        refuse_others_beside(store, projection.spec()).await?;
     }
     store.events().stream_index().await.map(Some)
 }
@@ -55,6 +56,23 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
         described(wanted),
         described(seen)
     )))
+}
+
+/// Refuses a projection whose snapshots the application also keeps in databases beside its own: they would
+/// stay as they are, and differ.
+async fn refuse_others_beside(store: &Store, spec: &Spec) -> Result<()> {
+    if !spec.may_be_beside() {
+        return Ok(());
+    }
+    let stems = spec.targets().iter().map(|target| target.parts().0.to_owned()).collect();
+    match store.collection_beside(stems).await {
+        None => Ok(()),
+        Some(found) => Err(Error::Unsupported(format!(
+            "{found} shows that the application also keeps the snapshots of {} in databases of their own \
+             (contents:optimizeForSelfHosting of Squidex), which can't be built yet: name the other projections",
+            spec.name()
+        ))),
+    }
 }
 
 /// A collection of the application that isn't divided, and not empty: Squidex makes an empty one beside its

@@ -6,6 +6,7 @@
 mod shared;
 
 mod adopting;
+mod all_of_squidex;
 mod cleanup;
 mod clone_and_switch;
 mod cut_short;

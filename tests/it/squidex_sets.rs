@@ -129,6 +129,20 @@ async fn other_shards_than_the_application_has_are_refused_by_the_name_of_the_se
 }
 
 #[tokio::test]
+async fn contents_in_databases_of_single_apps_are_refused_and_nothing_else_is() {
+    let Some(db) = restored("dedicated", &[]).await else { return };
+    let registry = registry_with(SquidexOptions::default());
+    let beside = db.db.client().database(&format!("{}_an-app", db.name));
+    beside.create_collection("States_Contents_All3_a-schema").await.unwrap();
+    let refused = db.rebuild(&registry, &["Apps", "Schemas", "Contents"], no_waiting()).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("_an-app.States_Contents_All3_a-schema shows"), "{refused}");
+    db.rebuild(&registry, &["Apps", "Schemas", "Assets"], no_waiting()).await.unwrap();
+    beside.drop().await.unwrap();
+    db.rebuild(&registry, &["Contents"], no_waiting()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_database_of_an_old_squidex_is_refused_with_what_to_do() {
     let db = Db::new("old_squidex").await;
     db.collection("Events").insert_one(doc! { "EventStream": "asset-1" }).await.unwrap();

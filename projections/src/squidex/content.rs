@@ -82,7 +82,7 @@ impl Contents {
         let spec = shard::divided(spec, &target("States_Contents_Published"), shards);
         let spec = spec.requires("Apps").requires("Schemas");
         // Squidex refreshes references and translation status only when the content itself is written.
-        let spec = spec.volatile("sj._id").derived("rf").derived("ts");
+        let spec = spec.volatile("sj._id").derived("rf").derived("ts").also_in_databases_beside();
         Self { spec, apps: Shapes::of("States_Apps"), schemas: Shapes::of("States_Schemas"), shards }
     }
 }

@@ -3,11 +3,40 @@
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 
-/// A table with a header.
+/// A table with a header; below each other, if the terminal is too narrow for it.
 pub(in crate::cli) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into());
+    table_within(width.unwrap_or(usize::MAX), header, rows.into_iter().collect())
+}
+
+fn table_within<const N: usize>(width: usize, header: [&str; N], rows: Vec<[String; N]>) -> String {
+    let side_by_side = bordered(header, &rows);
+    let widest = side_by_side.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    if widest <= width { side_by_side } else { stacked(header, &rows) }
+}
+
+/// Each row as a block: its first cell, then a line for each other one. Words that don't fit are left to the
+/// terminal.
+fn stacked<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let widest = header.iter().map(|title| title.chars().count()).max().unwrap_or(0);
+    let block = |row: &[String; N]| {
+        let mut cells = header.iter().zip(row);
+        let mut text = cells.next().map(|(_, first)| first.clone()).unwrap_or_default();
+        for (title, cell) in cells {
+            // Names without spaces, as those of several collections, get a line each.
+            let lines = cell.replace(' ', &format!("\n  {:widest$}  ", ""));
+            let is_name = cell.contains('_');
+            text.push_str(&format!("\n  {title:widest$}  {}", if is_name { &lines } else { cell }));
+        }
+        text
+    };
+    rows.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+fn bordered<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
@@ -53,6 +82,21 @@ mod tests {
     fn a_count_has_the_right_noun() {
         let texts = [0, 1, 2000].map(|value| count(value, "stream", "streams"));
         assert_eq!(texts, ["0 streams", "1 stream", "2 000 streams"]);
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_is_stacked() {
+        let header = ["projection", "snapshots", "collections"];
+        let row = |words: [&str; 3]| words.map(str::to_owned);
+        let rows =
+            vec![row(["Contents", "1 819", "States_All4 States_Published4"]), row(["Apps", "12", "-"])];
+        let wide = table_within(60, header, rows.clone());
+        assert!(wide.contains("│ Contents     1 819       States_All4 States_Published4 │"), "{wide}");
+        assert_eq!(
+            table_within(40, header, rows),
+            "Contents\n  snapshots    1 819\n  collections  States_All4\n               States_Published4\n\
+             Apps\n  snapshots    12\n  collections  -"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 use crate::cli::command::Command;
 use crate::cli::screen::table::{count, number, seconds, table};
 use crate::engine::pass::PassReport;
-use crate::engine::run::RebuildReport;
+use crate::engine::run::{Built, RebuildReport};
 
 /// The published generations, in words.
 pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> String {
@@ -42,20 +42,13 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
             "\n{} is {how} as generation {}, digest {}",
             built.projection, built.generation, built.digest
         ));
-        if built.verified.as_deref() == Some("proof") {
-            text.push_str(&format!(
-                "\nProven: what is stored is what was folded, its last commits are those of the event \
-                 store,\n{} of {} streams folded once more are the same",
-                number(built.streams_sampled),
-                number(built.streams)
-            ));
-        }
         // A cut-over by itself reads nothing: all partitions were there before.
         if built.partitions_resumed > 0 && report.pass.is_some() {
             let (kept, all) = (built.partitions_resumed, built.partitions);
             text.push_str(&format!("; {kept} of {all} partitions were kept from an earlier run"));
         }
     }
+    text.push_str(&proven(report));
     if let Some(pass) = &report.pass {
         text.push_str(&format!("\n{}", read_and_planned(pass)));
     }
@@ -85,6 +78,25 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
         text.push_str(&format!("\nSome streams have no snapshot: {}", command.other("errors list")));
     }
     text
+}
+
+/// What was proven, once for all.
+fn proven(report: &RebuildReport) -> String {
+    let proven = || report.projections.iter().filter(|built| built.verified.as_deref() == Some("proof"));
+    if proven().next().is_none() {
+        return String::new();
+    }
+    let sum = |of: fn(&Built) -> u64| number(proven().map(of).sum());
+    let (sampled, streams) = (sum(|built| built.streams_sampled), sum(|built| built.streams));
+    let whose = if proven().count() == report.projections.len() {
+        String::new()
+    } else {
+        format!(" of {}", proven().map(|built| built.projection.as_str()).collect::<Vec<_>>().join(", "))
+    };
+    format!(
+        "\nProven{whose}: what is stored is what was folded, its last commits are those of the event \
+         store,\n{sampled} of {streams} streams folded once more are the same"
+    )
 }
 
 /// How the event store was read, beside what was planned.

@@ -19,8 +19,9 @@ impl Run {
         survey: &Survey,
     ) -> Result<(Vec<Built>, Vec<CutOver>)> {
         let mut refused = Vec::new();
-        for build in &mut builds {
-            refused.extend(self.finish(build, feed).await?);
+        let indexed = self.index_all(&mut builds, feed).await;
+        for (build, indexed) in builds.iter_mut().zip(indexed) {
+            refused.extend(self.finish(build, feed, indexed).await?);
         }
         if refused.is_empty() {
             refused.extend(self.verify(&mut builds, feed, survey).await?.into_iter().flatten());
@@ -41,14 +42,15 @@ impl Run {
     /// back only those that require it.
     pub(super) async fn finish_each(
         &self,
-        builds: Vec<Build>,
+        mut builds: Vec<Build>,
         feed: Option<&Feed>,
         survey: &Survey,
     ) -> Result<(Vec<Built>, Vec<CutOver>)> {
         let mut failed: Vec<(String, Error)> = Vec::new();
         let mut finished = Vec::new();
-        for mut build in builds {
-            match self.finish(&mut build, feed).await {
+        let indexed = self.index_all(&mut builds, feed).await;
+        for (mut build, indexed) in builds.into_iter().zip(indexed) {
+            match self.finish(&mut build, feed, indexed).await {
                 Ok(None) => finished.push(build),
                 Ok(Some(error)) => failed.push((build.record().projection.clone(), error)),
                 Err(error) if error.class() == Class::Data => {
@@ -87,9 +89,33 @@ impl Run {
         failed.into_iter().next().map_or(Ok((published, cut_overs)), |(_, error)| Err(error))
     }
 
-    /// Completes one build. Returns `Some` if it has too many failed streams to be published.
-    async fn finish(&self, build: &mut Build, feed: Option<&Feed>) -> Result<Option<Error>> {
-        if let Err(error) = self.complete(build, feed).await {
+    /// Indexes and proves all builds, side by side. Returns the outcome of each.
+    async fn index_all(&self, builds: &mut [Build], feed: Option<&Feed>) -> Vec<Result<()>> {
+        let mut indexing = Vec::new();
+        for build in builds {
+            indexing.push(async move {
+                if build.record().state != BuildState::Indexing {
+                    return Ok(());
+                }
+                build.recorder.enter(Phase::Indexing, 0);
+                self.index_and_prove(build, feed).await
+            });
+        }
+        futures::future::join_all(indexing).await
+    }
+
+    /// Completes one build that is indexed. Returns `Some` if it has too many failed streams to be published.
+    async fn finish(
+        &self,
+        build: &mut Build,
+        feed: Option<&Feed>,
+        indexed: Result<()>,
+    ) -> Result<Option<Error>> {
+        let completed = match indexed {
+            Ok(()) => self.complete(build, feed).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = completed {
             self.record_failure(build, &error).await;
             self.drop_leftovers(build, &error).await;
             return Err(error);
@@ -103,12 +129,8 @@ impl Run {
         Ok(Some(error))
     }
 
-    /// Indexes a build, catches it up and compares its heads; only verifying is left then.
+    /// Catches a build up and compares its heads; only verifying is left then.
     async fn complete(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
-        if build.record().state == BuildState::Indexing {
-            build.recorder.enter(Phase::Indexing, 0);
-            self.index_and_prove(build, feed).await?;
-        }
         if build.record().state == BuildState::CatchingUp {
             self.governor.step().await?;
             build.recorder.enter(Phase::CatchingUp, 0);

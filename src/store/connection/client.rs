@@ -195,6 +195,35 @@ impl Store {
             Vec::new()
         })
     }
+
+    /// A collection whose name is one of these with a number and more behind it, as `States3_x`, in a database
+    /// beside this one: `{database}_…`. `None` if there is none, as far as the databases can be listed.
+    pub(crate) async fn collection_beside(&self, stems: Vec<String>) -> Option<String> {
+        let (client, ours) = (self.client.clone(), format!("{}_", self.database()));
+        let search = async move {
+            for name in client.list_database_names().await? {
+                if !name.starts_with(&ours) {
+                    continue;
+                }
+                let collections = client.database(&name).list_collection_names().await?;
+                let is_part = |rest: &str| {
+                    let (number, part) = rest.split_once('_').unwrap_or_default();
+                    !part.is_empty() && number.parse::<u32>().is_ok()
+                };
+                let found = |collection: &&String| {
+                    stems.iter().filter_map(|stem| collection.strip_prefix(stem)).any(is_part)
+                };
+                if let Some(collection) = collections.iter().find(found) {
+                    return Ok(Some(format!("{name}.{collection}")));
+                }
+            }
+            Ok(None)
+        };
+        call("listing the databases", search).await.unwrap_or_else(|error| {
+            tracing::debug!(error = %error.with_sources(), "the databases can't be listed");
+            None
+        })
+    }
 }
 
 #[cfg(test)]
