@@ -31,8 +31,8 @@ async fn refuse_older(store: &Store) -> Result<()> {
         return Ok(());
     }
     Err(Error::Unsupported(format!(
-        "{} is of version {version} of its application, whose events are stored in another way: it can be read \
-         from version {} on. Nothing was changed; {}",
+        "{} is of version {version} of its application, whose events are stored in another way: it can be \
+         read from version {} on. Nothing was changed; {}",
         store.database(),
         since.version,
         since.remedy
@@ -50,8 +50,8 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
     let described =
         |count: u32| if count == 0 { "undivided".to_owned() } else { format!("in {count} shards") };
     Err(Error::Unsupported(format!(
-        "the snapshots of {} would be {}, but {shown_by} shows that the application has them {}: set \
-         asset_shards and content_shards as it has them (assetShardCount and contentShardCount of Squidex)",
+        "the snapshots of {} would be {}, but {shown_by} shows that the application has them {}: \
+         set asset_shards and content_shards as it has them (assetShardCount and contentShardCount of Squidex)",
         spec.name(),
         described(wanted),
         described(seen)
@@ -69,7 +69,8 @@ async fn refuse_others_beside(store: &Store, spec: &Spec) -> Result<()> {
         None => Ok(()),
         Some(found) => Err(Error::Unsupported(format!(
             "{found} shows that the application also keeps the snapshots of {} in databases of their own \
-             (contents:optimizeForSelfHosting of Squidex), which can't be built yet: name the other projections",
+             (contents:optimizeForSelfHosting of Squidex), which can't be built yet: name the other \
+             projections",
             spec.name()
         ))),
     }

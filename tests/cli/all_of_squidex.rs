@@ -1,4 +1,4 @@
-//! The recipe "All of it" of docs/squidex.md, on a database that the real Squidex wrote: each line of it is run.
+//! The recipe "All of it" of docs/squidex.md, on a database that the real Squidex wrote: each line is run.
 
 use bson::{Document, RawDocumentBuf};
 

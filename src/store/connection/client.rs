@@ -196,8 +196,8 @@ impl Store {
         })
     }
 
-    /// A collection whose name is one of these with a number and more behind it, as `States3_x`, in a database
-    /// beside this one: `{database}_…`. `None` if there is none, as far as the databases can be listed.
+    /// A collection whose name is one of these with a number and more behind it, as `States3_x`, in a
+    /// database beside this one: `{database}_…`. `None` if there is none, as far as they can be listed.
     pub(crate) async fn collection_beside(&self, stems: Vec<String>) -> Option<String> {
         let (client, ours) = (self.client.clone(), format!("{}_", self.database()));
         let search = async move {
