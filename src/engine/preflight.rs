@@ -51,7 +51,8 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
         |count: u32| if count == 0 { "undivided".to_owned() } else { format!("in {count} shards") };
     Err(Error::Unsupported(format!(
         "the snapshots of {} would be {}, but {shown_by} shows that the application has them {}: \
-         set asset_shards and content_shards as it has them (assetShardCount and contentShardCount of Squidex)",
+         set asset_shards and content_shards as it has them (assetShardCount and contentShardCount of \
+         Squidex)",
         spec.name(),
         described(wanted),
         described(seen)

@@ -20,7 +20,7 @@ use crate::lifecycle::Share;
 use crate::next_step::NextStep;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
-use crate::store::{ActiveGeneration, Store};
+use crate::store::{ActiveGeneration, BuildStore, Store};
 
 /// Request for a verification.
 #[derive(Debug, Clone)]
@@ -32,11 +32,14 @@ pub struct Verification {
     pub collections: Vec<String>,
     /// Share of the streams to verify.
     pub share: Share,
+    /// Fold every stream once more, also where a proof would do: by the digest that was kept, the heads of all
+    /// streams, and a sample.
+    pub full: bool,
 }
 
 impl Default for Verification {
     fn default() -> Self {
-        Self { projections: Vec::new(), collections: Vec::new(), share: Share::ALL }
+        Self { projections: Vec::new(), collections: Vec::new(), share: Share::ALL, full: false }
     }
 }
 
@@ -73,6 +76,9 @@ impl VerifyReport {
 }
 
 /// Begins to verify collections. Must be called on a tokio runtime.
+///
+/// An active generation that nobody but statefold wrote is proven, as before a cut-over, unless the settings
+/// say that every stream is to be folded; whatever isn't proven so is compared stream by stream.
 ///
 /// Streams that differ are rechecked several times, because the application may be writing them; a reported
 /// difference was found while its stream stood still. The order of fields doesn't count.
@@ -112,6 +118,8 @@ async fn run(
         store.events().source(stream_index.clone(), store.operation_time().await?, tuning.batch_commits);
     let many = events.estimated_count().await? > FEW_COMMITS;
     let survey = Survey::of(&events, &projections, tuning, many.then_some(&*workers)).await?;
+    let order: Vec<String> =
+        projections.iter().map(|projection| projection.spec().name().to_owned()).collect();
     let mut subjects = Vec::new();
     for (chosen, estimate) in chosen.iter().zip(&survey.estimates) {
         let partitions = partitions(&chosen.projection, &survey, estimate, settings);
@@ -134,16 +142,45 @@ async fn run(
         governor: Governor::free(),
         share: request.share,
     };
-    let outcomes = comparison.run(&subjects, &survey).await?;
-    let mut verified = Vec::new();
+    let mut proven = Vec::new();
+    for (subject, chosen) in subjects.iter().zip(&chosen) {
+        let may_be_proven = !request.full && request.share.is_all();
+        let build = if may_be_proven { build_of(&store, chosen).await? } else { None };
+        let found = match build {
+            Some(build) => comparison.proven(subject, &build).await?,
+            None => None,
+        };
+        proven.push(found.map(|proven| Verified::proven(subject, &proven)));
+    }
+    let (compared, others): (Vec<_>, Vec<_>) =
+        subjects.into_iter().zip(proven).zip(chosen).partition(|((_, proven), _)| proven.is_none());
+    let others = others.into_iter().filter_map(|((_, proven), chosen)| Some((proven?, chosen)));
+    let mut verified: Vec<Verified> =
+        others.map(|(proven, chosen)| Verified { generation: chosen.generation, ..proven }).collect();
+    let (subjects, chosen): (Vec<Subject>, Vec<Chosen>) =
+        compared.into_iter().map(|((subject, _), chosen)| (subject, chosen)).unzip();
+    let outcomes = if subjects.is_empty() { Vec::new() } else { comparison.run(&subjects, &survey).await? };
     for ((subject, outcome), chosen) in subjects.iter().zip(outcomes).zip(chosen) {
         let recheck = comparison.settled(subject, &outcome).await?;
         let found = Verified::of(subject, request.share, &outcome, recheck);
         verified.push(Verified { generation: chosen.generation, ..found });
-        Recorder::new(subject.projection.spec().name(), &progress).enter(Phase::Done, 0);
+    }
+    let order = |verified: &Verified| order.iter().position(|name| *name == verified.projection);
+    verified.sort_by_key(order);
+    for verified in &verified {
+        Recorder::new(&verified.projection, &progress).enter(Phase::Done, 0);
     }
     let seconds = began.elapsed().as_secs_f64();
     Ok(VerifyReport { projections: verified, databases_with_events: Vec::new(), seconds })
+}
+
+/// The build that made an active generation.
+async fn build_of(store: &Store, chosen: &Chosen) -> Result<Option<BuildStore>> {
+    let Some(generation) = chosen.generation else { return Ok(None) };
+    let spec = chosen.projection.spec();
+    let records = store.builds().records(Some(spec.name())).await?;
+    let record = records.into_iter().find(|record| record.generation == generation);
+    Ok(record.map(|record| store.builds().open(record, spec.stream_filter().first())))
 }
 
 /// The collections to verify: those that are named, else the active generations, each with the version of the

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bson::{Document, doc};
-use statefold::{Error, Kind, Rebuild, Share, Strategy, Tuning, Verification, Verify, VerifyReport};
+use statefold::{
+    Error, Kind, Rebuild, Share, Strategy, Tuning, Verification, Verified, Verify, VerifyReport,
+};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, last_asset_stream};
 use crate::support::gate::stopped_late;
@@ -26,8 +28,10 @@ async fn a_built_generation_equals_the_event_store() {
     let built = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
     for strategy in [Strategy::Natural, Strategy::Spill, Strategy::Stream] {
         let tuning = Tuning { strategy: Some(strategy), ..no_waiting() };
-        let report = statefold::verify(&db.settings(tuning), &squidex(), assets()).await.unwrap();
+        let full = Verification { full: true, ..assets() };
+        let report = statefold::verify(&db.settings(tuning), &squidex(), full).await.unwrap();
         let [one] = &report.projections[..] else { panic!("{report:?}") };
+        assert_eq!(one.proven_by, None);
         assert!(one.is_equal() && one.differences.is_empty(), "{one:?}");
         assert_eq!((one.generation, one.digest.as_ref()), (Some(3), Some(&built.projections[0].digest)));
         assert_eq!(
@@ -35,6 +39,35 @@ async fn a_built_generation_equals_the_event_store() {
             (built.projections[0].streams, built.projections[0].snapshots)
         );
     }
+}
+
+#[tokio::test]
+async fn what_only_statefold_wrote_is_proven_and_anything_else_compared() {
+    let db = Db::new("verify_proven").await;
+    let commits = generated(1500, 12);
+    db.write(&commits).await;
+    let built = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let one = |report: VerifyReport| report.projections.into_iter().next().unwrap();
+    let proven = one(verified(&db, assets()).await);
+    assert!(proven.proven_by.is_some_and(|sampled| sampled > 0), "{proven:?}");
+    assert_eq!(proven.digest.as_ref(), Some(&built.projections[0].digest));
+    let compared = one(verified(&db, Verification { full: true, ..assets() }).await);
+    let same = |report: &Verified| (report.streams, report.events, report.snapshots, report.is_equal());
+    assert_eq!((compared.proven_by, same(&compared)), (None, same(&proven)));
+
+    // An event that nobody folded: the heads tell, and the comparison names its stream.
+    let (name, events) = last_asset_stream(&commits);
+    let renamed = asset_renamed("x", "a new name.png");
+    db.append(&[commit(&name, events - 1, &[("AssetAnnotatedEvent", &renamed)])]).await;
+    let behind = one(verified(&db, assets()).await);
+    assert_eq!((behind.proven_by, behind.differing), (None, 1), "{behind:?}");
+    // A document that somebody else wrote: the digest tells.
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    assert!(one(verified(&db, assets()).await).proven_by.is_some());
+    let change = doc! { "$set": { "fs": 77_i64 } };
+    db.collection("States_Assets4").update_one(doc! {}, change).await.unwrap();
+    let written = one(verified(&db, assets()).await);
+    assert_eq!((written.proven_by, written.differing), (None, 1), "{written:?}");
 }
 
 #[tokio::test]

@@ -23,6 +23,14 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
     if let Some(digest) = &verified.digest {
         text.push_str(&format!(", digest {digest}"));
     }
+    if let Some(sampled) = verified.proven_by {
+        text.push_str(&format!(
+            "\n  proven: what is stored is what was folded, its last commits are those of the event store,\n  \
+             {} of {} streams folded once more are the same (--full folds all of them)",
+            number(sampled),
+            number(verified.streams)
+        ));
+    }
     for (value, singular, plural) in [
         (
             verified.foreign,

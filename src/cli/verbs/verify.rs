@@ -32,6 +32,7 @@ pub(in crate::cli) async fn run(args: &VerifyArgs, registry: &Registry, output: 
         projections: args.projections.clone(),
         collections: args.collections.clone(),
         share: args.sample,
+        full: args.full,
     };
     let begin = || verify(&settings, registry, request);
     let interval = args.interval.interval();
@@ -63,7 +64,9 @@ fn text(report: &VerifyReport, database: &str) -> String {
     for verified in &report.projections {
         text.push_str(&format!("\n{}", verdict(verified)));
     }
-    text.push_str(&format!("\nFolded and compared in {}", seconds(report.seconds)));
+    let all_proven = report.projections.iter().all(|verified| verified.proven_by.is_some());
+    let how = if all_proven { "Proven" } else { "Folded and compared" };
+    text.push_str(&format!("\n{how} in {}", seconds(report.seconds)));
     text
 }
 
@@ -75,6 +78,10 @@ pub(in crate::cli) struct VerifyArgs {
     /// target of the projection, in order
     #[arg(long = "collection", value_name = "NAME")]
     pub(in crate::cli) collections: Vec<String>,
+    /// Fold every stream once more, also of a generation that only statefold wrote: without it that is proven,
+    /// by the digest that was kept, the last commits of all streams, and a sample
+    #[arg(long, conflicts_with = "sample")]
+    pub(in crate::cli) full: bool,
     /// Compare only a share of the streams, as 5%: always the same ones
     #[arg(long, value_name = "P%", default_value = "100%")]
     pub(in crate::cli) sample: Share,

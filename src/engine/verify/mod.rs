@@ -1,6 +1,7 @@
 //! Compares collections with what the events give, and rechecks streams that differ.
 
 mod comparison;
+mod proven;
 mod recheck;
 mod verdict;
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::engine::verify::comparison::{ComparisonOutcome, Subject};
+use crate::engine::verify::proven::Proven;
 use crate::fold::FieldDifference;
 use crate::lifecycle::Share;
 
@@ -21,6 +22,9 @@ pub struct Verified {
     pub collections: Vec<String>,
     /// Share of the streams that was compared.
     pub share: Share,
+    /// If it was proven instead, by its digest and its heads: the number of streams that were folded once
+    /// more.
+    pub proven_by: Option<u64>,
     /// Number of streams folded.
     pub streams: u64,
     /// Number of events folded.
@@ -68,6 +72,33 @@ impl Verified {
         self.missing + self.extra + self.differing + self.foreign + self.suspected > 0
     }
 
+    /// A generation that is proven.
+    pub(crate) fn proven(subject: &Subject, proven: &Proven) -> Self {
+        let Proven { counts, digest, sampled } = proven;
+        Self {
+            projection: subject.projection.spec().name().to_owned(),
+            generation: None,
+            collections: subject.collections.clone(),
+            share: Share::ALL,
+            proven_by: Some(*sampled),
+            streams: counts.streams,
+            events: counts.events,
+            snapshots: digest.documents(),
+            failed_streams: counts.failed_streams,
+            missing: 0,
+            extra: 0,
+            differing: 0,
+            stale: 0,
+            stale_differences: Vec::new(),
+            foreign: 0,
+            suspected: 0,
+            moving: 0,
+            moving_streams: Vec::new(),
+            differences: Vec::new(),
+            digest: Some(digest.to_string()),
+        }
+    }
+
     pub(crate) fn of(subject: &Subject, share: Share, outcome: &ComparisonOutcome, recheck: Recheck) -> Self {
         let count =
             |kind| recheck.differences.iter().filter(|difference| difference.kind == kind).count() as u64;
@@ -78,6 +109,7 @@ impl Verified {
             generation: None,
             collections: subject.collections.clone(),
             share,
+            proven_by: None,
             streams: outcome.counts.streams,
             events: outcome.counts.events,
             snapshots: outcome.stored,

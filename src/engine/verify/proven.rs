@@ -1,0 +1,64 @@
+//! Proves an active generation that nobody but statefold wrote: without folding every stream once more.
+
+use crate::engine::verify::comparison::{Comparison, Subject};
+use crate::error::Result;
+use crate::fold::{Digest, FoldCounts};
+use crate::observe::{Phase, Recorder};
+use crate::pipeline;
+use crate::pipeline::ports::HeadDetail;
+use crate::store::BuildStore;
+
+/// Failed streams that are folded once more, at most.
+const FAILED_MAX: i64 = 1000;
+
+/// What was proven of a generation.
+pub(crate) struct Proven {
+    /// Counts of what it was folded from.
+    pub(crate) counts: FoldCounts,
+    /// Digest of what is stored, which is that of what was folded.
+    pub(crate) digest: Digest,
+    /// Number of streams that were folded once more.
+    pub(crate) sampled: u64,
+}
+
+impl Comparison<'_> {
+    /// Proves that what is stored of a generation is what was folded, by its digest, what was folded the
+    /// event store, by its heads, and that a sample of streams gives the same once more. `None` if one of
+    /// these isn't so, or can't be told: then every stream has to be compared.
+    ///
+    /// # Errors
+    /// Errors of reading; [`crate::Error::Interrupted`].
+    pub(crate) async fn proven(&self, subject: &Subject, build: &BuildStore) -> Result<Option<Proven>> {
+        let done = build.checkpoints().await?.len();
+        if build.record.adopted || done == 0 || done != build.record.ranges.len() {
+            return Ok(None);
+        }
+        let (counts, digest) = build.sums().await?;
+        let Some(share) = self.settings.tuning().verify.sample(counts.streams) else { return Ok(None) };
+        let recorder = Recorder::new(subject.projection.spec().name(), self.progress);
+        recorder.enter(Phase::Verifying, 0);
+        // The documents come first: reading them is all that is lost where the application writes them.
+        let (governor, stream_index) = (self.governor.clone(), self.stream_index.clone());
+        let sampled = Comparison { share, governor, stream_index, ..*self };
+        let read = sampled.read_back(subject).await?;
+        let Some((_, mut names)) = read.filter(|(found, _)| *found == digest) else { return Ok(None) };
+        let now = self.store.operation_time().await?;
+        let batch = self.settings.tuning().batch_commits;
+        let source = self.store.events().source(self.stream_index.clone(), now, batch);
+        let job = self.job(subject, source, build.clone(), &recorder);
+        let detail = HeadDetail::Everything;
+        let partitions = build.partitions();
+        let (heads, some) = pipeline::compare_heads(&job, &partitions, detail, Some(share)).await?;
+        if !heads.is_none() {
+            return Ok(None);
+        }
+        names.extend(some);
+        let failed = self.store.builds().failed_streams(Some(&build.record.id), FAILED_MAX).await?;
+        names.extend(failed.into_iter().map(|failed| failed.stream));
+        names.sort_unstable();
+        names.dedup();
+        let recheck = self.look_again(subject, &names, true, None).await?;
+        let is_same = recheck.differences.is_empty() && recheck.moving.is_empty();
+        Ok(is_same.then_some(Proven { counts, digest, sampled: names.len() as u64 }))
+    }
+}
