@@ -8,7 +8,9 @@ use statefold::{
     Error, Kind, Rebuild, Share, Strategy, Tuning, Verification, Verified, Verify, VerifyReport,
 };
 
-use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, last_asset_stream};
+use crate::support::commits::{
+    asset_created, asset_renamed, asset_stream, generated, last_asset_stream, next_offset,
+};
 use crate::support::gate::stopped_late;
 use crate::support::versions::{assets_of, assets_with_former};
 use crate::support::{Db, Gate, commit, no_waiting, oracle, squidex};
@@ -56,9 +58,9 @@ async fn what_only_statefold_wrote_is_proven_and_anything_else_compared() {
     assert_eq!((compared.proven_by, same(&compared)), (None, same(&proven)));
 
     // An event that nobody folded: the heads tell, and the comparison names its stream.
-    let (name, events) = last_asset_stream(&commits);
+    let name = last_asset_stream(&commits);
     let renamed = asset_renamed("x", "a new name.png");
-    db.append(&[commit(&name, events - 1, &[("AssetAnnotatedEvent", &renamed)])]).await;
+    db.append(&[commit(&name, next_offset(&commits, &name), &[("AssetAnnotatedEvent", &renamed)])]).await;
     let behind = one(verified(&db, assets()).await);
     assert_eq!((behind.proven_by, behind.differing), (None, 1), "{behind:?}");
     // A document that somebody else wrote: the digest tells.
