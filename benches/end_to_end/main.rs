@@ -54,18 +54,23 @@ fn main() -> ExitCode {
 
 fn go(cli: Cli) -> Result<()> {
     match cli.verb {
-        Verb::Run(args) => runtime()?.block_on(run::run(args)),
+        Verb::Run(args) => finished(run::run(args)),
         Verb::Job { job } => {
             let job: Job = serde_json::from_str(&job)?;
-            let outcome = runtime()?.block_on(dispatch::run(&job))?;
+            let outcome = finished(dispatch::run(&job))?;
             println!("{}", serde_json::to_string(&outcome)?);
             Ok(())
         }
-        Verb::Live(args) => runtime()?.block_on(live::run(args)),
+        Verb::Live(args) => finished(live::run(args)),
         Verb::Report(args) => report::write(&args),
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+/// Runs something to its end, on a runtime that is never shut down: the driver's tasks may panic if their
+/// runtime goes first, and the process ends anyway.
+fn finished<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    std::mem::forget(runtime);
+    result
 }
