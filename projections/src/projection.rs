@@ -85,6 +85,7 @@ pub struct Spec {
     volatile: Vec<String>,
     derived: Vec<String>,
     also_beside: bool,
+    variant: String,
 }
 
 impl Spec {
@@ -101,6 +102,7 @@ impl Spec {
             volatile: Vec::new(),
             derived: Vec::new(),
             also_beside: false,
+            variant: String::new(),
         }
     }
 
@@ -157,6 +159,17 @@ impl Spec {
         self
     }
 
+    /// Adds settings that the snapshots depend on, as `values=string`: a build is only resumed under the same
+    /// ones.
+    #[must_use]
+    pub fn variant(mut self, settings: &str) -> Self {
+        if !self.variant.is_empty() {
+            self.variant.push(' ');
+        }
+        self.variant.push_str(settings);
+        self
+    }
+
     /// The name, as users type it.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -197,6 +210,12 @@ impl Spec {
     #[must_use]
     pub fn derived_paths(&self) -> &[String] {
         &self.derived
+    }
+
+    /// The settings that the snapshots depend on; empty with the usual ones.
+    #[must_use]
+    pub fn settings(&self) -> &str {
+        &self.variant
     }
 
     /// Whether the application may also write [databases beside](Self::also_in_databases_beside) its own.

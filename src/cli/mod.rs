@@ -83,9 +83,9 @@ enum Verb {
     Adopt(adopt::AdoptArgs),
     /// Prove that collections hold what the event store gives; changes nothing
     ///
-    /// Folds every stream once more and compares: missing, extra and differing snapshots, field by field. What
-    /// only statefold wrote is proven first, as before a cut-over. The application may keep writing. Exits with
-    /// 5 if something differs.
+    /// Folds every stream once more and compares: missing, extra and differing snapshots, field by field.
+    /// What only statefold wrote is proven instead, if it can be. The application may keep writing. Exits
+    /// with 5 if something differs.
     Verify(verify::VerifyArgs),
     /// Keep the active generations current, until it is stopped: what changes is refolded
     ///

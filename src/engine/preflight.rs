@@ -42,8 +42,18 @@ async fn refuse_older(store: &Store) -> Result<()> {
 /// Refuses a number of shards that isn't the one the application has.
 async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String]) -> Result<()> {
     let wanted = shards_wanted(spec);
-    let seen = match shards_seen(spec, collections) {
-        None if wanted > 0 => undivided(store, spec, collections).await?.map(|name| (0, name)),
+    if wanted == 0 && shards_seen(spec, collections).is_none() {
+        return Ok(());
+    }
+    // Of a build of ours some shards may be renamed already, and others not yet.
+    let records = store.builds().records(Some(spec.name())).await?;
+    let is_ours = |name: &&String| {
+        let mut targets = records.iter().flat_map(|record| &record.targets);
+        targets.any(|target| target.collection == **name)
+    };
+    let theirs: Vec<String> = collections.iter().filter(|name| !is_ours(name)).cloned().collect();
+    let seen = match shards_seen(spec, &theirs) {
+        None if wanted > 0 => undivided(store, spec, &theirs).await?.map(|name| (0, name)),
         seen => seen,
     };
     let Some((seen, shown_by)) = seen.filter(|(seen, _)| *seen != wanted) else { return Ok(()) };
@@ -71,7 +81,7 @@ async fn refuse_others_beside(store: &Store, spec: &Spec) -> Result<()> {
         Some(found) => Err(Error::Unsupported(format!(
             "{found} shows that the application also keeps the snapshots of {} in databases of their own \
              (contents:optimizeForSelfHosting of Squidex), which can't be built yet: name the other \
-             projections",
+             projections, or those to bring up to date in `projections` of `[squidex]`",
             spec.name()
         ))),
     }

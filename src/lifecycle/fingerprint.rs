@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use statefold_projections::{Direction, Layout, OffsetMeaning, Spec};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Hash over the shape of a projection (version, streams, targets, indexes, what it requires) and the layout
-/// of the event store, in an encoding that doesn't depend on the version of this program: JSON with sorted
-/// fields. 32 hexadecimal digits.
+/// Hash over the shape of a projection (version, streams, targets, indexes, what it requires, settings) and
+/// the layout of the event store, in an encoding that doesn't depend on the version of this program: JSON
+/// with its fields in one order. 32 hexadecimal digits.
 #[must_use]
 pub(crate) fn fingerprint(spec: &Spec, layout: &Layout) -> String {
     hash(&shape(spec, layout).to_string())
@@ -42,7 +42,7 @@ fn shape(spec: &Spec, layout: &Layout) -> Value {
         OffsetMeaning::BeforeCommit => "before_commit",
         OffsetMeaning::FirstEvent => "first_event",
     };
-    json!({
+    let mut shape = json!({
         "name": spec.name(), "version": spec.version(), "requires": spec.required(),
         "streams": { "prefix": filter.first(), "without_suffix": filter.suffix_left_out() },
         "targets": targets.collect::<Vec<_>>(),
@@ -51,7 +51,12 @@ fn shape(spec: &Spec, layout: &Layout) -> Value {
             "offset_meaning": offset_meaning, "count": layout.count, "events": layout.events,
             "event_type": layout.event_type, "payload": layout.payload, "metadata": layout.metadata,
         },
-    })
+    });
+    // Builds were recorded before there were such settings.
+    if let (Some(shape), false) = (shape.as_object_mut(), spec.settings().is_empty()) {
+        shape.insert("settings".into(), spec.settings().into());
+    }
+    shape
 }
 
 #[cfg(test)]
@@ -81,11 +86,13 @@ mod tests {
         assert_eq!(fingerprint(&spec, &layout), fingerprint(&same, &layout));
         let index = Spec::new("A", 1).target(Target::new("A").index(IndexDefinition::on([("x", Ascending)])));
         let version = Spec::new("A", 2).target(Target::new("A"));
+        let settings = Spec::new("A", 1).variant("values=string").target(Target::new("A"));
         let other_layout = Layout { collection: "Other".into(), ..Layout::default() };
         let all = [
             fingerprint(&spec, &layout),
             fingerprint(&index, &layout),
             fingerprint(&version, &layout),
+            fingerprint(&settings, &layout),
             fingerprint(&spec, &other_layout),
         ];
         for (at, print) in all.iter().enumerate() {

@@ -32,8 +32,8 @@ pub struct Verification {
     pub collections: Vec<String>,
     /// Share of the streams to verify.
     pub share: Share,
-    /// Fold every stream once more, also where a proof would do: by the digest that was kept, the heads of all
-    /// streams, and a sample.
+    /// Fold every stream once more, also where a proof would do: by the digest that was kept, the heads of
+    /// all streams, and a sample.
     pub full: bool,
 }
 

@@ -7,7 +7,7 @@ use bson::raw::RawBsonRef;
 use bson::{Document, RawDocumentBuf, doc};
 use futures::TryStreamExt;
 use statefold::squidex::{SquidexOptions, ValueRepresentation, registry_with};
-use statefold::{Adopt, Verification};
+use statefold::{Adopt, Rebuild, Verification};
 
 use crate::support::database::no_waiting;
 use crate::support::{Db, squidex_data};
@@ -129,9 +129,53 @@ async fn other_shards_than_the_application_has_are_refused_by_the_name_of_the_se
 }
 
 #[tokio::test]
+async fn a_cut_over_that_ended_between_two_shards_is_finished_by_the_next_run() {
+    let theirs = ["States_Assets2", "States_Assets2_0", "States_Assets2_1"];
+    let Some(db) = restored("sharded", &theirs).await else { return };
+    let registry = registry_with(SquidexOptions { asset_shards: 2, ..SquidexOptions::default() });
+    let request = Rebuild { postpone: true, ..Rebuild::of(["Assets"]) };
+    let settings = db.settings(no_waiting());
+    statefold::rebuild(&settings, &registry, request).await.unwrap();
+    // As a process leaves it that dies between the two renamings.
+    let staging = db.staging("States_Assets3_0").await.unwrap();
+    let rename = doc! {
+        "renameCollection": format!("{}.{staging}", db.name), "to": format!("{}.States_Assets3_0", db.name),
+    };
+    db.db.client().database("admin").run_command(rename).await.unwrap();
+    statefold::cutover(&settings, &registry, Rebuild::of(["Assets"])).await.unwrap();
+    let published: Vec<String> =
+        db.collections().await.into_iter().filter(|name| name.starts_with("States_Assets3")).collect();
+    assert_eq!(published, ["States_Assets3_0", "States_Assets3_1"]);
+    let verified = statefold::verify(&settings, &registry, Verification::default()).await.unwrap();
+    assert!(verified.is_equal(), "{verified:?}");
+}
+
+#[tokio::test]
+async fn a_build_isnt_resumed_under_other_settings() {
+    let Some(db) = restored("plain", &[]).await else { return };
+    let request = Rebuild { postpone: true, ..Rebuild::of(["Apps"]) };
+    let with = |values| registry_with(SquidexOptions { values, ..SquidexOptions::default() });
+    let (document, text) = (with(ValueRepresentation::Document), with(ValueRepresentation::Text));
+    let settings = db.settings(no_waiting());
+    statefold::rebuild(&settings, &document, request.clone()).await.unwrap();
+    let refused = statefold::cutover(&settings, &text, Rebuild::of(["Apps"])).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let report = statefold::rebuild(&settings, &text, request).await.unwrap();
+    assert_eq!(report.projections[0].partitions_resumed, 0);
+    let staging = db.staging("States_Apps").await.unwrap();
+    let all = stored(&db, &staging).await;
+    assert!(all.values().all(|document| document.get_str("Doc").is_ok()), "{staging}");
+}
+
+#[tokio::test]
 async fn contents_in_databases_of_single_apps_are_refused_and_nothing_else_is() {
     let Some(db) = restored("dedicated", &[]).await else { return };
     let registry = registry_with(SquidexOptions::default());
+    // What statefold itself leaves in a database of such a name: a copy, a staging collection, a shard.
+    let other = db.db.client().database(&format!("{}_staging", db.name));
+    for name in ["All3", "All3__g3", "All4__t7", "All3_0"] {
+        other.create_collection(format!("States_Contents_{name}")).await.unwrap();
+    }
     let beside = db.db.client().database(&format!("{}_an-app", db.name));
     beside.create_collection("States_Contents_All3_a-schema").await.unwrap();
     let refused = db.rebuild(&registry, &["Apps", "Schemas", "Contents"], no_waiting()).await;
@@ -140,6 +184,7 @@ async fn contents_in_databases_of_single_apps_are_refused_and_nothing_else_is() 
     db.rebuild(&registry, &["Apps", "Schemas", "Assets"], no_waiting()).await.unwrap();
     beside.drop().await.unwrap();
     db.rebuild(&registry, &["Contents"], no_waiting()).await.unwrap();
+    other.drop().await.unwrap();
 }
 
 #[tokio::test]

@@ -52,7 +52,8 @@ impl Apps {
             .index(IndexDefinition::on([("_ui", Ascending)]))
             .index(IndexDefinition::on([("_ti", Ascending)]));
         let streams = StreamFilter::prefix("app-");
-        Self { spec: Spec::new("Apps", 1).first_generation(2).streams(streams).target(target), values }
+        let spec = Spec::new("Apps", 1).first_generation(2).streams(streams).target(target);
+        Self { spec: values.of(spec), values }
     }
 }
 

@@ -6,7 +6,7 @@ mod text;
 use serde_json::{Map, Value};
 
 use super::value::escape;
-use crate::DocumentWriter;
+use crate::{DocumentWriter, Spec};
 
 /// How `Doc` is stored: Squidex's setting `store:mongoDb:valueRepresentation`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,17 @@ pub enum ValueRepresentation {
     Text,
     /// As the bytes of that text.
     Binary,
+}
+
+impl ValueRepresentation {
+    /// The specification of a projection whose documents are stored in this form.
+    pub(super) fn of(self, spec: Spec) -> Spec {
+        match self {
+            Self::Document => spec,
+            Self::Text => spec.variant("values=string"),
+            Self::Binary => spec.variant("values=binary"),
+        }
+    }
 }
 
 /// Writes the element `Doc`.

@@ -51,13 +51,16 @@ impl Rules {
             Target::new("States_Rules").first_unnumbered().index(IndexDefinition::on([("_ai", Ascending)]));
         let streams = StreamFilter::prefix("rule-");
         let spec = Spec::new("Rules", 1).first_generation(2).streams(streams).target(target);
-        Self { spec, values, unknown_steps: UnknownSteps::default() }
+        Self { spec: values.of(spec), values, unknown_steps: UnknownSteps::default() }
     }
 
     /// Does this with steps, actions and triggers whose type isn't known.
     #[must_use]
     pub fn unknown_steps(mut self, unknown_steps: UnknownSteps) -> Self {
         self.unknown_steps = unknown_steps;
+        if unknown_steps == UnknownSteps::Fail {
+            self.spec = self.spec.variant("rules=fail");
+        }
         self
     }
 

@@ -46,7 +46,7 @@ impl Schemas {
         let target = Target::new("States_Schemas").first_unnumbered().index(index);
         let streams = StreamFilter::prefix("schema-");
         let spec = Spec::new("Schemas", 1).first_generation(2).streams(streams).target(target);
-        Self { spec, values }
+        Self { spec: values.of(spec), values }
     }
 }
 

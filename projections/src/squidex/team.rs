@@ -37,7 +37,8 @@ impl Teams {
         let target =
             Target::new("States_Teams").first_unnumbered().index(IndexDefinition::on([("_ui", Ascending)]));
         let streams = StreamFilter::prefix("team-");
-        Self { spec: Spec::new("Teams", 1).first_generation(2).streams(streams).target(target), values }
+        let spec = Spec::new("Teams", 1).first_generation(2).streams(streams).target(target);
+        Self { spec: values.of(spec), values }
     }
 }
 

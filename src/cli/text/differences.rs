@@ -15,6 +15,8 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
     };
     let mut text = if verified.differs() {
         format!("{subject} DIFFERS from the event store")
+    } else if verified.moving == 0 && verified.stale > 0 {
+        format!("{subject} equals the event store but for what it says of other projections")
     } else if verified.moving == 0 {
         format!("{subject} equals the event store")
     } else {
@@ -25,8 +27,8 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
     }
     if let Some(sampled) = verified.proven_by {
         text.push_str(&format!(
-            "\n  proven: what is stored is what was folded, its last commits are those of the event store,\n  \
-             {} of {} streams folded once more are the same (--full folds all of them)",
+            "\n  proven: what is stored is what was folded, its last commits are those of the event \
+             store,\n  {} of {} streams folded once more are the same (--full folds all of them)",
             number(sampled),
             number(verified.streams)
         ));

@@ -78,8 +78,8 @@ pub(in crate::cli) struct VerifyArgs {
     /// target of the projection, in order
     #[arg(long = "collection", value_name = "NAME")]
     pub(in crate::cli) collections: Vec<String>,
-    /// Fold every stream once more, also of a generation that only statefold wrote: without it that is proven,
-    /// by the digest that was kept, the last commits of all streams, and a sample
+    /// Fold every stream once more, also of a generation that only statefold wrote: without it that is
+    /// proven, by the digest that was kept, the last commits of all streams, and a sample
     #[arg(long, conflicts_with = "sample")]
     pub(in crate::cli) full: bool,
     /// Compare only a share of the streams, as 5%: always the same ones

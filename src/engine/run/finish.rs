@@ -19,9 +19,11 @@ impl Run {
         survey: &Survey,
     ) -> Result<(Vec<Built>, Vec<CutOver>)> {
         let mut refused = Vec::new();
-        let indexed = self.index_all(&mut builds, feed).await;
-        for (build, indexed) in builds.iter_mut().zip(indexed) {
-            refused.extend(self.finish(build, feed, indexed).await?);
+        if let Some(error) = self.index_all(&mut builds, feed).await?.into_iter().flatten().next() {
+            return Err(error);
+        }
+        for build in &mut builds {
+            refused.extend(self.finish(build, feed).await?);
         }
         if refused.is_empty() {
             refused.extend(self.verify(&mut builds, feed, survey).await?.into_iter().flatten());
@@ -48,9 +50,13 @@ impl Run {
     ) -> Result<(Vec<Built>, Vec<CutOver>)> {
         let mut failed: Vec<(String, Error)> = Vec::new();
         let mut finished = Vec::new();
-        let indexed = self.index_all(&mut builds, feed).await;
+        let indexed = self.index_all(&mut builds, feed).await?;
         for (mut build, indexed) in builds.into_iter().zip(indexed) {
-            match self.finish(&mut build, feed, indexed).await {
+            let result = match indexed {
+                None => self.finish(&mut build, feed).await,
+                Some(error) => Err(error),
+            };
+            match result {
                 Ok(None) => finished.push(build),
                 Ok(Some(error)) => failed.push((build.record().projection.clone(), error)),
                 Err(error) if error.class() == Class::Data => {
@@ -89,10 +95,14 @@ impl Run {
         failed.into_iter().next().map_or(Ok((published, cut_overs)), |(_, error)| Err(error))
     }
 
-    /// Indexes and proves all builds, side by side. Returns the outcome of each.
-    async fn index_all(&self, builds: &mut [Build], feed: Option<&Feed>) -> Vec<Result<()>> {
+    /// Indexes and proves all builds, side by side. Returns for each the error that is about its data, if
+    /// there is one.
+    ///
+    /// # Errors
+    /// The first other one. All of them are recorded.
+    async fn index_all(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Vec<Option<Error>>> {
         let mut indexing = Vec::new();
-        for build in builds {
+        for build in builds.iter_mut() {
             indexing.push(async move {
                 if build.record().state != BuildState::Indexing {
                     return Ok(());
@@ -101,21 +111,24 @@ impl Run {
                 self.index_and_prove(build, feed).await
             });
         }
-        futures::future::join_all(indexing).await
+        let outcomes = futures::future::join_all(indexing).await;
+        let (mut errors, mut first) = (Vec::new(), None);
+        for (build, outcome) in builds.iter_mut().zip(outcomes) {
+            if let Err(error) = &outcome {
+                self.record_failure(build, error).await;
+                self.drop_leftovers(build, error).await;
+            }
+            match outcome {
+                Err(error) if error.class() != Class::Data => _ = first.get_or_insert(error),
+                outcome => errors.push(outcome.err()),
+            }
+        }
+        first.map_or(Ok(errors), Err)
     }
 
     /// Completes one build that is indexed. Returns `Some` if it has too many failed streams to be published.
-    async fn finish(
-        &self,
-        build: &mut Build,
-        feed: Option<&Feed>,
-        indexed: Result<()>,
-    ) -> Result<Option<Error>> {
-        let completed = match indexed {
-            Ok(()) => self.complete(build, feed).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = completed {
+    async fn finish(&self, build: &mut Build, feed: Option<&Feed>) -> Result<Option<Error>> {
+        if let Err(error) = self.complete(build, feed).await {
             self.record_failure(build, &error).await;
             self.drop_leftovers(build, &error).await;
             return Err(error);

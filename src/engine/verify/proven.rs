@@ -29,6 +29,10 @@ impl Comparison<'_> {
     /// # Errors
     /// Errors of reading; [`crate::Error::Interrupted`].
     pub(crate) async fn proven(&self, subject: &Subject, build: &BuildStore) -> Result<Option<Proven>> {
+        // What streams looked up of other projections may have changed since: only a fold of all tells.
+        if subject.required.is_some() {
+            return Ok(None);
+        }
         let done = build.checkpoints().await?.len();
         if build.record.adopted || done == 0 || done != build.record.ranges.len() {
             return Ok(None);

@@ -1,6 +1,9 @@
 //! Verdict of a comparison.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::engine::verify::comparison::{ComparisonOutcome, Subject};
 use crate::engine::verify::proven::Proven;
@@ -117,7 +120,7 @@ impl Verified {
             missing: count(Kind::Missing),
             extra: count(Kind::Extra),
             differing: count(Kind::Differing),
-            stale: recheck.stale.count,
+            stale: recheck.stale.found.len() as u64,
             stale_differences: recheck.stale.first,
             foreign: outcome.foreign,
             suspected: recheck.left + outcome.suspects.more,
@@ -173,25 +176,24 @@ pub(crate) struct Recheck {
     pub(crate) left: u64,
 }
 
-/// Snapshots that are stale: their number, and the first of them.
+/// Snapshots that are stale, each once: hashes of their collections and ids, and the first of them.
 #[derive(Debug, Default)]
 pub(crate) struct Stale {
-    count: u64,
+    found: HashSet<u64>,
     first: Vec<Difference>,
 }
 
 impl Stale {
     pub(crate) fn push(&mut self, difference: Difference) {
-        self.count += 1;
-        if self.first.len() < SHOWN {
+        let name = format!("{} {}", difference.collection, difference.id);
+        if self.found.insert(xxh3_64(name.as_bytes())) && self.first.len() < SHOWN {
             self.first.push(difference);
         }
     }
 
     pub(crate) fn add(&mut self, other: Self) {
-        self.count += other.count;
-        self.first.extend(other.first);
-        self.first.truncate(SHOWN);
+        other.first.into_iter().for_each(|difference| self.push(difference));
+        self.found.extend(other.found);
     }
 }
 

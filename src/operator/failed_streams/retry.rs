@@ -72,7 +72,7 @@ pub async fn retry_failed_streams(
         return Ok(RetryReport::default());
     }
     let leadership = lead(&store, settings).await?;
-    let result = retried(&store, settings, registry, found, &leadership).await;
+    let result = retried(&store, settings, found, &leadership).await;
     leadership.end(result).await
 }
 
@@ -129,12 +129,12 @@ async fn wanted(
 async fn retried(
     store: &Store,
     settings: &Settings,
-    registry: &Registry,
     found: Vec<FailedOfBuild>,
     leadership: &Leadership,
 ) -> Result<RetryReport> {
     let mut report = RetryReport::default();
-    let Some(stream_index) = preflight(store, &registry.select::<&str>(&[])?).await? else {
+    let projections: Vec<Registered> = found.iter().map(|found| found.projection.clone()).collect();
+    let Some(stream_index) = preflight(store, &projections).await? else {
         return Ok(report);
     };
     let refolding = Refolding {

@@ -197,7 +197,8 @@ impl Store {
     }
 
     /// A collection whose name is one of these with a number and more behind it, as `States3_x`, in a
-    /// database beside this one: `{database}_…`. `None` if there is none, as far as they can be listed.
+    /// database beside this one: `{database}_…`. Names of shards, staging collections and copies don't count.
+    /// `None` if there is none, as far as they can be listed.
     pub(crate) async fn collection_beside(&self, stems: Vec<String>) -> Option<String> {
         let (client, ours) = (self.client.clone(), format!("{}_", self.database()));
         let search = async move {
@@ -205,10 +206,14 @@ impl Store {
                 if !name.starts_with(&ours) {
                     continue;
                 }
-                let collections = client.database(&name).list_collection_names().await?;
+                let Ok(collections) = client.database(&name).list_collection_names().await else {
+                    tracing::warn!(database = name, "it may have snapshots, too, but can't be looked into");
+                    continue;
+                };
                 let is_part = |rest: &str| {
                     let (number, part) = rest.split_once('_').unwrap_or_default();
-                    !part.is_empty() && number.parse::<u32>().is_ok()
+                    let is_shard = part.bytes().all(|byte| byte.is_ascii_digit());
+                    number.parse::<u32>().is_ok() && !is_shard && !part.starts_with('_')
                 };
                 let found = |collection: &&String| {
                     stems.iter().filter_map(|stem| collection.strip_prefix(stem)).any(is_part)
@@ -220,7 +225,7 @@ impl Store {
             Ok(None)
         };
         call("listing the databases", search).await.unwrap_or_else(|error| {
-            tracing::debug!(error = %error.with_sources(), "the databases can't be listed");
+            tracing::warn!(error = %error.with_sources(), "databases beside this one can't be listed");
             None
         })
     }
