@@ -122,6 +122,15 @@ fn a_status_that_is_missing_is_unknown_and_in_former_events_a_draft() {
     let given =
         status(given, "Published").event("ContentStatusChangedEvent", payload(json!({ "change": "?" })));
     assert_eq!(status_of(&given), "Draft");
+    // The name of a status that isn't set means the same, for Squidex compares names.
+    for former in ["ContentCreatedEvent", "ContentStatusChangedEvent"] {
+        let unset = json!({ "status": "Unknown", "data": one(1) });
+        assert_eq!(
+            status_of(&created("Published", one(1)).event(former, payload(unset))),
+            "Draft",
+            "{former}"
+        );
+    }
     let unset =
         created("Draft", one(1)).event("ContentStatusChangedEventV2", payload(json!({ "change": 7 })));
     assert_eq!(status_of(&unset), "Unknown");

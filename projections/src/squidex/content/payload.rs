@@ -27,9 +27,10 @@ impl<'a> Status<'a> {
         Self(Some(Text("Published".into())))
     }
 
-    /// This status, or `Draft` if it isn't set, as in events of former versions.
+    /// This status, or `Draft` if it isn't set, as in events of former versions. One that has the name of a
+    /// status that isn't set is none either: Squidex compares names.
     pub(super) fn or_draft(self) -> Self {
-        Self(Some(self.0.unwrap_or(Text("Draft".into()))))
+        Self(Some(self.0.filter(|name| name.as_bytes() != Self::UNSET).unwrap_or(Text("Draft".into()))))
     }
 
     /// Its name, for a state to keep.
