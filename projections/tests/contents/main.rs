@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod languages;
+mod odd;
 mod order;
 mod recorded;
 mod references;
