@@ -11,7 +11,7 @@ use super::id::{DomainId, NamedId, RefToken};
 use super::json::{Int, IntReader, Object, Properties, Text, plain_object, properties};
 use super::quick::{NotPlain, Plain, Reader};
 use super::tags::Tags;
-use super::value::JsonObject;
+use super::value::{DEPTH_MAX, JsonObject};
 use crate::{FoldError, Payload};
 
 properties! {
@@ -124,9 +124,32 @@ pub(super) fn read<'a, B: Properties<'a>, T: Properties<'a>, E>(
     };
     let WithBase::<B, T> { base, own } = match quick {
         Some(object) => object,
-        None => payload.parse::<Object<_>>()?.0,
+        None => {
+            check_levels(payload)?;
+            payload.parse::<Object<_>>()?.0
+        }
     };
     Ok(Some((base, wrap(own))))
+}
+
+/// That a payload isn't nested deeper than Squidex reads it, what it skips included.
+fn check_levels(payload: &Payload<'_>) -> Result<(), FoldError> {
+    let Payload::Json(text) = payload else { return Ok(()) };
+    let (mut levels, mut in_text, mut is_escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => levels += 1,
+            b'}' | b']' if !in_text => levels = levels.saturating_sub(1),
+            _ => {}
+        }
+        if levels > DEPTH_MAX {
+            return Err(FoldError::Payload("nested too deeply".into()));
+        }
+    }
+    Ok(())
 }
 
 /// Kind of a file, by its number; numbers without a name are valid, too.

@@ -41,6 +41,18 @@ fn unknown_and_foreign_types_cost_no_look_at_the_payload() {
 }
 
 #[test]
+fn what_is_skipped_has_no_more_levels_than_what_is_read() {
+    let nested = |levels: usize| {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        let own = format!(r#"{{"unknown":{{"a":"[\\\"[","b":{open}1{close}}},"c":[{{}}],"fileName":"y","#);
+        created_asset()
+            .event_text("AssetAnnotatedEvent", &format!(r#"{own}"assetId":"one","appId":"app,hotels"}}"#))
+    };
+    assert_eq!(snapshot(&nested(62)).get_str("fn").ok(), Some("y"));
+    nested(63).then_fails("payload");
+}
+
+#[test]
 fn a_payload_that_cannot_be_read_makes_the_stream_a_failed_stream() {
     for broken in [
         "",
