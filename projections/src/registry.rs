@@ -159,6 +159,8 @@ impl Registry {
         let names: Result<Vec<String>, RegistryError> =
             projections.iter().map(|name| Ok(self.get(name)?.spec().name().to_owned())).collect();
         self.path.push(VersionStep { version, projections: names? });
+        // The versions of another application say nothing of ours.
+        self.layout.since = None;
         Ok(self)
     }
 
