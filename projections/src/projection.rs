@@ -152,7 +152,7 @@ impl Spec {
     }
 
     /// Says that the application may write the same snapshots once more, into databases beside its own, as
-    /// `{database}_{app}`. statefold doesn't write those: where there are some, the projection is refused.
+    /// `{database}_{app}`. statefold doesn't write those: where there are some, it doesn't take their name.
     #[must_use]
     pub fn also_in_databases_beside(mut self) -> Self {
         self.also_beside = true;

@@ -18,7 +18,9 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
     }
     for projection in selected {
         refuse_other_shards(store, projection.spec(), &collections).await?;
-        refuse_others_beside(store, projection.spec()).await?;
+        if let Some(beside) = kept_beside(store, projection.spec()).await {
+            tracing::warn!("{beside}: those stay as they are");
+        }
     }
     store.events().stream_index().await.map(Some)
 }
@@ -69,22 +71,19 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
     )))
 }
 
-/// Refuses a projection whose snapshots the application also keeps in databases beside its own: they would
-/// stay as they are, and differ.
-async fn refuse_others_beside(store: &Store, spec: &Spec) -> Result<()> {
+/// Says where the application also keeps the snapshots of a projection, in databases beside its own. They
+/// aren't built.
+pub(crate) async fn kept_beside(store: &Store, spec: &Spec) -> Option<String> {
     if !spec.may_be_beside() {
-        return Ok(());
+        return None;
     }
     let stems = spec.targets().iter().map(|target| target.parts().0.to_owned()).collect();
-    match store.collection_beside(stems).await {
-        None => Ok(()),
-        Some(found) => Err(Error::Unsupported(format!(
-            "{found} shows that the application also keeps the snapshots of {} in databases of their own \
-             (contents:optimizeForSelfHosting of Squidex), which can't be built yet: name the other \
-             projections, or those to bring up to date in `projections` of `[squidex]`",
-            spec.name()
-        ))),
-    }
+    let found = store.collection_beside(stems).await?;
+    Some(format!(
+        "{found} shows that the application also keeps the snapshots of {} in databases of their own \
+         (contents:optimizeForSelfHosting of Squidex), which can't be built yet",
+        spec.name()
+    ))
 }
 
 /// A collection of the application that isn't divided, and not empty: Squidex makes an empty one beside its

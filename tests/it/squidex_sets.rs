@@ -7,7 +7,7 @@ use bson::raw::RawBsonRef;
 use bson::{Document, RawDocumentBuf, doc};
 use futures::TryStreamExt;
 use statefold::squidex::{SquidexOptions, ValueRepresentation, registry_with};
-use statefold::{Adopt, Rebuild, Verification};
+use statefold::{Adopt, CutOverMode, Rebuild, Verification};
 
 use crate::support::database::no_waiting;
 use crate::support::{Db, squidex_data};
@@ -96,6 +96,11 @@ async fn a_squidex_that_stores_values_as_bytes() {
 }
 
 #[tokio::test]
+async fn a_squidex_that_also_has_databases_of_single_apps() {
+    assert_rebuilt("dedicated", SquidexOptions::default(), &USUAL).await;
+}
+
+#[tokio::test]
 async fn a_squidex_that_divides_its_collections() {
     let options = SquidexOptions { asset_shards: 2, content_shards: 3, ..SquidexOptions::default() };
     let divided = [
@@ -168,7 +173,7 @@ async fn a_build_isnt_resumed_under_other_settings() {
 }
 
 #[tokio::test]
-async fn contents_in_databases_of_single_apps_are_refused_and_nothing_else_is() {
+async fn contents_that_are_also_in_databases_of_single_apps_keep_their_name() {
     let Some(db) = restored("dedicated", &[]).await else { return };
     let registry = registry_with(SquidexOptions::default());
     // What statefold itself leaves in a database of such a name: a copy, a staging collection, a shard.
@@ -178,12 +183,14 @@ async fn contents_in_databases_of_single_apps_are_refused_and_nothing_else_is() 
     }
     let beside = db.db.client().database(&format!("{}_an-app", db.name));
     beside.create_collection("States_Contents_All3_a-schema").await.unwrap();
-    let refused = db.rebuild(&registry, &["Apps", "Schemas", "Contents"], no_waiting()).await;
-    let refused = refused.unwrap_err().to_string();
+    // By pointer a generation can be used beside all of them.
+    db.rebuild(&registry, &["Apps", "Schemas", "Contents"], no_waiting()).await.unwrap();
+    let rename = Rebuild { mode: Some(CutOverMode::Rename), ..Rebuild::of(["Contents"]) };
+    let settings = db.settings(no_waiting());
+    let refused = statefold::rebuild(&settings, &registry, rename.clone()).await.unwrap_err().to_string();
     assert!(refused.contains("_an-app.States_Contents_All3_a-schema shows"), "{refused}");
-    db.rebuild(&registry, &["Apps", "Schemas", "Assets"], no_waiting()).await.unwrap();
     beside.drop().await.unwrap();
-    db.rebuild(&registry, &["Contents"], no_waiting()).await.unwrap();
+    statefold::rebuild(&settings, &registry, rename).await.unwrap();
     other.drop().await.unwrap();
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bson::oid::ObjectId;
 use statefold_projections::{Registered, Spec};
 
+use crate::engine::preflight::kept_beside;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
@@ -51,6 +52,7 @@ impl Run {
                 }
                 (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
                 (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
+                    self.refuse_beside(&spec).await?;
                     self.store
                         .snapshots()
                         .check_replaceable(&active.collections, Successors::Built(&build.collections()))
@@ -74,6 +76,7 @@ impl Run {
             return Ok(());
         }
         let Some(active) = active else { return Err(nameless(projection.spec())) };
+        self.refuse_beside(projection.spec()).await?;
         // A cut-over that was interrupted may have renamed the collections already; it is finished.
         if self.published_build(projection.spec().name()).await?.is_some() {
             return Ok(());
@@ -83,6 +86,18 @@ impl Run {
             .check_replaceable(&active.collections, Successors::Planned(projection.spec()))
             .await?;
         self.store.snapshots().check_asides(&active).await
+    }
+
+    /// Refuses to take the name of snapshots that the application also keeps elsewhere: those would stay as
+    /// they are, and differ.
+    async fn refuse_beside(&self, spec: &Spec) -> Result<()> {
+        match kept_beside(&self.store, spec).await {
+            None => Ok(()),
+            Some(beside) => Err(Error::Unsupported(format!(
+                "{beside}: they would differ from what has the name then. By pointer or by view a generation \
+                 can be used beside all of them"
+            ))),
+        }
     }
 
     /// Copies the collections that will be replaced, so that they can be rolled back to. Before that it takes
