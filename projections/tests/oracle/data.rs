@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 use bson::RawDocumentBuf;
 use flate2::read::GzDecoder;
+use statefold_projections::squidex::ValueRepresentation;
 use statefold_projections::testing::fold_stream;
-use statefold_projections::{FoldFailure, Layout, NoLookup, Projection, Registered, Snapshots};
+use statefold_projections::{FoldFailure, Layout, NoLookup, Projection, Registered, Snapshots, Spec};
 
 /// All sets, by their names.
 pub(crate) const SETS: [&str; 5] = ["plain", "sharded", "dedicated", "asstring", "asbinary"];
@@ -121,4 +122,26 @@ pub(crate) fn assert_equal<P: Projection>(
     assert!(found.is_empty(), "{set}: {name} has more: {:?}", found.keys());
     assert!(!expected.is_empty(), "{set}: {name} is empty");
     expected.len()
+}
+
+/// How a set stores the values of apps, teams, schemas and rules.
+pub(crate) fn values(set: &str) -> ValueRepresentation {
+    match set {
+        "asstring" => ValueRepresentation::Text,
+        "asbinary" => ValueRepresentation::Binary,
+        _ => ValueRepresentation::Document,
+    }
+}
+
+/// Asserts that Squidex made the indexes of a spec in a set: the name of one has its fields and their
+/// directions.
+pub(crate) fn assert_indexes(directory: &std::path::Path, set: &str, spec: &Spec) {
+    let text = std::fs::read_to_string(directory.join(set).join("indexes.json")).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let target = spec.targets().first().unwrap();
+    let recorded = all.get(format!("{set}.{}", target.collection())).unwrap().as_array().unwrap();
+    let recorded: Vec<&str> =
+        recorded.iter().map(|index| index.get("name").unwrap().as_str().unwrap()).collect();
+    let declared = target.indexes().iter().map(|index| index.name());
+    assert_eq!(recorded, ["_id_".to_owned()].into_iter().chain(declared).collect::<Vec<_>>(), "{set}");
 }

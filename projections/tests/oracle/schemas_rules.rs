@@ -1,17 +1,9 @@
 //! Schemas and rules of every set, byte for byte.
 
-use statefold_projections::squidex::{Rules, Schemas, ValueRepresentation};
-use statefold_projections::{Projection, Spec};
+use statefold_projections::Projection;
+use statefold_projections::squidex::{Rules, Schemas};
 
-use crate::data::{SETS, assert_equal, directory};
-
-fn values(set: &str) -> ValueRepresentation {
-    match set {
-        "asstring" => ValueRepresentation::Text,
-        "asbinary" => ValueRepresentation::Binary,
-        _ => ValueRepresentation::Document,
-    }
-}
+use crate::data::{SETS, assert_equal, assert_indexes, directory, values};
 
 #[test]
 fn schemas_are_what_squidex_wrote() {
@@ -35,19 +27,7 @@ fn rules_are_what_squidex_wrote() {
 fn the_indexes_are_those_of_squidex() {
     let Some(directory) = directory() else { return };
     for set in SETS {
-        let text = std::fs::read_to_string(directory.join(set).join("indexes.json")).unwrap();
-        let all: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_indexes(set, &all, Schemas::new().spec());
-        assert_indexes(set, &all, Rules::new().spec());
+        assert_indexes(&directory, set, Schemas::new().spec());
+        assert_indexes(&directory, set, Rules::new().spec());
     }
-}
-
-/// Asserts that Squidex made the indexes of a spec: the name of one has its fields and their directions.
-fn assert_indexes(set: &str, all: &serde_json::Value, spec: &Spec) {
-    let target = spec.targets().first().unwrap();
-    let recorded = all.get(format!("{set}.{}", target.collection())).unwrap().as_array().unwrap();
-    let recorded: Vec<&str> =
-        recorded.iter().map(|index| index.get("name").unwrap().as_str().unwrap()).collect();
-    let declared = target.indexes().iter().map(|index| index.name());
-    assert_eq!(recorded, ["_id_".to_owned()].into_iter().chain(declared).collect::<Vec<_>>(), "{set}");
 }

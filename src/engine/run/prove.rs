@@ -24,9 +24,6 @@ use crate::pipeline;
 use crate::pipeline::ports::HeadDetail;
 use crate::store::Feed;
 
-/// Failed streams that are folded once more, at most.
-const FAILED_MAX: i64 = 1000;
-
 impl Run {
     /// Share of the streams to fold once more, if builds are proven so.
     pub(super) fn sample(&self, build: &Build) -> Option<Share> {
@@ -109,17 +106,15 @@ impl Run {
         share: Share,
         sample: Vec<String>,
     ) -> Result<(Proof, Vec<String>)> {
-        let comparison = self.comparison(share);
-        let read = comparison.read_back(&subject_of(build)).await?;
-        let Some((_, mut names)) = read.filter(|(digest, _)| *digest == build.digest) else {
-            let build = &build.record().id;
+        let (subject, id) = (subject_of(build), &build.record().id);
+        let stored = self.comparison(share).to_fold_again(&subject, build.digest, id).await?;
+        let Some(mut names) = stored else {
+            let build = id;
             tracing::warn!(build, "what is stored isn't what was folded: comparing every stream");
             return Ok((Proof::default(), Vec::new()));
         };
         names.extend(sample);
         names.extend(build.job.notable.names());
-        let failed = self.store.builds().failed_streams(Some(&build.record().id), FAILED_MAX).await?;
-        names.extend(failed.into_iter().map(|failed| failed.stream));
         names.sort_unstable();
         names.dedup();
         let (stored, moving) = self.are_same(build, &names).await?;

@@ -44,8 +44,9 @@ impl Comparison<'_> {
         // The documents come first: reading them is all that is lost where the application writes them.
         let (governor, stream_index) = (self.governor.clone(), self.stream_index.clone());
         let sampled = Comparison { share, governor, stream_index, ..*self };
-        let read = sampled.read_back(subject).await?;
-        let Some((_, mut names)) = read.filter(|(found, _)| *found == digest) else { return Ok(None) };
+        let Some(mut names) = sampled.to_fold_again(subject, digest, &build.record.id).await? else {
+            return Ok(None);
+        };
         let now = self.store.operation_time().await?;
         let batch = self.settings.tuning().batch_commits;
         let source = self.store.events().source(self.stream_index.clone(), now, batch);
@@ -57,12 +58,28 @@ impl Comparison<'_> {
             return Ok(None);
         }
         names.extend(some);
-        let failed = self.store.builds().failed_streams(Some(&build.record.id), FAILED_MAX).await?;
-        names.extend(failed.into_iter().map(|failed| failed.stream));
         names.sort_unstable();
         names.dedup();
         let recheck = self.look_again(subject, &names, true, None).await?;
         let is_same = recheck.differences.is_empty() && recheck.moving.is_empty();
         Ok(is_same.then_some(Proven { counts, digest, sampled: names.len() as u64 }))
+    }
+
+    /// Reads everything back that is stored for a subject. Returns the streams of the share that have a
+    /// document, and those of the build that failed; `None` if what is stored hasn't this digest.
+    ///
+    /// # Errors
+    /// Errors of reading; [`crate::Error::Interrupted`].
+    pub(crate) async fn to_fold_again(
+        &self,
+        subject: &Subject,
+        digest: Digest,
+        build: &str,
+    ) -> Result<Option<Vec<String>>> {
+        let read = self.read_back(subject).await?;
+        let Some((_, mut names)) = read.filter(|(found, _)| *found == digest) else { return Ok(None) };
+        let failed = self.store.builds().failed_streams(Some(build), FAILED_MAX).await?;
+        names.extend(failed.into_iter().map(|failed| failed.stream));
+        Ok(Some(names))
     }
 }
