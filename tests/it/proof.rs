@@ -6,13 +6,15 @@ use std::sync::Mutex;
 use bson::{Document, doc};
 use mongodb::Collection;
 use statefold::projections::squidex::Assets;
-use statefold::projections::{Event, FoldError, Lookup, Projection, Registry, Sink, Spec, StreamKey};
+use statefold::projections::{
+    Event, FoldError, Lookup, Projection, Registry, Sink, Spec, StreamFilter, StreamKey, Target,
+};
 use statefold::{Error, Rebuild, Share, Tuning, Verify};
 
-use crate::support::commits::generated;
+use crate::support::commits::{APP, generated, good_asset, last_asset_stream};
 use crate::support::database::assert_same;
 use crate::support::gate::stopped_late;
-use crate::support::{Db, no_waiting, oracle};
+use crate::support::{Db, OwnServer, no_waiting, oracle, squidex};
 
 const FAULTS: [&str; 5] = ["flipped", "missing", "too many", "foreign", "swapped"];
 
@@ -42,7 +44,7 @@ async fn stored(staging: &Collection<Document>, id: &str) -> Document {
 }
 
 #[tokio::test]
-async fn whatever_is_stored_wrongly_is_found_by_its_digest() {
+async fn whatever_is_stored_wrongly_is_found_by_the_proof() {
     let commits = generated(1500, 61);
     let expected = oracle::assets(&commits);
     let ids: Vec<String> = expected.keys().take(4).cloned().collect();
@@ -76,6 +78,21 @@ async fn whatever_is_stored_wrongly_is_found_by_its_digest() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_outside_the_sample_is_found_by_its_digest() {
+    // Far more streams than are folded once more.
+    let commits: Vec<Document> = (10_000..14_000).flat_map(|id| good_asset(&id.to_string())).collect();
+    let db = Db::new("outside").await;
+    db.write(&commits).await;
+    let (running, gate) = stopped_late(&db, &commits, Verify::Proof("0.1%".parse::<Share>().unwrap())).await;
+    let ids = [format!("{APP}--12003"), format!("{APP}--13002"), String::new(), String::new()];
+    seed("flipped", &db.collection("States_Assets3__t1"), &ids).await;
+    gate.open();
+    let report = running.await.unwrap();
+    assert_eq!(report.projections[0].verified.as_deref(), Some("full"));
+    assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
 }
 
 /// Assets whose snapshots of some streams are wrong the first time they are asked for, and right the second
@@ -149,4 +166,111 @@ async fn a_postponed_build_is_proven_again_before_its_cut_over() {
     statefold::rebuild(&settings, &registry(|_| false), postponed).await.unwrap();
     let report = statefold::cutover(&settings, &registry(|_| false), Rebuild::default()).await.unwrap();
     assert_eq!(report.projections[0].verified.as_deref(), Some("proof"));
+}
+
+/// The number of events of each stream, but what is folded first counts twice.
+struct Doubled {
+    spec: Spec,
+    seen: Mutex<HashSet<(String, i64)>>,
+}
+
+impl Projection for Doubled {
+    type State = i64;
+
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn apply(&self, events: &mut i64, event: &Event<'_>) -> Result<(), FoldError> {
+        let first = self.seen.lock().unwrap().insert((event.stream.to_owned(), event.number));
+        *events += if first { 2 } else { 1 };
+        Ok(())
+    }
+
+    fn snapshots(
+        &self,
+        _: &StreamKey<'_>,
+        events: &i64,
+        _: &dyn Lookup,
+        out: &mut Sink<'_>,
+    ) -> Result<(), FoldError> {
+        out.put_document(0, &doc! { "events": *events })
+    }
+}
+
+#[tokio::test]
+async fn commits_that_were_folded_twice_are_found_by_the_sample() {
+    let commits = generated(900, 65);
+    let db = Db::new("proof_doubled").await;
+    db.write(&commits).await;
+    let spec = Spec::new("Counts", 1).streams(StreamFilter::prefix("asset-")).target(Target::new("Counts"));
+    let mut registry = Registry::default();
+    registry.register(Doubled { spec, seen: Mutex::default() }).unwrap();
+    let report = db.rebuild(&registry, &["Counts"], no_waiting()).await.unwrap();
+    assert_eq!(report.projections[0].verified.as_deref(), Some("full"));
+    let stored: i64 = db.read("Counts1").await.values().map(|one| one.get_i64("events").unwrap()).sum();
+    let assets = commits.iter().filter(|one| one.get_str("EventStream").unwrap().starts_with("asset-"));
+    let events: usize = assets.map(|one| one.get_array("Events").unwrap().len()).sum();
+    assert_eq!(stored, i64::try_from(events).unwrap());
+}
+
+/// On a standalone server no change stream tells of commits that the pass didn't see.
+#[tokio::test]
+async fn a_batch_of_commits_that_the_pass_swallowed_is_found_by_the_heads() {
+    let commits = generated(1500, 66);
+    let expected = oracle::assets(&commits);
+    let last = last_asset_stream(&commits);
+    // Beginnings, midsts and ends of streams, and whole ones.
+    let is_swallowed = |at: usize, commit: &Document| {
+        (400..700).contains(&at) && commit.get_str("EventStream").unwrap() != last
+    };
+    let (mut swallowed, mut seen) = (Vec::new(), Vec::new());
+    for (at, commit) in commits.iter().enumerate() {
+        if is_swallowed(at, commit) { &mut swallowed } else { &mut seen }.push(commit.clone());
+    }
+    let server = OwnServer::start_with("swallowed", &["--standalone"]);
+    for (number, verify) in [Verify::default(), Verify::Full, Verify::Heads].into_iter().enumerate() {
+        let db = Db::at(&server.uri, &format!("swallowed_{number}")).await;
+        db.write(&seen).await;
+        let (running, gate) = stopped_late(&db, &seen, verify).await;
+        db.append(&swallowed).await;
+        gate.open();
+        let report = running.await.unwrap();
+        let built = &report.projections[0];
+        assert!(built.streams_refolded > 0, "{verify}");
+        assert_eq!(built.failed_streams, 0, "{verify}");
+        assert_same(&db.read("States_Assets3").await, &expected);
+    }
+}
+
+/// Of a stream that was deleted for good while a build was postponed, the snapshot stands there again.
+#[tokio::test]
+async fn a_snapshot_that_catching_up_forgot_is_found_by_its_digest() {
+    let commits = generated(600, 67);
+    let gone = last_asset_stream(&commits);
+    let id = gone.strip_prefix("asset-").unwrap();
+    let left: Vec<Document> =
+        commits.iter().filter(|one| one.get_str("EventStream").unwrap() != gone).cloned().collect();
+    let expected = oracle::assets(&left);
+    for verify in [Verify::default(), Verify::Full, Verify::Heads] {
+        let db = Db::new("forgot").await;
+        db.write(&commits).await;
+        let settings = db.settings(statefold::Tuning { verify, ..no_waiting() });
+        let postponed = || Rebuild { postpone: true, ..Rebuild::of(["Assets"]) };
+        statefold::rebuild(&settings, &squidex(), postponed()).await.unwrap();
+        let staging = db.collection(&db.staging("States_Assets3").await.unwrap());
+        let old = stored(&staging, id).await;
+        db.collection("Events2").delete_many(doc! { "EventStream": &gone }).await.unwrap();
+        statefold::rebuild(&settings, &squidex(), postponed()).await.unwrap();
+        let staging = db.collection(&db.staging("States_Assets3").await.unwrap());
+        assert_eq!(staging.find_one(doc! { "_id": id }).await.unwrap(), None);
+        staging.insert_one(old).await.unwrap();
+        let result = statefold::cutover(&settings, &squidex(), Rebuild::default()).await;
+        if verify == Verify::Heads {
+            assert!(matches!(result, Err(Error::Mismatch(_))), "{result:?}");
+        } else {
+            assert_eq!(result.unwrap().projections[0].verified.as_deref(), Some("full"));
+            assert_same(&db.read("States_Assets3").await, &expected);
+        }
+    }
 }
