@@ -127,6 +127,13 @@ impl Spec {
         self
     }
 
+    /// Puts all targets that the specification has by now [into another database](Target::in_database).
+    #[must_use]
+    pub fn in_database(mut self, name: &str) -> Self {
+        self.targets = self.targets.into_iter().map(|target| target.in_database(name)).collect();
+        self
+    }
+
     /// Requires the finished snapshots of another projection, which is therefore built first.
     #[must_use]
     pub fn requires(mut self, projection: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ pub struct Target {
     /// Length of the part of the name that the number follows.
     stem_bytes: usize,
     first_unnumbered: bool,
+    database: Option<String>,
     indexes: Vec<IndexDefinition>,
 }
 
@@ -17,7 +18,13 @@ impl Target {
     #[must_use]
     pub fn new(collection: impl Into<String>) -> Self {
         let collection = collection.into();
-        Self { stem_bytes: collection.len(), collection, first_unnumbered: false, indexes: Vec::new() }
+        Self {
+            stem_bytes: collection.len(),
+            collection,
+            first_unnumbered: false,
+            database: None,
+            indexes: Vec::new(),
+        }
     }
 
     /// Adds what follows the number in the names of generations, as `_0` for one of several shards:
@@ -32,6 +39,15 @@ impl Target {
     #[must_use]
     pub fn first_unnumbered(mut self) -> Self {
         self.first_unnumbered = true;
+        self
+    }
+
+    /// Puts all collections of this target into another database of the same server. Their names alone tell
+    /// them from others: no collection of the event store's database is to begin with
+    /// [the same](Self::parts).
+    #[must_use]
+    pub fn in_database(mut self, name: impl Into<String>) -> Self {
+        self.database = Some(name.into());
         self
     }
 
@@ -85,6 +101,12 @@ impl Target {
         let digits = name.strip_prefix(stem)?.strip_suffix(suffix)?;
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| digits.parse().ok())?
+    }
+
+    /// The [other database](Self::in_database); `None` if it is that of the event store.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
     }
 
     /// The indexes, without the one on `_id`.

@@ -56,7 +56,7 @@ impl Drop for Instance {
 /// # Errors
 /// What the server said to the first heartbeat; failures of later ones are logged, and it is tried again.
 pub async fn register_instance(settings: &Settings, registry: &Registry) -> Result<Instance> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let every = settings.lease().poll;
     let id = bson::oid::ObjectId::new().to_hex();
     let reads: Vec<(String, u32)> = registry
@@ -94,5 +94,5 @@ pub async fn register_instance(settings: &Settings, registry: &Registry) -> Resu
 /// # Errors
 /// What the server said.
 pub async fn instances(settings: &Settings, registry: &Registry) -> Result<Vec<InstanceRow>> {
-    Store::connect(settings, registry.layout()).await?.control().instances().await
+    Store::connect(settings, registry).await?.control().instances().await
 }

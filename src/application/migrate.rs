@@ -103,7 +103,7 @@ impl Start {
         if projections.is_empty() {
             return Err(Error::Config(vec!["no projection is registered".into()]));
         }
-        let store = Store::connect(&self.settings, self.registry.layout()).await?;
+        let store = Store::connect(&self.settings, &self.registry).await?;
         let stream_index = preflight(&store, projections).await?;
         let allowed = self.settings.lease().attempts;
         let (mut attempts, mut first, mut followed) = (0, None, None);

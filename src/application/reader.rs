@@ -82,7 +82,7 @@ pub async fn follow_active(
     projection: &str,
 ) -> Result<ActiveHandle> {
     let spec = registry.get(projection)?.spec().clone();
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let stop = CancellationToken::new();
     let follower = PointerFollower {
         store,
@@ -205,7 +205,7 @@ pub async fn active_generation(
     projection: &str,
 ) -> Result<Option<ActiveGeneration>> {
     let projection = registry.get(projection)?.spec().name().to_owned();
-    Store::connect(settings, registry.layout()).await?.control().active(&projection).await
+    Store::connect(settings, registry).await?.control().active(&projection).await
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl EventWriter {
     /// [`Error::Unsupported`] if the event store has no unique index on stream and offset: nothing else keeps
     /// two writers from taking the same number; else what the server said.
     pub async fn connect(settings: &Settings, registry: &Registry) -> Result<Self> {
-        let store = Store::connect(settings, registry.layout()).await?;
+        let store = Store::connect(settings, registry).await?;
         let read_only = settings.is_read_only();
         if !read_only {
             store.events().prepare_append().await?;

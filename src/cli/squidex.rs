@@ -7,7 +7,7 @@ use statefold_projections::squidex::{self, SquidexOptions, UnknownSteps, ValueRe
 
 use crate::cli::args::Connection;
 use crate::cli::settings::file_of;
-use crate::config::SquidexFile;
+use crate::config::{SquidexFile, database_name_problem};
 use crate::error::{Error, Result};
 
 /// Flags of the program that ships.
@@ -24,6 +24,9 @@ pub(super) struct SquidexArgs {
     /// Number of collections that assets are divided into: assetShardCount of Squidex [default: 0]
     #[arg(long, global = true, value_name = "N", env = "STATEFOLD_ASSET_SHARDS")]
     asset_shards: Option<u32>,
+    /// Database of the contents: store:mongoDb:contentDatabase of Squidex [default: the one of the events]
+    #[arg(long, global = true, value_name = "NAME", env = "STATEFOLD_CONTENT_DATABASE")]
+    content_database: Option<String>,
     /// What becomes of a rule with a trigger or step of an unknown plugin: keep it as it stands, or fail
     /// [default: keep]
     #[arg(long, global = true, value_name = "keep|fail", env = "STATEFOLD_RULES")]
@@ -45,6 +48,7 @@ impl SquidexArgs {
             shown("values", "STATEFOLD_VALUES", self.values.clone()),
             shown("content-shards", "STATEFOLD_CONTENT_SHARDS", number(self.content_shards)),
             shown("asset-shards", "STATEFOLD_ASSET_SHARDS", number(self.asset_shards)),
+            shown("content-database", "STATEFOLD_CONTENT_DATABASE", self.content_database.clone()),
             shown("rules", "STATEFOLD_RULES", self.rules.clone()),
         ]
         .concat()
@@ -86,6 +90,11 @@ impl SquidexArgs {
                 UnknownSteps::Keep
             }
         };
+        let content_database =
+            self.content_database.clone().or(file.content_database).filter(|name| !name.is_empty());
+        if let Some(problem) = content_database.as_deref().and_then(database_name_problem) {
+            problems.push(format!("content_database: {problem}"));
+        }
         let mut shards = |name: &str, count: Option<u32>| {
             let count = count.unwrap_or(0);
             if count > SHARDS_MAX {
@@ -98,6 +107,7 @@ impl SquidexArgs {
             unknown_steps,
             content_shards: shards("content_shards", self.content_shards.or(file.content_shards)),
             asset_shards: shards("asset_shards", self.asset_shards.or(file.asset_shards)),
+            content_database,
         }
     }
 }

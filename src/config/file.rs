@@ -62,6 +62,8 @@ pub struct SquidexFile {
     pub values: Option<String>,
     /// Number of collections that contents are divided into.
     pub content_shards: Option<u32>,
+    /// Database of the contents.
+    pub content_database: Option<String>,
     /// Number of collections that assets are divided into.
     pub asset_shards: Option<u32>,
     /// What becomes of a rule with a trigger or step of an unknown plugin: `keep` or `fail`.

@@ -11,6 +11,8 @@ mod uri;
 pub use cleanup::CleanupSettings;
 pub use file::{CleanupFile, FileSettings, LeaseFile, SquidexFile, read_file};
 pub use lease::LeaseSettings;
+#[cfg(feature = "cli")]
+pub(crate) use settings::database_name_problem;
 pub use settings::{Settings, Tuning};
 pub use throttle::Throttle;
 pub use uri::ConnectionString;

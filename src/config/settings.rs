@@ -229,7 +229,7 @@ impl Settings {
 }
 
 /// The problem of a database name, by MongoDB's rules; `None` if it is valid.
-fn database_name_problem(name: &str) -> Option<String> {
+pub(crate) fn database_name_problem(name: &str) -> Option<String> {
     let bad = name.chars().find(|char| "/\\. \"$*<>:|?\0".contains(*char));
     match (name.is_empty(), bad) {
         (true, _) => Some("the database needs a name".to_owned()),

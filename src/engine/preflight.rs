@@ -17,6 +17,7 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
         return Ok(None);
     }
     for projection in selected {
+        refuse_other_database(store, projection.spec(), &collections).await?;
         refuse_other_shards(store, projection.spec(), &collections).await?;
         if let Some(beside) = kept_beside(store, projection.spec()).await {
             tracing::warn!("{beside}: those stay as they are");
@@ -71,6 +72,20 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
     )))
 }
 
+/// Refuses to build beside the events what the application keeps in a database of its own.
+async fn refuse_other_database(store: &Store, spec: &Spec, collections: &[String]) -> Result<()> {
+    let target = spec.targets().first().filter(|target| spec.may_be_beside() && target.database().is_none());
+    let is_here = |target: &&Target| collections.iter().any(|name| target.number_of(name).is_some());
+    let Some(target) = target.filter(|target| !is_here(target)) else { return Ok(()) };
+    let Some((database, found)) = store.generation_elsewhere(target).await else { return Ok(()) };
+    let (name, own) = (spec.name(), store.database());
+    Err(Error::Unsupported(format!(
+        "{database} has {found}, and {own} has none: if the snapshots of {name} are in a database of \
+         their own there (contentDatabase of Squidex), set content_database to {database}; if {database} \
+         is of another application, set it to {own}"
+    )))
+}
+
 /// Says where the application also keeps the snapshots of a projection, in databases beside its own. They
 /// aren't built.
 pub(crate) async fn kept_beside(store: &Store, spec: &Spec) -> Option<String> {
@@ -113,6 +128,8 @@ pub(crate) async fn named_collections(
         )])
     })?;
     let spec = projection.spec();
+    let collections: Vec<String> =
+        collections.iter().map(|given| store.plain_name(given).to_owned()).collect();
     if spec.targets().len() != collections.len() {
         let targets: Vec<&str> = spec.targets().iter().map(|target| target.collection()).collect();
         return Err(Error::Config(vec![format!(
@@ -124,9 +141,12 @@ pub(crate) async fn named_collections(
     }
     let existing = store.collection_names().await?;
     if let Some(missing) = collections.iter().find(|name| !existing.contains(name)) {
-        return Err(Error::Unsupported(format!("{} has no collection {missing}", store.database())));
+        return Err(Error::Unsupported(format!(
+            "{} has no collection {missing}",
+            store.name_of_database(missing)
+        )));
     }
-    Ok(Chosen { projection, generation: None, collections: collections.to_vec() })
+    Ok(Chosen { projection, generation: None, collections })
 }
 
 /// A projection and the collections of it to verify.

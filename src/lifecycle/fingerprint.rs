@@ -36,7 +36,13 @@ fn shape(spec: &Spec, layout: &Layout) -> Value {
             });
             json!({ "keys": keys.collect::<Vec<_>>(), "unique": index.is_unique() })
         });
-        json!({ "collection": target.collection(), "indexes": indexes.collect::<Vec<_>>() })
+        let mut described =
+            json!({ "collection": target.collection(), "indexes": indexes.collect::<Vec<_>>() });
+        // Builds were recorded before there were others.
+        if let (Some(described), Some(database)) = (described.as_object_mut(), target.database()) {
+            described.insert("database".into(), database.into());
+        }
+        described
     });
     let offset_meaning = match layout.offset_meaning {
         OffsetMeaning::BeforeCommit => "before_commit",

@@ -33,7 +33,7 @@ pub async fn abort(
     dry_run: bool,
 ) -> Result<Vec<Aborted>> {
     let selected = registry.select(projections)?;
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let mut unfinished = Vec::new();
     for projection in &selected {
         let name = projection.spec().name();

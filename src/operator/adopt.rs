@@ -96,7 +96,7 @@ async fn run(
     cancel: CancellationToken,
 ) -> Result<AdoptReport> {
     let selected = registry.select(std::slice::from_ref(&request.projection))?;
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let Some(stream_index) = preflight(&store, &selected).await? else {
         let name = store.database();
         return Err(Error::Unsupported(format!(
@@ -104,6 +104,7 @@ async fn run(
         )));
     };
     let chosen = named_collections(&store, selected, &request.collections).await?;
+    let request = Adopt { collections: chosen.collections, ..request };
     let generation =
         request.generation.unwrap_or_else(|| number_of(&chosen.projection, &request.collections));
     let work = Adoption {

@@ -42,7 +42,7 @@ impl Default for Cleanup {
 /// belongs to no projection; else what the server said. A rerun finishes an incomplete clean-up.
 pub async fn cleanup(settings: &Settings, registry: &Registry, request: Cleanup) -> Result<CleanupReport> {
     let selected = registry.select(&request.projections)?;
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let mut rules = rules(settings.cleanup());
     rules.older_than_ms = None;
     rules.named = request.collections;

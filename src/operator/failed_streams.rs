@@ -60,7 +60,7 @@ pub async fn failed_streams(
     projection: Option<&str>,
     limit: i64,
 ) -> Result<Vec<StoredFailedStream>> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let Some(name) = projection else { return store.builds().failed_streams(None, limit).await };
     let name = registry.get(name)?.spec().name().to_owned();
     match store.builds().records(Some(&name)).await?.first() {
@@ -78,7 +78,7 @@ pub async fn failed_stream(
     registry: &Registry,
     stream: &str,
 ) -> Result<Vec<FailedStreamDetails>> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let mut details = Vec::new();
     for failed_stream in store.builds().failed_streams_of(stream).await? {
         let commit = store.builds().commit_with(stream, failed_stream.offset).await?;

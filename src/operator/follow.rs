@@ -101,7 +101,7 @@ async fn run(
     if selected.is_empty() {
         return Err(Error::Config(vec!["no projection is registered".into()]));
     }
-    let store = Store::connect(&settings, registry.layout()).await?;
+    let store = Store::connect(&settings, &registry).await?;
     let Some(stream_index) = preflight(&store, &selected).await? else {
         return Err(Error::Unsupported(format!("{} has no event store to follow", store.database())));
     };

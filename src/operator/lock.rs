@@ -31,7 +31,7 @@ pub struct LockReport {
 /// # Errors
 /// What the server said.
 pub async fn lock_state(settings: &Settings, registry: &Registry) -> Result<LockReport> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let leader = store.control().lease().await?.map(|held| held.leader);
     let lock = store.control().lock_state().await?;
     let held = lock.as_ref().filter(|lock| lock.locked);
@@ -53,5 +53,5 @@ pub async fn lock_state(settings: &Settings, registry: &Registry) -> Result<Lock
 /// # Errors
 /// What the server said.
 pub async fn release_lock(settings: &Settings, registry: &Registry, shown: &LockState) -> Result<bool> {
-    Store::connect(settings, registry.layout()).await?.control().force_release(shown).await
+    Store::connect(settings, registry).await?.control().force_release(shown).await
 }

@@ -35,7 +35,7 @@ pub async fn pause(
     projections: &[String],
     reason: Option<&str>,
 ) -> Result<Vec<PausedBuild>> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let mut paused = Vec::new();
     for record in unfinished(&store, registry, projections).await? {
         if store.builds().pause(&record.id, reason).await? {
@@ -55,7 +55,7 @@ pub async fn resume(
     registry: &Registry,
     projections: &[String],
 ) -> Result<Vec<PausedBuild>> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let mut resumed = Vec::new();
     for record in unfinished(&store, registry, projections).await? {
         if record.pause.is_some() && store.builds().resume(&record.id).await? {

@@ -130,7 +130,7 @@ pub struct Resumable {
 /// an error.
 pub async fn preview(settings: &Settings, registry: &Registry, projections: &[String]) -> Result<PlanReport> {
     let selected = registry.select(projections)?;
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     store.check_majority().await?;
     let mut notes = Vec::new();
     let missing_rights = missing_rights(&store, &selected, &mut notes).await;
@@ -197,7 +197,8 @@ async fn missing_rights(
     notes: &mut Vec<String>,
 ) -> Vec<MissingRight> {
     let targets = selected.iter().flat_map(|projection| projection.spec().targets());
-    let views: Vec<&str> = targets.map(|target| target.collection()).collect();
+    let views: Vec<(String, &str)> =
+        targets.map(|target| (store.name_of_database(target.collection()), target.collection())).collect();
     let privileges = match store.admin().privileges().await {
         Ok(Some(privileges)) => privileges,
         Ok(None) => return Vec::new(),
@@ -206,7 +207,9 @@ async fn missing_rights(
             return Vec::new();
         }
     };
-    let missing = missing(&privileges, needs(store.database(), &store.layout.collection, &views));
+    let others = store.other_databases();
+    let needs = needs(store.database(), &store.layout.collection, &others, &views);
+    let missing = missing(&privileges, needs);
     let right = |need: Need| MissingRight {
         step: need.step.name().to_owned(),
         action: need.action.to_owned(),

@@ -124,7 +124,7 @@ pub async fn read_only_status(settings: &Settings, registry: &Registry) -> Resul
 }
 
 async fn connect(settings: &Settings, registry: &Registry) -> Result<Store> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let events = &store.layout.collection;
     if !store.collection_names().await?.contains(events) {
         let database = store.database();

@@ -82,7 +82,7 @@ where
         if selected.is_empty() {
             return Err(Error::Config(vec!["no projection is registered".into()]));
         }
-        let store = Store::connect(&settings, registry.layout()).await?;
+        let store = Store::connect(&settings, &registry).await?;
         let Some(stream_index) = preflight(&store, &selected).await? else {
             return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
         };

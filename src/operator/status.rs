@@ -160,7 +160,7 @@ impl StatusReport {
 /// # Errors
 /// What the server said; a database without event store is not an error.
 pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusReport> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let collections = store.collection_names().await?;
     let has_event_store = collections.contains(&store.layout.collection);
     let lock = store.control().lock_state().await?.filter(|lock| lock.locked);

@@ -103,7 +103,7 @@ async fn run(
 ) -> Result<VerifyReport> {
     let began = Instant::now();
     let selected = registry.select(&request.projections)?;
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     store.check_majority().await?;
     let Some(stream_index) = preflight(&store, &selected).await? else {
         let databases_with_events = store.databases_with_events().await;

@@ -111,10 +111,15 @@ pub(crate) struct Need {
     pub without: &'static str,
 }
 
-/// The rights that the steps need. `views`: names that views may have.
+/// The rights that the steps need. `others`: databases of snapshots beside that of the event store. `views`:
+/// database and name that each view may have.
 #[must_use]
-pub(crate) fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Need> {
-    let all = || Resource::collection(database, "");
+pub(crate) fn needs(
+    database: &str,
+    event_store: &str,
+    others: &[String],
+    views: &[(String, &str)],
+) -> Vec<Need> {
     let events = || Resource::collection(database, event_store);
     let oplog = || Resource::collection("local", "oplog.rs");
     let mut needs = Vec::new();
@@ -122,9 +127,14 @@ pub(crate) fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Ne
         needs.extend(actions.iter().map(|action| Need { step, action, resource: resource(), without }));
     };
     let cluster = || Resource::Cluster;
-    need(Step::Read, &["find", "listCollections", "listIndexes"], &all, "");
-    need(Step::Read, &["collStats"], &all, "sizes are estimated from a sample, or not shown");
-    need(Step::Read, &["dbStats"], &all, "free space on disk isn't known");
+    let databases: Vec<&str> = std::iter::once(database).chain(others.iter().map(String::as_str)).collect();
+    for database in &databases {
+        let all = || Resource::collection(database, "");
+        need(Step::Read, &["find", "listCollections", "listIndexes"], &all, "");
+        need(Step::Read, &["collStats"], &all, "sizes are estimated from a sample, or not shown");
+    }
+    let own = || Resource::collection(database, "");
+    need(Step::Read, &["dbStats"], &own, "free space on disk isn't known");
     need(Step::Read, &["serverStatus"], &cluster, "the server's cache isn't known");
     need(Step::Read, &["replSetGetConfig"], &cluster, "a restored copy isn't recognised");
     need(Step::Read, &["find", "collStats"], &oplog, "the history of changes isn't known");
@@ -137,15 +147,20 @@ pub(crate) fn needs(database: &str, event_store: &str, views: &[&str]) -> Vec<Ne
         "dropCollection",
         "renameCollectionSameDB",
     ];
-    need(Step::Build, &writes, &all, "");
+    for database in &databases {
+        need(Step::Build, &writes, &|| Resource::collection(database, ""), "");
+    }
     need(Step::Build, &["changeStream"], &events, "");
     need(Step::Build, &["replSetGetStatus"], &cluster, "secondaries aren't waited for");
-    need(Step::CutOver, &["update", "renameCollectionSameDB"], &all, "");
+    for database in &databases {
+        let all = || Resource::collection(database, "");
+        need(Step::CutOver, &["update", "renameCollectionSameDB"], &all, "");
+        need(Step::Rename, &["insert", "remove", "dropCollection", "renameCollectionSameDB"], &all, "");
+        need(Step::CleanUp, &["update", "remove", "dropCollection"], &all, "");
+    }
     need(Step::CutOver, &["collMod"], &events, "");
-    need(Step::Rename, &["insert", "remove", "dropCollection", "renameCollectionSameDB"], &all, "");
     need(Step::Rename, &["collMod"], &events, "");
-    need(Step::CleanUp, &["update", "remove", "dropCollection"], &all, "");
-    for view in views {
+    for (database, view) in views {
         let view = || Resource::collection(database, view);
         need(Step::View, &["collMod"], &view, "the cut-over by a view isn't possible (mode view)");
     }
@@ -172,25 +187,20 @@ mod tests {
         Privilege { resource, actions: actions.iter().map(|action| (*action).to_owned()).collect() }
     }
 
+    fn squidex() -> Vec<Need> {
+        needs("Squidex", "Events2", &[], &[("Squidex".to_owned(), "States_Assets")])
+    }
+
     fn shown(privileges: &[Privilege]) -> Vec<String> {
-        let missing = missing(privileges, needs("Squidex", "Events2", &["States_Assets"]));
+        let missing = missing(privileges, squidex());
         let fatal = missing.iter().filter(|need| need.without.is_empty());
         fatal.map(|need| format!("{}: {} on {}", need.step.name(), need.action, need.resource)).collect()
     }
 
     #[test]
     fn who_may_do_everything_lacks_nothing() {
-        assert!(
-            missing(
-                &[privilege(Resource::Any, &["anyAction"])],
-                needs("Squidex", "Events2", &["States_Assets"])
-            )
-            .is_empty()
-        );
-        assert_eq!(
-            missing(&[], needs("Squidex", "Events2", &["States_Assets"])).len(),
-            needs("Squidex", "Events2", &["States_Assets"]).len()
-        );
+        assert!(missing(&[privilege(Resource::Any, &["anyAction"])], squidex()).is_empty());
+        assert_eq!(missing(&[], squidex()).len(), squidex().len());
     }
 
     #[test]
@@ -218,9 +228,24 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_snapshots_needs_what_the_other_one_needs_but_for_the_events() {
+        let one = [privilege(Resource::collection("Squidex", ""), &["anyAction"])];
+        let others = ["SquidexContent".to_owned()];
+        let missing = missing(&one, needs("Squidex", "Events2", &others, &[]));
+        let of_it = |need: &&Need| need.resource == Resource::collection("SquidexContent", "");
+        let actions = |step: Step| {
+            let missing = missing.iter().filter(of_it).filter(move |need| need.step == step);
+            missing.map(|need| need.action).collect::<Vec<_>>()
+        };
+        assert!(actions(Step::Build).contains(&"insert"));
+        assert!(actions(Step::Rename).contains(&"renameCollectionSameDB"));
+        assert!(!actions(Step::CutOver).contains(&"collMod"));
+    }
+
+    #[test]
     fn all_databases_are_those_of_users_only() {
         let everywhere = privilege(Resource::collection("", ""), &["find", "collStats"]);
-        let missing = missing(&[everywhere], needs("Squidex", "Events2", &["States_Assets"]));
+        let missing = missing(&[everywhere], squidex());
         let lacks = |resource: &Resource| {
             missing.iter().any(|need| need.action == "find" && need.resource == *resource)
         };

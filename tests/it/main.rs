@@ -11,6 +11,7 @@ mod begin_anew;
 mod cancelled;
 mod cleanup;
 mod cleanup_cut_short;
+mod content_database;
 mod cut_short;
 mod empty;
 mod failed_streams;

@@ -2,15 +2,17 @@
 //! wrote, byte for byte.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bson::raw::RawBsonRef;
 use bson::{Document, RawDocumentBuf, doc};
 use futures::TryStreamExt;
+use mongodb::Database;
 use statefold::squidex::{SquidexOptions, ValueRepresentation, registry_with};
 use statefold::{Adopt, CutOverMode, Rebuild, Verification};
 
 use crate::support::database::no_waiting;
-use crate::support::{Db, squidex_data};
+use crate::support::{Db, OwnServer, squidex_data};
 
 /// Collections by the names that Squidex gives them, and the next generation of each.
 const UNDIVIDED: [(&str, &str); 4] = [
@@ -26,18 +28,27 @@ async fn restored(set: &str, with: &[&str]) -> Option<Db> {
     let db = Db::new(&format!("set_{set}")).await;
     db.write(&[]).await;
     for name in ["Events2"].iter().chain(with) {
-        let documents = squidex_data::collection(&directory, set, name);
-        db.db.create_collection(*name).await.ok();
-        if !documents.is_empty() {
-            db.db.collection::<RawDocumentBuf>(name).insert_many(documents).await.unwrap();
-        }
+        restore(&db.db, &directory, set, name).await;
     }
     Some(db)
 }
 
+/// Restores a collection of a set.
+pub(crate) async fn restore(database: &Database, directory: &Path, set: &str, name: &str) {
+    let documents = squidex_data::collection(directory, set, name);
+    database.create_collection(name).await.ok();
+    if !documents.is_empty() {
+        database.collection::<RawDocumentBuf>(name).insert_many(documents).await.unwrap();
+    }
+}
+
 /// The documents of a collection by `_id`, their bytes as they are.
 async fn stored(db: &Db, name: &str) -> BTreeMap<String, RawDocumentBuf> {
-    let all = db.db.collection::<RawDocumentBuf>(name).find(doc! {}).await.unwrap();
+    documents(&db.db, name).await
+}
+
+pub(crate) async fn documents(database: &Database, name: &str) -> BTreeMap<String, RawDocumentBuf> {
+    let all = database.collection::<RawDocumentBuf>(name).find(doc! {}).await.unwrap();
     let all: Vec<RawDocumentBuf> = all.try_collect().await.unwrap();
     all.into_iter().map(|document| (document.get_str("_id").unwrap().to_owned(), document)).collect()
 }
@@ -61,7 +72,7 @@ async fn assert_rebuilt(set: &str, options: SquidexOptions, divided: &[(&str, &s
 }
 
 /// The document without the id of a schedule, which Squidex makes anew in every rebuild.
-fn comparable(document: &RawDocumentBuf) -> RawDocumentBuf {
+pub(crate) fn comparable(document: &RawDocumentBuf) -> RawDocumentBuf {
     if !matches!(document.get("sj"), Ok(Some(RawBsonRef::Document(_)))) {
         return document.clone();
     }
@@ -174,7 +185,12 @@ async fn a_build_isnt_resumed_under_other_settings() {
 
 #[tokio::test]
 async fn contents_that_are_also_in_databases_of_single_apps_keep_their_name() {
-    let Some(db) = restored("dedicated", &[]).await else { return };
+    let Some(directory) = squidex_data::directory() else { return };
+    // Of its own: what is elsewhere on a server is looked at.
+    let server = OwnServer::start("beside");
+    let db = Db::at(&server.uri, "beside").await;
+    db.write(&[]).await;
+    restore(&db.db, &directory, "dedicated", "Events2").await;
     let registry = registry_with(SquidexOptions::default());
     // What statefold itself leaves in a database of such a name: a copy, a staging collection, a shard.
     let other = db.db.client().database(&format!("{}_staging", db.name));

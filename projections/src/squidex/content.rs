@@ -85,6 +85,13 @@ impl Contents {
         let spec = spec.volatile("sj._id").derived("rf").derived("ts").also_in_databases_beside();
         Self { spec, apps: Shapes::of("States_Apps"), schemas: Shapes::of("States_Schemas"), shards }
     }
+
+    /// Puts the collections into a database of their own (`store:mongoDb:contentDatabase`).
+    #[must_use]
+    pub fn in_database(mut self, name: &str) -> Self {
+        self.spec = self.spec.in_database(name);
+        self
+    }
 }
 
 impl Default for Contents {

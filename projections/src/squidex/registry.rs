@@ -4,7 +4,7 @@ use super::{Apps, AssetFolders, Assets, Contents, Rules, Schemas, Teams, Unknown
 use crate::{Layout, Registry, RegistryError, Since};
 
 /// Settings of Squidex that decide how its snapshots are stored. The database doesn't record them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SquidexOptions {
     /// How apps, teams, schemas and rules are stored: `store:mongoDB:valueRepresentation` of Squidex.
     pub values: ValueRepresentation,
@@ -15,6 +15,9 @@ pub struct SquidexOptions {
     pub content_shards: u32,
     /// The same for assets: `assetShardCount` of Squidex.
     pub asset_shards: u32,
+    /// Database of the contents: `store:mongoDb:contentDatabase` of Squidex. If it isn't given they are in
+    /// the database of everything else, unless another one turns out to have them: then nothing is done.
+    pub content_database: Option<String>,
 }
 
 /// All projections of Squidex, over the layout of its event store, for a Squidex with its default settings.
@@ -39,7 +42,8 @@ pub fn registry_with(options: SquidexOptions) -> Registry {
 }
 
 fn register(registry: &mut Registry, options: SquidexOptions) -> Result<(), RegistryError> {
-    let SquidexOptions { values, unknown_steps, asset_shards, content_shards } = options;
+    let SquidexOptions { values, unknown_steps, asset_shards, content_shards, content_database } = options;
+    let contents = Contents::with_shards(content_shards.min(SHARDS_MAX));
     registry
         .register(Assets::with_shards(asset_shards.min(SHARDS_MAX)))?
         .register(AssetFolders::new())?
@@ -47,7 +51,10 @@ fn register(registry: &mut Registry, options: SquidexOptions) -> Result<(), Regi
         .register(Teams::with_values(values))?
         .register(Schemas::with_values(values))?
         .register(Rules::with_values(values).unknown_steps(unknown_steps))?
-        .register(Contents::with_shards(content_shards.min(SHARDS_MAX)))?;
+        .register(match content_database {
+            Some(name) => contents.in_database(&name),
+            None => contents,
+        })?;
     Ok(())
 }
 

@@ -37,7 +37,7 @@ impl Default for Purge {
 /// [`Error::Refused`] while a fence stands or servers run, unless forced; [`Error::LeaseHeld`] if
 /// somebody is at work; else what the server said. A rerun finishes an incomplete purge.
 pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> Result<CleanupReport> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let report = look(&store, registry.projections()).await?;
     if request.dry_run || report.items.is_empty() {
         return Ok(report);

@@ -62,7 +62,7 @@ pub async fn retry_failed_streams(
     registry: &Registry,
     names: &[String],
 ) -> Result<RetryReport> {
-    let store = Store::connect(settings, registry.layout()).await?;
+    let store = Store::connect(settings, registry).await?;
     let (found, unknown) = wanted(&store, registry, names).await?;
     if !unknown.is_empty() {
         let problem = |name: &String| format!("`{name}` is neither a projection nor a failed stream");

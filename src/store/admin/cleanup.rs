@@ -35,12 +35,7 @@ pub(crate) struct Size {
 impl Admin<'_> {
     /// All collections and views, in the order of their names.
     pub(crate) async fn listing(self) -> Result<Vec<ListedCollection>> {
-        let db = self.store.db.clone();
-        let list = async move {
-            let cursor = db.run_cursor_command(doc! { "listCollections": 1 }).await?;
-            cursor.try_collect::<Vec<Document>>().await
-        };
-        let found = call("listing the collections", list).await?;
+        let found = self.store.list("listing the collections", doc! {}).await?;
         let read = |collection: &Document| {
             let options = collection.get_document("options").ok();
             let shows = options.and_then(|options| options.get_str("viewOn").ok());
@@ -57,8 +52,10 @@ impl Admin<'_> {
 
     /// Documents and bytes of a collection.
     pub(crate) async fn size_of(self, name: &str) -> Result<Size> {
-        let reply =
-            self.store.command("asking for the size of a collection", doc! { "collStats": name }).await?;
+        let reply = self
+            .store
+            .command_for(name, "asking for the size of a collection", doc! { "collStats": name })
+            .await?;
         // Some servers send a count beyond 32 bits as a double.
         let number = |name: &str| {
             let value = reply.get(name)?;
@@ -158,7 +155,7 @@ impl Admin<'_> {
             _ => return Ok(DropOutcome::AnotherCollection),
         }
         let command = doc! { "drop": name, "writeConcern": { "w": "majority" } };
-        self.store.command("dropping a view", command).await.map(|_| DropOutcome::Dropped)
+        self.store.command_for(name, "dropping a view", command).await.map(|_| DropOutcome::Dropped)
     }
 
     /// Removes checkpoints, heads and failed streams of a build, whether or not it still has a record.

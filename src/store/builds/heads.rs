@@ -127,7 +127,7 @@ impl BuildStore {
         bytes_max: usize,
     ) -> Result<Option<Vec<RawDocumentBuf>>> {
         let command = doc! { "find": collection, "filter": filter, "readConcern": read_concern(since) };
-        let db = self.store.db.clone();
+        let db = self.store.database_of(collection).clone();
         let find = async move {
             let mut batches = db.run_cursor_command(command).batch().await?;
             // The stored bytes: digests are computed from them.

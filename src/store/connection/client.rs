@@ -6,13 +6,14 @@ use bson::{Document, Timestamp, doc};
 use futures::TryStreamExt;
 use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
-use statefold_projections::Layout;
+use statefold_projections::{Layout, Registry};
 
 use crate::config::{Settings, without_foreign, without_secrets};
 use crate::error::{Error, Result};
 use crate::plan::{ServerFacts, Topology};
 use crate::store::connection::call::call;
 use crate::store::connection::error::{classify, classify_code};
+use crate::store::connection::places::Places;
 use crate::store::connection::{diagnosis, facts};
 
 /// Time limit of server selection, unless the URI sets one.
@@ -21,8 +22,9 @@ const SELECTION: Duration = Duration::from_secs(10);
 /// A connected database.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    client: Client,
+    pub(super) client: Client,
     pub(in crate::store) db: Database,
+    places: Places,
     /// Version and topology of the server.
     pub(crate) facts: ServerFacts,
     /// Layout of the event store.
@@ -72,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`Error::Config`] for a malformed URI, [`Error::Unreachable`], [`Error::Permission`],
     /// [`Error::Unsupported`].
-    pub(crate) async fn connect(settings: &Settings, layout: &Layout) -> Result<Self> {
+    pub(crate) async fn connect(settings: &Settings, registry: &Registry) -> Result<Self> {
         let mut options = parsed(settings.uri()).await?;
         options.app_name.get_or_insert_with(|| "statefold".into());
         options.server_selection_timeout.get_or_insert(SELECTION);
@@ -105,7 +107,17 @@ impl Store {
                     Some(named) => Some(named.clone()),
                     None => facts::replica_set_id(&db).await,
                 };
-                Ok(Self { client, db, facts, layout: layout.clone(), names, deployment, leads: true, direct })
+                Ok(Self {
+                    places: Places::of(registry, &db),
+                    layout: registry.layout().clone(),
+                    leads: true,
+                    client,
+                    db,
+                    facts,
+                    names,
+                    deployment,
+                    direct,
+                })
             }
         }
     }
@@ -128,8 +140,43 @@ impl Store {
         store
     }
 
+    /// A collection of the store's own database: events, records, control document.
     pub(in crate::store) fn collection(&self, name: &str) -> Collection<Document> {
         self.db.collection(name)
+    }
+
+    /// The database of a collection of snapshots.
+    pub(in crate::store) fn database_of(&self, snapshots: &str) -> &Database {
+        self.places.of_collection(snapshots).unwrap_or(&self.db)
+    }
+
+    /// A collection of snapshots with its database, as `Squidex.States_Assets2`.
+    pub(in crate::store) fn namespace(&self, snapshots: &str) -> String {
+        format!("{}.{snapshots}", self.database_of(snapshots).name())
+    }
+
+    /// The database of a collection of snapshots as a shell in the store's own database addresses it.
+    pub(in crate::store) fn in_shell(&self, snapshots: &str) -> String {
+        let other = self.places.of_collection(snapshots);
+        other.map_or_else(|| "db".to_owned(), |other| format!("db.getSiblingDB(\"{}\")", other.name()))
+    }
+
+    /// The name of the database of a collection of snapshots.
+    pub(crate) fn name_of_database(&self, snapshots: &str) -> String {
+        self.database_of(snapshots).name().to_owned()
+    }
+
+    /// The name of a collection of snapshots without its database, if it was given with that.
+    pub(crate) fn plain_name<'a>(&self, given: &'a str) -> &'a str {
+        let parts = given.split_once('.');
+        parts
+            .filter(|(database, name)| self.database_of(name).name() == *database)
+            .map_or(given, |(_, name)| name)
+    }
+
+    /// The databases of snapshots other than the store's own.
+    pub(crate) fn other_databases(&self) -> Vec<String> {
+        self.places.others().into_iter().map(|database| database.name().to_owned()).collect()
     }
 
     /// The name of the database.
@@ -139,7 +186,21 @@ impl Store {
 
     /// Runs a command on the database. A write that a majority didn't confirm in time is an error.
     pub(in crate::store) async fn command(&self, doing: &str, command: Document) -> Result<Document> {
-        let db = self.db.clone();
+        Self::command_on(&self.db, doing, command).await
+    }
+
+    /// As [`command`](Self::command), on the database of a collection of snapshots.
+    pub(in crate::store) async fn command_for(
+        &self,
+        snapshots: &str,
+        doing: &str,
+        command: Document,
+    ) -> Result<Document> {
+        Self::command_on(self.database_of(snapshots), doing, command).await
+    }
+
+    async fn command_on(db: &Database, doing: &str, command: Document) -> Result<Document> {
+        let db = db.clone();
         let reply = call(doing, async move { db.run_command(command).await }).await?;
         match reply.get_document("writeConcernError") {
             Ok(error) => {
@@ -160,74 +221,38 @@ impl Store {
         }
     }
 
-    /// Names of all collections of the database, in alphabetical order.
+    /// The server's listing of the collections and views that match: those of snapshots from their own
+    /// databases, all others from the store's.
+    pub(in crate::store) async fn list(&self, doing: &str, filter: Document) -> Result<Vec<Document>> {
+        let mut all = Vec::new();
+        for db in std::iter::once(&self.db).chain(self.places.others()) {
+            let command = doc! { "listCollections": 1, "filter": filter.clone() };
+            let listing = db.clone();
+            let list = async move {
+                listing.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await
+            };
+            let found = call(doing, list).await?;
+            let is_here = |listed: &Document| {
+                listed.get_str("name").is_ok_and(|name| self.database_of(name).name() == db.name())
+            };
+            all.extend(found.into_iter().filter(is_here));
+        }
+        Ok(all)
+    }
+
+    /// Names of all collections, in alphabetical order.
     pub(crate) async fn collection_names(&self) -> Result<Vec<String>> {
-        let db = self.db.clone();
-        let mut names =
-            call("listing the collections", async move { db.list_collection_names().await }).await?;
+        let listed = self.list("listing the collections", doc! {}).await?;
+        let mut names: Vec<String> =
+            listed.iter().filter_map(|listed| Some(listed.get_str("name").ok()?.to_owned())).collect();
         names.sort_unstable();
         Ok(names)
     }
 
     /// Number of documents of a collection, from the server's statistics.
     pub(crate) async fn estimated_count(&self, name: &str) -> Result<u64> {
-        let collection = self.collection(name);
+        let collection = self.database_of(name).collection::<Document>(name);
         call("counting snapshots", async move { collection.estimated_document_count().await }).await
-    }
-
-    /// Names of the databases that have an event store of this layout; empty if they can't be listed.
-    pub(crate) async fn databases_with_events(&self) -> Vec<String> {
-        let client = self.client.clone();
-        let collection = self.layout.collection.clone();
-        let search = async move {
-            let mut found = Vec::new();
-            for name in client.list_database_names().await? {
-                let filter = doc! { "name": &collection };
-                let cursor = client.database(&name).list_collections().filter(filter).await?;
-                if !cursor.try_collect::<Vec<_>>().await?.is_empty() {
-                    found.push(name);
-                }
-            }
-            Ok(found)
-        };
-        call("listing the databases", search).await.unwrap_or_else(|error| {
-            tracing::debug!(error = %error.with_sources(), "the databases can't be listed");
-            Vec::new()
-        })
-    }
-
-    /// A collection whose name is one of these with a number and more behind it, as `States3_x`, in a
-    /// database beside this one: `{database}_…`. Names of shards, staging collections and copies don't count.
-    /// `None` if there is none, as far as they can be listed.
-    pub(crate) async fn collection_beside(&self, stems: Vec<String>) -> Option<String> {
-        let (client, ours) = (self.client.clone(), format!("{}_", self.database()));
-        let search = async move {
-            for name in client.list_database_names().await? {
-                if !name.starts_with(&ours) {
-                    continue;
-                }
-                let Ok(collections) = client.database(&name).list_collection_names().await else {
-                    tracing::warn!(database = name, "it may have snapshots, too, but can't be looked into");
-                    continue;
-                };
-                let is_part = |rest: &str| {
-                    let (number, part) = rest.split_once('_').unwrap_or_default();
-                    let is_shard = part.bytes().all(|byte| byte.is_ascii_digit());
-                    number.parse::<u32>().is_ok() && !is_shard && !part.starts_with('_')
-                };
-                let found = |collection: &&String| {
-                    stems.iter().filter_map(|stem| collection.strip_prefix(stem)).any(is_part)
-                };
-                if let Some(collection) = collections.iter().find(found) {
-                    return Ok(Some(format!("{name}.{collection}")));
-                }
-            }
-            Ok(None)
-        };
-        call("listing the databases", search).await.unwrap_or_else(|error| {
-            tracing::warn!(error = %error.with_sources(), "databases beside this one can't be listed");
-            None
-        })
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod call;
 mod client;
+mod databases;
 mod diagnosis;
 mod documents;
 mod error;
 mod faces;
 mod facts;
 mod insert;
+mod places;
 mod resume;
 
 pub(in crate::store) use call::{LONG_CALL_SECONDS, call, call_within};

@@ -3,6 +3,7 @@
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use mongodb::options::{Acknowledgment, InsertManyOptions, WriteConcern};
 use mongodb::{Collection, IndexModel};
+use statefold_projections::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +55,7 @@ pub async fn write_fixture(
     written: watch::Sender<u64>,
     cancel: CancellationToken,
 ) -> Result<FixtureReport> {
-    let store = Store::connect(settings, &statefold_projections::Layout::default()).await?;
+    let store = Store::connect(settings, &Registry::default()).await?;
     let marker = store.events().fixture_marker().await?;
     let events = store.collection(&store.layout.collection);
     let full =

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::aside_name;
 use crate::plan::staging_name;
 use crate::store::builds::BuildStore;
-use crate::store::connection::{LONG_CALL_SECONDS, NAMESPACE_EXISTS, Snapshots, call_within};
+use crate::store::connection::{LONG_CALL_SECONDS, NAMESPACE_EXISTS, Snapshots, Store, call_within};
 use crate::store::control::ActiveGeneration;
 use crate::store::records::AsideRecord;
 use crate::store::snapshots::dropping::listed_uuid;
@@ -27,7 +27,7 @@ impl Snapshots<'_> {
             if let Some(listed) = self.listed(&aside).await?
                 && !self.is_ours(&aside, listed_uuid(&listed)).await?
             {
-                return Err(taken(name, &aside));
+                return Err(taken(name, &aside, self.store));
             }
         }
         Ok(())
@@ -70,7 +70,8 @@ impl BuildStore {
             tracing::info!(collection = %name, to = %aside.name, "copying what will be replaced");
             let staged = staging_name(&aside.name, self.record.token);
             snapshots.drop_named(&staged, &self.mandate).await?;
-            let (source, pipeline) = (self.store.collection(name), [doc! { "$out": &staged }]);
+            let (source, pipeline) =
+                (self.store.database_of(name).collection::<Document>(name), [doc! { "$out": &staged }]);
             let copy = async move { source.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
             call_within(LONG_CALL_SECONDS, "copying a generation aside", copy).await?;
             snapshots.carry_options(name, &staged, &self.mandate).await?;
@@ -81,7 +82,7 @@ impl BuildStore {
                     let (name, foreign) = (name.clone(), aside.name.clone());
                     asides.retain(|aside| aside.name != foreign);
                     self.note_asides(asides).await?;
-                    return Err(taken(&name, &foreign));
+                    return Err(taken(&name, &foreign, &self.store));
                 }
                 other => other?,
             }
@@ -91,9 +92,10 @@ impl BuildStore {
     }
 }
 
-fn taken(name: &str, aside: &str) -> Error {
+fn taken(name: &str, aside: &str, store: &Store) -> Error {
     Error::Unsupported(format!(
         "{aside} is where {name} would be copied to, but statefold didn't make what has that name: \
-         rename it, or drop it (db.{aside}.drop())"
+         rename it, or drop it ({}.{aside}.drop())",
+        store.in_shell(aside)
     ))
 }

@@ -64,7 +64,7 @@ impl Snapshots<'_> {
                 Present::Nothing => return Ok(DropOutcome::Gone),
             }
         }
-        match self.store.command("dropping a collection", command).await {
+        match self.store.command_for(name, "dropping a collection", command).await {
             Ok(_) => Ok(DropOutcome::Dropped),
             Err(error) if is_missing(&error) => Ok(DropOutcome::Gone),
             Err(Error::Server { code: Some(UUID_MISMATCH), .. }) => {

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, rawdoc};
-use mongodb::ClientSession;
 use mongodb::error::{Error as DriverError, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
+use mongodb::{ClientSession, Database};
 
 use crate::error::{Error, Result};
 use crate::fold::Digest;
@@ -115,7 +115,8 @@ impl Commands {
     /// Sends the checkpoints first: if they have changed meanwhile, nothing else needs to be sent.
     async fn in_transaction(&self, build: &BuildStore, session: &mut ClientSession) -> Result<bool> {
         for command in std::iter::once(&self.checkpoints).chain(&self.writes) {
-            let reply = build.store.db.run_raw_command(command.clone()).session(&mut *session).await;
+            let db = addressed(build, command);
+            let reply = db.run_raw_command(command.clone()).session(&mut *session).await;
             let reply = reply.map_err(transaction_error)?;
             if !self.accepted(command, &reply)? {
                 return Ok(false);
@@ -129,7 +130,8 @@ impl Commands {
     /// this is interrupted, they are rebuilt.
     async fn one_by_one(&self, build: &BuildStore) -> Result<bool> {
         for command in std::iter::once(&self.checkpoints).chain(&self.writes).chain(&self.done) {
-            let reply = build.store.db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
+            let db = addressed(build, command);
+            let reply = db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
             if !self.accepted(command, &reply)? {
                 return Ok(false);
             }
@@ -143,6 +145,12 @@ impl Commands {
         let counts = is_this(&self.checkpoints) || self.done.as_ref().is_some_and(is_this);
         Ok(!counts || reply.get_i32("n").unwrap_or(0) == self.partitions)
     }
+}
+
+/// The database of the collection that a command writes to, which is its first value.
+fn addressed<'a>(build: &'a BuildStore, command: &RawDocument) -> &'a Database {
+    let collection = command.iter().next().and_then(|first| first.ok()?.1.as_str());
+    build.store.database_of(collection.unwrap_or_default())
 }
 
 /// A replacement, to be turned into commands.

@@ -40,7 +40,9 @@ impl Snapshots<'_> {
             )));
         }
         for name in names {
-            if let Some(reason) = obstacle(name, self.listed(name).await?.as_ref()) {
+            if let Some(reason) =
+                obstacle(name, &self.store.in_shell(name), self.listed(name).await?.as_ref())
+            {
                 return Err(Error::Unsupported(reason));
             }
         }
@@ -59,7 +61,8 @@ impl Snapshots<'_> {
                 return Err(Error::Unsupported(format!(
                     "{name} has an index {index} that differs from the one of that name that the new \
                      collection has, which would replace it: give it another name or drop it \
-                     (db.{name}.dropIndex(\"{index}\")), or use the mode pointer"
+                     ({}.{name}.dropIndex(\"{index}\")), or use the mode pointer",
+                    self.store.in_shell(name)
                 )));
             }
         }
@@ -80,7 +83,7 @@ impl Snapshots<'_> {
         tracing::info!(%from, %to, "switching pre-images on, too");
         mandate.check()?;
         let command = doc! { "collMod": to, PRE_IMAGES: images, "writeConcern": { "w": "majority" } };
-        self.store.command("switching pre-images on", command).await.map(|_| ())
+        self.store.command_for(to, "switching pre-images on", command).await.map(|_| ())
     }
 
     /// Creates the indexes on collection `to` that only `from` has, so that queries find them after `to`
@@ -102,7 +105,7 @@ impl Snapshots<'_> {
             command.insert("commitQuorum", "majority");
         }
         mandate.check()?;
-        let db = self.store.db.clone();
+        let db = self.store.database_of(to).clone();
         let create = async move { db.run_command(command).await };
         call_within(LONG_CALL_SECONDS, &format!("creating the indexes of {from} on {to}"), create)
             .await
@@ -130,15 +133,12 @@ impl Snapshots<'_> {
 
     /// The server's listing of the collection or view with a name.
     pub(super) async fn listed(self, name: &str) -> Result<Option<Document>> {
-        let (db, filter) = (self.store.db.clone(), doc! { "name": name });
-        let command = doc! { "listCollections": 1, "filter": filter };
-        let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
-        Ok(call("looking at a collection", list).await?.pop())
+        Ok(self.store.list("looking at a collection", doc! { "name": name }).await?.pop())
     }
 
     /// The indexes of a collection except that on `_id`, without fields that the server adds.
     async fn indexes(self, name: &str) -> Result<Vec<Document>> {
-        let (db, command) = (self.store.db.clone(), doc! { "listIndexes": name });
+        let (db, command) = (self.store.database_of(name).clone(), doc! { "listIndexes": name });
         let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
         let found = call("listing indexes", list).await?;
         let others = found.into_iter().filter(|index| index.get_str("name").ok() != Some("_id_"));
@@ -177,7 +177,8 @@ fn plain(index: &Document) -> Document {
 }
 
 /// The reason that a collection can't be replaced by another one; `None` if it is a plain collection.
-fn obstacle(name: &str, listed: Option<&Document>) -> Option<String> {
+/// `database`: its database, for a shell.
+fn obstacle(name: &str, database: &str, listed: Option<&Document>) -> Option<String> {
     let Some(listed) = listed else {
         return Some(format!(
             "the active generation's collection {name} isn't there: its name can't be taken; use the mode \
@@ -204,7 +205,7 @@ fn obstacle(name: &str, listed: Option<&Document>) -> Option<String> {
         _ if has("validator") => {
             return Some(format!(
                 "{name} has a validator, which the new collection wouldn't have: remove it \
-                 (db.runCommand({{collMod: \"{name}\", validator: {{}}}})), or use the mode pointer"
+                 ({database}.runCommand({{collMod: \"{name}\", validator: {{}}}})), or use the mode pointer"
             ));
         }
         _ => {
@@ -242,11 +243,11 @@ mod tests {
     #[test]
     fn only_a_plain_collection_gives_way() {
         let listed = |kind: &str, options: Document| doc! { "name": "S", "type": kind, "options": options };
-        let said = |kind: &str, options: Document| obstacle("S", Some(&listed(kind, options)));
+        let said = |kind: &str, options: Document| obstacle("S", "db", Some(&listed(kind, options)));
         assert_eq!(said("collection", doc! {}), None);
         assert_eq!(said("collection", doc! { "validator": {}, "capped": false }), None);
         assert_eq!(said("collection", doc! { PRE_IMAGES: { "enabled": true } }), None);
-        assert!(obstacle("S", None).is_some_and(|text| text.contains("isn't there")));
+        assert!(obstacle("S", "db", None).is_some_and(|text| text.contains("isn't there")));
         for (kind, options, word) in [
             ("view", doc! { "viewOn": "T", "pipeline": [] }, "is a view"),
             ("timeseries", doc! { "timeseries": { "timeField": "t" } }, "time series"),

@@ -26,7 +26,7 @@ impl BuildStore {
     /// Creates the staging collections.
     pub(crate) async fn create_staging(&self) -> Result<()> {
         for target in &self.record.targets {
-            let (db, name) = (self.store.db.clone(), target.staging.clone());
+            let (db, name) = (self.store.database_of(&target.staging).clone(), target.staging.clone());
             let create = async move {
                 match db.create_collection(name).await {
                     Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => Ok(()),
@@ -115,13 +115,13 @@ impl BuildStore {
         Ok(())
     }
 
-    /// Renames a collection of this database; the new name must be free.
+    /// Renames a collection of snapshots; the new name must be free.
     pub(in crate::store) async fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.mandate.check()?;
         let admin = self.store.db.client().database("admin");
-        let database = self.store.database();
+        let (from_namespace, to_namespace) = (self.store.namespace(from), self.store.namespace(to));
         let command = doc! {
-            "renameCollection": format!("{database}.{from}"), "to": format!("{database}.{to}"),
+            "renameCollection": from_namespace, "to": to_namespace,
             "maxTimeMS": 30_000, "writeConcern": { "w": "majority" },
         };
         let doing = format!("renaming {from} to {to}");
@@ -194,7 +194,7 @@ impl BuildStore {
                     // The default waits for every member, also one that is down.
                     command.insert("commitQuorum", "majority");
                 }
-                let db = self.store.db.clone();
+                let db = self.store.database_of(&target.staging).clone();
                 let create = async move { db.run_command(command).await };
                 call_within(LONG_CALL_SECONDS, "building indexes", create)
             });
@@ -236,7 +236,9 @@ pub(super) fn index_document(index: &IndexDefinition) -> Document {
 impl SnapshotSink for BuildStore {
     fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>> {
         match self.mandate.check().and_then(|()| self.staging(target)) {
-            Ok(name) => insertion(&self.store.db, name, "writing snapshots", documents, again).boxed(),
+            Ok(name) => {
+                insertion(self.store.database_of(name), name, "writing snapshots", documents, again).boxed()
+            }
             Err(error) => futures::future::ready(Err(error)).boxed(),
         }
     }
@@ -245,7 +247,8 @@ impl SnapshotSink for BuildStore {
         async move {
             self.forget(partition.number).await?;
             for target in &self.record.targets {
-                let collection = self.store.collection(&target.staging);
+                let name = &target.staging;
+                let collection = self.store.database_of(name).collection::<Document>(name);
                 let filter = self.id_filter(&partition.range);
                 let delete = async move { collection.delete_many(filter).await };
                 call_within(LONG_CALL_SECONDS, "clearing a partition", delete).await?;
@@ -293,12 +296,12 @@ impl Staging for BuildStore {
     fn ids(&self, target: usize, partition: &Partition) -> BoxStream<'static, Result<Vec<String>>> {
         let doing = "reading the snapshots' ids";
         let name = self.staging(target).unwrap_or_default().to_owned();
+        let db = self.store.database_of(&name).clone();
         let command = doc! {
             "find": name, "filter": self.id_filter(&partition.range), "projection": { "_id": 1 },
             "hint": { "_id": 1 }, "batchSize": i64::from(IDS_PER_BATCH),
         };
         let options = RunCursorCommandOptions::builder().batch_size(IDS_PER_BATCH).build();
-        let db = self.store.db.clone();
         let opened = async move {
             let open = async move { db.run_cursor_command(command).with_options(options).await };
             let cursor = call(doing, open).await?;

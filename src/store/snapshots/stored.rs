@@ -15,6 +15,7 @@ impl Snapshots<'_> {
     /// A collection of snapshots as a source, to be read in natural order like an event store.
     pub(crate) fn as_source(self, collection: &str, like: &EventStore) -> EventStore {
         let mut source = like.clone();
+        source.db = self.store.database_of(collection).clone();
         source.layout = Layout {
             collection: collection.to_owned(),
             stream: "_id".to_owned(),
@@ -33,7 +34,7 @@ impl Snapshots<'_> {
             "count": collection, "query": { "_id": { "$not": { "$type": "string" } } },
             "readConcern": read_concern(None),
         };
-        let db = self.store.db.clone();
+        let db = self.store.database_of(collection).clone();
         let count = async move { db.run_command(command).await };
         let reply = call_within(LONG_CALL_SECONDS, "counting documents that are no snapshots", count).await?;
         Ok(reply.get("n").and_then(number_of).and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
@@ -53,7 +54,8 @@ impl Snapshots<'_> {
                 "singleBatch": true, "readConcern": read_concern(None),
             };
             command.extend(bounds);
-            let reply = self.store.command("looking for documents that are no snapshots", command).await?;
+            let doing = "looking for documents that are no snapshots";
+            let reply = self.store.command_for(collection, doing, command).await?;
             let found = reply.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
             if found.is_ok_and(|found| !found.is_empty()) {
                 return Ok(true);
@@ -67,7 +69,8 @@ impl Snapshots<'_> {
     /// # Errors
     /// The server's error.
     pub(crate) async fn of(self, collection: &str, ids: &[&str]) -> Result<HashMap<String, RawDocumentBuf>> {
-        let collection: Collection<RawDocumentBuf> = self.store.db.collection(collection);
+        let collection: Collection<RawDocumentBuf> =
+            self.store.database_of(collection).collection(collection);
         let filter = doc! { "_id": { "$in": ids } };
         let find = async move { collection.find(filter).await?.try_collect::<Vec<_>>().await };
         let found = call("reading snapshots", find).await?;

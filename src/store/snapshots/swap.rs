@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bson::{Document, Uuid, doc};
-use futures::TryStreamExt;
 
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{BuildState, aside_name};
@@ -52,11 +51,7 @@ impl Snapshots<'_> {
 
     /// UUIDs of all collections, by name.
     pub(crate) async fn uuids(self) -> Result<HashMap<String, Uuid>> {
-        let db = self.store.db.clone();
-        let list = async move {
-            db.run_cursor_command(doc! { "listCollections": 1 }).await?.try_collect::<Vec<Document>>().await
-        };
-        let found = call("listing the collections", list).await?;
+        let found = self.store.list("listing the collections", doc! {}).await?;
         let uuid = |listed: Document| Some((listed.get_str("name").ok()?.to_owned(), listed_uuid(&listed)?));
         Ok(found.into_iter().filter_map(uuid).collect())
     }
@@ -130,11 +125,9 @@ impl BuildStore {
 
     async fn rename_one(&self, swap: &SwapRecord, within: Duration) -> Result<()> {
         self.mandate.check()?;
-        let database = self.store.database();
         let within = i64::try_from(within.as_millis()).unwrap_or(i64::MAX).clamp(1, RENAME_MS_MAX);
         let command = doc! {
-            "renameCollection": format!("{database}.{}", swap.from),
-            "to": format!("{database}.{}", swap.into),
+            "renameCollection": self.store.namespace(&swap.from), "to": self.store.namespace(&swap.into),
             "dropTarget": swap.former_uuid, "maxTimeMS": within, "writeConcern": { "w": "majority" },
         };
         let admin = self.store.db.client().database("admin");

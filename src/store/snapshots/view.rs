@@ -1,10 +1,9 @@
 //! Views that show the active generation, for readers that know one name.
 
 use bson::{Document, doc};
-use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::store::connection::{Snapshots, call};
+use crate::store::connection::Snapshots;
 use crate::store::control::Mandate;
 
 /// Holder of a name in the database.
@@ -31,10 +30,7 @@ impl Snapshots<'_> {
 
     /// The holder of a name, with a view of any collection.
     pub(in crate::store) async fn shown(self, name: &str) -> Result<NameHolder> {
-        let (db, filter) = (self.store.db.clone(), doc! { "name": name });
-        let command = doc! { "listCollections": 1, "filter": filter };
-        let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
-        let found = call("looking at a view", list).await?;
+        let found = self.store.list("looking at a view", doc! { "name": name }).await?;
         let Some(found) = found.first() else { return Ok(NameHolder::Nothing) };
         let options = found.get_document("options").ok();
         let view_on = options.and_then(|options| options.get_str("viewOn").ok());
@@ -59,7 +55,7 @@ impl Snapshots<'_> {
         };
         let mut command: Document = command;
         command.insert("writeConcern", doc! { "w": "majority" });
-        self.store.command("switching a view", command).await.map(|_| ())
+        self.store.command_for(name, "switching a view", command).await.map(|_| ())
     }
 }
 
