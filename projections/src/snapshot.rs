@@ -47,13 +47,15 @@ impl SnapshotBuffer {
 #[derive(Debug, Default, Clone)]
 pub struct Snapshots {
     targets: Vec<SnapshotBuffer>,
+    /// The targets that the present stream has written to: a few.
+    written: Vec<usize>,
 }
 
 impl Snapshots {
     /// Empty buffers for this many targets.
     #[must_use]
     pub fn new(targets: usize) -> Self {
-        Self { targets: vec![SnapshotBuffer::default(); targets] }
+        Self { targets: vec![SnapshotBuffer::default(); targets], written: Vec::new() }
     }
 
     /// The buffers, in the order of the spec's targets.
@@ -104,24 +106,18 @@ impl Snapshots {
         id: &str,
         write: impl FnOnce(&mut Sink<'_>) -> Result<(), FoldError>,
     ) -> Result<usize, FoldError> {
-        let mut sink = Sink { id, snapshots: self, written: 0 };
-        let result = write(&mut sink);
-        let written = sink.written;
+        self.written.clear();
+        let result = write(&mut Sink { id, snapshots: self });
         if let Err(error) = result {
-            for (at, buffer) in self.targets.iter_mut().enumerate() {
-                if written & bit(at) != 0 {
-                    buffer.ends.pop();
-                    buffer.bytes.truncate(buffer.ends.last().copied().unwrap_or(0));
-                }
+            for target in self.written.drain(..) {
+                let Some(buffer) = self.targets.get_mut(target) else { continue };
+                buffer.ends.pop();
+                buffer.bytes.truncate(buffer.ends.last().copied().unwrap_or(0));
             }
             return Err(error);
         }
-        Ok(written.count_ones() as usize)
+        Ok(self.written.len())
     }
-}
-
-fn bit(target: usize) -> u64 {
-    u32::try_from(target).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
 }
 
 /// Takes the snapshots of one stream. The `_id` is the stream's key and is written by the sink.
@@ -129,7 +125,6 @@ fn bit(target: usize) -> u64 {
 pub struct Sink<'a> {
     id: &'a str,
     snapshots: &'a mut Snapshots,
-    written: u64,
 }
 
 impl Sink<'_> {
@@ -143,11 +138,10 @@ impl Sink<'_> {
         target: usize,
         write: impl FnOnce(&mut DocumentWriter<'_>),
     ) -> Result<(), FoldError> {
-        let bit = bit(target);
-        let Some(buffer) = self.snapshots.targets.get_mut(target).filter(|_| bit != 0) else {
+        let Some(buffer) = self.snapshots.targets.get_mut(target) else {
             return Err(FoldError::NoSuchTarget(target));
         };
-        if self.written & bit != 0 {
+        if self.snapshots.written.contains(&target) {
             return Err(FoldError::Duplicate(target));
         }
         let start = buffer.bytes.len();
@@ -167,7 +161,7 @@ impl Sink<'_> {
             return Err(problem);
         }
         buffer.ends.push(buffer.bytes.len());
-        self.written |= bit;
+        self.snapshots.written.push(target);
         Ok(())
     }
 

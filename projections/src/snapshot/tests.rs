@@ -46,6 +46,23 @@ fn a_ready_made_document_gets_the_key_of_its_stream() {
 }
 
 #[test]
+fn the_last_of_as_many_targets_as_there_may_be_is_one_like_the_first() {
+    // Squidex has up to a hundred shards of each of two collections of contents.
+    let mut snapshots = Snapshots::new(256);
+    let written = snapshots.of_stream("a", |sink| {
+        sink.put(64, |_| {})?;
+        sink.put(255, |_| {})
+    });
+    assert_eq!(written, Ok(2));
+    let twice = snapshots.of_stream("b", |sink| {
+        sink.put(255, |_| {})?;
+        sink.put(255, |_| {})
+    });
+    assert_eq!(twice, Err(FoldError::Duplicate(255)));
+    assert_eq!(snapshots.targets().iter().map(SnapshotBuffer::len).sum::<usize>(), 2);
+}
+
+#[test]
 fn a_stream_that_fails_leaves_nothing_in_any_target() {
     let mut snapshots = Snapshots::new(2);
     snapshots.of_stream("a", |sink| sink.put(0, |document| document.i32("x", 1))).unwrap();
