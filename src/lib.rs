@@ -77,7 +77,7 @@ pub use store::{ActiveGeneration, Fence, FenceKind, PreviousGeneration};
 // Operations of an operator, one for each verb of the command line.
 pub use engine::capacity::CapacityPlan;
 pub use engine::pass::PassReport;
-pub use engine::run::{Built, CutOver, Rebuild, RebuildReport};
+pub use engine::run::{Built, CutOver, Rebuild, RebuildReport, Remark};
 pub use engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
 pub use engine::verify::{Difference, Kind, Verified};
 pub use fold::FieldDifference;

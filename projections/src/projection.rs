@@ -85,6 +85,7 @@ pub struct Spec {
     volatile: Vec<String>,
     derived: Vec<String>,
     also_beside: bool,
+    remark: Option<String>,
     variant: String,
 }
 
@@ -102,6 +103,7 @@ impl Spec {
             volatile: Vec::new(),
             derived: Vec::new(),
             also_beside: false,
+            remark: None,
             variant: String::new(),
         }
     }
@@ -166,6 +168,14 @@ impl Spec {
         self
     }
 
+    /// Says what it means if a stream is [remarked on](Sink::remark), as
+    /// `with a step of an unknown plugin, kept as it stands`: the report has their number.
+    #[must_use]
+    pub fn remarks_on(mut self, what: impl Into<String>) -> Self {
+        self.remark = Some(what.into());
+        self
+    }
+
     /// Adds settings that the snapshots depend on, as `values=string`: a build is only resumed under the same
     /// ones.
     #[must_use]
@@ -217,6 +227,12 @@ impl Spec {
     #[must_use]
     pub fn derived_paths(&self) -> &[String] {
         &self.derived
+    }
+
+    /// What streams are [remarked on](Self::remarks_on) for, if they are.
+    #[must_use]
+    pub fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     /// The settings that the snapshots depend on; empty with the usual ones.

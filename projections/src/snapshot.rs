@@ -47,15 +47,19 @@ impl SnapshotBuffer {
 #[derive(Debug, Default, Clone)]
 pub struct Snapshots {
     targets: Vec<SnapshotBuffer>,
-    /// The targets that the present stream has written to: a few.
+    /// The targets that the last stream has written to: a few.
     written: Vec<usize>,
+    /// Whether the last stream was remarked on.
+    remarked: bool,
+    /// Number of streams that were.
+    remarks: u64,
 }
 
 impl Snapshots {
     /// Empty buffers for this many targets.
     #[must_use]
     pub fn new(targets: usize) -> Self {
-        Self { targets: vec![SnapshotBuffer::default(); targets], written: Vec::new() }
+        Self { targets: vec![SnapshotBuffer::default(); targets], ..Self::default() }
     }
 
     /// The buffers, in the order of the spec's targets.
@@ -82,18 +86,20 @@ impl Snapshots {
         self.targets.iter().map(SnapshotBuffer::byte_len).sum()
     }
 
-    /// Number of documents in each buffer, to [return](Self::truncate) to.
+    /// Number of streams that were [remarked on](Sink::remark).
     #[must_use]
-    pub fn lengths(&self) -> Vec<usize> {
-        self.targets.iter().map(SnapshotBuffer::len).collect()
+    pub fn remarks(&self) -> u64 {
+        self.remarks
     }
 
-    /// Removes the last documents, so that each buffer has at most so many as before.
-    pub fn truncate(&mut self, lengths: &[usize]) {
-        for (buffer, length) in self.targets.iter_mut().zip(lengths) {
-            buffer.ends.truncate(*length);
+    /// Removes the snapshots of the last stream.
+    pub fn undo(&mut self) {
+        for target in self.written.drain(..) {
+            let Some(buffer) = self.targets.get_mut(target) else { continue };
+            buffer.ends.pop();
             buffer.bytes.truncate(buffer.ends.last().copied().unwrap_or(0));
         }
+        self.remarks -= u64::from(std::mem::take(&mut self.remarked));
     }
 
     /// Runs `write` with a sink for the stream whose snapshots have this `_id`, and returns the number
@@ -107,13 +113,9 @@ impl Snapshots {
         write: impl FnOnce(&mut Sink<'_>) -> Result<(), FoldError>,
     ) -> Result<usize, FoldError> {
         self.written.clear();
-        let result = write(&mut Sink { id, snapshots: self });
-        if let Err(error) = result {
-            for target in self.written.drain(..) {
-                let Some(buffer) = self.targets.get_mut(target) else { continue };
-                buffer.ends.pop();
-                buffer.bytes.truncate(buffer.ends.last().copied().unwrap_or(0));
-            }
+        self.remarked = false;
+        if let Err(error) = write(&mut Sink { id, snapshots: self }) {
+            self.undo();
             return Err(error);
         }
         Ok(self.written.len())
@@ -163,6 +165,12 @@ impl Sink<'_> {
         buffer.ends.push(buffer.bytes.len());
         self.snapshots.written.push(target);
         Ok(())
+    }
+
+    /// Counts this stream among those that the projection [remarks on](crate::Spec::remarks_on).
+    pub fn remark(&mut self) {
+        self.snapshots.remarks += u64::from(!self.snapshots.remarked);
+        self.snapshots.remarked = true;
     }
 
     /// Writes an existing document: simpler, but slower than [`put`](Self::put). An `_id` in it is

@@ -62,6 +62,8 @@ pub struct FoldCounts {
     pub snapshots: u64,
     /// Streams that could not be folded.
     pub failed_streams: u64,
+    /// Streams that the projection remarks on.
+    pub remarks: u64,
 }
 
 impl FoldCounts {
@@ -73,6 +75,7 @@ impl FoldCounts {
         self.streams += other.streams;
         self.snapshots += other.snapshots;
         self.failed_streams += other.failed_streams;
+        self.remarks += other.remarks;
     }
 }
 
@@ -103,8 +106,9 @@ impl Folded {
         }
     }
 
-    /// Computes the digest, over the finished documents.
+    /// Computes the digest, over the finished documents, and counts the streams that are remarked on.
     pub(super) fn digest_snapshots(&mut self) {
+        self.counts.remarks = self.snapshots.remarks();
         for (target, buffer) in self.snapshots.targets().iter().enumerate() {
             buffer.documents().for_each(|document| self.digest.add(target, document));
         }

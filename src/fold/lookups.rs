@@ -115,14 +115,13 @@ pub(super) fn emit(
     if lookups.bytes_max.is_none() {
         return emitted(states.emit(slot, key, &NoLookup, &mut out.snapshots));
     }
-    let before = out.snapshots.lengths();
     let result = states.emit(slot, key, lookups, &mut out.snapshots);
     let (found, misses) = {
         let mut asked = lookups.asked();
         (mem::take(&mut asked.found), mem::take(&mut asked.misses))
     };
     if misses > 0 {
-        out.snapshots.truncate(&before);
+        out.snapshots.undo();
         return Emitted::Waits;
     }
     if !found.is_empty() {

@@ -2,7 +2,7 @@
 
 use bson::doc;
 
-use crate::support::{Db, asset};
+use crate::support::{Db, asset, commit};
 
 #[test]
 fn a_rebuild_without_yes_shows_the_plan_and_changes_nothing() {
@@ -100,4 +100,30 @@ fn a_fixture_is_made_once_added_to_and_never_mixed_with_real_events() {
     let refused = real.run(&["fixture", "--commits", "500", "--append"], 2);
     assert!(refused.stderr.contains("no fixture made"), "{}", refused.stderr);
     assert_eq!(real.read("Events2").len(), 1);
+}
+
+#[test]
+fn rules_with_a_step_of_an_unknown_plugin_are_kept_and_counted_or_fail() {
+    let rule = |id: &str, step: &str| {
+        let step = serde_json::json!({ "step": { "stepType": step, "topic": "contents" } });
+        let payload = serde_json::json!({
+            "ruleId": id, "appId": "app,my-app", "actor": "subject:someone", "isEnabled": true,
+            "trigger": { "triggerType": "ManualTrigger" },
+            "flow": { "steps": { "12345678-abcd-4cde-babe-987654321001": step } },
+        });
+        commit(&format!("rule-app--{id}"), -1, &[("RuleCreatedEventV2", &payload.to_string())])
+    };
+    let db = Db::with(&[rule("1", "Kafka"), rule("2", "Script"), rule("3", "Kafka")]);
+    let kept = db.run(&["rebuild", "Rules", "--yes"], 0);
+    let said = "Rules: 2 streams with a trigger or step of an unknown plugin, kept as it stands";
+    assert!(kept.stdout.contains(said), "{}", kept.stdout);
+    let kept = db.run(&["rebuild", "Rules", "--yes", "-o", "json"], 0).json();
+    assert_eq!(kept["projections"][0]["remark"]["streams"], 2);
+    let failed =
+        db.run(&["rebuild", "Rules", "--rules", "fail", "--max-errors", "2", "--yes", "-o", "json"], 0);
+    let failed = failed.json();
+    assert_eq!(
+        (&failed["projections"][0]["failed_streams"], &failed["projections"][0]["remark"]),
+        (&2.into(), &serde_json::Value::Null)
+    );
 }

@@ -51,6 +51,7 @@ impl Rules {
             Target::new("States_Rules").first_unnumbered().index(IndexDefinition::on([("_ai", Ascending)]));
         let streams = StreamFilter::prefix("rule-");
         let spec = Spec::new("Rules", 1).first_generation(2).streams(streams).target(target);
+        let spec = spec.remarks_on("with a trigger or step of an unknown plugin, kept as it stands");
         Self { spec: values.of(spec), values, unknown_steps: UnknownSteps::default() }
     }
 
@@ -140,6 +141,9 @@ impl Projection for Rules {
             return Ok(());
         }
         let app = rule.app.as_deref().ok_or(FoldError::Missing("appId"))?;
+        if trigger::unknown(&rule.trigger).or_else(|| flow::unknown(&rule.flow)).is_some() {
+            out.remark();
+        }
         let doc = Value::Object(rule.doc(app));
         out.put(0, |document| {
             write_doc(document, self.values, &doc);

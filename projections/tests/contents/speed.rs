@@ -92,7 +92,7 @@ fn events_a_second() {
         }
         let folded = Instant::now();
         bytes = states.bytes(slot);
-        snapshots.truncate(&[0, 0]);
+        snapshots.undo();
         states.emit(slot, &key, &others, &mut snapshots).unwrap();
         states.close(slot);
         folding += folded - begin;

@@ -61,6 +61,12 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
         );
         text.push_str(&format!("\n{streams}"));
     }
+    for built in &report.projections {
+        if let Some(remark) = &built.remark {
+            let streams = count(remark.streams, "stream", "streams");
+            text.push_str(&format!("\n{}: {streams} {}", built.projection, remark.what));
+        }
+    }
     for cut_over in report.cut_over.iter().filter(|cut_over| cut_over.fenced) {
         if cut_over.read_only {
             text.push_str("\nThe event store was read-only all along, and still is");

@@ -34,7 +34,7 @@ use build::Build;
 use recover::Recovered;
 
 pub(crate) use context::{Run, RunInputs};
-pub use report::{Built, CutOver, RebuildReport};
+pub use report::{Built, CutOver, RebuildReport, Remark};
 pub use request::Rebuild;
 pub(crate) use request::{Caller, WhenFinished};
 pub(crate) use roll_back::rollback_targets;

@@ -11,7 +11,7 @@ use crate::engine::preflight::kept_beside;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
-use crate::engine::run::report::Built;
+use crate::engine::run::report::{Built, Remark};
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
 use crate::lifecycle::{BuildState, CutOverMode, Unnamed};
@@ -335,6 +335,12 @@ fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
+fn remark(build: &Build) -> Option<Remark> {
+    let streams = build.counts.remarks;
+    let what = build.job.projection.spec().remark().filter(|_| streams > 0)?;
+    Some(Remark { streams, what: what.to_owned() })
+}
+
 /// Reports on a build at the end of a run.
 pub(super) fn built(build: &Build) -> Built {
     let record = build.record();
@@ -348,6 +354,7 @@ pub(super) fn built(build: &Build) -> Built {
         streams: build.counts.streams,
         snapshots: build.counts.snapshots,
         failed_streams: build.counts.failed_streams,
+        remark: remark(build),
         streams_refolded: build.refolded,
         digest: build.digest.to_string(),
         partitions_resumed: record.ranges.len() - build.todo.len(),

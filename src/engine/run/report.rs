@@ -57,6 +57,8 @@ pub struct Built {
     pub snapshots: u64,
     /// Number of streams that could not be folded.
     pub failed_streams: u64,
+    /// Streams that the projection remarks on; absent if there are none.
+    pub remark: Option<Remark>,
     /// Number of streams that were refolded because they changed meanwhile.
     pub streams_refolded: u64,
     /// Digest of the snapshots.
@@ -78,6 +80,16 @@ pub struct Built {
     pub verified: Option<String>,
     /// Number of streams that a proof folded once more.
     pub streams_sampled: u64,
+}
+
+/// Streams of which the projection has something to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Remark {
+    /// Number of them when they were first folded.
+    pub streams: u64,
+    /// What there is to say, as `with a step of an unknown plugin, kept as it stands`.
+    pub what: String,
 }
 
 /// How a cut-over went.

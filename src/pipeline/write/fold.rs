@@ -10,7 +10,7 @@ use crate::pipeline::required::Required;
 
 /// What a fold gave so far.
 enum Step {
-    Folded(Folded),
+    Folded(Box<Folded>),
     /// Streams wait for these snapshots.
     Missing(Vec<LookupKey>),
 }
@@ -43,7 +43,7 @@ impl<S, W> Job<S, W> {
     ) -> Result<(StreamFold, Folded)> {
         let step = |fold: &mut StreamFold| {
             let missing = fold.take_missing();
-            if missing.is_empty() { Step::Folded(fold.take()) } else { Step::Missing(missing) }
+            if missing.is_empty() { Step::Folded(Box::new(fold.take())) } else { Step::Missing(missing) }
         };
         let mut result;
         (fold, result) = self
@@ -56,7 +56,7 @@ impl<S, W> Job<S, W> {
             .await?;
         loop {
             match result? {
-                Step::Folded(folded) => return Ok((fold, folded)),
+                Step::Folded(folded) => return Ok((fold, *folded)),
                 Step::Missing(missing) => {
                     let found = self.load(missing).await?;
                     (fold, result) = self

@@ -207,6 +207,7 @@ impl From<Counts> for FoldCounts {
             streams: unsigned(counts.streams),
             snapshots: unsigned(counts.snapshots),
             failed_streams: unsigned(counts.failed_streams),
+            remarks: unsigned(counts.remarks),
         }
     }
 }

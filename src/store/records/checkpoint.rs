@@ -52,6 +52,9 @@ pub(crate) struct Counts {
     /// Streams that could not be folded.
     #[serde(rename = "DeadLetters")]
     pub failed_streams: i64,
+    /// Streams that the projection remarked on when they were first folded.
+    #[serde(default)]
+    pub remarks: i64,
 }
 
 impl From<FoldCounts> for Counts {
@@ -65,6 +68,7 @@ impl From<FoldCounts> for Counts {
             streams: signed(counts.streams),
             snapshots: signed(counts.snapshots),
             failed_streams: signed(counts.failed_streams),
+            remarks: signed(counts.remarks),
         }
     }
 }
