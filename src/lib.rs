@@ -81,6 +81,7 @@ pub use engine::run::{Built, CutOver, Rebuild, RebuildReport, Remark};
 pub use engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
 pub use engine::verify::{Difference, Kind, Verified};
 pub use fold::FieldDifference;
+pub use operator::dedicated_contents;
 pub use operator::{Aborted, abort};
 pub use operator::{Adopt, AdoptReport, adopt};
 pub use operator::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};

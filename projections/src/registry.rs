@@ -49,6 +49,9 @@ pub struct VersionStep {
     pub projections: Vec<String>,
 }
 
+/// Targets that a projection has at most.
+const TARGETS_MAX: usize = 10_000;
+
 /// All projections of an application and the layout of its event store.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
@@ -116,7 +119,7 @@ impl Registry {
         }
         match spec.targets().len() {
             0 => return Err(RegistryError::NoTarget(name)),
-            1..=256 => {}
+            1..=TARGETS_MAX => {}
             _ => return Err(RegistryError::TooManyTargets(name)),
         }
         if self.find(&name).is_some() {

@@ -175,7 +175,7 @@ impl Verb {
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
     let cli = Cli::<NoArgs>::parse();
-    go(cli, |_, _| Ok(registry.clone()), |_| String::new())
+    go(cli, async |_: &NoArgs, _: &Verb| Ok(registry.clone()), |_| String::new())
 }
 
 /// Runs the command line with the projections of Squidex, which also depend on how that stores its snapshots:
@@ -184,8 +184,10 @@ pub fn main(registry: &Registry) -> ExitCode {
 #[must_use]
 pub fn squidex_main() -> ExitCode {
     let cli = Cli::<SquidexArgs>::parse();
-    let registry = |args: &SquidexArgs, verb: &Verb| {
-        args.registry(verb.connection(), matches!(verb, Verb::Migrate(_) | Verb::Status(_)))
+    let registry = async |args: &SquidexArgs, verb: &Verb| {
+        // A fixture has no projections.
+        let connection = verb.connection().filter(|_| !matches!(verb, Verb::Fixture(_)));
+        args.registry(connection, matches!(verb, Verb::Migrate(_) | Verb::Status(_))).await
     };
     go(cli, registry, SquidexArgs::typed)
 }
@@ -193,7 +195,7 @@ pub fn squidex_main() -> ExitCode {
 /// Runs a parsed command line. The projections and the words that a hint repeats come from its flags.
 fn go<P: Args>(
     cli: Cli<P>,
-    registry: impl FnOnce(&P, &Verb) -> crate::error::Result<Registry>,
+    registry: impl AsyncFnOnce(&P, &Verb) -> crate::error::Result<Registry>,
     typed: impl FnOnce(&P) -> String,
 ) -> ExitCode {
     logging::install(cli.log_format, cli.log.as_deref());
@@ -206,10 +208,12 @@ fn go<P: Args>(
         }
     };
     let typed = typed(&cli.projections);
-    let result = match registry(&cli.projections, &cli.verb) {
-        Ok(registry) => runtime.block_on(run::<P>(cli.verb, &typed, &registry, &output)),
-        Err(error) => Err(Failed::new(error, &cli.verb.command().also(&typed))),
-    };
+    let result = runtime.block_on(async {
+        match registry(&cli.projections, &cli.verb).await {
+            Ok(registry) => run::<P>(cli.verb, &typed, &registry, &output).await,
+            Err(error) => Err(Failed::new(error, &cli.verb.command().also(&typed))),
+        }
+    });
     // Never shut down: the driver's tasks may panic if their runtime goes first, and the process ends anyway.
     std::mem::forget(runtime);
     let code = match result {

@@ -6,9 +6,10 @@ use statefold_projections::Registry;
 use statefold_projections::squidex::{self, SquidexOptions, UnknownSteps, ValueRepresentation};
 
 use crate::cli::args::Connection;
-use crate::cli::settings::file_of;
+use crate::cli::settings::{Raw, file_of, load};
 use crate::config::{SquidexFile, database_name_problem};
 use crate::error::{Error, Result};
+use crate::operator::dedicated_contents;
 
 /// Flags of the program that ships.
 #[derive(Debug, Clone, Default, Args)]
@@ -27,6 +28,9 @@ pub(super) struct SquidexArgs {
     /// Database of the contents: store:mongoDb:contentDatabase of Squidex [default: the one of the events]
     #[arg(long, global = true, value_name = "NAME", env = "STATEFOLD_CONTENT_DATABASE")]
     content_database: Option<String>,
+    /// Contents are also in databases of single apps: contents:optimizeForSelfHosting of Squidex
+    #[arg(long, global = true, env = "STATEFOLD_DEDICATED_CONTENTS")]
+    dedicated_contents: bool,
     /// What becomes of a rule with a trigger or step of an unknown plugin: keep it as it stands, or fail
     /// [default: keep]
     #[arg(long, global = true, value_name = "keep|fail", env = "STATEFOLD_RULES")]
@@ -49,21 +53,32 @@ impl SquidexArgs {
             shown("content-shards", "STATEFOLD_CONTENT_SHARDS", number(self.content_shards)),
             shown("asset-shards", "STATEFOLD_ASSET_SHARDS", number(self.asset_shards)),
             shown("content-database", "STATEFOLD_CONTENT_DATABASE", self.content_database.clone()),
+            if self.dedicated_contents && std::env::var_os("STATEFOLD_DEDICATED_CONTENTS").is_none() {
+                " --dedicated-contents".to_owned()
+            } else {
+                String::new()
+            },
             shown("rules", "STATEFOLD_RULES", self.rules.clone()),
         ]
         .concat()
     }
 
     /// The projections of Squidex under these settings, or those of them that a migration brings up to date.
+    /// Which schemas have collections of their own is read from the database.
     ///
     /// # Errors
-    /// [`Error::Config`] with all problems together.
-    pub(super) fn registry(&self, connection: Option<&Connection>, narrowed: bool) -> Result<Registry> {
+    /// [`Error::Config`] with all problems together; what the server said.
+    pub(super) async fn registry(&self, connection: Option<&Connection>, narrowed: bool) -> Result<Registry> {
         let file = connection.map(file_of).transpose()?.unwrap_or_default().squidex;
         let (mut problems, names) = (Vec::new(), file.projections.clone().filter(|_| narrowed));
-        let options = self.options(file, &mut problems);
+        let dedicated = self.dedicated_contents || file.dedicated_contents == Some(true);
+        let mut options = self.options(file, &mut problems);
         if !problems.is_empty() {
             return Err(Error::Config(problems));
+        }
+        if let Some(connection) = connection.filter(|_| dedicated) {
+            let settings = load(connection, &Raw::default())?.settings;
+            options.dedicated = dedicated_contents(&settings, options.content_database.as_deref()).await?;
         }
         let registry = squidex::registry_with(options);
         match names {
@@ -108,6 +123,7 @@ impl SquidexArgs {
             content_shards: shards("content_shards", self.content_shards.or(file.content_shards)),
             asset_shards: shards("asset_shards", self.asset_shards.or(file.asset_shards)),
             content_database,
+            dedicated: Vec::new(),
         }
     }
 }

@@ -64,6 +64,8 @@ pub struct SquidexFile {
     pub content_shards: Option<u32>,
     /// Database of the contents.
     pub content_database: Option<String>,
+    /// Whether contents are also in databases of single apps.
+    pub dedicated_contents: Option<bool>,
     /// Number of collections that assets are divided into.
     pub asset_shards: Option<u32>,
     /// What becomes of a rule with a trigger or step of an unknown plugin: `keep` or `fail`.

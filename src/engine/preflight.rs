@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::engine::pass::Survey;
 use crate::error::{Error, Result};
 use crate::plan::{Estimate, Partition, StreamRange, divide, shards_seen, shards_wanted};
-use crate::store::{ActiveGeneration, Store, StreamIndex};
+use crate::store::{ActiveGeneration, Beside, Store, StreamIndex};
 
 /// Checks the event store and the collections before anything is written. Returns the event store's index on
 /// streams; `None` if there is no event store.
@@ -92,13 +92,32 @@ pub(crate) async fn kept_beside(store: &Store, spec: &Spec) -> Option<String> {
     if !spec.may_be_beside() {
         return None;
     }
-    let stems = spec.targets().iter().map(|target| target.parts().0.to_owned()).collect();
-    let found = store.collection_beside(stems).await?;
+    let targets = spec.targets();
+    let base = targets.first().and_then(Target::database).unwrap_or(store.database());
+    let beside = store.collections_beside(base, targets).await;
+    let is_left_out = |beside: &&Beside| store.name_of_database(&beside.collection) != beside.database;
+    let Beside { database, collection, .. } = beside.iter().find(is_left_out)?;
+    let reason = if has_further_databases(spec) {
+        "which the generation there is doesn't have: to have it built, purge and adopt that again"
+    } else {
+        "which are built with dedicated_contents = true"
+    };
     Some(format!(
-        "{found} shows that the application also keeps the snapshots of {} in databases of their own \
-         (contents:optimizeForSelfHosting of Squidex), which can't be built yet",
+        "{database}.{collection} shows that the application also keeps the snapshots of {} in databases of \
+         their own (contents:optimizeForSelfHosting of Squidex), {reason}",
         spec.name()
     ))
+}
+
+/// Whether a projection has targets in further databases than the one of its first target.
+pub(crate) fn has_further_databases(spec: &Spec) -> bool {
+    first_targets(spec) < spec.targets().len()
+}
+
+/// Number of targets in the database of the first one. They come before all others.
+fn first_targets(spec: &Spec) -> usize {
+    let database = spec.targets().first().and_then(Target::database);
+    spec.targets().iter().take_while(|target| target.database() == database).count()
 }
 
 /// A collection of the application that isn't divided, and not empty: Squidex makes an empty one beside its
@@ -128,10 +147,18 @@ pub(crate) async fn named_collections(
         )])
     })?;
     let spec = projection.spec();
-    let collections: Vec<String> =
+    let mut collections: Vec<String> =
         collections.iter().map(|given| store.plain_name(given).to_owned()).collect();
+    // Those in further databases have the number of the first one.
+    let (first, further) = spec.targets().split_at(first_targets(spec));
+    if collections.len() == first.len()
+        && let Some(number) =
+            first.first().zip(collections.first()).and_then(|(one, name)| one.number_of(name))
+    {
+        collections.extend(further.iter().map(|target| target.generation(number)));
+    }
     if spec.targets().len() != collections.len() {
-        let targets: Vec<&str> = spec.targets().iter().map(|target| target.collection()).collect();
+        let targets: Vec<&str> = first.iter().map(Target::collection).collect();
         return Err(Error::Config(vec![format!(
             "{} has {} collection(s) ({}): name one for each, in this order",
             spec.name(),
@@ -171,7 +198,8 @@ pub(crate) fn partitions(
 /// version that this program doesn't have.
 ///
 /// # Errors
-/// [`Error::Newer`] if the active generation was built with a newer version.
+/// [`Error::Newer`] if the active generation was built with a newer version; [`Error::Unsupported`] if it has
+/// another number of collections.
 pub(crate) fn of_active(
     registry: &Registry,
     projection: &Registered,
@@ -182,5 +210,26 @@ pub(crate) fn of_active(
         let what = format!("the active generation of {name}");
         return Err(Error::Newer { what, found: active.projection_version, known });
     }
-    Ok(registry.of_version(name, active.projection_version).cloned())
+    let projection = registry.of_version(name, active.projection_version);
+    if let Some(projection) = projection {
+        check_number(projection.spec(), active.active, &active.collections)?;
+    }
+    Ok(projection.cloned())
+}
+
+/// Refuses a generation with another number of collections than the projection has targets: the settings that
+/// it was built with were others.
+///
+/// # Errors
+/// [`Error::Unsupported`].
+pub(crate) fn check_number(spec: &Spec, generation: u32, collections: &[String]) -> Result<()> {
+    let (name, targets, found) = (spec.name(), spec.targets().len(), collections.len());
+    if targets == found {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "generation {generation} of {name} has {found} collections, but by the settings of this program it \
+         would have {targets}: use those that it was built with (of Squidex: content_shards, asset_shards, \
+         dedicated_contents), or rebuild it"
+    )))
 }

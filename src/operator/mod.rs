@@ -4,6 +4,7 @@
 mod abort;
 mod adopt;
 mod cleanup;
+mod dedicated;
 mod failed_streams;
 mod follow;
 mod lock;
@@ -17,6 +18,7 @@ mod verify;
 pub use abort::{Aborted, abort};
 pub use adopt::{Adopt, AdoptReport, adopt};
 pub use cleanup::{Cleanup, Purge, cleanup, purge};
+pub use dedicated::dedicated_contents;
 pub use failed_streams::retry::{Healed, LeftOut, RetryReport, retry_failed_streams};
 pub use failed_streams::{FailedStreamDetails, FailedStreamRow, failed_stream, failed_streams};
 pub use follow::follow;

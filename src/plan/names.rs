@@ -47,9 +47,10 @@ pub(crate) fn staging_parts(name: &str) -> Option<(&str, i64)> {
 /// was put aside.
 #[must_use]
 pub(crate) fn is_our_name(target: &str, generation: u32, collection: &str) -> bool {
-    let suffixed = target.rsplit_once('_').map(|(stem, suffix)| format!("{stem}{generation}_{suffix}"));
+    // A suffix begins with a low line, and may have more of them.
+    let mut ends = target.match_indices('_').map(|(at, _)| target.split_at(at));
     collection == format!("{target}{generation}")
-        || suffixed.is_some_and(|suffixed| collection == suffixed)
+        || ends.any(|(stem, suffix)| collection == format!("{stem}{generation}{suffix}"))
         || collection.ends_with(&format!("__g{generation}"))
 }
 
@@ -58,6 +59,9 @@ pub(crate) fn is_our_name(target: &str, generation: u32, collection: &str) -> bo
 #[must_use]
 pub(crate) fn is_of_target(spec: &Spec, name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if spec.targets().iter().any(|target| target.number_of(name).is_some()) {
+        return true;
+    }
     spec.targets().iter().filter_map(|target| name.strip_prefix(target.parts().0)).any(|rest| {
         rest.split_once('_').map_or_else(
             || digits(rest),
@@ -121,10 +125,15 @@ pub(crate) fn shards_seen<'a>(spec: &Spec, collections: &'a [String]) -> Option<
     shards.max().map(|(_, count, name)| (count, name))
 }
 
-/// Number of shards of the projection's targets; 0 if they aren't divided.
+/// Number of shards of the projection's targets; 0 if they aren't divided. Those in further databases than
+/// the first one aren't shards.
 #[must_use]
 pub(crate) fn shards_wanted(spec: &Spec) -> u32 {
-    let number = |target: &Target| target.parts().1.strip_prefix('_')?.parse::<u32>().ok();
+    let database = spec.targets().first().and_then(Target::database);
+    let number = |target: &Target| {
+        let suffix = target.parts().1.strip_prefix('_')?;
+        (target.database() == database).then(|| suffix.parse::<u32>().ok())?
+    };
     spec.targets().iter().filter_map(number).max().map_or(0, |last| last + 1)
 }
 
@@ -178,6 +187,8 @@ mod tests {
         assert_eq!(next_generation(&sharded, &all, &[]), Ok(4));
         assert_eq!(GenerationNames::new(&sharded.targets()[1], 4, 7).staging, "States_Assets4_1__t7");
         assert!(is_our_name("States_Assets_1", 4, "States_Assets4_1"));
+        assert!(is_our_name("States_Assets_my_1", 4, "States_Assets4_my_1"));
+        assert!(!is_our_name("States_Assets_my_1", 4, "States_Assets3_my_1"));
         assert!(is_of_target(&sharded, "States_Assets4_1"));
     }
 

@@ -18,7 +18,7 @@ pub(crate) use admin::{ListedCollection, Size};
 pub(crate) use builds::BuildStore;
 pub use builds::StoredFailedStream;
 pub(crate) use connection::is_out_of_time;
-pub(crate) use connection::{Admin, Store};
+pub(crate) use connection::{Admin, Beside, Store};
 pub use control::LockState;
 pub(crate) use control::Positions;
 pub use control::{ActiveGeneration, PreviousGeneration};

@@ -13,6 +13,7 @@ mod cleanup;
 mod cleanup_cut_short;
 mod content_database;
 mod cut_short;
+mod dedicated;
 mod empty;
 mod failed_streams;
 mod failover;

@@ -35,7 +35,11 @@ async fn restored(set: &str, with: &[&str]) -> Option<Db> {
 
 /// Restores a collection of a set.
 pub(crate) async fn restore(database: &Database, directory: &Path, set: &str, name: &str) {
-    let documents = squidex_data::collection(directory, set, name);
+    restore_as(database, squidex_data::collection(directory, set, name), name).await;
+}
+
+/// Writes documents into a collection.
+pub(crate) async fn restore_as(database: &Database, documents: Vec<RawDocumentBuf>, name: &str) {
     database.create_collection(name).await.ok();
     if !documents.is_empty() {
         database.collection::<RawDocumentBuf>(name).insert_many(documents).await.unwrap();

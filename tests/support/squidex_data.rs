@@ -22,7 +22,33 @@ pub(crate) fn directory() -> Option<PathBuf> {
 
 /// The documents of a collection of a set, in the order of the file.
 pub(crate) fn collection(directory: &Path, set: &str, name: &str) -> Vec<RawDocumentBuf> {
-    let path = directory.join(set).join(format!("{set}.{name}.bson.gz"));
+    documents(&directory.join(set).join(format!("{set}.{name}.bson.gz")))
+}
+
+/// A file of the set with databases of single apps: what its database has behind the name of the other one,
+/// and its collection.
+pub(crate) struct OfApp {
+    pub(crate) path: PathBuf,
+    pub(crate) suffix: String,
+    pub(crate) collection: String,
+}
+
+/// The files of the set with databases of single apps, but for those of the database of all.
+pub(crate) fn of_apps(directory: &Path) -> Vec<OfApp> {
+    let files = std::fs::read_dir(directory.join("dedicated")).unwrap().map(|file| file.unwrap().path());
+    let of_app = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let (suffix, collection) =
+            name.strip_prefix("dedicated_")?.strip_suffix(".bson.gz")?.split_once('.')?;
+        // One of them has a blank in its name.
+        let collection = collection.replace("%20", " ");
+        Some(OfApp { suffix: format!("_{suffix}"), collection, path })
+    };
+    files.filter_map(of_app).collect()
+}
+
+/// The documents of a file, in its order.
+pub(crate) fn documents(path: &Path) -> Vec<RawDocumentBuf> {
     let mut bytes = Vec::new();
     GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
     let mut documents = Vec::new();

@@ -166,6 +166,7 @@ const OPERATOR: Level = Level {
         ("abort", Only("")),
         ("adopt", Only("")),
         ("cleanup", Only("")),
+        ("dedicated", Only("")),
         ("failed_streams", Only("")),
         ("follow", Only("")),
         ("lock", Only("")),

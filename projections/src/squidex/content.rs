@@ -4,11 +4,14 @@
 //! `state` has the rules of the fold, `document` the form of the documents, `references` and `translation`
 //! what they say about the data; `schema`, `shapes` and `components` have what is needed of apps and schemas.
 
+pub use dedicated::DedicatedSchema;
+
 use super::shard;
 use crate::Direction::{Ascending, Descending};
 use crate::{
     Event, FoldError, IndexDefinition, Lookup, Projection, Sink, Spec, StreamFilter, StreamKey, Target,
 };
+use dedicated::Dedicated;
 use document::Documents;
 use event::ContentEvent;
 use schema::{App, Schema};
@@ -17,6 +20,7 @@ use state::Content;
 
 mod components;
 mod data;
+mod dedicated;
 mod document;
 mod event;
 mod payload;
@@ -43,6 +47,7 @@ pub struct Contents {
     apps: Shapes<App>,
     schemas: Shapes<Schema>,
     shards: u32,
+    dedicated: Dedicated,
 }
 
 impl Contents {
@@ -83,7 +88,16 @@ impl Contents {
         let spec = spec.requires("Apps").requires("Schemas");
         // Squidex refreshes references and translation status only when the content itself is written.
         let spec = spec.volatile("sj._id").derived("rf").derived("ts").also_in_databases_beside();
-        Self { spec, apps: Shapes::of("States_Apps"), schemas: Shapes::of("States_Schemas"), shards }
+        let (apps, schemas) = (Shapes::of("States_Apps"), Shapes::of("States_Schemas"));
+        Self { spec, apps, schemas, shards, dedicated: Dedicated::default() }
+    }
+
+    /// Also writes the contents of these schemas into databases of their apps
+    /// (`contents:optimizeForSelfHosting`): `{database}.States_Contents_All4_{schema id}` and so on.
+    #[must_use]
+    pub fn dedicated(mut self, schemas: &[DedicatedSchema]) -> Self {
+        (self.spec, self.dedicated) = Dedicated::of(self.spec, schemas);
+        self
     }
 
     /// Puts the collections into a database of their own (`store:mongoDb:contentDatabase`).
@@ -141,8 +155,8 @@ impl Projection for Contents {
         others: &dyn Lookup,
         out: &mut Sink<'_>,
     ) -> Result<(), FoldError> {
-        let Self { apps, schemas, shards, .. } = self;
-        Documents { apps, schemas, shards: *shards, others }.write(content, out)
+        let Self { apps, schemas, shards, dedicated, .. } = self;
+        Documents { apps, schemas, shards: *shards, dedicated, others }.write(content, out)
     }
 
     fn state_bytes(&self, content: &Content) -> usize {

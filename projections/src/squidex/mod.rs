@@ -43,7 +43,7 @@ mod value;
 pub use app::Apps;
 pub use asset::Assets;
 pub use asset_folder::AssetFolders;
-pub use content::Contents;
+pub use content::{Contents, DedicatedSchema};
 pub use doc::ValueRepresentation;
 pub use registry::{SquidexOptions, registry, registry_with};
 pub use rule::{Rules, UnknownSteps};

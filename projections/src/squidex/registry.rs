@@ -1,6 +1,9 @@
 //! All projections of Squidex, as it is configured.
 
-use super::{Apps, AssetFolders, Assets, Contents, Rules, Schemas, Teams, UnknownSteps, ValueRepresentation};
+use super::{
+    Apps, AssetFolders, Assets, Contents, DedicatedSchema, Rules, Schemas, Teams, UnknownSteps,
+    ValueRepresentation,
+};
 use crate::{Layout, Registry, RegistryError, Since};
 
 /// Settings of Squidex that decide how its snapshots are stored. The database doesn't record them.
@@ -18,6 +21,9 @@ pub struct SquidexOptions {
     /// Database of the contents: `store:mongoDb:contentDatabase` of Squidex. If it isn't given they are in
     /// the database of everything else, unless another one turns out to have them: then nothing is done.
     pub content_database: Option<String>,
+    /// Schemas whose contents are also in databases of single apps: with `contents:optimizeForSelfHosting`
+    /// all of them.
+    pub dedicated: Vec<DedicatedSchema>,
 }
 
 /// All projections of Squidex, over the layout of its event store, for a Squidex with its default settings.
@@ -33,16 +39,20 @@ pub fn registry() -> Registry {
 }
 
 /// As [`registry`], for a Squidex with these settings. Numbers of shards above 100 count as 100.
+///
+/// # Panics
+/// If there are two dedicated schemas of one id, or more than 4,800.
 #[must_use]
 pub fn registry_with(options: SquidexOptions) -> Registry {
     let mut registry = Registry::new(layout());
-    #[expect(clippy::expect_used, reason = "the specs are constants; the example above registers them")]
+    #[expect(clippy::expect_used, reason = "the specs are constants, but for what is said above")]
     register(&mut registry, options).expect("the specs of Squidex are valid");
     registry
 }
 
 fn register(registry: &mut Registry, options: SquidexOptions) -> Result<(), RegistryError> {
-    let SquidexOptions { values, unknown_steps, asset_shards, content_shards, content_database } = options;
+    let SquidexOptions { values, unknown_steps, asset_shards, content_shards, content_database, dedicated } =
+        options;
     let contents = Contents::with_shards(content_shards.min(SHARDS_MAX));
     registry
         .register(Assets::with_shards(asset_shards.min(SHARDS_MAX)))?
@@ -51,10 +61,13 @@ fn register(registry: &mut Registry, options: SquidexOptions) -> Result<(), Regi
         .register(Teams::with_values(values))?
         .register(Schemas::with_values(values))?
         .register(Rules::with_values(values).unknown_steps(unknown_steps))?
-        .register(match content_database {
-            Some(name) => contents.in_database(&name),
-            None => contents,
-        })?;
+        .register(
+            match content_database {
+                Some(name) => contents.in_database(&name),
+                None => contents,
+            }
+            .dedicated(&dedicated),
+        )?;
     Ok(())
 }
 

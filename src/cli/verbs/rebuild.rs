@@ -21,13 +21,8 @@ use crate::operator::rebuild;
 impl RebuildArgs {
     /// The command that resumes: without `--fresh`, so that nothing is built twice.
     pub(in crate::cli) fn command(&self) -> Command {
-        self.typed(false)
-    }
-
-    fn typed(&self, fresh: bool) -> Command {
         Command::new(VerbName::Rebuild, &self.connection)
             .arguments(self.projections.iter().cloned())
-            .arguments(fresh.then(|| "--fresh".to_owned()))
             .arguments(self.postpone.then(|| "--postpone".to_owned()))
             .arguments(self.readers.typed())
             .arguments(self.checks.typed())
@@ -54,7 +49,7 @@ pub(in crate::cli) async fn run(
     let settings = settings.with_throttle(throttle);
     if !args.connection.yes {
         plan::show(&settings, registry, &args.projections, output).await?;
-        let again = args.typed(args.fresh).again();
+        let again = command.clone().arguments(args.fresh.then(|| "--fresh".to_owned())).again();
         output.note(&format!("Nothing was changed. To do it: {again}"));
         return Ok(0);
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bson::oid::ObjectId;
 use statefold_projections::{Registered, Spec};
 
-use crate::engine::preflight::kept_beside;
+use crate::engine::preflight::{has_further_databases, kept_beside};
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
@@ -91,6 +91,10 @@ impl Run {
     /// Refuses to take the name of snapshots that the application also keeps elsewhere: those would stay as
     /// they are, and differ.
     async fn refuse_beside(&self, spec: &Spec) -> Result<()> {
+        if has_further_databases(spec) {
+            // Those that this generation doesn't have stay the application's.
+            return Ok(());
+        }
         match kept_beside(&self.store, spec).await {
             None => Ok(()),
             Some(beside) => Err(Error::Unsupported(format!(

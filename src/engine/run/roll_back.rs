@@ -3,6 +3,7 @@
 use statefold_projections::{Registered, Registry};
 
 use crate::engine::pass::Survey;
+use crate::engine::preflight::check_number;
 use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
 use crate::engine::run::report::RebuildReport;
@@ -100,6 +101,9 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
             expected: "a generation that was active before".into(),
             actual: record.state.to_string(),
         });
+    }
+    if let Err(other) = check_number(projection.spec(), number, &previous.collections) {
+        return Ok(Candidate::Impossible(other));
     }
     let version = record.projection_version;
     let Some(projection) = registry.of_version(name, version) else {

@@ -1,11 +1,32 @@
 //! Looks into other databases of the server, as far as this user may list them.
 
+use std::collections::HashSet;
+
 use bson::{Document, doc};
 use futures::TryStreamExt;
 use statefold_projections::Target;
 
 use crate::store::connection::call::call;
 use crate::store::connection::client::Store;
+
+/// A collection in a database beside the one of the snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Beside {
+    pub(crate) database: String,
+    /// What the name of the database has behind that of the other one, and a low line.
+    pub(crate) part: String,
+    pub(crate) collection: String,
+    /// What the name of the collection has behind its number, and a low line.
+    pub(crate) suffix: String,
+}
+
+/// What stands behind a number and a low line, but not the number of a shard, or a mark of ours.
+fn suffix(rest: &str) -> Option<&str> {
+    let (number, suffix) = rest.split_once('_')?;
+    let is_shard = suffix.bytes().all(|byte| byte.is_ascii_digit());
+    let is_ours = suffix.starts_with('_') || suffix.contains("__t") || suffix.contains("__g");
+    (number.parse::<u32>().is_ok() && !is_shard && !is_ours).then_some(suffix)
+}
 
 impl Store {
     /// Names of the databases that have an event store of this layout; empty if they can't be listed.
@@ -29,38 +50,34 @@ impl Store {
         })
     }
 
-    /// A collection whose name is one of these with a number and more behind it, as `States3_x`, in a
-    /// database beside theirs: `{database}_…`. Names of shards, staging collections and copies don't count.
-    /// `None` if there is none, as far as they can be listed.
-    pub(crate) async fn collection_beside(&self, stems: Vec<String>) -> Option<String> {
-        let theirs = stems.first().map_or(&self.db, |stem| self.database_of(stem));
-        let (client, ours) = (self.client.clone(), format!("{}_", theirs.name()));
+    /// Collections that have the name of a target with a number and more behind it, as `States3_x`, in
+    /// databases beside that of the targets: `{database}_…`. Names of shards, staging collections and copies
+    /// don't count. Empty if they can't be listed.
+    pub(crate) async fn collections_beside(&self, base: &str, targets: &[Target]) -> Vec<Beside> {
+        let (client, prefix) = (self.client.clone(), format!("{base}_"));
+        let stems: HashSet<String> = targets.iter().map(|target| target.parts().0.to_owned()).collect();
         let search = async move {
-            for name in client.list_database_names().await? {
-                if !name.starts_with(&ours) {
+            let mut all = Vec::new();
+            for database in client.list_database_names().await? {
+                let Some(part) = database.strip_prefix(&prefix) else { continue };
+                let Ok(names) = client.database(&database).list_collection_names().await else {
+                    tracing::warn!(database, "it may have snapshots, too, but can't be looked into");
                     continue;
-                }
-                let Ok(collections) = client.database(&name).list_collection_names().await else {
-                    tracing::warn!(database = name, "it may have snapshots, too, but can't be looked into");
-                    continue;
                 };
-                let is_part = |rest: &str| {
-                    let (number, part) = rest.split_once('_').unwrap_or_default();
-                    let is_shard = part.bytes().all(|byte| byte.is_ascii_digit());
-                    number.parse::<u32>().is_ok() && !is_shard && !part.starts_with('_')
-                };
-                let found = |collection: &&String| {
-                    stems.iter().filter_map(|stem| collection.strip_prefix(stem)).any(is_part)
-                };
-                if let Some(collection) = collections.iter().find(found) {
-                    return Ok(Some(format!("{name}.{collection}")));
+                for collection in names {
+                    let rests = stems.iter().filter_map(|stem| collection.strip_prefix(stem.as_str()));
+                    if let Some(suffix) = rests.filter_map(suffix).next() {
+                        let (part, suffix) = (part.to_owned(), suffix.to_owned());
+                        all.push(Beside { database: database.clone(), part, collection, suffix });
+                    }
                 }
             }
-            Ok(None)
+            all.sort_unstable();
+            Ok(all)
         };
         call("listing the databases", search).await.unwrap_or_else(|error| {
             tracing::warn!(error = %error.with_sources(), "databases beside this one can't be listed");
-            None
+            Vec::new()
         })
     }
 

@@ -14,6 +14,7 @@ mod resume;
 
 pub(in crate::store) use call::{LONG_CALL_SECONDS, call, call_within};
 pub(crate) use client::Store;
+pub(crate) use databases::Beside;
 pub(in crate::store) use documents::{
     FORMAT, check_format, number_of, offset_of, read_concern, readable, refused_writes,
 };

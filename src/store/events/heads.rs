@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use bson::{Bson, Document, RawDocument, doc};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use statefold_projections::StreamFilter;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{Head, identity, stream_hash};
 use crate::pipeline::ports::{CommitBatch, HeadBatch, HeadDetail, RawCommits};
 use crate::plan::StreamRange;
-use crate::store::connection::{number_of, offset_of};
+use crate::store::connection::{Events, LONG_CALL_SECONDS, call_within, number_of, offset_of};
 use crate::store::events::source::{EventStore, batches, simple};
 
 /// Names in a batch of heads.
@@ -21,6 +22,28 @@ const COMMITS: &str = "n";
 const OFFSET: &str = "o";
 const ID: &str = "i";
 const SIZE: &str = "s";
+
+impl Events<'_> {
+    /// Names of the streams that begin so, in ascending order, from the index alone. Empty if there is no
+    /// event store.
+    pub(crate) async fn names_of(self, prefix: &str) -> Result<Vec<String>> {
+        let layout = &self.store.layout;
+        let range = StreamRange::of(&StreamFilter::prefix(prefix));
+        let mut bounds = doc! { "$gte": range.first };
+        if let Some(end) = range.end {
+            bounds.insert("$lt", end);
+        }
+        let pipeline = [
+            doc! { "$match": { &layout.stream: bounds } },
+            doc! { "$group": { "_id": format!("${}", layout.stream) } },
+            doc! { "$sort": { "_id": 1 } },
+        ];
+        let events = self.store.collection(&layout.collection);
+        let names = async move { events.aggregate(pipeline).await?.try_collect::<Vec<Document>>().await };
+        let found = call_within(LONG_CALL_SECONDS, "looking for streams", names).await?;
+        Ok(found.iter().filter_map(|group| Some(group.get_str("_id").ok()?.to_owned())).collect())
+    }
+}
 
 impl EventStore {
     /// The heads of all streams in a range.

@@ -20,6 +20,8 @@ use crate::store::snapshots::dropping::listed_uuid;
 
 /// Time that a rename inside the fence may wait: inserts into both collections queue behind it.
 const RENAME_MS_MAX: i64 = 500;
+/// Renames at a time, once the first one is done.
+const RENAMES: usize = 8;
 /// Pause before an obstructed rename is retried inside the fence.
 const RENAME_PAUSE: Duration = Duration::from_millis(20);
 
@@ -86,41 +88,39 @@ impl BuildStore {
         Ok(swap)
     }
 
-    /// Renames the collections that don't have their new names yet. Once the first one is renamed,
-    /// obstacles to the others are waited for, up to `until`.
+    /// Renames the collections that don't have their new names yet: the first one alone, the others some at a
+    /// time. Once the first one is renamed, obstacles to the others are waited for, up to `until`.
     ///
     /// # Errors
     /// [`Error::State`] if another collection has the name by now; a [busy](is_busy) error if something is in
     /// the way; the server's error.
     pub(crate) async fn rename_into(&mut self, until: Instant) -> Result<()> {
-        let number = self.record.swap.as_ref().map_or(0, Vec::len);
-        for at in 0..number {
-            let next = |record: &BuildRecord| {
-                let swap = record.swap.as_ref().and_then(|all| all.get(at));
-                swap.filter(|swap| !swap.done).cloned()
-            };
-            while let Some(swap) = next(&self.record) {
-                let left = until.saturating_duration_since(Instant::now());
-                let renamed = self.rename_one(&swap, left).await;
-                if renamed.is_err() {
-                    // The collection may be renamed even so, if only the reply was lost.
-                    self.read_renamed().await?;
-                }
-                let any = self.record.swap.iter().flatten().any(|swap| swap.done);
-                match renamed {
-                    Ok(()) => {
-                        if let Some(swap) = self.record.swap.as_mut().and_then(|all| all.get_mut(at)) {
-                            swap.done = true;
-                        }
-                    }
-                    Err(error) if any && is_busy(&error) && Instant::now() < until => {
-                        tokio::time::sleep(RENAME_PAUSE).await;
-                    }
-                    Err(error) => return Err(error),
+        loop {
+            let swaps = || self.record.swap.iter().flatten();
+            let at_a_time = if swaps().any(|swap| swap.done) { RENAMES } else { 1 };
+            let next: Vec<SwapRecord> = swaps().filter(|swap| !swap.done).take(at_a_time).cloned().collect();
+            if next.is_empty() {
+                return Ok(());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let renamed =
+                futures::future::join_all(next.iter().map(|swap| self.rename_one(swap, left))).await;
+            let failed = renamed.into_iter().find_map(Result::err);
+            if failed.is_some() {
+                // A collection may be renamed even so, if only the reply was lost.
+                self.read_renamed().await?;
+            } else {
+                for swap in self.record.swap.iter_mut().flatten() {
+                    swap.done |= next.iter().any(|next| next.uuid == swap.uuid);
                 }
             }
+            let any = self.record.swap.iter().flatten().any(|swap| swap.done);
+            match failed {
+                Some(error) if !any || !is_busy(&error) || Instant::now() >= until => return Err(error),
+                Some(_) => tokio::time::sleep(RENAME_PAUSE).await,
+                None => {}
+            }
         }
-        Ok(())
     }
 
     async fn rename_one(&self, swap: &SwapRecord, within: Duration) -> Result<()> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::components::Components;
 use super::data::ContentData;
+use super::dedicated::Dedicated;
 use super::references::References;
 use super::schema::{App, Schema};
 use super::shapes::Shapes;
@@ -20,6 +21,7 @@ pub(super) struct Documents<'a> {
     pub(super) schemas: &'a Shapes<Schema>,
     /// Number of collections that each target is divided into; 0 if they aren't.
     pub(super) shards: u32,
+    pub(super) dedicated: &'a Dedicated,
     pub(super) others: &'a dyn Lookup,
 }
 
@@ -39,7 +41,10 @@ impl Documents<'_> {
         let document = Written { content, common: &common, schema_id };
         let editing = draft.as_ref().or(current.as_ref());
         let about_editing = About::of(editing, place.as_ref())?;
-        out.put(all, |writer| document.all(writer, editing, current.as_ref(), &about_editing))?;
+        let dedicated = self.dedicated.targets(common.app_id(), schema_id.0);
+        for target in std::iter::once(all).chain(dedicated.map(|(all, _)| all)) {
+            out.put(target, |writer| document.all(writer, editing, current.as_ref(), &about_editing))?;
+        }
         if !content.is_published() {
             return Ok(());
         }
@@ -47,7 +52,10 @@ impl Documents<'_> {
         let about_current =
             if about_draft { Some(About::of(current.as_ref(), place.as_ref())?) } else { None };
         let about = about_current.as_ref().unwrap_or(&about_editing);
-        out.put(published, |writer| document.published(writer, current.as_ref(), about))
+        for target in std::iter::once(published).chain(dedicated.map(|(_, published)| published)) {
+            out.put(target, |writer| document.published(writer, current.as_ref(), about))?;
+        }
+        Ok(())
     }
 }
 
