@@ -30,6 +30,7 @@ mod killed_server;
 mod lag;
 mod late;
 mod live;
+mod live_contents;
 mod locks;
 mod members;
 mod orders;
