@@ -18,6 +18,8 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Measure a rebuild beside writers, and the writers beside it
     Live(LiveArgs),
+    /// Measure all projections of Squidex, and contents alone, against their floor
+    Kinds(KindsArgs),
     /// Write the tables of BENCHMARKS.md and the chart from results
     Report(ReportArgs),
     /// Run one contender, in this process
@@ -78,6 +80,22 @@ pub(crate) struct LiveArgs {
     /// Commits that the writers append a second
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rate: u64,
+    /// Connection string of the server
+    #[arg(long, env = "MONGODB_URI")]
+    pub(crate) uri: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KindsArgs {
+    /// Commits in the event store
+    #[arg(long, value_name = "N", default_value_t = 300_000)]
+    pub(crate) commits: u64,
+    /// Number of rounds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Memory that statefold may use, such as 512MiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
     /// Connection string of the server
     #[arg(long, env = "MONGODB_URI")]
     pub(crate) uri: String,

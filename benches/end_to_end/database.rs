@@ -17,8 +17,8 @@ pub(crate) const REFERENCE: &str = "Bench_Reference";
 /// Prefix of the names of the streams that are folded, and the first name after them.
 pub(crate) const PREFIX: &str = "asset-";
 const PREFIX_END: &str = "asset.";
-/// Collections that are kept between runs.
-const KEPT: [&str; 3] = [EVENTS, "Statefold_Fixture", REFERENCE];
+/// Collections that are kept between runs, besides those whose names begin with [`REFERENCE`].
+const KEPT: [&str; 2] = [EVENTS, "Statefold_Fixture"];
 
 /// Connects as statefold does.
 ///
@@ -115,6 +115,18 @@ pub(crate) async fn run_raw(db: &Database, command: RawDocumentBuf) -> Result<()
 pub(crate) async fn create_indexes(db: &Database, collection: &str) -> Result<()> {
     let projection = projection()?;
     let indexes = projection.spec().targets().iter().flat_map(|target| target.indexes());
+    create_these(db, collection, indexes).await
+}
+
+/// Builds indexes on a collection, in one command.
+///
+/// # Errors
+/// An error of the server.
+pub(crate) async fn create_these<'a>(
+    db: &Database,
+    collection: &str,
+    indexes: impl Iterator<Item = &'a IndexDefinition>,
+) -> Result<()> {
     let indexes: Vec<Document> = indexes.map(index).collect();
     let command = doc! {
         "createIndexes": collection, "indexes": indexes, "commitQuorum": "majority",
@@ -146,7 +158,7 @@ pub(crate) async fn secondary_indexes(db: &Database, collection: &str) -> Result
 /// An error of the server.
 pub(crate) async fn clear_up(db: &Database) -> Result<()> {
     for name in db.list_collection_names().await? {
-        if !KEPT.contains(&name.as_str()) {
+        if !KEPT.contains(&name.as_str()) && !name.starts_with(REFERENCE) {
             db.collection::<Document>(&name).drop().await?;
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::job::{Job, Task};
 use crate::outcome::Outcome;
-use crate::{aggregation, database, read, squidex, statefold, write};
+use crate::{aggregation, database, kinds, read, squidex, statefold, write};
 
 /// Runs the contender of a job.
 ///
@@ -18,6 +18,11 @@ pub(crate) async fn run(job: &Job) -> Result<Outcome> {
             statefold::work(job, database::server_pid(&db).await?, strategy, memory.as_deref())
         }
         Task::Squidex { batch, indexes } => squidex::work(&db, *batch, *indexes).await,
+        Task::Floor { projections } => kinds::floor(&db, projections).await,
+        Task::Kinds { projections, memory } => {
+            let server = database::server_pid(&db).await?;
+            statefold::kinds(job, server, projections, memory.as_deref())
+        }
         Task::Aggregation => aggregation::work(&db).await,
         Task::Pymongo { .. } => Err("the script is a process of its own".into()),
     }

@@ -24,6 +24,14 @@ pub(crate) fn database_name(commits: u64) -> String {
 /// # Errors
 /// An error of the server, or a failure of `statefold fixture`.
 pub(crate) async fn ensure(db: &Database, uri: &str, commits: u64) -> Result<()> {
+    ensure_with(db, uri, commits, &[]).await
+}
+
+/// As [`ensure`], with further flags.
+///
+/// # Errors
+/// An error of the server, or a failure of `statefold fixture`.
+pub(crate) async fn ensure_with(db: &Database, uri: &str, commits: u64, flags: &[&str]) -> Result<()> {
     if is_there(db, commits).await? {
         println!("the event store of {commits} commits is there already");
         return Ok(());
@@ -32,8 +40,9 @@ pub(crate) async fn ensure(db: &Database, uri: &str, commits: u64) -> Result<()>
     db.drop().await?;
     let status = Command::new(STATEFOLD)
         .args(["fixture", "--commits", &commits.to_string(), "--seed", &SEED.to_string(), "--log", "warn"])
+        .args(flags)
         .env("MONGODB_URI", uri)
-        .env("STATEFOLD_DATABASE", database_name(commits))
+        .env("STATEFOLD_DATABASE", db.name())
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .status()?;

@@ -32,6 +32,10 @@ pub(crate) enum Task {
     Pymongo { python: PathBuf, indexes: bool },
     /// Fold on the server, by an aggregation.
     Aggregation,
+    /// Read the commits of these projections, and write and index what was built of them: the floor.
+    Floor { projections: Vec<String> },
+    /// Run statefold on these projections.
+    Kinds { projections: Vec<String>, memory: Option<String> },
 }
 
 impl Job {

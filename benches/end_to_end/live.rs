@@ -151,7 +151,8 @@ fn commit(stream: u64, offset: i64) -> Document {
     }
 }
 
-fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
+/// The value below which so many percent of them lie; 0 of none.
+pub(crate) fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get((values.len() * percent / 100).min(values.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }

@@ -18,6 +18,7 @@ mod dispatch;
 mod error;
 mod fixture;
 mod job;
+mod kinds;
 mod live;
 mod machine;
 mod meter;
@@ -62,6 +63,7 @@ fn go(cli: Cli) -> Result<()> {
             Ok(())
         }
         Verb::Live(args) => finished(live::run(args)),
+        Verb::Kinds(args) => finished(kinds::run(args)),
         Verb::Report(args) => report::write(&args),
     }
 }

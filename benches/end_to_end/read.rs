@@ -29,30 +29,39 @@ pub(crate) async fn work(db: &Database, ranges: u32, batch: u32) -> Result<Outco
     // This also connects, so that connecting isn't measured.
     let server = server_pid(db).await?;
     let meter = Meter::start(server)?;
+    let documents = all(db, &in_prefix(), ranges, batch).await?;
+    Ok(Outcome { documents, ..Outcome::of(&meter.stop()?) })
+}
+
+/// Reads all commits that a filter finds, and returns their number.
+///
+/// # Errors
+/// An error of the server.
+pub(crate) async fn all(db: &Database, filter: &Document, ranges: u32, batch: u32) -> Result<u64> {
     let since = operation_time(db).await?;
-    let bounds = bounds(db, ranges).await?;
+    let bounds = bounds(db, filter, ranges).await?;
     let ends = bounds.iter().cloned().map(Some).chain([None]);
     let starts = std::iter::once(None).chain(bounds.iter().map(|bound| Some(bound.record)));
     let tasks: Vec<_> = starts
         .zip(ends)
-        .map(|(start, end)| tokio::spawn(scan(db.clone(), since, start, end, batch)))
+        .map(|(start, end)| tokio::spawn(scan(db.clone(), filter.clone(), since, start, end, batch)))
         .collect();
     let mut documents = 0;
     for task in tasks {
         documents += task.await??;
     }
-    Ok(Outcome { documents, ..Outcome::of(&meter.stop()?) })
+    Ok(documents)
 }
 
 /// Bounds that divide the collection into roughly equal parts.
-async fn bounds(db: &Database, ranges: u32) -> Result<Vec<Bound>> {
+async fn bounds(db: &Database, filter: &Document, ranges: u32) -> Result<Vec<Bound>> {
     if ranges < 2 {
         return Ok(Vec::new());
     }
     let events = db.collection::<Document>(EVENTS);
     let pipeline = [
         doc! { "$sample": { "size": SAMPLES } },
-        doc! { "$match": in_prefix() },
+        doc! { "$match": filter.clone() },
         doc! { "$project": { "_id": 1 } },
     ];
     let sampled: Vec<Document> = events.aggregate(pipeline).await?.try_collect().await?;
@@ -73,13 +82,14 @@ async fn bounds(db: &Database, ranges: u32) -> Result<Vec<Bound>> {
 
 async fn scan(
     db: Database,
+    filter: Document,
     since: Timestamp,
     start: Option<i64>,
     end: Option<Bound>,
     batch: u32,
 ) -> Result<u64> {
     let mut command = doc! {
-        "find": EVENTS, "filter": in_prefix(), "hint": { "$natural": 1 }, "$_requestResumeToken": true,
+        "find": EVENTS, "filter": filter, "hint": { "$natural": 1 }, "$_requestResumeToken": true,
         "readConcern": { "level": "majority", "afterClusterTime": since },
     };
     if let Some(start) = start {

@@ -25,6 +25,7 @@ struct Report {
 #[derive(Deserialize)]
 struct Built {
     collections: Vec<String>,
+    digest: String,
     events: u64,
     snapshots: u64,
     failed_streams: u64,
@@ -47,13 +48,45 @@ pub(crate) fn takes_strategy() -> Result<bool> {
 /// # Errors
 /// If it fails, with its output.
 pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>) -> Result<Outcome> {
+    let mut flags = vec!["Assets"];
+    if strategy != DEFAULT {
+        flags.extend(["--strategy", strategy]);
+    }
+    let (report, measured) = rebuild(job, server, &flags, memory)?;
+    let built = report.into_iter().next().ok_or("statefold built nothing")?;
+    let parts =
+        [("build", built.build_seconds), ("index", built.index_seconds), ("check", built.check_seconds)];
+    Ok(Outcome {
+        parts: parts.map(|(name, seconds)| (name.to_owned(), seconds)).into(),
+        events: built.events,
+        documents: built.snapshots,
+        collection: built.collections.into_iter().next(),
+        ..measured
+    })
+}
+
+/// Rebuilds these projections. The outcome's collection has their digests.
+///
+/// # Errors
+/// If it fails, with its output.
+pub(crate) fn kinds(job: &Job, server: u32, projections: &[String], memory: Option<&str>) -> Result<Outcome> {
+    let flags: Vec<&str> = projections.iter().map(String::as_str).collect();
+    let (report, measured) = rebuild(job, server, &flags, memory)?;
+    let digests: Vec<String> = report.iter().map(|built| built.digest.clone()).collect();
+    Ok(Outcome {
+        events: report.iter().map(|built| built.events).sum(),
+        documents: report.iter().map(|built| built.snapshots).sum(),
+        collection: Some(digests.join(" ")),
+        ..measured
+    })
+}
+
+/// Runs `rebuild` with these flags, and measures it.
+fn rebuild(job: &Job, server: u32, flags: &[&str], memory: Option<&str>) -> Result<(Vec<Built>, Outcome)> {
     let mut command = Command::new(STATEFOLD);
-    command.args(["rebuild", "Assets", "--yes", "-o", "json", "--log", "warn"]);
+    command.arg("rebuild").args(flags).args(["--yes", "-o", "json", "--log", "warn"]);
     // The server has a small oplog.
     command.env("STATEFOLD_IGNORE_MARGIN", "true");
-    if strategy != DEFAULT {
-        command.args(["--strategy", strategy]);
-    }
     if let Some(memory) = memory {
         command.args(["--memory", memory]);
     }
@@ -67,23 +100,16 @@ pub(crate) fn work(job: &Job, server: u32, strategy: &str, memory: Option<&str>)
     let client_peak_mb = memory.join().unwrap_or_default();
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("statefold ({strategy}) ended with {}:\n{said}", output.status).into());
+        return Err(
+            format!("statefold rebuild {} ended with {}:\n{said}", flags.join(" "), output.status).into()
+        );
     }
     let report: Report = serde_json::from_slice(&output.stdout)?;
-    let built = report.projections.into_iter().next().ok_or("statefold built nothing")?;
-    if built.failed_streams > 0 {
-        return Err(format!("statefold ({strategy}) couldn't fold {} streams", built.failed_streams).into());
+    let failed: u64 = report.projections.iter().map(|built| built.failed_streams).sum();
+    if failed > 0 {
+        return Err(format!("statefold rebuild {} couldn't fold {failed} streams", flags.join(" ")).into());
     }
-    let parts =
-        [("build", built.build_seconds), ("index", built.index_seconds), ("check", built.check_seconds)];
-    Ok(Outcome {
-        parts: parts.map(|(name, seconds)| (name.to_owned(), seconds)).into(),
-        events: built.events,
-        documents: built.snapshots,
-        collection: built.collections.into_iter().next(),
-        client_peak_mb,
-        ..Outcome::of(&measured)
-    })
+    Ok((report.projections, Outcome { client_peak_mb, ..Outcome::of(&measured) }))
 }
 
 /// Reads the peak memory of a process until it ends. The kernel keeps the peak, so the last value
