@@ -1,5 +1,5 @@
-//! All projections of Squidex in one pass, and contents alone, each against its floor: reading its commits, and
-//! writing and indexing what comes of them.
+//! All projections of Squidex in one pass, and contents alone, each against its floor: reading its commits,
+//! and writing and indexing what comes of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -236,8 +236,8 @@ fn show(subject: &Subject, times: Times) {
     let [whole, floor, cpu, peak] =
         [times.whole, times.floor, times.client_cpu, times.peak_mb].map(|values| percentile(values, 50));
     println!(
-        "\n{}: {} events, {} snapshots: {} s, {:.2} × its floor of {} s (wanted {}); client {cpu:.2} processor \
-         seconds, {peak:.0} MB; digests equal in all rounds",
+        "\n{}: {} events, {} snapshots: {} s, {:.2} × its floor of {} s (wanted {}); client {cpu:.2} \
+         processor seconds, {peak:.0} MB; digests equal in all rounds",
         subject.name,
         table::count(times.events),
         table::count(times.snapshots),
