@@ -42,8 +42,8 @@ impl Target {
         self
     }
 
-    /// Puts all collections of this target into another database of the same server. Pointers and records have
-    /// their names alone, which tell them from others: no collection of the event store's database is to begin
+    /// Puts all collections of this target into another database of the same server. Pointers have their
+    /// names alone, which tell them from others: no collection of the event store's database is to begin
     /// with [the same](Self::parts).
     #[must_use]
     pub fn in_database(mut self, name: impl Into<String>) -> Self {

@@ -185,8 +185,14 @@ pub fn main(registry: &Registry) -> ExitCode {
 pub fn squidex_main() -> ExitCode {
     let cli = Cli::<SquidexArgs>::parse();
     let registry = async |args: &SquidexArgs, verb: &Verb| {
-        // A fixture has no projections.
-        let connection = verb.connection().filter(|_| !matches!(verb, Verb::Fixture(_)));
+        // These need no projections: they work whatever the database holds.
+        let without = |verb: &Verb| {
+            matches!(
+                verb,
+                Verb::Fixture(_) | Verb::Lock(_) | Verb::ReadOnly(_) | Verb::Pause(_) | Verb::Resume(_)
+            )
+        };
+        let connection = verb.connection().filter(|_| !without(verb));
         args.registry(connection, matches!(verb, Verb::Migrate(_) | Verb::Status(_))).await
     };
     go(cli, registry, SquidexArgs::typed)

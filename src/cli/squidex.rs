@@ -3,7 +3,9 @@
 
 use clap::Args;
 use statefold_projections::Registry;
-use statefold_projections::squidex::{self, SquidexOptions, UnknownSteps, ValueRepresentation};
+use statefold_projections::squidex::{
+    self, DedicatedSchema, SquidexOptions, UnknownSteps, ValueRepresentation,
+};
 
 use crate::cli::args::Connection;
 use crate::cli::settings::{Raw, file_of, load};
@@ -29,8 +31,11 @@ pub(super) struct SquidexArgs {
     #[arg(long, global = true, value_name = "NAME", env = "STATEFOLD_CONTENT_DATABASE")]
     content_database: Option<String>,
     /// Contents are also in databases of single apps: contents:optimizeForSelfHosting of Squidex
-    #[arg(long, global = true, env = "STATEFOLD_DEDICATED_CONTENTS")]
-    dedicated_contents: bool,
+    #[arg(
+        long, global = true, env = "STATEFOLD_DEDICATED_CONTENTS", value_name = "true|false",
+        num_args = 0..=1, require_equals = true, default_missing_value = "true"
+    )]
+    dedicated_contents: Option<String>,
     /// What becomes of a rule with a trigger or step of an unknown plugin: keep it as it stands, or fail
     /// [default: keep]
     #[arg(long, global = true, value_name = "keep|fail", env = "STATEFOLD_RULES")]
@@ -53,11 +58,9 @@ impl SquidexArgs {
             shown("content-shards", "STATEFOLD_CONTENT_SHARDS", number(self.content_shards)),
             shown("asset-shards", "STATEFOLD_ASSET_SHARDS", number(self.asset_shards)),
             shown("content-database", "STATEFOLD_CONTENT_DATABASE", self.content_database.clone()),
-            if self.dedicated_contents && std::env::var_os("STATEFOLD_DEDICATED_CONTENTS").is_none() {
-                " --dedicated-contents".to_owned()
-            } else {
-                String::new()
-            },
+            // An optional value needs the sign.
+            shown("dedicated-contents", "STATEFOLD_DEDICATED_CONTENTS", self.dedicated_contents.clone())
+                .replace("contents ", "contents="),
             shown("rules", "STATEFOLD_RULES", self.rules.clone()),
         ]
         .concat()
@@ -71,7 +74,13 @@ impl SquidexArgs {
     pub(super) async fn registry(&self, connection: Option<&Connection>, narrowed: bool) -> Result<Registry> {
         let file = connection.map(file_of).transpose()?.unwrap_or_default().squidex;
         let (mut problems, names) = (Vec::new(), file.projections.clone().filter(|_| narrowed));
-        let dedicated = self.dedicated_contents || file.dedicated_contents == Some(true);
+        let given = self.dedicated_contents.as_deref().filter(|given| !given.is_empty());
+        let given = given.map(|given| given.parse::<bool>());
+        if given.as_ref().is_some_and(Result::is_err) {
+            problems.push("dedicated_contents is true or false".to_owned());
+        }
+        let given = given.and_then(Result::ok);
+        let dedicated = given.or(file.dedicated_contents).unwrap_or(false);
         let mut options = self.options(file, &mut problems);
         if !problems.is_empty() {
             return Err(Error::Config(problems));
@@ -79,6 +88,16 @@ impl SquidexArgs {
         if let Some(connection) = connection.filter(|_| dedicated) {
             let settings = load(connection, &Raw::default())?.settings;
             options.dedicated = dedicated_contents(&settings, options.content_database.as_deref()).await?;
+            let is_shard = |schema: &DedicatedSchema| {
+                schema.schema_id.parse::<u32>().is_ok_and(|number| number < options.content_shards)
+            };
+            if let Some(clash) = options.dedicated.iter().find(|schema| is_shard(schema)) {
+                return Err(Error::Unsupported(format!(
+                    "the collections of the schema {} would have the name of a shard: dedicated_contents and \
+                     content_shards don't go together here",
+                    clash.schema_id
+                )));
+            }
         }
         let registry = squidex::registry_with(options);
         match names {

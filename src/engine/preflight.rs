@@ -5,7 +5,7 @@ use statefold_projections::{Registered, Registry, Spec, Target};
 use crate::config::Settings;
 use crate::engine::pass::Survey;
 use crate::error::{Error, Result};
-use crate::plan::{Estimate, Partition, StreamRange, divide, shards_seen, shards_wanted};
+use crate::plan::{Estimate, Partition, StreamRange, divide, is_of_target, shards_seen, shards_wanted};
 use crate::store::{ActiveGeneration, Beside, Store, StreamIndex};
 
 /// Checks the event store and the collections before anything is written. Returns the event store's index on
@@ -17,8 +17,9 @@ pub(crate) async fn preflight(store: &Store, selected: &[Registered]) -> Result<
         return Ok(None);
     }
     for projection in selected {
+        check_places(store, projection.spec()).await?;
         refuse_other_database(store, projection.spec(), &collections).await?;
-        refuse_other_shards(store, projection.spec(), &collections).await?;
+        refuse_other_shards(store, projection.spec()).await?;
         if let Some(beside) = kept_beside(store, projection.spec()).await {
             tracing::warn!("{beside}: those stay as they are");
         }
@@ -42,10 +43,39 @@ async fn refuse_older(store: &Store) -> Result<()> {
     )))
 }
 
+/// Refuses other databases than those of the generations there are.
+///
+/// # Errors
+/// [`Error::Unsupported`] with both.
+async fn check_places(store: &Store, spec: &Spec) -> Result<()> {
+    let records = store.builds().records(Some(spec.name())).await?;
+    for record in records.iter().filter(|record| !record.state.is_over()) {
+        for recorded in &record.targets {
+            let Some(target) = spec.targets().iter().find(|target| target.collection() == recorded.target)
+            else {
+                continue;
+            };
+            let there = recorded.place.as_ref().map_or(store.database(), |place| &place.database);
+            let wanted = target.database().unwrap_or(store.database());
+            if there != wanted {
+                return Err(Error::Unsupported(format!(
+                    "{} is in the database {there}, but by the settings of this program it would be in \
+                     {wanted}: use those that it was built with (of Squidex: content_database), or remove it \
+                     first",
+                    record.id
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a number of shards that isn't the one the application has.
-async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String]) -> Result<()> {
+async fn refuse_other_shards(store: &Store, spec: &Spec) -> Result<()> {
+    let Some(first) = spec.targets().first() else { return Ok(()) };
+    let collections = store.names_beside(first).await?;
     let wanted = shards_wanted(spec);
-    if wanted == 0 && shards_seen(spec, collections).is_none() {
+    if wanted == 0 && shards_seen(spec, &collections).is_none() {
         return Ok(());
     }
     // Of a build of ours some shards may be renamed already, and others not yet.
@@ -56,7 +86,7 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
     };
     let theirs: Vec<String> = collections.iter().filter(|name| !is_ours(name)).cloned().collect();
     let seen = match shards_seen(spec, &theirs) {
-        None if wanted > 0 => undivided(store, spec, &theirs).await?.map(|name| (0, name)),
+        None if wanted > 0 => undivided(store, first, &theirs).await?.map(|name| (0, name)),
         seen => seen,
     };
     let Some((seen, shown_by)) = seen.filter(|(seen, _)| *seen != wanted) else { return Ok(()) };
@@ -75,8 +105,8 @@ async fn refuse_other_shards(store: &Store, spec: &Spec, collections: &[String])
 /// Refuses to build beside the events what the application keeps in a database of its own.
 async fn refuse_other_database(store: &Store, spec: &Spec, collections: &[String]) -> Result<()> {
     let target = spec.targets().first().filter(|target| spec.may_be_beside() && target.database().is_none());
-    let is_here = |target: &&Target| collections.iter().any(|name| target.number_of(name).is_some());
-    let Some(target) = target.filter(|target| !is_here(target)) else { return Ok(()) };
+    let is_here = collections.iter().any(|name| is_of_target(spec, name));
+    let Some(target) = target.filter(|_| !is_here) else { return Ok(()) };
     let Some((database, found)) = store.generation_elsewhere(target).await else { return Ok(()) };
     let (name, own) = (spec.name(), store.database());
     Err(Error::Unsupported(format!(
@@ -95,12 +125,15 @@ pub(crate) async fn kept_beside(store: &Store, spec: &Spec) -> Option<String> {
     let targets = spec.targets();
     let base = targets.first().and_then(Target::database).unwrap_or(store.database());
     let beside = store.collections_beside(base, targets).await;
-    let is_left_out = |beside: &&Beside| store.name_of_database(&beside.collection) != beside.database;
+    let is_left_out = |beside: &&Beside| {
+        !beside.may_be_shard() && store.name_of_database(&beside.collection) != beside.database
+    };
     let Beside { database, collection, .. } = beside.iter().find(is_left_out)?;
     let reason = if has_further_databases(spec) {
-        "which the generation there is doesn't have: to have it built, purge and adopt that again"
+        "of which the generation there is hasn't this one: to have it built, purge and adopt that again"
     } else {
-        "which are built with dedicated_contents = true"
+        "which are built with dedicated_contents = true; if it is set, the generation there is was made \
+         without it: purge and adopt that again"
     };
     Some(format!(
         "{database}.{collection} shows that the application also keeps the snapshots of {} in databases of \
@@ -122,13 +155,11 @@ fn first_targets(spec: &Spec) -> usize {
 
 /// A collection of the application that isn't divided, and not empty: Squidex makes an empty one beside its
 /// shards.
-async fn undivided<'a>(store: &Store, spec: &Spec, collections: &'a [String]) -> Result<Option<&'a str>> {
-    for target in spec.targets() {
-        let whole = Target::new(target.parts().0);
-        for name in collections.iter().filter(|name| whole.number_of(name).is_some()) {
-            if store.estimated_count(name).await? > 0 {
-                return Ok(Some(name));
-            }
+async fn undivided<'a>(store: &Store, target: &Target, collections: &'a [String]) -> Result<Option<&'a str>> {
+    let whole = Target::new(target.parts().0);
+    for name in collections.iter().filter(|name| whole.number_of(name).is_some()) {
+        if store.count_beside(target, name).await? > 0 {
+            return Ok(Some(name));
         }
     }
     Ok(None)

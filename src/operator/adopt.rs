@@ -230,6 +230,7 @@ impl Adoption<'_> {
                 fingerprint: crate::lifecycle::fingerprint(spec, layout),
                 token: leadership.mandate.token,
             },
+            self.store.database(),
         );
         self.store.snapshots().forget_adopted(&record.id, &leadership.mandate).await?;
         let build =

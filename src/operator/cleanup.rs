@@ -45,7 +45,7 @@ pub async fn cleanup(settings: &Settings, registry: &Registry, request: Cleanup)
     let store = Store::connect(settings, registry).await?;
     let mut rules = rules(settings.cleanup());
     rules.older_than_ms = None;
-    rules.named = request.collections;
+    rules.named = request.collections.iter().map(|given| store.plain_name(given).to_owned()).collect();
     let sweep = Sweep { store: &store, selected: &selected, rules };
     let seen = sweep.look().await?;
     sweep.refuse_unknown(&seen)?;

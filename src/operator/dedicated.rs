@@ -28,40 +28,32 @@ pub async fn dedicated_contents(
     content_database: Option<&str>,
 ) -> Result<Vec<DedicatedSchema>> {
     let store = Store::connect(settings, &squidex::registry()).await?;
-    let base = content_database.unwrap_or(store.database());
-    // By their ids.
-    let mut schemas = BTreeMap::new();
+    let prefix = format!("{}_", content_database.unwrap_or(store.database()));
+    if let Some(record) = generation(&store).await? {
+        // In the order of that generation's collections, whether their events are still there or not.
+        let recorded = record.targets.iter().filter_map(|target| {
+            let schema_id = target.target.strip_prefix(ALL)?.strip_prefix('_')?.to_owned();
+            let database = target.place.as_ref()?.database.clone();
+            let app_id = database.strip_prefix(&prefix)?.to_owned();
+            Some(DedicatedSchema { database, app_id, schema_id })
+        });
+        return Ok(recorded.collect());
+    }
+    let mut all = BTreeSet::new();
     for stream in store.events().names_of("schema-").await? {
-        let Some((app_id, schema_id)) = stream.strip_prefix("schema-").and_then(|key| key.split_once("--"))
-        else {
-            continue;
-        };
-        let database = format!("{base}_{app_id}");
-        let (app_id, schema_id) = (app_id.to_owned(), schema_id.to_owned());
-        let schema = DedicatedSchema { database, app_id, schema_id: schema_id.clone() };
-        if let Some(other) = schemas.insert(schema_id.clone(), schema) {
-            return Err(Error::Unsupported(format!(
-                "two apps have a schema of the id {schema_id}, one of them {}: with dedicated_contents their \
-                 collections can't be told apart",
-                other.app_id
-            )));
+        if let Some((app_id, schema_id)) = stream.strip_prefix("schema-").and_then(|key| key.split_once("--"))
+        {
+            let (app_id, schema_id) = (app_id.to_owned(), schema_id.to_owned());
+            all.insert(DedicatedSchema { database: format!("{prefix}{app_id}"), app_id, schema_id });
         }
     }
-    if let Some(record) = generation(&store).await? {
-        // In the order of that generation's collections.
-        let ids =
-            record.targets.iter().filter_map(|target| target.target.strip_prefix(ALL)?.strip_prefix('_'));
-        return limited(ids.filter_map(|id| schemas.remove(id)).collect());
-    }
-    let there = store.collections_beside(base, &[Target::new(ALL)]).await;
+    let there = store.collections_beside(prefix.trim_end_matches('_'), &[Target::new(ALL)]).await;
     let there: BTreeSet<(&str, &str)> =
         there.iter().map(|beside| (beside.part.as_str(), beside.suffix.as_str())).collect();
-    let mut all: Vec<DedicatedSchema> = schemas.into_values().collect();
     if !there.is_empty() {
         all.retain(|schema| there.contains(&(schema.app_id.as_str(), schema.schema_id.as_str())));
     }
-    all.sort_unstable();
-    limited(all)
+    checked(all.into_iter().collect())
 }
 
 /// The generation that is active, or else one that is being built.
@@ -78,12 +70,39 @@ async fn generation(store: &Store) -> Result<Option<BuildRecord>> {
 /// Schemas that there may be: each has two collections.
 const SCHEMAS_MAX: usize = 4_800;
 
-fn limited(schemas: Vec<DedicatedSchema>) -> Result<Vec<DedicatedSchema>> {
-    if schemas.len() > SCHEMAS_MAX {
-        let count = schemas.len();
+fn checked(schemas: Vec<DedicatedSchema>) -> Result<Vec<DedicatedSchema>> {
+    let mut apps = BTreeMap::new();
+    for DedicatedSchema { app_id, schema_id, .. } in &schemas {
+        if let Some(other) = apps.insert(schema_id, app_id) {
+            return Err(Error::Unsupported(format!(
+                "the apps {other} and {app_id} both have a schema of the id {schema_id}: with \
+                 dedicated_contents their collections can't be told apart"
+            )));
+        }
+    }
+    let count = schemas.len();
+    if count > SCHEMAS_MAX {
         return Err(Error::Unsupported(format!(
             "there are {count} schemas with collections of their own, of at most {SCHEMAS_MAX}"
         )));
     }
     Ok(schemas)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_apps_with_a_schema_of_one_id_are_refused_by_their_names() {
+        let schema = |app: &str, schema: &str| DedicatedSchema {
+            database: format!("Squidex_{app}"),
+            app_id: app.to_owned(),
+            schema_id: schema.to_owned(),
+        };
+        assert!(checked(vec![schema("a", "posts"), schema("b", "articles")]).is_ok());
+        let refused = checked(vec![schema("a", "posts"), schema("b", "posts")]).unwrap_err().to_string();
+        assert!(refused.contains("the apps a and b both have a schema of the id posts"), "{refused}");
+    }
 }

@@ -125,9 +125,8 @@ pub async fn read_only_status(settings: &Settings, registry: &Registry) -> Resul
 
 async fn connect(settings: &Settings, registry: &Registry) -> Result<Store> {
     let store = Store::connect(settings, registry).await?;
-    let events = &store.layout.collection;
-    if !store.collection_names().await?.contains(events) {
-        let database = store.database();
+    if !store.has_events().await? {
+        let (database, events) = (store.database(), &store.layout.collection);
         return Err(Error::Unsupported(format!("the database {database} has no event store `{events}`")));
     }
     Ok(store)

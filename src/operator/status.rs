@@ -211,8 +211,6 @@ async fn status_of(
     let state = match &active {
         _ if !has_event_store => Standing::NoEventStore,
         None => Standing::Behind,
-        // It was built with other settings.
-        Some(active) if active.collections.len() != spec.targets().len() => Standing::Behind,
         Some(active) if active.collections.iter().any(|name| !collections.contains(name)) => Standing::Broken,
         Some(active) if active.projection_version < spec.version() => Standing::Behind,
         Some(active) if active.projection_version > spec.version() => Standing::Ahead,

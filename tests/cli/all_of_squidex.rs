@@ -63,7 +63,7 @@ fn contents_are_also_built_into_databases_of_single_apps_if_the_settings_say_so(
     db.wait(async { db.db().collection::<RawDocumentBuf>("Events2").insert_many(events).await }).unwrap();
     let usual = ["rebuild", "Apps", "Schemas", "Contents", "--dedicated-contents"];
     let plan = db.run(&usual, 0);
-    assert!(plan.stderr.trim_end().ends_with(" --dedicated-contents"), "{}", plan.stderr);
+    assert!(plan.stderr.trim_end().ends_with(" --dedicated-contents=true"), "{}", plan.stderr);
     let done = db.run(&[&usual[..], &["--yes", "-o", "json"]].concat(), 0).json();
     assert_eq!(done["projections"][2]["collections"].as_array().unwrap().len(), 34);
     let files = squidex_data::of_apps(&directory);

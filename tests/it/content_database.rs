@@ -147,4 +147,16 @@ async fn they_are_followed_where_they_are() {
     })
     .await;
     end(following).await;
+    // It is found where it is whatever the settings say, and no second one is built elsewhere.
+    for content_database in [None, Some(format!("{}Other", db.name))] {
+        let other = registry_with(SquidexOptions { content_database, ..SquidexOptions::default() });
+        let refused = db.rebuild(&other, &["Contents"], no_waiting()).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("Contents4 is in the database") && refused.contains("content_database"),
+            "{refused}"
+        );
+        let status = statefold::status(&db.settings(no_waiting()), &other).await.unwrap();
+        let contents = status.projections.iter().find(|status| status.projection == "Contents").unwrap();
+        assert_eq!(contents.state, statefold::Standing::UpToDate);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bson::doc;
 use mongodb::Database;
 use statefold::projections::Registry;
 use statefold::squidex::{SquidexOptions, registry_with};
@@ -128,13 +129,34 @@ async fn they_are_switched_by_name_together_and_back() {
     let contents = || Verification { projections: vec!["Contents".to_owned()], ..Verification::default() };
     assert!(statefold::verify(&settings, &registry, contents()).await.unwrap().is_equal());
 
-    let registry = squidex.registry().await;
+    // An app is deleted for good: the generation has its collections still.
+    let file = &squidex.of_apps[0];
+    let app = file.suffix.trim_start_matches('_').to_owned();
+    let of_it = doc! { "EventStream": { "$regex": format!("^[a-zA-Z]+-{app}") } };
+    squidex.db.collection("Events2").delete_many(of_it).await.unwrap();
+    let deleted = squidex.registry().await;
+    assert_eq!(deleted.get("Contents").unwrap().spec(), registry.get("Contents").unwrap().spec());
+    let events = squidex_data::collection(&directory, "dedicated", "Events2");
+    let events = events.into_iter().filter(|commit| {
+        let stream = commit.get_str("EventStream").unwrap();
+        stream.split_once('-').is_some_and(|(_, key)| key.starts_with(&app))
+    });
+    let events: Vec<_> = events.collect();
+    squidex.db.db.collection::<bson::RawDocumentBuf>("Events2").insert_many(events).await.unwrap();
+
+    let copies = |names: &[String], copy: &str| names.iter().filter(|name| name.ends_with(copy)).count();
+    assert_eq!(copies(&squidex.collections_of_apps().await, "__g3"), 32);
     statefold::rollback(&settings, &registry, Rebuild::of(["Contents"])).await.unwrap();
     squidex.assert_as_written('3').await;
+    assert_eq!(copies(&squidex.collections_of_apps().await, "__g4"), 32);
     let now = CleanupSettings { keep: 0, ..CleanupSettings::default() };
     let request = Cleanup { dry_run: false, ..Cleanup::default() };
-    statefold::cleanup(&settings.clone().with_cleanup(now), &registry, request).await.unwrap();
-    of_app.collection::<bson::Document>("States_Contents_All3_new").drop().await.unwrap();
-    assert_eq!(squidex.collections_of_apps().await, before);
+    // It finds them without the setting, too.
+    let default = statefold::squidex::registry();
+    statefold::cleanup(&settings.clone().with_cleanup(now), &default, request).await.unwrap();
+    let mut with_new = before.clone();
+    with_new.push("States_Contents_All3_new".to_owned());
+    with_new.sort_unstable();
+    assert_eq!(squidex.collections_of_apps().await, with_new);
     squidex.assert_as_written('3').await;
 }

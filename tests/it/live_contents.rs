@@ -92,9 +92,9 @@ impl Writer {
             _ if step % 400 == 399 => {
                 self.schema("FieldDeletedEvent", json!({ "fieldId": "2,related" })).await;
             }
-            _ if step % 5 == 0 => self.create().await,
+            _ if step.is_multiple_of(5) => self.create().await,
             _ if step % 5 == 1 => {
-                let status = if step % 2 == 0 { "Published" } else { "Draft" };
+                let status = if step.is_multiple_of(2) { "Published" } else { "Draft" };
                 self.content(number, "ContentStatusChangedEventV2", json!({ "status": status })).await;
             }
             _ => {

@@ -41,7 +41,8 @@ pub fn registry() -> Registry {
 /// As [`registry`], for a Squidex with these settings. Numbers of shards above 100 count as 100.
 ///
 /// # Panics
-/// If there are two dedicated schemas of one id, or more than 4,800.
+/// If there are two dedicated schemas of one id, or one whose id is the number of a shard, or more than
+/// 4,800.
 #[must_use]
 pub fn registry_with(options: SquidexOptions) -> Registry {
     let mut registry = Registry::new(layout());

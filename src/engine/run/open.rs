@@ -166,9 +166,12 @@ impl Run {
         let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
         let generation = next_generation(spec, &self.store.collection_names().await?, &recorded)
             .map_err(|error| Error::Unsupported(error.to_string()))?;
-        let names =
-            spec.targets().iter().map(|target| GenerationNames::new(target, generation, self.mandate.token));
-        let targets = names.map(TargetRecord::from).collect();
+        let (token, own) = (self.mandate.token, self.store.database());
+        let targets = spec
+            .targets()
+            .iter()
+            .map(|target| TargetRecord::new(target, GenerationNames::new(target, generation, token), own));
+        let targets = targets.collect();
         let print = fingerprint(spec, &self.store.layout);
         let origin = BuildOrigin { fingerprint: print, token: self.mandate.token };
         let record = BuildRecord::new(spec, generation, targets, ranges, origin);

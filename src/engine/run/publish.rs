@@ -7,7 +7,7 @@ use std::time::Instant;
 use bson::oid::ObjectId;
 use statefold_projections::{Registered, Spec};
 
-use crate::engine::preflight::{has_further_databases, kept_beside};
+use crate::engine::preflight::{check_number, has_further_databases, kept_beside};
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
@@ -51,7 +51,9 @@ impl Run {
                     }
                 }
                 (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
-                (CutOverMode::Rename, Some(active)) if active.collections.len() == spec.targets().len() => {
+                (CutOverMode::Rename, Some(active)) => {
+                    check_number(&spec, active.active, &active.collections)?;
+                    refuse_many(&active.collections)?;
                     self.refuse_beside(&spec).await?;
                     self.store
                         .snapshots()
@@ -59,7 +61,7 @@ impl Run {
                         .await?;
                     self.store.snapshots().check_asides(&active).await?;
                 }
-                (CutOverMode::Rename, _) => {
+                (CutOverMode::Rename, None) => {
                     return Err(nameless(&spec));
                 }
             }
@@ -76,6 +78,8 @@ impl Run {
             return Ok(());
         }
         let Some(active) = active else { return Err(nameless(projection.spec())) };
+        check_number(projection.spec(), active.active, &active.collections)?;
+        refuse_many(&active.collections)?;
         self.refuse_beside(projection.spec()).await?;
         // A cut-over that was interrupted may have renamed the collections already; it is finished.
         if self.published_build(projection.spec().name()).await?.is_some() {
@@ -343,6 +347,20 @@ fn remark(build: &Build) -> Option<Remark> {
     let streams = build.counts.remarks;
     let what = build.job.projection.spec().remark().filter(|_| streams > 0)?;
     Some(Remark { streams, what: what.to_owned() })
+}
+
+/// Collections that are renamed behind one fence at most: some hundred take a few tenths of a second.
+const RENAMED_MAX: usize = 300;
+
+fn refuse_many(collections: &[String]) -> Result<()> {
+    if collections.len() <= RENAMED_MAX {
+        return Ok(());
+    }
+    let count = collections.len();
+    Err(Error::Unsupported(format!(
+        "{count} collections can't be renamed while the event store refuses events, as it may for a second \
+         (at most {RENAMED_MAX}): use the mode pointer or view"
+    )))
 }
 
 /// Reports on a build at the end of a run.

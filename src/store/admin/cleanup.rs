@@ -35,7 +35,7 @@ pub(crate) struct Size {
 impl Admin<'_> {
     /// All collections and views, in the order of their names.
     pub(crate) async fn listing(self) -> Result<Vec<ListedCollection>> {
-        let found = self.store.list("listing the collections", doc! {}).await?;
+        let found = self.store.list("listing the collections").await?;
         let read = |collection: &Document| {
             let options = collection.get_document("options").ok();
             let shows = options.and_then(|options| options.get_str("viewOn").ok());

@@ -1,6 +1,7 @@
 //! The records of builds: state, checkpoints, heads, failed streams, pauses.
 
 mod build;
+mod connect;
 pub(in crate::store) mod failed_streams;
 mod heads;
 mod lag;

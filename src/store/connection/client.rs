@@ -6,7 +6,7 @@ use bson::{Document, Timestamp, doc};
 use futures::TryStreamExt;
 use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
 use mongodb::{Client, Collection, Database};
-use statefold_projections::{Layout, Registry};
+use statefold_projections::{Layout, Registry, Target};
 
 use crate::config::{Settings, without_foreign, without_secrets};
 use crate::error::{Error, Result};
@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`Error::Config`] for a malformed URI, [`Error::Unreachable`], [`Error::Permission`],
     /// [`Error::Unsupported`].
-    pub(crate) async fn connect(settings: &Settings, registry: &Registry) -> Result<Self> {
+    pub(in crate::store) async fn dial(settings: &Settings, registry: &Registry) -> Result<Self> {
         let mut options = parsed(settings.uri()).await?;
         options.app_name.get_or_insert_with(|| "statefold".into());
         options.server_selection_timeout.get_or_insert(SELECTION);
@@ -138,6 +138,15 @@ impl Store {
         store.names.control_id.push_str(".Follow");
         store.leads = false;
         store
+    }
+
+    /// The same store with further places of collections, each as what stands before the number, what stands
+    /// behind it, and the database.
+    pub(in crate::store) fn with_places<'a>(
+        self,
+        more: impl Iterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> Self {
+        Self { places: self.places.with(more, &self.db), ..self }
     }
 
     /// A collection of the store's own database: events, records, control document.
@@ -221,17 +230,12 @@ impl Store {
         }
     }
 
-    /// The server's listing of the collections and views that match: those of snapshots from their own
-    /// databases, all others from the store's.
-    pub(in crate::store) async fn list(&self, doing: &str, filter: Document) -> Result<Vec<Document>> {
+    /// The server's listing of all collections and views: those of snapshots from their own databases, all
+    /// others from the store's.
+    pub(in crate::store) async fn list(&self, doing: &str) -> Result<Vec<Document>> {
         let mut all = Vec::new();
         for db in std::iter::once(&self.db).chain(self.places.others()) {
-            let command = doc! { "listCollections": 1, "filter": filter.clone() };
-            let listing = db.clone();
-            let list = async move {
-                listing.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await
-            };
-            let found = call(doing, list).await?;
+            let found = listed(db, doing, doc! {}).await?;
             let is_here = |listed: &Document| {
                 listed.get_str("name").is_ok_and(|name| self.database_of(name).name() == db.name())
             };
@@ -240,13 +244,33 @@ impl Store {
         Ok(all)
     }
 
-    /// Names of all collections, in alphabetical order.
+    /// The server's listing of the collection or view of snapshots with a name.
+    pub(in crate::store) async fn list_one(&self, doing: &str, name: &str) -> Result<Option<Document>> {
+        Ok(listed(self.database_of(name), doing, doc! { "name": name }).await?.pop())
+    }
+
+    /// Whether there is an event store.
+    pub(crate) async fn has_events(&self) -> Result<bool> {
+        let filter = doc! { "name": &self.layout.collection };
+        Ok(!listed(&self.db, "looking for the event store", filter).await?.is_empty())
+    }
+
+    /// Names of all collections, in alphabetical order: those of snapshots in their own databases.
     pub(crate) async fn collection_names(&self) -> Result<Vec<String>> {
-        let listed = self.list("listing the collections", doc! {}).await?;
-        let mut names: Vec<String> =
-            listed.iter().filter_map(|listed| Some(listed.get_str("name").ok()?.to_owned())).collect();
-        names.sort_unstable();
-        Ok(names)
+        Ok(names_in(&self.list("listing the collections").await?))
+    }
+
+    /// Names of all collections in the database of a target, whatever they belong to, in alphabetical order.
+    pub(crate) async fn names_beside(&self, target: &Target) -> Result<Vec<String>> {
+        let db = target.database().map_or_else(|| self.db.clone(), |name| self.client.database(name));
+        Ok(names_in(&listed(&db, "listing the collections", doc! {}).await?))
+    }
+
+    /// Number of documents of a collection in the database of a target, from the server's statistics.
+    pub(crate) async fn count_beside(&self, target: &Target, name: &str) -> Result<u64> {
+        let db = target.database().map_or_else(|| self.db.clone(), |name| self.client.database(name));
+        let collection = db.collection::<Document>(name);
+        call("counting snapshots", async move { collection.estimated_document_count().await }).await
     }
 
     /// Number of documents of a collection, from the server's statistics.
@@ -254,6 +278,20 @@ impl Store {
         let collection = self.database_of(name).collection::<Document>(name);
         call("counting snapshots", async move { collection.estimated_document_count().await }).await
     }
+}
+
+/// The server's listing of the collections and views of a database that match.
+async fn listed(db: &Database, doing: &str, filter: Document) -> Result<Vec<Document>> {
+    let (db, command) = (db.clone(), doc! { "listCollections": 1, "filter": filter });
+    let list = async move { db.run_cursor_command(command).await?.try_collect::<Vec<Document>>().await };
+    call(doing, list).await
+}
+
+fn names_in(listed: &[Document]) -> Vec<String> {
+    let name = |listed: &Document| Some(listed.get_str("name").ok()?.to_owned());
+    let mut names: Vec<String> = listed.iter().filter_map(name).collect();
+    names.sort_unstable();
+    names
 }
 
 #[cfg(test)]

@@ -20,12 +20,23 @@ pub(crate) struct Beside {
     pub(crate) suffix: String,
 }
 
-/// What stands behind a number and a low line, but not the number of a shard, or a mark of ours.
+impl Beside {
+    /// Whether the name may be that of a shard: it ends with a number.
+    pub(crate) fn may_be_shard(&self) -> bool {
+        is_number(&self.suffix)
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What stands behind a number and a low line; `None` if it is a mark of a staging collection or a copy.
 fn suffix(rest: &str) -> Option<&str> {
     let (number, suffix) = rest.split_once('_')?;
-    let is_shard = suffix.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ours = suffix.starts_with('_') || suffix.contains("__t") || suffix.contains("__g");
-    (number.parse::<u32>().is_ok() && !is_shard && !is_ours).then_some(suffix)
+    let marks = ["__t", "__g"].into_iter().filter_map(|mark| rest.rsplit_once(mark));
+    let is_ours = marks.into_iter().any(|(_, number)| is_number(number));
+    (is_number(number) && !suffix.is_empty() && !is_ours).then_some(suffix)
 }
 
 impl Store {
@@ -51,8 +62,8 @@ impl Store {
     }
 
     /// Collections that have the name of a target with a number and more behind it, as `States3_x`, in
-    /// databases beside that of the targets: `{database}_…`. Names of shards, staging collections and copies
-    /// don't count. Empty if they can't be listed.
+    /// databases beside that of the targets: `{database}_…`. Names of staging collections and copies don't
+    /// count. Empty if they can't be listed.
     pub(crate) async fn collections_beside(&self, base: &str, targets: &[Target]) -> Vec<Beside> {
         let (client, prefix) = (self.client.clone(), format!("{base}_"));
         let stems: HashSet<String> = targets.iter().map(|target| target.parts().0.to_owned()).collect();
@@ -81,22 +92,34 @@ impl Store {
         })
     }
 
-    /// A generation of a target that isn't empty, in a database that has no event store: the name of the
-    /// database, and that of the collection. `None` if there is none, as far as they can be listed.
+    /// A collection that isn't empty, and has the name of a generation of a target or of a shard of it, in a
+    /// database that has no event store: the name of the database, and that of the collection. `None` if
+    /// there is none, as far as they can be looked into.
     pub(crate) async fn generation_elsewhere(&self, target: &Target) -> Option<(String, String)> {
         let (client, ours) = (self.client.clone(), self.database().to_owned());
-        let (target, events) = (target.clone(), self.layout.collection.clone());
+        let (stem, events) = (target.parts().0.to_owned(), self.layout.collection.clone());
         let search = async move {
             for name in client.list_database_names().await? {
                 if name == ours {
                     continue;
                 }
-                let Ok(collections) = client.database(&name).list_collection_names().await else { continue };
-                let found = collections.iter().find(|collection| target.number_of(collection).is_some());
-                let Some(found) = found.filter(|_| !collections.contains(&events)) else { continue };
-                let documents = client.database(&name).collection::<Document>(found);
-                if documents.estimated_document_count().await? > 0 {
-                    return Ok(Some((name, found.clone())));
+                let database = client.database(&name);
+                let Ok(collections) = database.list_collection_names().await else { continue };
+                if collections.contains(&events) {
+                    continue;
+                }
+                let is_generation = |collection: &&String| {
+                    let rest = collection.strip_prefix(&stem);
+                    rest.is_some_and(|rest| {
+                        let (number, shard) = rest.split_once('_').unwrap_or((rest, "0"));
+                        is_number(number) && is_number(shard)
+                    })
+                };
+                for found in collections.iter().filter(is_generation) {
+                    let documents = database.collection::<Document>(found);
+                    if documents.estimated_document_count().await.is_ok_and(|count| count > 0) {
+                        return Ok(Some((name, found.clone())));
+                    }
                 }
             }
             Ok(None)

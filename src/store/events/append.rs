@@ -34,7 +34,7 @@ impl Events<'_> {
     pub(crate) async fn prepare_append(self) -> Result<()> {
         let events = self.store.collection(&self.store.layout.collection);
         let (stream, offset) = (self.store.layout.stream.clone(), self.store.layout.offset.clone());
-        if !self.store.collection_names().await?.contains(&self.store.layout.collection) {
+        if !self.store.has_events().await? {
             let unique = IndexOptions::builder().unique(true).build();
             let index = IndexModel::builder().keys(doc! { &stream: 1, &offset: -1 }).options(unique).build();
             return call("making the event store", async move { events.create_index(index).await })

@@ -55,7 +55,7 @@ pub async fn write_fixture(
     written: watch::Sender<u64>,
     cancel: CancellationToken,
 ) -> Result<FixtureReport> {
-    let store = Store::connect(settings, &Registry::default()).await?;
+    let store = Store::dial(settings, &Registry::default()).await?;
     let marker = store.events().fixture_marker().await?;
     let events = store.collection(&store.layout.collection);
     let full =

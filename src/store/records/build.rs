@@ -2,7 +2,7 @@
 
 use bson::{DateTime, Timestamp};
 use serde::{Deserialize, Serialize};
-use statefold_projections::Spec;
+use statefold_projections::{Spec, Target};
 
 use crate::fold::FoldCounts;
 use crate::lifecycle::BuildState;
@@ -189,11 +189,34 @@ pub(crate) struct TargetRecord {
     /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropping: Option<bson::Uuid>,
+    /// Where its collections are; absent if that is the database of the event store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceRecord>,
 }
 
-impl From<GenerationNames> for TargetRecord {
-    fn from(names: GenerationNames) -> Self {
-        Self { target: names.target, staging: names.staging, collection: names.collection, dropping: None }
+/// The database of a target's collections, other than that of the event store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct PlaceRecord {
+    /// Name of the database.
+    pub database: String,
+    /// What the names have before the number; the rest of the target's name is behind it.
+    pub stem: String,
+}
+
+impl PlaceRecord {
+    /// The place of a target, unless it is in the database of this name.
+    pub(crate) fn of(target: &Target, own: &str) -> Option<Self> {
+        let database = target.database().filter(|name| *name != own)?;
+        Some(Self { database: database.to_owned(), stem: target.parts().0.to_owned() })
+    }
+}
+
+impl TargetRecord {
+    /// Record of a target, in an event store's database of this name.
+    pub(crate) fn new(target: &Target, names: GenerationNames, own: &str) -> Self {
+        let GenerationNames { target: name, staging, collection } = names;
+        Self { target: name, staging, collection, dropping: None, place: PlaceRecord::of(target, own) }
     }
 }
 

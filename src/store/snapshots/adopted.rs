@@ -12,7 +12,7 @@ use crate::plan::{Partition, StreamRange};
 use crate::store::builds::BuildStore;
 use crate::store::connection::{Snapshots, call};
 use crate::store::control::Mandate;
-use crate::store::records::{BUILDS, BuildOrigin, BuildRecord, TargetRecord};
+use crate::store::records::{BUILDS, BuildOrigin, BuildRecord, PlaceRecord, TargetRecord};
 
 /// A sink that writes the records of an adopted build, but none of its snapshots.
 pub(crate) struct RecordsOnly(pub(crate) BuildStore);
@@ -37,19 +37,22 @@ impl SnapshotSink for RecordsOnly {
 }
 
 impl BuildRecord {
-    /// The record of an adopted generation. It is retired until it is active, so that no run resumes it.
+    /// The record of an adopted generation, beside an event store in a database of this name. It is retired
+    /// until it is active, so that no run resumes it.
     pub(crate) fn adopted(
         spec: &Spec,
         generation: u32,
         collections: &[String],
         ranges: Vec<StreamRange>,
         origin: BuildOrigin,
+        own: &str,
     ) -> Self {
         let targets = spec.targets().iter().zip(collections).map(|(target, collection)| TargetRecord {
             target: target.collection().to_owned(),
             staging: String::new(),
             collection: collection.clone(),
             dropping: None,
+            place: PlaceRecord::of(target, own),
         });
         let new = Self::new(spec, generation, targets.collect(), ranges, origin);
         Self { state: BuildState::Retired, adopted: true, ..new }

@@ -133,7 +133,7 @@ impl Snapshots<'_> {
 
     /// The server's listing of the collection or view with a name.
     pub(super) async fn listed(self, name: &str) -> Result<Option<Document>> {
-        Ok(self.store.list("looking at a collection", doc! { "name": name }).await?.pop())
+        self.store.list_one("looking at a collection", name).await
     }
 
     /// The indexes of a collection except that on `_id`, without fields that the server adds.

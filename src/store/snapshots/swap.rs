@@ -53,7 +53,7 @@ impl Snapshots<'_> {
 
     /// UUIDs of all collections, by name.
     pub(crate) async fn uuids(self) -> Result<HashMap<String, Uuid>> {
-        let found = self.store.list("listing the collections", doc! {}).await?;
+        let found = self.store.list("listing the collections").await?;
         let uuid = |listed: Document| Some((listed.get_str("name").ok()?.to_owned(), listed_uuid(&listed)?));
         Ok(found.into_iter().filter_map(uuid).collect())
     }
@@ -105,7 +105,8 @@ impl BuildStore {
             let left = until.saturating_duration_since(Instant::now());
             let renamed =
                 futures::future::join_all(next.iter().map(|swap| self.rename_one(swap, left))).await;
-            let failed = renamed.into_iter().find_map(Result::err);
+            // One that doesn't pass by itself comes first.
+            let failed = renamed.into_iter().filter_map(Result::err).min_by_key(is_busy);
             if failed.is_some() {
                 // A collection may be renamed even so, if only the reply was lost.
                 self.read_renamed().await?;

@@ -30,8 +30,9 @@ impl Snapshots<'_> {
 
     /// The holder of a name, with a view of any collection.
     pub(in crate::store) async fn shown(self, name: &str) -> Result<NameHolder> {
-        let found = self.store.list("looking at a view", doc! { "name": name }).await?;
-        let Some(found) = found.first() else { return Ok(NameHolder::Nothing) };
+        let Some(found) = self.store.list_one("looking at a view", name).await? else {
+            return Ok(NameHolder::Nothing);
+        };
         let options = found.get_document("options").ok();
         let view_on = options.and_then(|options| options.get_str("viewOn").ok());
         let plain = options.and_then(|options| options.get_array("pipeline").ok()).is_none_or(Vec::is_empty);
