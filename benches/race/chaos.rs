@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     db.drop().await?;
     Recording::prepare(&db).await?;
     let settings = Settings::new(&args.uri, DATABASE)?;
-    let request = FixtureRequest { commits: args.commits, streams: None, seed: args.seed, append: false };
+    let request = FixtureRequest { commits: args.commits, seed: args.seed, ..FixtureRequest::default() };
     write_fixture(&settings, request, watch::Sender::new(0), CancellationToken::new()).await?;
     let recording = Recording::start(&db).await?;
     let tuning = Tuning { strategy: Some(Strategy::Natural), ..Tuning::default() };

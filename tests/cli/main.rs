@@ -11,6 +11,7 @@ mod cleanup;
 mod clone_and_switch;
 mod cut_short;
 mod errors;
+mod fixture;
 mod lag;
 mod listen;
 mod lock;

@@ -14,7 +14,7 @@ use crate::support::{Db, oracle, squidex};
 async fn every_document_of_a_generated_store_equals_the_oracle() {
     let db = Db::new("generated").await;
     let (written, _) = watch::channel(0);
-    let request = FixtureRequest { commits: 20_000, streams: None, seed: 7, append: false };
+    let request = FixtureRequest { commits: 20_000, seed: 7, ..FixtureRequest::default() };
     let settings = db.settings(Tuning::default());
     write_fixture(&settings, request, written, CancellationToken::new()).await.unwrap();
     let commits: Vec<Document> =

@@ -37,7 +37,7 @@ const HOUSE: Level = Level {
         (
             "cli",
             Only(
-                "http operator application engine store observe config plan lifecycle error next_step projections",
+                "http operator application engine store observe fixture config plan lifecycle error next_step projections",
             ),
         ),
         ("http", Only("observe")),

@@ -14,6 +14,7 @@ use crate::cli::screen::table::{number, seconds};
 use crate::cli::screen::{progress, signals};
 use crate::cli::settings::{Raw, load};
 use crate::error::Result;
+use crate::fixture::{Kinds, Share, Shares};
 use crate::observe::Progress;
 use crate::store::{FixtureRequest, write_fixture};
 
@@ -30,8 +31,26 @@ pub(in crate::cli) struct FixtureArgs {
     /// Where ids, names and chances come from: the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Add to a fixture that is there already
-    #[arg(long, conflicts_with = "seed")]
+    /// What it is of: `all`, or a list of apps, teams, schemas, rules, assets, folders, contents
+    ///
+    /// Without it: assets and folders, among plain contents with their apps and schemas. With it: nothing
+    /// but these kinds. Contents bring apps and schemas along; they have fields of all types, in several
+    /// languages, with drafts, components and references.
+    #[arg(long, value_name = "KINDS")]
+    kinds: Option<Kinds>,
+    /// Share of the streams of assets and contents that are deleted for good [default: 1]
+    #[arg(long, value_name = "PERCENT")]
+    deleted: Option<Share>,
+    /// Share of events of old types; they come first [default: 10]
+    ///
+    /// Where fewer events have an old form, all that have one are of it.
+    #[arg(long, value_name = "PERCENT")]
+    legacy: Option<Share>,
+    /// Share of commits with several events [default: 4]
+    #[arg(long, value_name = "PERCENT")]
+    multi: Option<Share>,
+    /// Add to a fixture that is there already: of the same kinds and shares, from the same seed
+    #[arg(long, conflicts_with_all = ["seed", "kinds", "deleted", "legacy", "multi"])]
     append: bool,
 }
 
@@ -40,18 +59,32 @@ impl FixtureArgs {
     pub(in crate::cli) fn command(&self) -> Command {
         Command::new(VerbName::Fixture, &self.connection)
     }
+
+    fn request(&self) -> FixtureRequest {
+        let usual = Shares::default();
+        FixtureRequest {
+            commits: self.commits,
+            streams: self.streams,
+            seed: self.seed,
+            append: self.append,
+            kinds: self.kinds.unwrap_or_default(),
+            shares: Shares {
+                deleted: self.deleted.unwrap_or(usual.deleted),
+                legacy: self.legacy.unwrap_or(usual.legacy),
+                multi: self.multi.unwrap_or(usual.multi),
+            },
+        }
+    }
 }
 
 pub(in crate::cli) async fn run(args: &FixtureArgs, output: &Output) -> Result<u8> {
     let settings = load(&args.connection, &Raw::default())?.settings;
-    let request =
-        FixtureRequest { commits: args.commits, streams: args.streams, seed: args.seed, append: args.append };
     let cancel = CancellationToken::new();
     signals::cancel_on_signal(cancel.clone(), watch::channel(Progress::default()).1);
     let (written, counter) = watch::channel(0);
     let shown = progress::show_count(counter, args.commits, "commits");
     let began = Instant::now();
-    let result = write_fixture(&settings, request, written, cancel).await;
+    let result = write_fixture(&settings, args.request(), written, cancel).await;
     drop(shown);
     let report = result?;
     let took = began.elapsed().as_secs_f64();

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::fixture::{FIXTURE_FORMAT, FixtureSpec, Generator, Run};
+use crate::fixture::{FIXTURE_FORMAT, FixtureSpec, Generator, Kinds, Run, Share, Shares};
 use crate::store::connection::{Events, LONG_CALL_SECONDS, Store, call, call_within};
 
 /// Collection of the marker that distinguishes a fixture from a real event store.
@@ -20,7 +20,7 @@ const COMMITS_PER_INSERT: usize = 1000;
 const WRITERS: usize = 2;
 
 /// Request for a fixture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FixtureRequest {
     /// Commits to write.
     pub commits: u64,
@@ -30,6 +30,10 @@ pub struct FixtureRequest {
     pub seed: u64,
     /// Whether to append to an existing fixture.
     pub append: bool,
+    /// What it is of; ignored when appending.
+    pub kinds: Kinds,
+    /// How much there is of what years leave behind; ignored when appending.
+    pub shares: Shares,
 }
 
 /// Report of a written fixture.
@@ -83,7 +87,7 @@ pub async fn write_fixture(
         }
         (None, false, false) => {
             let spec = FixtureSpec::new(request.commits, request.streams, request.seed).map_err(invalid)?;
-            (spec, Vec::new(), None)
+            (spec.with_kinds(request.kinds).with_shares(request.shares), Vec::new(), None)
         }
     };
     store.events().create_indexes().await?;
@@ -134,6 +138,17 @@ impl Events<'_> {
         };
         // The seed is any 64 bits, kept in a signed number.
         let seed = marker.get_i64("Seed").map(i64::cast_unsigned).map_err(|_| broken())?;
+        let kinds: Kinds =
+            marker.get_str("Kinds").ok().and_then(|kinds| kinds.parse().ok()).ok_or_else(broken)?;
+        let share = |name: &str| {
+            let per_mille = marker.get_i32(name).ok().and_then(|share| u16::try_from(share).ok());
+            per_mille.and_then(|per_mille| Share::of_mille(per_mille).ok()).ok_or_else(broken)
+        };
+        let shares = Shares {
+            deleted: share("DeletedPerMille")?,
+            legacy: share("LegacyPerMille")?,
+            multi: share("MultiPerMille")?,
+        };
         let runs = marker.get_array("Runs").map_err(|_| broken())?;
         let mut runs = runs
             .iter()
@@ -148,7 +163,8 @@ impl Events<'_> {
                 self.store.database()
             )));
         }
-        Ok(Some((FixtureSpec { commits: first.commits, streams: first.streams, seed }, appended)))
+        let Run { commits, streams } = first;
+        Ok(Some((FixtureSpec { commits, streams, seed, kinds, shares }, appended)))
     }
 
     async fn write_marker(self, spec: &FixtureSpec, appended: &[Run], more: Option<Run>) -> Result<()> {
@@ -156,8 +172,12 @@ impl Events<'_> {
         let runs = std::iter::once(spec.run()).chain(appended.iter().copied()).chain(more);
         let runs: Vec<Document> =
             runs.map(|run| doc! { "Commits": signed(run.commits), "Streams": signed(run.streams) }).collect();
+        let Shares { deleted, legacy, multi } = spec.shares;
         let marker = doc! {
-            "Format": FIXTURE_FORMAT, "Seed": spec.seed.cast_signed(), "Runs": runs, "Complete": false,
+            "Format": FIXTURE_FORMAT, "Seed": spec.seed.cast_signed(), "Kinds": spec.kinds.to_string(),
+            "DeletedPerMille": i32::from(deleted.per_mille()),
+            "LegacyPerMille": i32::from(legacy.per_mille()),
+            "MultiPerMille": i32::from(multi.per_mille()), "Runs": runs, "Complete": false,
             "At": DateTime::now(),
         };
         let markers = self.store.collection(MARKER);
