@@ -41,7 +41,7 @@ async fn one_follows_and_the_other_takes_over() {
 #[tokio::test]
 async fn when_the_history_since_the_last_follower_is_lost_all_heads_are_compared() {
     let server = OwnServer::start("follow_lost");
-    let mut commits = generated(300, 304);
+    let mut commits = generated(300, 311);
     let db = Db::at(&server.uri, "follow_lost").await;
     db.write(&commits).await;
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();

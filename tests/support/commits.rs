@@ -75,9 +75,23 @@ pub(crate) fn generated(commits: u64, seed: u64) -> Vec<Document> {
 }
 
 /// The largest name of an asset's stream: a scan reads it first.
+///
+/// # Panics
+/// If the asset is deleted, so that a rename would change nothing: then take another seed.
 pub(crate) fn last_asset_stream(commits: &[Document]) -> String {
-    let names = commits.iter().map(|commit| commit.get_str("EventStream").unwrap());
-    names.filter(|name| name.starts_with("asset-") && !name.ends_with("--deleted")).max().unwrap().to_owned()
+    let stream = |commit: &Document| commit.get_str("EventStream").unwrap().to_owned();
+    let is_asset = |name: &String| name.starts_with("asset-") && !name.ends_with("--deleted");
+    let last = commits.iter().map(stream).filter(is_asset).max().unwrap();
+    let events = commits.iter().filter(|commit| stream(commit) == last);
+    let events = events.flat_map(|commit| commit.get_array("Events").unwrap());
+    let types = events.map(|event| event.as_document().unwrap().get_str("Type").unwrap());
+    let is_deleted = types.fold(false, |is_deleted, name| match name.to_ascii_lowercase() {
+        name if name.contains("created") => false,
+        name if name.contains("deleted") => true,
+        _ => is_deleted,
+    });
+    assert!(!is_deleted, "{last} is deleted");
+    last
 }
 
 /// Offset that the next commit of a stream has.
