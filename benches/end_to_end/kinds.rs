@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bson::{Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{Document, RawDocumentBuf, doc};
 use futures::{StreamExt, TryStreamExt};
 use mongodb::Database;
 use mongodb::options::WriteConcern;
@@ -19,6 +19,7 @@ use crate::job::{Job, Task};
 use crate::live::percentile;
 use crate::meter::Meter;
 use crate::outcome::Outcome;
+use crate::write::insert;
 use crate::{read, table};
 
 /// Numbers of ranges and batch size of the reading floor: the best in most runs of the other benchmark.
@@ -220,16 +221,6 @@ async fn write(db: &Database, batches: Vec<Batch>) -> Result<()> {
     let barrier = db.collection("Bench_Barrier");
     barrier.insert_one(doc! {}).write_concern(WriteConcern::majority()).await?;
     Ok(())
-}
-
-fn insert(collection: &str, batch: &[RawDocumentBuf]) -> RawDocumentBuf {
-    let mut documents = RawArrayBuf::new();
-    for document in batch {
-        documents.push(document.as_ref());
-    }
-    let mut command = rawdoc! { "insert": collection, "ordered": false, "writeConcern": { "w": 1 } };
-    command.append(cstr!("documents"), documents);
-    command
 }
 
 fn show(subject: &Subject, times: Times) {

@@ -61,7 +61,7 @@ async fn write(
             return Ok(());
         };
         if raw_command {
-            run_raw(&db, insert(batch)?).await?;
+            run_raw(&db, insert(COLLECTION, batch)).await?;
         } else {
             let collection = db.collection::<RawDocumentBuf>(COLLECTION);
             collection.insert_many(batch).ordered(false).write_concern(concern.clone()).await?;
@@ -69,12 +69,13 @@ async fn write(
     }
 }
 
-fn insert(batch: &[RawDocumentBuf]) -> Result<RawDocumentBuf> {
+/// The insert of a batch, unordered, acknowledged by the primary.
+pub(crate) fn insert(collection: &str, batch: &[RawDocumentBuf]) -> RawDocumentBuf {
     let mut documents = RawArrayBuf::new();
     for document in batch {
         documents.push(document.as_ref());
     }
-    let mut command = rawdoc! { "insert": COLLECTION, "ordered": false, "writeConcern": { "w": 1 } };
+    let mut command = rawdoc! { "insert": collection, "ordered": false, "writeConcern": { "w": 1 } };
     command.append(cstr!("documents"), documents);
-    Ok(command)
+    command
 }

@@ -28,7 +28,8 @@ pub async fn dedicated_contents(
     content_database: Option<&str>,
 ) -> Result<Vec<DedicatedSchema>> {
     let store = Store::connect(settings, &squidex::registry()).await?;
-    let prefix = format!("{}_", content_database.unwrap_or(store.database()));
+    let base = content_database.unwrap_or(store.database());
+    let prefix = format!("{base}_");
     if let Some(record) = generation(&store).await? {
         // In the order of that generation's collections, whether their events are still there or not.
         let recorded = record.targets.iter().filter_map(|target| {
@@ -47,7 +48,7 @@ pub async fn dedicated_contents(
             all.insert(DedicatedSchema { database: format!("{prefix}{app_id}"), app_id, schema_id });
         }
     }
-    let there = store.collections_beside(prefix.trim_end_matches('_'), &[Target::new(ALL)]).await;
+    let there = store.collections_beside(base, &[Target::new(ALL)]).await;
     let there: BTreeSet<(&str, &str)> =
         there.iter().map(|beside| (beside.part.as_str(), beside.suffix.as_str())).collect();
     if !there.is_empty() {

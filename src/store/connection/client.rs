@@ -159,6 +159,11 @@ impl Store {
         self.places.of_collection(snapshots).unwrap_or(&self.db)
     }
 
+    /// The database that a target asks for.
+    fn database_for(&self, target: &Target) -> Database {
+        target.database().map_or_else(|| self.db.clone(), |name| self.client.database(name))
+    }
+
     /// A collection of snapshots with its database, as `Squidex.States_Assets2`.
     pub(in crate::store) fn namespace(&self, snapshots: &str) -> String {
         format!("{}.{snapshots}", self.database_of(snapshots).name())
@@ -262,14 +267,12 @@ impl Store {
 
     /// Names of all collections in the database of a target, whatever they belong to, in alphabetical order.
     pub(crate) async fn names_beside(&self, target: &Target) -> Result<Vec<String>> {
-        let db = target.database().map_or_else(|| self.db.clone(), |name| self.client.database(name));
-        Ok(names_in(&listed(&db, "listing the collections", doc! {}).await?))
+        Ok(names_in(&listed(&self.database_for(target), "listing the collections", doc! {}).await?))
     }
 
     /// Number of documents of a collection in the database of a target, from the server's statistics.
     pub(crate) async fn count_beside(&self, target: &Target, name: &str) -> Result<u64> {
-        let db = target.database().map_or_else(|| self.db.clone(), |name| self.client.database(name));
-        let collection = db.collection::<Document>(name);
+        let collection = self.database_for(target).collection::<Document>(name);
         call("counting snapshots", async move { collection.estimated_document_count().await }).await
     }
 
