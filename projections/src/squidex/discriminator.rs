@@ -36,9 +36,12 @@ impl Types {
 
     /// Name, as it is written, and kind of the type of this name; `None` if there is no such type.
     pub(super) fn find(&self, name: &str) -> Option<&'static (&'static str, Kind)> {
+        // Lengths are compared first: nearly all types differ in theirs.
+        let without_suffix = name.len() + self.suffix.len();
         let is = |known: &str| {
-            let short = known.strip_suffix(self.suffix);
-            known.eq_ignore_ascii_case(name) || short.is_some_and(|short| short.eq_ignore_ascii_case(name))
+            known.eq_ignore_ascii_case(name)
+                || known.len() == without_suffix
+                    && known.strip_suffix(self.suffix).is_some_and(|short| short.eq_ignore_ascii_case(name))
         };
         self.all.iter().find(|(known, _)| is(known))
     }

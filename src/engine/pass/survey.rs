@@ -22,8 +22,10 @@ const SAMPLES_PER_CUT: u32 = 20;
 const SAMPLES: (u32, u32) = (1000, 10_000);
 /// Largest event store, in commits, that is folded without a timed sample.
 pub(crate) const FEW_COMMITS: u64 = 20_000;
-/// Commits of the timed sample.
-const TIMED_COMMITS: u64 = 5000;
+/// Share of a projection's commits in its timed sample: one of so many.
+const TIMED_SHARE: u64 = 50;
+/// Least and largest size of a timed sample, in commits.
+const TIMED_COMMITS: (u64, u64) = (500, 5000);
 /// Percentage of all commits below which a projection's commits are rare, and are sampled by the index.
 const SHARE_RARE: u64 = 10;
 
@@ -57,7 +59,10 @@ impl Survey {
             let known = store.estimate(filter, events.layout());
             let rare = known.commits.saturating_mul(100) < store.commits.saturating_mul(SHARE_RARE);
             let sample = match timed {
-                Some(workers) => timed_sample(events, projection, rare, workers).await?,
+                Some(workers) => {
+                    let size = (known.commits / TIMED_SHARE).clamp(TIMED_COMMITS.0, TIMED_COMMITS.1);
+                    timed_sample(events, projection, (rare, size), workers).await?
+                }
                 None => Sample::default(),
             };
             // A small event store may be in the sample as a whole.
@@ -118,12 +123,12 @@ impl Survey {
 async fn timed_sample(
     events: &EventStore,
     projection: &Registered,
-    rare: bool,
+    (rare, commits): (bool, u64),
     workers: &Workers,
 ) -> Result<Sample> {
     let range = StreamRange::of(projection.spec().stream_filter());
     if !rare {
-        match folded(events, projection, events.first_commits(&range, TIMED_COMMITS), workers).await {
+        match folded(events, projection, events.first_commits(&range, commits), workers).await {
             Err(error) if is_out_of_time(&error) => {
                 let name = projection.spec().name();
                 tracing::info!(
@@ -134,7 +139,7 @@ async fn timed_sample(
             sample => return sample,
         }
     }
-    folded(events, projection, events.sample(&range, TIMED_COMMITS), workers).await
+    folded(events, projection, events.sample(&range, commits), workers).await
 }
 
 async fn folded(
