@@ -70,9 +70,9 @@ pub use application::{ActiveHandle, Reading, active_generation, follow_active};
 pub use application::{Appended, EventWriter, Expected, NewEvent, Payload};
 pub use application::{Hook, Migrate, Outcome, migrate};
 pub use application::{Instance, instances, register_instance};
-pub use lifecycle::{Behind, CutOverMode};
+pub use lifecycle::{Behind, CutOverMode, Fencing, FencingReason};
 pub use observe::InstanceRow;
-pub use store::{ActiveGeneration, Fence, FenceKind, PreviousGeneration};
+pub use store::{ActiveGeneration, Fence, FenceKind, PreviousGeneration, Undrained};
 
 // Operations of an operator, one for each verb of the command line.
 pub use engine::capacity::CapacityPlan;

@@ -14,7 +14,14 @@ fn command(args: &Args, verb: &[&str]) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(verb)
-        .args(["--uri", &args.uri, "--database", &args.database, "--log", "warn"])
+        .args([
+            "--uri",
+            &args.uri,
+            "--database",
+            &args.database,
+            "--log",
+            &std::env::var("DRILL_LOG").unwrap_or_else(|_| "warn".into()),
+        ])
         .env(ENGINE, "1")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());

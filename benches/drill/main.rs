@@ -1,5 +1,5 @@
-//! A drill: generations are built, cut over to, rolled back and cleaned up while an application writes
-//! and reads without a pause. `scripts/cutover-drill` starts it.
+//! A drill: generations are cut over to and rolled back to while an application writes and reads without a
+//! pause. `scripts/drill` starts it.
 //!
 //! Every acknowledged event is recorded here, outside the engine, and searched for after each cut-over.
 
@@ -7,6 +7,7 @@
 
 mod args;
 mod engine;
+mod probe;
 mod readers;
 mod report;
 mod script;

@@ -1,7 +1,6 @@
 //! The course of the drill.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,54 +11,61 @@ use serde_json::Value;
 
 use crate::args::{Args, Result};
 use crate::engine;
+use crate::probe;
 use crate::readers::Readers;
-use crate::report::{Row, middle_and_worst, table};
+use crate::report::{Row, middle_and_worst, milliseconds, table};
 use crate::support::oracle;
-use crate::writers::Writers;
+use crate::writers::{Writers, id_of};
 
 /// Number of existing streams that the writers continue.
-const EXISTING: i64 = 400;
+const EXISTING: i64 = 2000;
 /// Number of snapshots that the readers read.
 const LOOKED_FOR: i64 = 2000;
 /// Number of events whose time into the active generation is measured.
 const FOLLOWED: usize = 20;
 
-/// Runs the drill; returns true if nothing was lost and no reader met an error or a missing snapshot.
+/// Runs the drill; returns true if nothing was lost, nothing was refused without a fence, and no reader met
+/// an error, a missing snapshot, or one that stayed in the past.
 pub(crate) async fn run(args: &Args) -> Result<bool> {
     let db = Client::with_uri_str(&args.uri).await?.database(&args.database);
     db.drop().await?;
     println!("An event store of {} commits …", args.commits);
     engine::run(args, &["fixture", "--yes", "--commits", &args.commits.to_string()]).await?;
     let (touched, kept) = streams(&db).await?;
-    let mut writers = Writers::start(args, &db.collection("Events2"), &touched).await?;
-    println!("{} writers at work; the first generation is built …", args.writers);
-    let mut rows =
-        vec![cut_over(args, &db, &writers, &["rebuild", "Assets", "--yes", "--mode", &args.mode]).await?];
-    let mut readers = Readers::start(args, &db, &Arc::new(kept));
-    println!("{} readers at work; {} more cut-overs …", args.readers, args.cutovers.saturating_sub(1));
-    for number in 1..args.cutovers.max(1) {
-        let verb: &[&str] =
-            if number == 1 { &["rebuild", "Assets", "--yes"] } else { &["rollback", "Assets", "--yes"] };
-        rows.push(cut_over(args, &db, &writers, verb).await?);
+    println!("the first generations are built …");
+    engine::run(args, &["rebuild", "Assets", "--yes"]).await?;
+    engine::run(args, &["rebuild", "Assets", "--yes", "--mode", &args.mode]).await?;
+    let mut writers = Writers::start(args, &db, &touched).await?;
+    let mut readers = Readers::start(args, &db, kept, writers.saved());
+    println!("{} writers and {} readers at work", args.writers, args.readers);
+    let fences =
+        ["none", "short"].into_iter().filter(|fence| args.fence.as_deref().is_none_or(|only| only == *fence));
+    let mut good = true;
+    let mut tables = String::new();
+    for fence in fences {
+        let mut rows = Vec::new();
+        for number in 0..args.cutovers {
+            let row = cut_over(args, &db, &writers, &readers, fence).await?;
+            if !row.is_good(fence) || number == 0 {
+                println!("  {number}: {row:?}");
+            }
+            rows.push(row);
+        }
+        good &= rows.iter().all(|row| row.is_good(fence));
+        tables.push_str(&table(fence, &rows));
     }
-    println!("\n{}", table(&rows));
-    let cleaned = engine::run(args, &["cleanup", "--yes", "--keep", "0"]).await?;
-    let caught_up = followed(args, &db).await?;
+    println!("\n{tables}");
+    let caught_up = if args.mode == "pointer" { followed(args, &db).await? } else { Vec::new() };
     writers.stop().await?;
     readers.stop().await?;
     // The last generation must equal an independent fold of all acknowledged commits, and verify.
-    engine::run(args, &["rebuild", "Assets", "--yes"]).await?;
-    let missing = compare(&db, &writers.streams(), &lengths(&writers.streams())).await?.1;
+    engine::run(args, &["rollback", "Assets", "--yes"]).await?;
+    let missing = compare(&db, &writers, &writers.lengths_at(Instant::now())).await?.1;
     let verified = engine::run(args, &["verify", "Assets"]).await?;
-    let collections = db.list_collection_names().await?;
-    let snapshots = collections.iter().filter(|name| name.starts_with("States_")).count();
-
     let seen = &readers.seen;
     let (reads, errors) = (seen.reads.load(Ordering::Relaxed), seen.errors.load(Ordering::Relaxed));
     let unseen = seen.missing.load(Ordering::Relaxed);
-    let lost = rows.iter().map(|row| row.lost).sum::<u64>() + missing;
-    let items = cleaned.get("items").and_then(Value::as_array).map_or(0, Vec::len);
-    println!("events acknowledged: {}; lost: {lost}", writers.events());
+    println!("events acknowledged: {}; missing in the end: {missing}", writers.events());
     println!(
         "reads: {reads}; errors: {errors}; snapshots missing: {unseen}; switches of a reader: {}",
         seen.switches.load(Ordering::Relaxed)
@@ -71,9 +77,8 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
         );
     }
     let equal = verified.pointer("/projections/0/differing") == Some(&Value::from(0));
-    println!("clean-up looked at {items} things; snapshot collections in the end: {snapshots}");
     println!("the last generation equals the event store: {equal}");
-    Ok(lost == 0 && errors == 0 && unseen == 0 && equal)
+    Ok(good && missing == 0 && errors == 0 && unseen == 0 && equal)
 }
 
 /// Names of streams that writers continue, and ids of snapshots whose streams no writer changes.
@@ -107,69 +112,72 @@ async fn streams(db: &Database) -> Result<(Vec<String>, Vec<String>)> {
     Ok((touched, kept))
 }
 
-fn lengths(streams: &BTreeMap<String, Vec<Document>>) -> BTreeMap<String, usize> {
-    streams.iter().map(|(name, commits)| (name.clone(), commits.len())).collect()
-}
-
-/// Runs one cut-over, and checks that the new generation has everything acknowledged before its fence.
-async fn cut_over(args: &Args, db: &Database, writers: &Writers, verb: &[&str]) -> Result<Row> {
-    writers.next();
-    let at_least = lengths(&writers.streams());
+/// Makes one cut-over, back or forward, and looks at it from outside.
+async fn cut_over(
+    args: &Args,
+    db: &Database,
+    writers: &Writers,
+    readers: &Readers,
+    fence: &str,
+) -> Result<Row> {
+    readers.back();
+    let before = writers.conflicts_and_refusals();
     let began = Instant::now();
-    let report = engine::run(args, verb).await?;
+    let verb = ["rollback", "Assets", "--yes", "--verify", "heads", "--fence", fence];
+    let (report, seen) = tokio::join!(engine::run(args, &verb), probe::watch(db, writers));
+    let (report, seen) = (report?, seen?);
     let seconds = began.elapsed().as_secs_f64();
-    // Writers that were refused until the end of the fence have written by now.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let outages = writers.outages(began);
-    let noticed = writers.before_fence();
-    let needed = if noticed.is_empty() { at_least } else { noticed };
-    let (checked, lost) = compare(db, &writers.streams(), &needed).await?;
+    // Writers that were refused have written by now, and readers have seen what they saw.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let flipped = seen.flipped.unwrap_or(began);
+    let (checked, lost) = compare(db, writers, &writers.lengths_at(flipped)).await?;
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
-    let row = Row {
-        verb: verb.first().copied().unwrap_or_default().to_owned(),
-        generation: number("/projections/0/generation"),
+    let ms = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
+    let after = writers.conflicts_and_refusals();
+    Ok(Row {
         seconds,
-        fence_ms: report.pointer("/cut_over/0/fence_ms").and_then(Value::as_f64).unwrap_or_default(),
-        refolded: (number("/projections/0/streams_refolded"), number("/cut_over/0/refolded_fenced")),
+        fence_ms: ms("/cut_over/0/fence_ms"),
+        drain_ms: ms("/cut_over/0/drain_ms"),
+        drained: number("/cut_over/0/refolded_after"),
         tries: number("/cut_over/0/tries"),
-        outages,
+        outages: writers.outages(began),
+        refused: after.1 - before.1,
+        conflicts: after.0 - before.0,
+        past: seen.past.into_iter().map(milliseconds).collect(),
+        left_in_the_past: seen.left,
+        back: readers.back().into_iter().map(milliseconds).collect(),
         checked,
         lost,
-    };
-    println!(
-        "  {} to generation {}: fence {:.1} ms, {:.1} s in all, lost {}",
-        row.verb, row.generation, row.fence_ms, row.seconds, row.lost
-    );
-    Ok(row)
+    })
 }
 
 /// Checks the active generation: the snapshot of each stream must be that of the needed number of commits,
 /// or of more. Returns the number of commits checked, and of streams that lack some.
-async fn compare(
-    db: &Database,
-    streams: &BTreeMap<String, Vec<Document>>,
-    needed: &BTreeMap<String, usize>,
-) -> Result<(u64, u64)> {
-    let control = db.collection::<Document>("Migration").find_one(doc! { "_id": "Statefold" }).await?;
-    let pointer = control.as_ref().and_then(|control| control.get_document("Generations").ok());
-    let pointer = pointer.and_then(|all| all.get_document("Assets").ok());
-    let name = pointer.and_then(|pointer| pointer.get_str("Collection").ok()).ok_or("no pointer")?;
-    let snapshots = db.collection::<Document>(name);
+async fn compare(db: &Database, writers: &Writers, needed: &BTreeMap<String, usize>) -> Result<(u64, u64)> {
+    let snapshots = db.collection::<Document>(&probe::active(db).await?.1);
+    let ids: Vec<&str> = needed.keys().map(|stream| id_of(stream)).collect();
+    let found: Vec<Document> = snapshots.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await?;
+    let id = |document: &Document| document.get_str("_id").unwrap_or_default().to_owned();
+    let found: BTreeMap<String, Document> =
+        found.into_iter().map(|document| (id(&document), document)).collect();
+    // Read afterwards: it has every event that may be in a snapshot.
+    let streams = writers.streams();
     let (mut checked, mut lost) = (0, 0);
-    for (stream, commits) in streams {
-        let needed = needed.get(stream).copied().unwrap_or(0);
+    for (stream, needed) in needed {
         // A deleted stream may or may not have its snapshot still.
-        if commits.is_empty() || needed == 0 {
+        let Some(commits) = streams.get(stream).filter(|commits| !commits.is_empty() && *needed > 0) else {
             continue;
-        }
-        let id = stream.strip_prefix("asset-").unwrap_or(stream);
-        let found = snapshots.find_one(doc! { "_id": id }).await?;
-        checked += needed as u64;
-        let states = (needed.min(commits.len())..=commits.len())
-            .map(|end| oracle::assets(commits.get(..end).unwrap_or_default()).remove(id));
-        if !states.into_iter().any(|state| state == found) {
+        };
+        checked += *needed as u64;
+        let found = found.get(id_of(stream));
+        let mut states = (*needed..=commits.len())
+            .map(|end| oracle::assets(commits.get(..end).unwrap_or_default()).remove(id_of(stream)));
+        if !states.any(|state| state.as_ref() == found) {
             lost += 1;
-            println!("  LOST: {stream}, {needed} of {} commits needed", commits.len());
+            if lost == 1 {
+                let commits = commits.len();
+                println!("  LOST: {stream}, {needed} of {commits} commits needed: {found:?}");
+            }
         }
     }
     Ok((checked, lost))
@@ -179,12 +187,7 @@ async fn compare(
 async fn followed(args: &Args, db: &Database) -> Result<Vec<f64>> {
     let mut follower = engine::start(args, &["follow", "Assets"])?;
     let events = db.collection::<Document>("Events2");
-    let control = db.collection::<Document>("Migration").find_one(doc! { "_id": "Statefold" }).await?;
-    let pointer = control.as_ref().and_then(|control| control.get_document("Generations").ok());
-    let name = pointer
-        .and_then(|all| all.get_document("Assets").ok())
-        .and_then(|pointer| pointer.get_str("Collection").ok());
-    let snapshots = db.collection::<Document>(name.ok_or("no pointer")?);
+    let snapshots = db.collection::<Document>(&probe::active(db).await?.1);
     let mut times = Vec::new();
     // The first event isn't counted: it waits until the follower has caught up with former events.
     for number in 0..=FOLLOWED {

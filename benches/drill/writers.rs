@@ -1,5 +1,7 @@
-//! The application's writers: they append to existing and new streams, with one or several events per
-//! commit, and delete streams permanently. Every acknowledged commit is recorded.
+//! The application's writers. Half of them append to existing and new streams, with one or several events
+//! per commit, and delete streams permanently. The others save objects as Squidex does: they load the
+//! snapshot, read the events after its version, append, and write the snapshot if it still has that
+//! version. Every acknowledged commit is recorded.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +11,13 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::Collection;
+use mongodb::Database;
 use mongodb::error::{ErrorKind, WriteFailure};
+use statefold::{ActiveHandle, Settings};
 
 use crate::args::{Args, Result};
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, commit};
+use crate::support::oracle;
 
 /// Error code of an insert that a validator refused.
 const REFUSED: i32 = 121;
@@ -20,8 +25,10 @@ const REFUSED: i32 = 121;
 const DELETE_EVERY: usize = 500;
 
 /// One acknowledged insert.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Insert {
+    /// Id of the object, and the version of its snapshot from then on.
+    pub(crate) object: (String, i64),
     pub(crate) acknowledged: Instant,
     /// Time from the first try to the acknowledgement.
     pub(crate) took: Duration,
@@ -36,22 +43,26 @@ pub(crate) struct Written {
     pub(crate) streams: BTreeMap<String, Vec<Document>>,
     pub(crate) inserts: Vec<Insert>,
     pub(crate) events: u64,
+    /// Snapshots that could not be written because they had another version by then.
+    pub(crate) conflicts: u64,
+    /// Times that an insert was refused.
+    pub(crate) refused: u64,
 }
 
 /// All writers.
 pub(crate) struct Writers {
     pub(crate) written: Vec<Arc<Mutex<Written>>>,
-    /// Number of commits of each stream when a writer first noticed the fence.
-    before_fence: Arc<Mutex<Option<BTreeMap<String, usize>>>>,
     stop: Arc<AtomicBool>,
     tasks: Vec<tokio::task::JoinHandle<Result<()>>>,
 }
 
 struct Writer {
     number: usize,
+    db: Database,
     events: Collection<Document>,
+    /// The active generation, for a writer that saves snapshots.
+    active: Option<ActiveHandle>,
     all: Vec<Arc<Mutex<Written>>>,
-    before_fence: Arc<Mutex<Option<BTreeMap<String, usize>>>>,
     stop: Arc<AtomicBool>,
     pause: Duration,
 }
@@ -69,13 +80,10 @@ fn lengths(all: &[Arc<Mutex<Written>>]) -> BTreeMap<String, usize> {
 
 impl Writers {
     /// Starts the writers; the existing streams are divided among them.
-    pub(crate) async fn start(
-        args: &Args,
-        events: &Collection<Document>,
-        existing: &[String],
-    ) -> Result<Self> {
+    pub(crate) async fn start(args: &Args, db: &Database, existing: &[String]) -> Result<Self> {
+        let events = db.collection::<Document>("Events2");
         let all: Vec<Arc<Mutex<Written>>> = (0..args.writers).map(|_| Arc::default()).collect();
-        let (before_fence, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let stop = Arc::new(AtomicBool::new(false));
         for (at, stream) in existing.iter().enumerate() {
             let filter = doc! { "EventStream": stream };
             let found = events.find(filter).sort(doc! { "EventStreamOffset": 1 }).await?;
@@ -84,30 +92,77 @@ impl Writers {
                 locked(written).streams.insert(stream.clone(), commits);
             }
         }
-        let tasks = (0..args.writers).map(|number| {
+        let settings = Settings::new(&args.uri, &args.database)?;
+        let registry = statefold::squidex::registry();
+        let mut tasks = Vec::new();
+        for number in 0..args.writers {
+            let saves = saves_snapshots(number);
+            let active = match saves {
+                true => Some(statefold::follow_active(&settings, &registry, "Assets").await?),
+                false => None,
+            };
             let writer = Writer {
                 number,
+                db: db.clone(),
+                active,
                 events: events.clone(),
                 all: all.clone(),
-                before_fence: Arc::clone(&before_fence),
                 stop: Arc::clone(&stop),
                 pause: Duration::from_millis(args.pause),
             };
-            tokio::spawn(writer.run())
-        });
-        let tasks = tasks.collect();
-        Ok(Self { written: all, before_fence, stop, tasks })
+            tasks.push(tokio::spawn(writer.run()));
+        }
+        Ok(Self { written: all, stop, tasks })
     }
 
-    /// Forgets the last fence that a writer noticed.
-    pub(crate) fn next(&self) {
-        *locked(&self.before_fence) = None;
+    /// Ids of the objects whose snapshots are written as well, and that are never deleted.
+    pub(crate) fn saved(&self) -> Vec<String> {
+        let saving = self.written.iter().enumerate().filter(|(number, _)| saves_snapshots(*number));
+        let ids = |written: &Arc<Mutex<Written>>| -> Vec<String> {
+            locked(written).streams.keys().map(|stream| id_of(stream).to_owned()).collect()
+        };
+        saving.flat_map(|(_, written)| ids(written)).collect()
     }
 
-    /// Number of commits of each stream that were acknowledged before the last fence was noticed; empty
-    /// if none was noticed.
-    pub(crate) fn before_fence(&self) -> BTreeMap<String, usize> {
-        locked(&self.before_fence).clone().unwrap_or_default()
+    /// The objects to which only events were appended between these moments, each with the version of its
+    /// snapshot.
+    pub(crate) fn appended_between(&self, from: Option<Instant>, until: Instant) -> BTreeMap<String, i64> {
+        let mut objects = BTreeMap::new();
+        for (_, written) in self.written.iter().enumerate().filter(|(number, _)| !saves_snapshots(*number)) {
+            let written = locked(written);
+            let late = written.inserts.iter().rev().take_while(|one| Some(one.acknowledged) >= from);
+            for one in late.filter(|one| one.acknowledged < until) {
+                let (id, number) = &one.object;
+                let is_there = |commits: &Vec<Document>| !commits.is_empty();
+                if written.streams.iter().any(|(stream, commits)| id_of(stream) == id && is_there(commits)) {
+                    let known: &mut i64 = objects.entry(id.clone()).or_insert(*number);
+                    *known = (*known).max(*number);
+                }
+            }
+        }
+        objects
+    }
+
+    /// Number of commits of each stream that were acknowledged before a moment.
+    pub(crate) fn lengths_at(&self, moment: Instant) -> BTreeMap<String, usize> {
+        let mut lengths = lengths(&self.written);
+        for written in &self.written {
+            let written = locked(written);
+            for one in written.inserts.iter().rev().take_while(|one| one.acknowledged >= moment) {
+                let stream = format!("asset-{}", one.object.0);
+                lengths.entry(stream).and_modify(|length| *length = length.saturating_sub(1));
+            }
+        }
+        lengths
+    }
+
+    /// Conflicts of snapshots, and refused inserts, so far.
+    pub(crate) fn conflicts_and_refusals(&self) -> (u64, u64) {
+        let of = |written: &Arc<Mutex<Written>>| {
+            let written = locked(written);
+            (written.conflicts, written.refused)
+        };
+        self.written.iter().map(of).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// Number of events acknowledged so far.
@@ -146,7 +201,9 @@ impl Writer {
         while !self.stop.load(Ordering::Relaxed) {
             number += 1;
             let stream = self.stream(number);
-            if number.is_multiple_of(DELETE_EVERY) {
+            if self.active.is_some() {
+                self.save(&stream, number).await?;
+            } else if number.is_multiple_of(DELETE_EVERY) {
                 self.delete(&stream).await?;
             } else {
                 self.append(&stream, number).await?;
@@ -168,11 +225,37 @@ impl Writer {
         let living: Vec<&String> =
             written.streams.iter().filter(|(_, commits)| !commits.is_empty()).map(|(name, _)| name).collect();
         match number % 3 {
-            0 => new(),
+            0 if self.active.is_none() => new(),
             _ => living
                 .get(number.wrapping_mul(7919) % living.len().max(1))
                 .map_or_else(new, |name| (*name).clone()),
         }
+    }
+
+    /// Saves a change of an object as Squidex does.
+    async fn save(&self, stream: &str, number: usize) -> Result<()> {
+        let (Some(mine), Some(active)) = (self.mine(), &self.active) else { return Ok(()) };
+        let Some(name) = active.collection() else { return Ok(()) };
+        let (snapshots, id) = (self.db.collection::<Document>(&name), id_of(stream));
+        let loaded = snapshots.find_one(doc! { "_id": id }).await?;
+        let version = loaded.as_ref().and_then(|loaded| loaded.get_i64("vs").ok());
+        let behind = doc! { "EventStream": stream, "EventStreamOffset": { "$gte": version.unwrap_or(-1) } };
+        let _behind: Vec<Document> = self.events.find(behind).await?.try_collect().await?;
+        self.append(stream, number).await?;
+        let state = {
+            let written = locked(mine);
+            oracle::assets(written.streams.get(stream).map(Vec::as_slice).unwrap_or_default()).remove(id)
+        };
+        let Some(state) = state else { return Ok(()) };
+        let landed = match version {
+            Some(version) => {
+                let as_loaded = doc! { "_id": id, "vs": version };
+                snapshots.replace_one(as_loaded, state).await?.matched_count == 1
+            }
+            None => snapshots.insert_one(state).await.is_ok(),
+        };
+        locked(mine).conflicts += u64::from(!landed);
+        Ok(())
     }
 
     async fn append(&self, stream: &str, number: usize) -> Result<()> {
@@ -197,17 +280,20 @@ impl Writer {
             if !is_refused(&error) {
                 return Err(error.into());
             }
-            if !refused {
-                refused = true;
-                // Everything acknowledged until now was written before the fence was raised.
-                locked(&self.before_fence).get_or_insert_with(|| lengths(&self.all));
-            }
+            locked(mine).refused += 1;
+            refused = true;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        let acknowledged = Instant::now();
         let mut written = locked(mine);
         written.events += events.len() as u64;
         written.streams.entry(stream.to_owned()).or_default().push(document);
-        written.inserts.push(Insert { acknowledged: Instant::now(), took: began.elapsed(), refused });
+        let commits = written.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
+        let state = oracle::assets(commits).remove(id_of(stream));
+        let version = state.and_then(|state| state.get_i64("vs").ok()).unwrap_or(-1);
+        let object = (id_of(stream).to_owned(), version);
+        let took = acknowledged.duration_since(began);
+        written.inserts.push(Insert { object, acknowledged, took, refused });
         Ok(())
     }
 
@@ -227,6 +313,16 @@ impl Writer {
         self.events.delete_many(doc! { "EventStream": stream }).await?;
         Ok(())
     }
+}
+
+/// Whether the writer of this number saves snapshots.
+fn saves_snapshots(number: usize) -> bool {
+    number % 2 == 1
+}
+
+/// Id of a stream's object.
+pub(crate) fn id_of(stream: &str) -> &str {
+    stream.strip_prefix("asset-").unwrap_or(stream)
 }
 
 fn is_refused(error: &mongodb::error::Error) -> bool {

@@ -31,7 +31,7 @@ pub use error::{CommitError, FoldError, FoldFailure, RegistryError};
 pub use event::{Event, Payload};
 pub use index::{Direction, IndexDefinition};
 pub use layout::{Layout, OffsetMeaning, Since};
-pub use projection::{Lookup, NoLookup, Projection, Spec};
+pub use projection::{Lookup, NoLookup, Projection, Reads, Spec};
 pub use registry::{Registered, Registry, VersionStep};
 pub use snapshot::{ArrayWriter, DocumentWriter, SNAPSHOT_BYTES_MAX, Sink, SnapshotBuffer, Snapshots};
 pub use states::{Slot, States};

@@ -44,6 +44,18 @@ pub trait Projection: Send + Sync + 'static {
     }
 }
 
+/// How old a snapshot may be that is read right after a cut-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reads {
+    /// A stream that changed in the last moment before a cut-over may be read as it was before, for some
+    /// milliseconds: the application folds the events behind a snapshot itself before it decides anything, or
+    /// only shows it.
+    #[default]
+    Eventual,
+    /// Never: a reader that sees a change acknowledged sees it in every snapshot from then on.
+    Latest,
+}
+
 /// Finished snapshots of the projections that a projection [requires](Spec::requires).
 ///
 /// They are loaded when they are looked up: a stream that looks up what isn't loaded yet finds
@@ -85,6 +97,7 @@ pub struct Spec {
     volatile: Vec<String>,
     derived: Vec<String>,
     also_beside: bool,
+    reads: Reads,
     remark: Option<String>,
     variant: String,
 }
@@ -103,6 +116,7 @@ impl Spec {
             volatile: Vec::new(),
             derived: Vec::new(),
             also_beside: false,
+            reads: Reads::default(),
             remark: None,
             variant: String::new(),
         }
@@ -165,6 +179,14 @@ impl Spec {
     #[must_use]
     pub fn also_in_databases_beside(mut self) -> Self {
         self.also_beside = true;
+        self
+    }
+
+    /// Says how old a snapshot may be that is read right after a cut-over. With [`Reads::Latest`] the event
+    /// store refuses events for a moment at each cut-over, and a cut-over that refuses none isn't made.
+    #[must_use]
+    pub fn reads(mut self, reads: Reads) -> Self {
+        self.reads = reads;
         self
     }
 
@@ -245,6 +267,12 @@ impl Spec {
     #[must_use]
     pub fn may_be_beside(&self) -> bool {
         self.also_beside
+    }
+
+    /// Whether [no reader may see the past](Reads::Latest).
+    #[must_use]
+    pub fn reads_latest(&self) -> bool {
+        self.reads == Reads::Latest
     }
 
     /// Names of the projections that this one requires.

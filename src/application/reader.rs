@@ -230,6 +230,7 @@ mod tests {
             projection_version: active.1,
             since: Timestamp { time: 1, increment: 1 },
             token: 1,
+            undrained: None,
             previous: previous.collect(),
         }
     }

@@ -86,12 +86,18 @@ pub(super) struct ChecksArgs {
     /// compared), or only the `heads` [default: proof]
     #[arg(long, value_name = "proof|P%|full|heads", env = "STATEFOLD_VERIFY")]
     pub(super) verify: Option<String>,
+    /// Whether the event store refuses events for some milliseconds at the cut-over: `short`, or `none`, with
+    /// which a stream that changed in the last moment may be read as it was before, for some milliseconds
+    /// [default: none; short where a projection declares that its readers must never see the past]
+    #[arg(long, value_name = "none|short", env = "STATEFOLD_FENCE")]
+    pub(super) fence: Option<String>,
 }
 
 impl ChecksArgs {
     /// The flags as typed, but for `--max-errors`, which a hint may change.
     pub(super) fn typed(&self) -> impl Iterator<Item = String> {
-        self.verify.iter().map(|extent| format!("--verify {extent}"))
+        let verify = self.verify.iter().map(|extent| format!("--verify {extent}"));
+        verify.chain(self.fence.iter().map(|fence| format!("--fence {fence}")))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{
     Throttle, Tuning, read_file,
 };
 use crate::error::{Error, Result};
-use crate::lifecycle::{ErrorLimit, Verify};
+use crate::lifecycle::{ErrorLimit, Fencing, Verify};
 use crate::plan::Strategy;
 
 /// Settings file that is read if it exists.
@@ -72,6 +72,7 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
     let (strategy, memory) = (flags.strategy.or(file.strategy), flags.memory.or(file.memory));
     let checks = raw.checks.cloned().unwrap_or_default();
     let (max_errors, verify) = (checks.max_errors.or(file.max_errors), checks.verify.or(file.verify));
+    let fence = given(&checks.fence).or(file.fence);
     let tuning = Tuning {
         threads,
         readers: flags.readers.or(file.readers).unwrap_or(standard.readers),
@@ -83,6 +84,7 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
         batch_bytes: parsed("batch_bytes", batch_bytes, bytes, &mut problems).unwrap_or(standard.batch_bytes),
         max_errors: parsed("max_errors", max_errors, ErrorLimit::from_str, &mut problems).unwrap_or_default(),
         verify: parsed("verify", verify, Verify::from_str, &mut problems).unwrap_or_default(),
+        fence: parsed("fence", fence, Fencing::from_str, &mut problems),
         ..standard
     };
     // The names stand in for what is missing, so that everything else is checked too.

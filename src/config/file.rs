@@ -37,6 +37,8 @@ pub struct FileSettings {
     pub max_errors: Option<String>,
     /// Extent of the verification before a cut-over: `full`, `heads`, or a share such as `5%`.
     pub verify: Option<String>,
+    /// Whether a cut-over makes the event store refuse events for a moment: `none` or `short`.
+    pub fence: Option<String>,
     /// Limit of replication lag for writing, `"10s"`, or `"off"`.
     pub max_lag: Option<String>,
     /// Time to write a batch above which writing pauses: `"50ms"`.

@@ -11,7 +11,7 @@ use crate::config::memory::default_budget;
 use crate::config::throttle::Throttle;
 use crate::config::uri;
 use crate::error::{Error, Result};
-use crate::lifecycle::{ErrorLimit, Verify};
+use crate::lifecycle::{ErrorLimit, Fencing, Verify};
 use crate::plan::{NaturalBy, Strategy};
 
 /// Maximum size of the documents of an insert command: 16 MiB, less the rest of the command.
@@ -62,6 +62,10 @@ pub struct Tuning {
     pub max_errors: ErrorLimit,
     /// Extent of the verification before a cut-over; by default every stream is refolded and compared.
     pub verify: Verify,
+    /// Whether a cut-over makes the event store refuse events for a moment; by default only where a
+    /// projection's [readers must never see the past](statefold_projections::Reads::Latest), or where the
+    /// server has no change streams.
+    pub fence: Option<Fencing>,
     /// Memory for projections that require others, in bytes: half for the snapshots that are looked up, which
     /// are loaded again when there are more, half for the names of the streams that looked them up.
     pub lookup_bytes_max: usize,
@@ -83,6 +87,7 @@ impl Default for Tuning {
             batch_bytes: 4 * 1024 * 1024,
             max_errors: ErrorLimit::default(),
             verify: Verify::default(),
+            fence: None,
             lookup_bytes_max: 512 * 1024 * 1024,
         }
     }

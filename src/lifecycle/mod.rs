@@ -5,6 +5,7 @@
 
 mod change;
 mod dirty;
+mod fencing;
 mod fingerprint;
 mod heads;
 mod hold;
@@ -18,6 +19,7 @@ mod state;
 
 pub(crate) use change::{AFTER, BEFORE, Change, ChangeOf};
 pub(crate) use dirty::{Dirty, Taken, Unnamed};
+pub use fencing::{Fencing, FencingReason};
 pub(crate) use fingerprint::{fingerprint, is_fingerprint_of};
 pub(crate) use heads::{Head, Heads, HeadsDifference, identity, stream_hash};
 pub(crate) use hold::{Latencies, Member, PauseReason, Replication, ReplicationLag};

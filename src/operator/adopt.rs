@@ -264,7 +264,7 @@ impl Adoption<'_> {
     async fn activate(&self, mut build: BuildStore, leadership: &Leadership) -> Result<()> {
         build.advance(BuildState::Published, |_| {}).await?;
         // The application that built it reads it by its name.
-        let flip = Flip { record: build.record.clone(), mode: CutOverMode::Rename };
+        let flip = Flip { record: build.record.clone(), mode: CutOverMode::Rename, undrained: None };
         let now = self.store.control().flip_time().await?;
         self.store.control().flip(&[flip], &leadership.mandate, now, None).await?;
         build.advance(BuildState::Active, |_| {}).await

@@ -11,7 +11,9 @@ use crate::error::Result;
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::next_step::NextStep;
 use crate::observe::{InstanceRow, Leader};
-use crate::store::{ActiveGeneration, BuildRecord, Fence, FenceKind, NameHolder, Positions, Store};
+use crate::store::{
+    ActiveGeneration, BuildRecord, Fence, FenceKind, LeaseHolder, NameHolder, Positions, Store,
+};
 
 pub use lag::Lag;
 
@@ -66,6 +68,9 @@ pub struct StatusReport {
     pub fence: Option<Fence>,
     /// Who leads, if somebody does.
     pub leader: Option<Leader>,
+    /// Whether that process is at work, as far as can be told: a leader that died keeps the lease for a
+    /// while.
+    pub is_led: bool,
     /// Who follows: keeps active generations current, if somebody does.
     pub follower: Option<Leader>,
     /// The servers that run.
@@ -113,6 +118,9 @@ pub struct ProjectionStatus {
     pub digest: Option<String>,
     /// Streams missing in it because they could not be folded.
     pub failed_streams: u64,
+    /// Whether a cut-over without a fence died before everything was folded into the active generation: the
+    /// next start does it. `lag` has the number of streams.
+    pub undrained: bool,
     /// Events that statefold didn't fold into the active generation; absent if a short look can't tell.
     pub lag: Option<Lag>,
     /// Generations that were active before.
@@ -166,6 +174,11 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     let lock = store.control().lock_state().await?.filter(|lock| lock.locked);
     let fence = store.control().fence().await?;
     let follow_control = store.follow_control();
+    let held = store.control().lease().await?;
+    let is_at_work = |held: &LeaseHolder| {
+        let silent = held.leader.last_beat_seconds > settings.lease().ttl.as_secs_f64();
+        !held.is_abandoned() && !silent
+    };
     let mut report = StatusReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
@@ -173,7 +186,8 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
         databases_with_events: Vec::new(),
         can_write: fence.is_none(),
         fence,
-        leader: store.control().lease().await?.map(|held| held.leader),
+        is_led: held.as_ref().is_some_and(is_at_work),
+        leader: held.map(|held| held.leader),
         follower: follow_control.control().lease().await?.map(|held| held.leader),
         instances: store.control().instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
@@ -236,6 +250,7 @@ async fn status_of(
         snapshots,
         digest: record.and_then(|record| record.digest.clone()),
         failed_streams: record.map_or(0, failed_streams),
+        undrained: active.as_ref().is_some_and(|active| active.undrained.is_some()),
         lag: None,
         previous_generations: active
             .iter()
@@ -322,8 +337,11 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
 fn next_steps(report: &StatusReport) -> Vec<NextStep> {
     let mut steps = Vec::new();
     match report.fence.as_ref().map(|fence| fence.kind) {
-        Some(FenceKind::CutOver) if report.leader.is_none() => steps.push(NextStep::Migrate),
+        Some(FenceKind::CutOver) if !report.is_led => steps.push(NextStep::Migrate),
         Some(FenceKind::ReadOnly) => steps.push(NextStep::EndReadOnly),
+        _ if !report.is_led && report.projections.iter().any(|status| status.undrained) => {
+            steps.push(NextStep::Migrate);
+        }
         _ => {}
     }
     if report.lock.held {

@@ -35,9 +35,7 @@ struct Squidex {
 #[derive(Default)]
 struct Seen {
     commits: Vec<Document>,
-    /// Refused events: the fence.
-    refused: u64,
-    /// Snapshots that were there already in a newer version.
+    /// Snapshots that were there in another version.
     conflicts: u64,
     /// Queries that were ended.
     ended: u64,
@@ -76,7 +74,6 @@ impl Squidex {
         for user in self.users {
             let seen = db.wait(user).unwrap();
             all.commits.extend(seen.commits);
-            all.refused += seen.refused;
             all.conflicts += seen.conflicts;
         }
         all.ended = db.wait(self.reader).unwrap();
@@ -100,21 +97,15 @@ async fn users(db: Database, user: usize, stop: Arc<AtomicBool>, stored: Arc<Ato
         };
         let offset = i64::try_from(step).unwrap() - 1;
         let one = commit(&asset_stream(&id), offset, &[(name, &event)]);
-        while let Err(error) = events.insert_one(&one).await {
-            assert_eq!(code(&error), Some(121), "{error}");
-            seen.refused += 1;
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        events.insert_one(&one).await.unwrap();
         seen.commits.push(one);
         let own = &seen.commits[seen.commits.len() - 1 - step..];
         let (id, snapshot) = oracle::assets(own).pop_first().unwrap();
         let version = snapshot.get("vs").and_then(Bson::as_i64).unwrap();
         let filter = doc! { "_id": &id, "vs": version - 1 };
         if let Err(error) = snapshots.replace_one(filter, snapshot).upsert(true).await {
-            // Folded already, behind the fence: the event was stored just before it.
+            // Folded already, or the one before isn't folded yet: the event was stored just before the flip.
             assert_eq!(code(&error), Some(11_000), "{error}");
-            let found = snapshots.find_one(doc! { "_id": &id }).await.unwrap().unwrap();
-            assert_eq!(found.get_i64("vs").unwrap(), version, "{found}");
             seen.conflicts += 1;
         }
         stored.fetch_add(1, Ordering::Relaxed);
@@ -163,8 +154,8 @@ fn pointer(db: &Db) -> Document {
 fn assert_cut_over(said: &Value, generation: u64) {
     assert_eq!(said["projections"][0]["generation"], generation, "{said}");
     assert_eq!(said["projections"][0]["collections"][0], "States_Assets2", "{said}");
-    assert_eq!(said["cut_over"][0]["fenced"], true, "{said}");
-    assert!(said["cut_over"][0]["fence_ms"].as_f64().unwrap() > 0.0, "{said}");
+    assert_eq!(said["cut_over"][0]["fence"], "none", "{said}");
+    assert!(said["cut_over"][0]["drain_ms"].as_f64().unwrap() > 0.0, "{said}");
 }
 
 #[test]
@@ -238,8 +229,8 @@ fn every_line_of_the_recipe_does_what_it_says_while_squidex_works() {
         .collect();
     assert_same(&stored, &oracle::assets(&commits));
     assert_eq!(db.read("Events2").len(), commits.len());
-    // Squidex has heard nothing but the fences of three cut-overs.
-    assert!(seen.conflicts <= 9, "{} conflicts, {} refusals", seen.conflicts, seen.refused);
+    // Squidex has noticed nothing but some conflicts at three cut-overs: no event was refused.
+    assert!(seen.conflicts <= 30, "{} conflicts", seen.conflicts);
     assert!(seen.ended <= 3, "{} queries ended", seen.ended);
     let after = db.run(&["verify", "-o", "json"], 0).json();
     assert!(after["projections"][0]["digest"].is_string(), "{after}");

@@ -84,7 +84,7 @@ fn a_second_ctrl_c_behind_the_fence_says_how_to_lift_it() {
     };
     let before = fail(doc! { "skip": 1 }).get_i32("count").unwrap();
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("statefold"))
-        .args(["cutover", "Assets", "--yes", "--uri", &db.uri, "--database", &db.name])
+        .args(["cutover", "Assets", "--yes", "--fence", "short", "--uri", &db.uri, "--database", &db.name])
         .current_dir(std::env::temp_dir())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -13,7 +13,7 @@ use statefold::{
 };
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, good_asset};
-use crate::support::database::assert_same;
+use crate::support::database::{assert_same, behind_a_fence};
 use crate::support::server::stop_failing;
 use crate::support::{Db, OwnServer, fail_command, no_waiting, oracle, squidex};
 
@@ -179,7 +179,7 @@ async fn real_cut_overs_lose_nothing_and_are_not_seen() {
     let db = Db::new("append_cut_overs").await;
     while_writing(&db, async || {
         for _ in 0..3 {
-            let report = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+            let report = db.rebuild(&squidex(), &["Assets"], behind_a_fence()).await.unwrap();
             assert!(report.cut_over[0].fenced && !report.cut_over[0].read_only, "{report:?}");
         }
     })

@@ -17,8 +17,7 @@ async fn without_pointer(test: &str, commits: &[Document]) -> (OwnServer, Db) {
     db.write(commits).await;
     let migration = format!("{}.Migration", db.name);
     let data = doc! { "failCommands": ["update"], "errorCode": 1, "namespace": migration };
-    // The first update notes the fence.
-    fail_command(&server.uri, &db.app, doc! { "skip": 1 }, data).await;
+    fail_command(&server.uri, &db.app, doc! { "times": 1_000_000 }, data).await;
     let error = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap_err();
     assert!(matches!(error, Error::Server { code: Some(1), .. }), "{error:?}");
     stop_failing(&server.uri).await;

@@ -4,7 +4,7 @@ use bson::{Document, doc};
 use statefold::{Error, Rebuild};
 
 use crate::support::commits::{generated, good_asset};
-use crate::support::database::assert_same;
+use crate::support::database::{assert_same, behind_a_fence};
 use crate::support::server::{command_was_hit, stop_failing};
 use crate::support::{Db, OwnServer, fail_command, no_waiting, oracle, squidex};
 
@@ -32,7 +32,7 @@ async fn cut_over_while(test: &str, mode: Document, mut data: Document) -> u32 {
     data.insert("failCommands", vec!["collMod"]);
     fail_command(&server.uri, &db.app, mode, data).await;
     let report =
-        statefold::cutover(&db.settings(no_waiting()), &squidex(), Rebuild::default()).await.unwrap();
+        statefold::cutover(&db.settings(behind_a_fence()), &squidex(), Rebuild::default()).await.unwrap();
     assert!(stop_failing(&server.uri).await > 0, "the fail point was not hit");
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
     takes_events(&db).await;
@@ -59,7 +59,7 @@ async fn a_lift_that_meets_a_transaction_is_tried_until_it_is_done() {
     // The first one raises the fence; those that lift it run out of time, as behind a transaction.
     let data = doc! { "failCommands": ["collMod"], "errorCode": 50 };
     fail_command(&server.uri, &db.app, doc! { "skip": 1 }, data).await;
-    let running = statefold::cutover(&db.settings(no_waiting()), &squidex(), Rebuild::default());
+    let running = statefold::cutover(&db.settings(behind_a_fence()), &squidex(), Rebuild::default());
     let cancel = running.cancellation();
     command_was_hit(&server.uri, 0).await;
     // Also after it was told to stop.
@@ -80,7 +80,7 @@ async fn a_fence_that_can_not_be_lifted_is_said() {
     // The right to change the options is gone once the fence stands.
     let data = doc! { "failCommands": ["collMod"], "errorCode": 13 };
     fail_command(&server.uri, &db.app, doc! { "skip": 1 }, data).await;
-    let error = statefold::cutover(&db.settings(no_waiting()), &squidex(), Rebuild::default()).await;
+    let error = statefold::cutover(&db.settings(behind_a_fence()), &squidex(), Rebuild::default()).await;
     let error = error.unwrap_err();
     assert!(matches!(error, Error::FenceStands { .. }), "{error:?}");
     assert!(error.to_string().contains("refuses events"), "{error}");
@@ -100,7 +100,7 @@ async fn a_flip_whose_answer_was_lost_is_looked_up() {
         "failCommands": ["update"], "namespace": control,
         "writeConcernError": { "code": 91, "errmsg": "the primary is shutting down" },
     };
-    let running = statefold::cutover(&db.settings(no_waiting()), &squidex(), Rebuild::default());
+    let running = statefold::cutover(&db.settings(behind_a_fence()), &squidex(), Rebuild::default());
     let mut progress = running.progress();
     progress.wait_for(|progress| progress.fenced).await.unwrap();
     fail_command(&server.uri, &db.app, doc! { "times": 1 }, data).await;

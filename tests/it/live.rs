@@ -9,7 +9,7 @@ use mongodb::error::{ErrorKind, WriteFailure};
 use statefold::{Error, Rebuild};
 
 use crate::support::commits::{asset_created, asset_renamed, asset_stream, generated, good_asset};
-use crate::support::database::{Db, assert_same, eventually};
+use crate::support::database::{Db, assert_same, behind_a_fence, eventually};
 use crate::support::server::stop_failing;
 use crate::support::{Gate, OwnServer, commit, fail_command, no_waiting, oracle, squidex};
 
@@ -60,7 +60,7 @@ async fn no_acknowledged_event_is_missing_after_the_cut_over() {
     let writers: Vec<_> = (0..4)
         .map(|writer| tokio::spawn(write(db.collection("Events2"), writer, Arc::clone(&stop))))
         .collect();
-    let report = db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let report = db.rebuild(&squidex(), &["Assets"], behind_a_fence()).await.unwrap();
     stop.store(true, Ordering::Relaxed);
     assert!(report.cut_over[0].fenced && report.projections[0].streams_refolded > 0, "{report:?}");
 
@@ -97,7 +97,7 @@ async fn while_a_transaction_is_open_the_fence_is_not_raised_and_writers_go_on()
     let open = good_asset("in-transaction");
     db.collection("Events2").insert_many(&open).session(&mut session).await.unwrap();
 
-    let running = statefold::rebuild(&db.settings(no_waiting()), &squidex(), Rebuild::of(["Assets"]));
+    let running = statefold::rebuild(&db.settings(behind_a_fence()), &squidex(), Rebuild::of(["Assets"]));
     let mut progress = running.progress();
     progress.wait_for(|now| now.phase == statefold::Phase::Publishing).await.unwrap();
     // Inserts are not held up for good by a fence that waits for the transaction.

@@ -50,4 +50,5 @@ mod servers;
 mod spill;
 mod squidex_sets;
 mod strategies;
+mod unfenced;
 mod verify;

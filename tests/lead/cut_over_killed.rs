@@ -32,7 +32,7 @@ async fn killed_at(test: &str, command: &str, after: i32, seed: u64) -> bool {
     };
     let fail = doc! { "configureFailPoint": "failCommand", "mode": { "skip": after }, "data": data };
     let before = i64::from(admin.run_command(fail).await.unwrap().get_i32("count").unwrap());
-    let mut leader = Process::start(&db, &["rebuild", "Assets", "--yes"], SHORT);
+    let mut leader = Process::start(&db, &["rebuild", "Assets", "--yes", "--fence", "short"], SHORT);
     let entered = before + 1;
     let wait = doc! { "waitForFailPoint": "failCommand", "timesEntered": entered, "maxTimeMS": 60_000 };
     admin.run_command(wait).await.unwrap();

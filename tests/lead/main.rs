@@ -10,6 +10,7 @@ mod starts;
 
 mod clocks;
 mod cut_over_killed;
+mod drain_killed;
 mod errors_in_claim;
 mod failing;
 mod follow_killed;

@@ -66,7 +66,8 @@ async fn killed(db: &Db, verb: &[&str], moment: Moment, generation: i32) {
         Moment::Renaming => fail(db, rename, doc! { "skip": 1 + i32::from(generation == 3) }).await,
         Moment::Flipping | Moment::Lifting => fail(db, lift, doc! { "skip": 1 }).await,
     };
-    let mut engine = Process::start(db, verb, SHORT);
+    let verb: Vec<&str> = verb.iter().chain(&["--fence", "short"]).copied().collect();
+    let mut engine = Process::start(db, &verb, SHORT);
     let wait = doc! { "waitForFailPoint": "failCommand", "timesEntered": before + 1, "maxTimeMS": 60_000 };
     admin.run_command(wait).await.unwrap();
     engine.signal("KILL");

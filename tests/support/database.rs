@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::{Client, Collection, Database, IndexModel, options::IndexOptions};
-use statefold::{LeaseSettings, Rebuild, RebuildReport, Result, Settings, Tuning, projections::Registry};
+use statefold::{
+    Fencing, LeaseSettings, Rebuild, RebuildReport, Result, Settings, Tuning, projections::Registry,
+};
 
 use super::server;
 
@@ -36,6 +38,11 @@ pub(crate) fn squidex() -> Registry {
 /// Tuning with small batches, so that small stores have several.
 pub(crate) fn no_waiting() -> Tuning {
     Tuning { threads: 2, readers: 2, batch_commits: 50, batch_docs: 20, ..Tuning::default() }
+}
+
+/// The same, with a fence at the cut-over.
+pub(crate) fn behind_a_fence() -> Tuning {
+    Tuning { fence: Some(Fencing::Short), ..no_waiting() }
 }
 
 /// A lease that is looked at often, and a lock that is waited for only for a moment.

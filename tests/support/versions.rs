@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each program uses a part of it")]
 
 use statefold::projections::{
-    Event, FoldError, Lookup, Projection, Registry, Sink, Spec, StreamKey, squidex::Assets,
+    Event, FoldError, Lookup, Projection, Reads, Registry, Sink, Spec, StreamKey, squidex::Assets,
 };
 
 /// Squidex's assets, registered as another version.
@@ -22,6 +22,14 @@ pub(crate) fn assets_of(version: u32) -> Registry {
 pub(crate) fn assets_with_former(version: u32, former: u32) -> Registry {
     let mut registry = assets_of(version);
     registry.register_former(assets(former)).unwrap();
+    registry
+}
+
+/// As [`assets_of`], for readers that must never see the past.
+pub(crate) fn assets_read_latest(version: u32) -> Registry {
+    let OfVersion { inner, spec } = assets(version);
+    let mut registry = Registry::default();
+    registry.register(OfVersion { inner, spec: spec.reads(Reads::Latest) }).unwrap();
     registry
 }
 

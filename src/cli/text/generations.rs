@@ -6,6 +6,7 @@ use crate::cli::command::Command;
 use crate::cli::screen::table::{count, number, seconds, table};
 use crate::engine::pass::PassReport;
 use crate::engine::run::{Built, RebuildReport};
+use crate::lifecycle::FencingReason;
 
 /// The published generations, in words.
 pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> String {
@@ -67,12 +68,28 @@ pub(in crate::cli) fn built_text(report: &RebuildReport, command: &Command) -> S
             text.push_str(&format!("\n{}: {streams} {}", built.projection, remark.what));
         }
     }
-    for cut_over in report.cut_over.iter().filter(|cut_over| cut_over.fenced) {
-        if cut_over.read_only {
-            text.push_str("\nThe event store was read-only all along, and still is");
-            continue;
+    for cut_over in &report.cut_over {
+        let why = cut_over.reason.words();
+        match cut_over.reason {
+            FencingReason::NoEvents => continue,
+            FencingReason::ReadOnly => {
+                text.push_str("\nThe event store was read-only all along, and still is");
+                continue;
+            }
+            _ if cut_over.fenced => {
+                let refused =
+                    format!("The event store refused events for {:.1} ms ({why})", cut_over.fence_ms);
+                text.push_str(&format!("\n{refused}"));
+            }
+            _ => {
+                let drained = count(cut_over.refolded_after, "stream", "streams");
+                text.push_str(&format!(
+                    "\nNo event was refused ({why}): {drained} changed in the last moment, and followed \
+                     within {:.1} ms",
+                    cut_over.drain_ms
+                ));
+            }
         }
-        text.push_str(&format!("\nThe event store refused events for {:.1} ms", cut_over.fence_ms));
         if cut_over.tries > 1 {
             text.push_str(&format!(", in the last of {} tries", cut_over.tries));
         }

@@ -12,7 +12,7 @@ use crate::cli::screen::table::{count, number, or_dash, table};
 use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::{fenced, no_event_store};
 use crate::error::Result;
-use crate::operator::{StatusReport, status};
+use crate::operator::{ProjectionStatus, StatusReport, status};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StatusArgs {
@@ -50,6 +50,21 @@ struct Shown {
     #[serde(flatten)]
     report: StatusReport,
     next_steps: Vec<String>,
+}
+
+/// Says that a cut-over still has to fold what changed right before its flip.
+fn undrained(status: &ProjectionStatus, is_led: bool) -> String {
+    let left = match &status.lag {
+        Some(lag) if lag.commits == 0 => "nothing".to_owned(),
+        Some(lag) => lag.line(),
+        None => "what changed right before".to_owned(),
+    };
+    let end = if is_led {
+        "A cut-over is at work."
+    } else {
+        "The cut-over was interrupted; whoever leads next folds it."
+    };
+    format!("\n{}: {left} is still to be folded after the flip. {end}", status.projection)
 }
 
 fn text(Shown { report, next_steps }: &Shown) -> String {
@@ -102,6 +117,10 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
         for view in &status.views_elsewhere {
             text.push_str(&format!("\n{view}: the next rebuild or cut-over puts it right."));
         }
+        if status.undrained {
+            text.push_str(&undrained(status, report.is_led));
+            continue;
+        }
         let Some(lag) = status.lag.as_ref().filter(|lag| lag.commits > 0) else { continue };
         let (name, line, since) =
             (&status.projection, lag.line(), lag.since.as_deref().unwrap_or("the cut-over"));
@@ -118,7 +137,7 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
         text.push_str(&format!("\nFollowing: {}.", follower.line()));
     }
     if let Some(fence) = &report.fence {
-        text.push_str(&format!("\n{}", fenced(fence, report.leader.is_some())));
+        text.push_str(&format!("\n{}", fenced(fence, report.is_led)));
     }
     if let Some(leader) = &report.leader {
         text.push_str(&format!("\nLeading: {}.", leader.line()));

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bson::Timestamp;
 use statefold_projections::Registered;
 
 use crate::engine::run::context::Run;
@@ -39,6 +40,10 @@ pub(super) struct Build {
     pub(super) dirty: BTreeSet<String>,
     /// What is known of all other streams: unless they are clean, all heads have to be compared.
     pub(super) unnamed: Unnamed,
+    /// Everything acknowledged up to this operation time is folded, as far as a round of catching up knows.
+    pub(super) folded: Option<Timestamp>,
+    /// Streams that were drained since the flip.
+    pub(super) drained: BTreeSet<String>,
     /// Ids of snapshots that were refolded since the fence was raised, if it is.
     pub(super) touched: Option<HashSet<String>>,
     /// Ids of what it may have looked up and was refolded since then; what it looked up before is looked at

@@ -93,22 +93,9 @@ impl Run {
             other => other,
         };
         let refolded = self.refold_some(build, unnamed, false).await?;
+        build.folded = now;
         build.recorder.lag(0, 0);
         Ok(refolded)
-    }
-
-    /// Refolds streams that changed in spite of the fence before the pointer moved, and no later changes:
-    /// from then on the application may write the snapshots itself, and older snapshots must not replace
-    /// them. Returns the number of refolded streams.
-    pub(super) async fn drain(&self, build: &mut Build, feed: &Feed, flipped: Timestamp) -> Result<u64> {
-        feed.reached(flipped, None, FEED_WAIT).await?;
-        build.due(feed.take_until(build.position, flipped)?);
-        if let Some(required) = &build.job.required {
-            let streams = required.changed().await?;
-            build.dirty.extend(streams);
-        }
-        let unnamed = build.unnamed;
-        self.refold_some(build, unnamed, true).await
     }
 
     /// Refolds the streams that are due, and, unless all others are clean, those that a comparison of all

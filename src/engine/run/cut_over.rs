@@ -1,30 +1,34 @@
-//! The cut-over: raise the fence, refold the remaining streams, publish, flip the pointer, lift the fence,
-//! drain.
+//! The cut-over: catch up until the lag is short, publish, flip the pointer, drain. Where readers must never
+//! see the past, a fence is raised before that, and lifted after the flip.
 //!
-//! While the fence stands, for some milliseconds, inserts into the event store are refused (error 121). If
-//! the cut-over takes longer, the fence is lifted and everything is tried again later.
+//! While a fence stands, for some milliseconds, inserts into the event store are refused (error 121). If the
+//! cut-over takes longer, the fence is lifted and everything is tried again later. Without one no event is
+//! refused: those that arrive in the last milliseconds before the flip are folded right after it.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use bson::Timestamp;
-use bson::oid::ObjectId;
 
 use crate::engine::leader::Waiting;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
+use crate::engine::run::fence::{BehindFence, FenceOver, Raised, StandingFence, tenths};
 use crate::engine::run::publish::PublishError;
 use crate::engine::run::report::{Built, CutOver};
 use crate::engine::run::request::Caller;
 use crate::error::{Class, Error, Result};
-use crate::lifecycle::Unnamed;
-use crate::observe::{Phase, Recorder};
-use crate::store::{ActiveGeneration, CUT_OVER, Feed, FenceKind, Fenced, Marker, is_busy};
+use crate::lifecycle::{Fencing, Unnamed};
+use crate::observe::Phase;
+use crate::store::{ActiveGeneration, Feed, is_busy};
 
 /// How long a rebuild waits for the migration lock, unless a limit is set.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 /// How long the fence may stand.
 const FENCE_MAX: Duration = Duration::from_secs(1);
+/// Lag below which the pointer moves without a fence: how long a last round of refolding may take.
+const LAG_MAX: Duration = Duration::from_millis(50);
+/// Rounds in which the lag may become that short; then the pointer moves all the same.
+const ROUNDS_MAX: u32 = 20;
 /// Maximum number of attempts to cut over.
 const TRIES: u32 = 10;
 /// Pause before the second attempt; each further one is longer by as much.
@@ -35,46 +39,6 @@ enum Try {
     Done(Vec<Built>, CutOver),
     /// Nothing has changed, for this reason; to be tried again.
     Later(String),
-}
-
-/// What the fence keeps still during a cut-over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FenceOver {
-    /// Nothing: there is no event store, or this user may not raise a fence.
-    Nothing,
-    /// The event store, for the cut-over alone.
-    Events,
-    /// The event store, since before the cut-over: read-only mode, which a cut-over neither raises nor lifts.
-    ReadOnly,
-}
-
-/// Fence of one attempt.
-struct StandingFence {
-    kind: FenceOver,
-    /// When the fence was asked for.
-    began: Instant,
-    /// Point up to which the change stream is read behind the fence; the present time, if absent.
-    drain_to: Option<(Timestamp, Marker)>,
-    /// What tells this attempt from others in the note of the fence, if it is one of this cut-over.
-    attempt: Option<ObjectId>,
-}
-
-/// Outcome of raising the fence.
-enum Raised {
-    Standing(StandingFence),
-    /// Something is in the way: this.
-    Busy(String),
-}
-
-/// Outcome of the steps behind the fence.
-enum BehindFence {
-    /// The pointer was flipped, at this operation time if the server gives one.
-    Flipped { refolded: u64, at: Option<Timestamp> },
-    /// Nothing has changed: why it has to be tried again, and whether the fence is lifted already.
-    Later { reason: String, lifted: bool },
-    /// Whether the pointer was flipped isn't known: its answer was lost. No flip can come after the fence is
-    /// lifted, so that the pointer tells then.
-    Unanswered(Error),
 }
 
 impl Run {
@@ -144,149 +108,72 @@ impl Run {
         Ok(())
     }
 
-    /// Makes one attempt: raise the fence, refold and flip behind it, lift it, drain what came past it,
-    /// retire.
+    /// Makes one attempt: raise the fence if one is wanted, refold and flip, lift it, drain, retire.
     async fn attempt_cut_over(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<Try> {
         self.give_names(builds).await?;
-        let fence = match self.raise_fence(feed).await? {
+        let fence = match self.raise_fence(builds, feed).await? {
             Raised::Standing(fence) => fence,
             Raised::Busy(reason) => return Ok(Try::Later(reason)),
         };
         let behind_fence = self.refold_and_flip(builds, feed, &fence).await;
         let fence_ms = self.lift_after(&fence, &behind_fence).await?;
-        let (refolded_fenced, flipped) = match behind_fence? {
-            BehindFence::Flipped { refolded, at } => (refolded, at),
+        let (refolded_fenced, flipped, asked) = match behind_fence? {
+            BehindFence::Flipped { refolded, at: None, asked } => {
+                (refolded, self.store.operation_time().await?, asked)
+            }
+            BehindFence::Flipped { refolded, at, asked } => (refolded, at, asked),
             BehindFence::Later { reason, .. } => return Ok(Try::Later(reason)),
             BehindFence::Unanswered(error) => match self.flipped_at(builds).await? {
-                // Without a fence, events arrived up to the flip, whenever that was.
-                Some(flipped) => (0, Some(flipped).filter(|_| fence.kind == FenceOver::Events)),
+                // Without a fence, events arrived up to the flip, whenever that was; behind one, deletes.
+                Some(flipped) => (0, self.store.operation_time().await?.or(Some(flipped)), Instant::now()),
                 None => return Ok(Try::Later(error.with_sources())),
             },
         };
-        tracing::info!(fence_ms, refolded = refolded_fenced, "cut over");
-        let refolded_after = self.drain_all(builds, feed, fence.kind, flipped).await?;
+        Self::finish_in_any_case(builds)?;
+        let refolded_after = self.drain_all(builds, feed, &fence, flipped).await?;
+        let drain_ms = if fence.lets_events_in() { tenths(asked.elapsed()) } else { 0.0 };
+        tracing::info!(fence_ms, drain_ms, refolded = refolded_fenced, drained = refolded_after, "cut over");
+        if self.has_events && fence.kind != FenceOver::ReadOnly {
+            self.drain_saves(builds, feed).await?;
+        }
+        if fence.lets_events_in() {
+            self.look_at_drained(builds).await?;
+        }
         let built = self.retire_replaced(builds).await?;
-        let fenced = fence.kind != FenceOver::Nothing;
-        let read_only = fence.kind == FenceOver::ReadOnly;
-        let cut_over = CutOver { fenced, read_only, fence_ms, tries: 0, refolded_fenced, refolded_after };
+        let cut_over = CutOver {
+            fence: if fence.kind == FenceOver::Events { Fencing::Short } else { Fencing::None },
+            reason: fence.reason,
+            fenced: fence.kind != FenceOver::Nothing,
+            read_only: fence.kind == FenceOver::ReadOnly,
+            fence_ms,
+            tries: 0,
+            refolded_fenced,
+            refolded_after,
+            drain_ms,
+        };
         Ok(Try::Done(built, cut_over))
     }
 
-    /// Raises the fence, unless that of read-only mode stands, or this user may not raise one.
-    async fn raise_fence(&self, feed: Option<&Feed>) -> Result<Raised> {
-        let began = Instant::now();
-        let standing = |kind, began, drain_to, attempt| {
-            Raised::Standing(StandingFence { kind, began, drain_to, attempt })
-        };
-        if !self.has_events {
-            return Ok(standing(FenceOver::Nothing, began, None, None));
-        }
-        if self.is_read_only().await? {
-            return Ok(standing(FenceOver::ReadOnly, began, None, None));
-        }
-        let marker = feed.map(Feed::marker);
-        match self.store.control().raise_fence(&self.mandate, CUT_OVER).await {
-            Ok(Fenced::Standing(time, asked, attempt)) => {
-                Recorder::fenced(&self.progress, true);
-                Ok(standing(FenceOver::Events, asked, time.zip(marker), Some(attempt)))
-            }
-            Ok(Fenced::Busy(reason)) => Ok(Raised::Busy(reason)),
-            // An operator can ask somebody who may; the build is kept until then.
-            Err(Error::Permission { .. }) if self.caller == Caller::Start => {
-                tracing::warn!(
-                    "this user may not change the event store's options (dbAdmin): \
-                     cutting over without a fence; what arrives meanwhile is refolded right after"
-                );
-                Ok(standing(FenceOver::Nothing, began, None, None))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Lifts the fence of this attempt, also after an error, unless it is lifted already. Returns how long it
-    /// stood, in milliseconds.
-    async fn lift_after(&self, fence: &StandingFence, behind_fence: &Result<BehindFence>) -> Result<f64> {
-        let is_lifted = matches!(behind_fence, Ok(BehindFence::Later { lifted: true, .. }));
-        if fence.kind != FenceOver::Events || is_lifted {
-            return Ok(0.0);
-        }
-        let lifted = self.lift_fence().await;
-        let until = lifted.as_ref().ok().copied().flatten().unwrap_or_else(Instant::now);
-        if let Err(error) = lifted {
-            if let Err(first) = behind_fence {
-                tracing::error!(error = %first.with_sources(), "the cut-over failed behind the fence");
-            }
-            return Err(error);
-        }
-        let stood = until.saturating_duration_since(fence.began);
-        Ok((stood.as_secs_f64() * 10_000.0).round() / 10.0)
-    }
-
-    /// Refolds streams that changed in spite of the fence before the flip: by deletes, and by writers that
-    /// bypass validation.
-    async fn drain_all(
-        &self,
-        builds: &mut [Build],
-        feed: Option<&Feed>,
-        fence: FenceOver,
-        flipped: Option<Timestamp>,
-    ) -> Result<u64> {
-        let mut refolded = 0;
-        if feed.is_some() || fence == FenceOver::Nothing {
-            for build in builds.iter_mut() {
-                refolded += match (feed, flipped) {
-                    (Some(feed), Some(flipped)) => self.drain(build, feed, flipped).await?,
-                    _ => self.catch_up_once(build, feed, None).await?,
-                };
-            }
-        }
-        Ok(refolded)
-    }
-
-    /// Whether the event store is in read-only mode. In that mode there is no marker: the feed is read up to
-    /// a time that is asked for after this.
-    async fn is_read_only(&self) -> Result<bool> {
-        Ok(self.store.control().fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
-    }
-
-    /// Lifts the fence, also after this process was told to stop.
-    ///
-    /// # Errors
-    /// [`Error::FenceStands`].
-    async fn lift_fence(&self) -> Result<Option<Instant>> {
-        let lifted = self.store.control().lift_own_fence(self.mandate.token).await?;
-        Recorder::fenced(&self.progress, false);
-        Ok(lifted)
-    }
-
-    /// Refolds the remaining streams and flips the pointer, while the event store stands still.
+    /// Refolds the remaining streams and flips the pointer, while the event store stands still, or once
+    /// little is left.
     async fn refold_and_flip(
         &self,
         builds: &mut [Build],
         feed: Option<&Feed>,
         fence: &StandingFence,
     ) -> Result<BehindFence> {
-        let mut refolded = 0;
-        if self.has_events {
-            builds.iter_mut().for_each(|build| build.touched = Some(HashSet::new()));
-            for at in 0..builds.len() {
-                let Some((build, before)) = builds.get_mut(..=at).and_then(<[Build]>::split_last_mut) else {
-                    continue;
-                };
-                if build.job.required.is_some() {
-                    build.due_lookups =
-                        before.iter().flat_map(|other| other.touched.iter().flatten().cloned()).collect();
-                }
-                match self.refold_remaining(build, feed, fence).await? {
-                    Some(streams) => refolded += streams,
-                    None => {
-                        return Ok(BehindFence::Later {
-                            reason: "what was left to refold took too long".into(),
-                            lifted: true,
-                        });
-                    }
-                }
-            }
+        if fence.lets_events_in() && feed.is_some() {
+            self.shorten_lag(builds, feed).await?;
+        }
+        let refold = self.refold_all(builds, feed, fence);
+        let (refolded, confirmed) = tokio::join!(refold, self.confirm(fence));
+        tracing::debug!(since_ms = tenths(fence.began.elapsed()), "refolded what was left");
+        let Some(refolded) = refolded? else {
+            let reason = "what was left to refold took too long".into();
+            return Ok(BehindFence::Later { reason, lifted: true });
+        };
+        if let Some(reason) = confirmed? {
+            return Ok(BehindFence::Later { reason, lifted: false });
         }
         if fence.kind == FenceOver::ReadOnly && !self.is_read_only().await? {
             return Ok(BehindFence::Later {
@@ -294,10 +181,24 @@ impl Run {
                 lifted: false,
             });
         }
-        let until = fence.began + FENCE_MAX;
-        match self.publish(builds, until, fence.attempt.map(|attempt| (until, attempt))).await {
+        let asked = Instant::now();
+        let until = if fence.lets_events_in() { asked } else { fence.began } + FENCE_MAX;
+        let fenced = fence.prepared.as_ref().map(|prepared| (until, prepared.attempt));
+        let now = fence.raised;
+        match self.publish(builds, until, (fenced, now), fence.lets_events_in()).await {
             // From now on the application has to fold its events itself, or `follow` does.
-            Ok(()) => Ok(BehindFence::Flipped { refolded, at: self.store.operation_time().await? }),
+            Ok(()) => {
+                tracing::debug!(since_ms = tenths(fence.began.elapsed()), "the pointer moved");
+                // Behind a fence nobody is kept waiting for this.
+                if fence.prepared.is_some() {
+                    return Ok(BehindFence::Flipped { refolded, at: None, asked });
+                }
+                match self.store.operation_time().await {
+                    Ok(at) => Ok(BehindFence::Flipped { refolded, at, asked }),
+                    Err(error) if error.class() == Class::Transient => Ok(BehindFence::Unanswered(error)),
+                    Err(error) => Err(error),
+                }
+            }
             Err(PublishError::Named(error)) if is_busy(&error) => {
                 Ok(BehindFence::Later { reason: rename_blocked(builds, &error), lifted: false })
             }
@@ -306,6 +207,59 @@ impl Run {
             }
             Err(PublishError::Named(error) | PublishError::Flip(error)) => Err(error),
         }
+    }
+
+    /// Refolds the remaining streams of all builds, unless the lag was shortened instead. `None`: it took
+    /// longer than writers may wait, and the fence is lifted already.
+    async fn refold_all(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        fence: &StandingFence,
+    ) -> Result<Option<u64>> {
+        let mut refolded = 0;
+        if !self.has_events || fence.lets_events_in() && feed.is_some() {
+            return Ok(Some(refolded));
+        }
+        builds.iter_mut().for_each(|build| _ = build.touched.get_or_insert_default());
+        for at in 0..builds.len() {
+            let Some((build, before)) = builds.get_mut(..=at).and_then(<[Build]>::split_last_mut) else {
+                continue;
+            };
+            if build.job.required.is_some() {
+                build.due_lookups =
+                    before.iter().flat_map(|other| other.touched.iter().flatten().cloned()).collect();
+            }
+            match self.refold_remaining(build, feed, fence).await? {
+                Some(streams) => refolded += streams,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(refolded))
+    }
+
+    /// Waits until a majority has the fence of this attempt; says why if that takes too long.
+    async fn confirm(&self, fence: &StandingFence) -> Result<Option<String>> {
+        match (fence.kind, fence.raised) {
+            (FenceOver::Events, raised) => self.store.control().confirm_fence(raised).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Refolds in rounds until one takes so little time that the lag is short: what isn't folded at the flip
+    /// is younger than the last round and the flip itself.
+    async fn shorten_lag(&self, builds: &mut [Build], feed: Option<&Feed>) -> Result<()> {
+        for _ in 0..ROUNDS_MAX {
+            let began = Instant::now();
+            for build in builds.iter_mut() {
+                self.catch_up_once(build, feed, None).await?;
+            }
+            if began.elapsed() <= LAG_MAX {
+                return Ok(());
+            }
+        }
+        tracing::info!(rounds = ROUNDS_MAX, "the lag stays above {LAG_MAX:?}");
+        Ok(())
     }
 
     /// When the pointers were flipped to these builds; `None` if they weren't.
@@ -345,7 +299,7 @@ impl Run {
             Err(_) => {
                 // The fence is lifted first, for the application. Then the refold that was begun is awaited,
                 // so that no older result is written after a newer one.
-                self.lift_fence().await?;
+                self.lift_fence(fence.prepared.as_deref()).await?;
                 refolding.await?;
                 Ok(None)
             }

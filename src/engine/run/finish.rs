@@ -3,7 +3,7 @@
 use crate::engine::pass::Survey;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
-use crate::engine::run::publish::built;
+use crate::engine::run::report::built;
 use crate::engine::run::report::{Built, CutOver};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::BuildState;

@@ -7,6 +7,8 @@ mod build;
 mod catch_up;
 mod context;
 mod cut_over;
+mod drain;
+mod fence;
 mod finish;
 mod fold;
 mod limits;
@@ -50,6 +52,7 @@ impl Run {
     /// Rolls back to the generations that were active before.
     pub(crate) async fn roll_back(&self, selected: Vec<Registered>, named: bool) -> Result<RebuildReport> {
         guarded(async {
+            self.refuse_past(&selected)?;
             self.settle_all(&selected).await?;
             self.put_views_right(&selected).await?;
             // Looked up again under the lease: another process may have been at work before.
@@ -61,6 +64,7 @@ impl Run {
 
     /// Surveys the event store and opens its feed; then builds and publishes.
     async fn rebuild_all(&self, selected: &[Registered], when: WhenFinished) -> Result<RebuildReport> {
+        self.refuse_past(selected)?;
         self.refuse_unpublishable(selected).await?;
         self.put_views_right(selected).await?;
         let survey = self.survey_with_retries(selected).await?;

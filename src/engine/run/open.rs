@@ -69,6 +69,8 @@ impl Run {
             resumed,
             dirty: BTreeSet::new(),
             unnamed: if needs_full_compare || since.is_none() { Unnamed::Unknown } else { Unnamed::Clean },
+            folded: None,
+            drained: BTreeSet::new(),
             touched: None,
             proof: Proof::default(),
             verified: None,

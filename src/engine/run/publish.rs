@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
+use bson::Timestamp;
 use bson::oid::ObjectId;
 use statefold_projections::{Registered, Spec};
 
@@ -11,13 +12,13 @@ use crate::engine::preflight::{check_number, has_further_databases, kept_beside}
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
-use crate::engine::run::report::{Built, Remark};
+use crate::engine::run::report::{Built, built};
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
 use crate::lifecycle::{BuildState, CutOverMode, Unnamed};
 use crate::next_step::NextStep;
 use crate::observe::{Phase, Recorder};
-use crate::store::{BuildRecord, Flip, NameHolder, Successors, view_name_taken};
+use crate::store::{BuildRecord, Flip, NameHolder, Successors, Undrained, view_name_taken};
 
 /// Where publishing failed.
 pub(super) enum PublishError {
@@ -160,21 +161,33 @@ impl Run {
     }
 
     /// Gives the builds the names that they take from others, up to the deadline `until`, and flips the
-    /// pointers; behind a fence by its deadline, and only while this attempt stands.
+    /// pointers; behind a fence by its deadline, only while this attempt stands, and as of the time `now` at
+    /// which it stood. If a drain follows, the pointers say so.
     pub(super) async fn publish(
         &self,
         builds: &mut [Build],
         until: Instant,
-        fenced: Option<(Instant, ObjectId)>,
+        (fenced, now): (Option<(Instant, ObjectId)>, Option<Timestamp>),
+        drains: bool,
     ) -> Result<(), PublishError> {
         for build in builds.iter_mut() {
             let staging = build.staging().map_err(PublishError::Named)?;
             staging.rename_into(until).await.map_err(PublishError::Named)?;
         }
-        let flips: Vec<Flip> =
-            builds.iter().map(|build| Flip { record: build.record().clone(), mode: build.mode }).collect();
+        let never = Timestamp { time: 0, increment: 0 };
+        let flips: Vec<Flip> = builds
+            .iter()
+            .map(|build| Flip {
+                record: build.record().clone(),
+                mode: build.mode,
+                undrained: drains.then(|| Undrained { folded: build.folded.unwrap_or(never) }),
+            })
+            .collect();
         let control = self.store.control();
-        let now = control.flip_time().await.map_err(PublishError::Named)?;
+        let now = match now {
+            Some(now) => now,
+            None => control.flip_time().await.map_err(PublishError::Named)?,
+        };
         control.flip(&flips, &self.mandate, now, fenced).await.map_err(PublishError::Flip)?;
         for build in builds.iter() {
             self.switch_views(build).await.map_err(PublishError::Flip)?;
@@ -314,6 +327,8 @@ impl Run {
             resumed,
             dirty: BTreeSet::new(),
             unnamed: Unnamed::Unknown,
+            folded: None,
+            drained: BTreeSet::new(),
             touched: None,
             proof: Proof::default(),
             verified: None,
@@ -338,17 +353,6 @@ fn nameless(spec: &Spec) -> Error {
     Error::not_ready(reason, NextStep::Adopt { projection, collections })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds shown in seconds")]
-fn seconds(milliseconds: i64) -> f64 {
-    milliseconds as f64 / 1000.0
-}
-
-fn remark(build: &Build) -> Option<Remark> {
-    let streams = build.counts.remarks;
-    let what = build.job.projection.spec().remark().filter(|_| streams > 0)?;
-    Some(Remark { streams, what: what.to_owned() })
-}
-
 /// Collections that are renamed behind one fence at most: some hundred take a few tenths of a second.
 const RENAMED_MAX: usize = 300;
 
@@ -361,31 +365,4 @@ fn refuse_many(collections: &[String]) -> Result<()> {
         "{count} collections can't be renamed while the event store refuses events, as it may for a second \
          (at most {RENAMED_MAX}): use the mode pointer or view"
     )))
-}
-
-/// Reports on a build at the end of a run.
-pub(super) fn built(build: &Build) -> Built {
-    let record = build.record();
-    Built {
-        projection: record.projection.clone(),
-        generation: record.generation,
-        collections: build.collections(),
-        projection_version: record.projection_version,
-        commits: build.counts.commits,
-        events: build.counts.events,
-        streams: build.counts.streams,
-        snapshots: build.counts.snapshots,
-        failed_streams: build.counts.failed_streams,
-        remark: remark(build),
-        streams_refolded: build.refolded,
-        digest: build.digest.to_string(),
-        partitions_resumed: record.ranges.len() - build.todo.len(),
-        partitions: record.ranges.len(),
-        build_seconds: seconds(build.timings.build_ms),
-        index_seconds: seconds(build.timings.index_ms),
-        check_seconds: seconds(build.timings.check_ms),
-        verify_seconds: seconds(build.timings.verify_ms),
-        verified: build.verified.map(str::to_owned),
-        streams_sampled: build.proof.sampled,
-    }
 }

@@ -114,15 +114,18 @@ impl Run {
     /// Brings views and records in line with the pointer, after a run that was interrupted after the flip.
     async fn settle_late(&self, record: BuildRecord, projection: &Registered) -> Result<()> {
         let mut build = self.open_published(record, projection, 0).await?;
-        if let Some(active) = self.store.control().active(&build.record().projection).await? {
-            build.mode = active.mode;
-        }
+        let active = self.store.control().active(&build.record().projection).await?;
+        build.mode = active.as_ref().map(|active| active.mode).unwrap_or_default();
         self.switch_views(&build).await?;
-        // Deletes come past the fence: what was refolded right after the flip may not have been. What an
-        // application built is its own.
+        if let Some((active, left)) = active.as_ref().and_then(|active| Some((active, active.undrained?))) {
+            self.require(&mut build, &[]).await?;
+            self.finish_drain(&mut build, active, &left).await?;
+        }
+        // What was to be refolded right after the flip may not have been: deletes that came past the fence,
+        // and saves that met the flip. What an application built is its own.
         let record = build.record();
         if !record.adopted || record.swap.is_some() {
-            self.refold_some(&mut build, Unnamed::Unknown, true).await?;
+            self.refold_some(&mut build, Unnamed::Unknown, false).await?;
         }
         self.settle(&mut build).await
     }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use crate::engine::pass::PassReport;
+use crate::engine::run::build::Build;
+use crate::lifecycle::{Fencing, FencingReason};
 
 /// Result of a rebuild.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -96,6 +98,10 @@ pub struct Remark {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CutOver {
+    /// Whether the event store refused events for it.
+    pub fence: Fencing,
+    /// Why it did, or didn't.
+    pub reason: FencingReason,
     /// Whether the event store was fenced.
     pub fenced: bool,
     /// Whether read-only mode was on all along: its fence served, and was neither raised nor lifted.
@@ -106,6 +112,48 @@ pub struct CutOver {
     pub tries: u32,
     /// Number of streams refolded behind the fence.
     pub refolded_fenced: u64,
-    /// Number of streams refolded after the flip, because they changed in spite of the fence.
+    /// Number of streams refolded after the flip: without a fence those that changed right before it, else
+    /// those that changed in spite of it.
     pub refolded_after: u64,
+    /// Without a fence: time from the beginning of the flip until the new generation had every event that was
+    /// acknowledged before it, in milliseconds. For so long, at most, a reader could see the past.
+    pub drain_ms: f64,
+}
+
+/// Reports on a build at the end of a run.
+pub(super) fn built(build: &Build) -> Built {
+    let record = build.record();
+    Built {
+        projection: record.projection.clone(),
+        generation: record.generation,
+        collections: build.collections(),
+        projection_version: record.projection_version,
+        commits: build.counts.commits,
+        events: build.counts.events,
+        streams: build.counts.streams,
+        snapshots: build.counts.snapshots,
+        failed_streams: build.counts.failed_streams,
+        remark: remark(build),
+        streams_refolded: build.refolded,
+        digest: build.digest.to_string(),
+        partitions_resumed: record.ranges.len() - build.todo.len(),
+        partitions: record.ranges.len(),
+        build_seconds: seconds(build.timings.build_ms),
+        index_seconds: seconds(build.timings.index_ms),
+        check_seconds: seconds(build.timings.check_ms),
+        verify_seconds: seconds(build.timings.verify_ms),
+        verified: build.verified.map(str::to_owned),
+        streams_sampled: build.proof.sampled,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds shown in seconds")]
+fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1000.0
+}
+
+fn remark(build: &Build) -> Option<Remark> {
+    let streams = build.counts.remarks;
+    let what = build.job.projection.spec().remark().filter(|_| streams > 0)?;
+    Some(Remark { streams, what: what.to_owned() })
 }

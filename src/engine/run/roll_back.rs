@@ -121,6 +121,7 @@ impl Run {
     /// Rolls back to these generations, all in one update.
     pub(super) async fn roll_back_to(&self, targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
         let selected: Vec<Registered> = targets.iter().map(|target| target.projection.clone()).collect();
+        self.refuse_past(&selected)?;
         let survey = self.survey_with_retries(&selected).await?;
         let feed = self.open_feed(&selected).await?;
         if let Some(feed) = &feed {

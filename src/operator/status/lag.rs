@@ -62,7 +62,9 @@ pub(super) async fn lag(
     positions: &Positions,
 ) -> Result<Option<Lag>> {
     let position = positions.get(&record.id).copied();
-    let since = position.map_or(active.since, |position| position.max(active.since));
+    // A cut-over without a fence folds the rest after its flip.
+    let flipped = active.undrained.map_or(active.since, |left| left.folded);
+    let since = position.map_or(flipped, |position| position.max(flipped));
     let filter = projection.spec().stream_filter();
     let build = store.builds().open(record.clone(), filter.first());
     let Some(unfolded) = build.unfolded(filter, since).await? else { return Ok(None) };

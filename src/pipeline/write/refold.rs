@@ -18,8 +18,10 @@ use crate::plan::Partition;
 const STREAMS_TOGETHER: usize = 100;
 /// Bytes of the snapshots that are replaced together, unless a single stream has more.
 pub(crate) const BYTES_TOGETHER: usize = 32 << 20;
-/// Attempts at refolding streams that another process refolds as well.
+/// Attempts at refolding streams that others write as well.
 const TRIES: u32 = 20;
+/// Attempts at refolding several streams together, before that is tried with half of them.
+const TRIES_TOGETHER: u32 = 3;
 
 /// The differences of one partition from the event store.
 #[derive(Debug, Default)]
@@ -194,13 +196,15 @@ fn halves(parts: Vec<RefoldPart>, streams: usize) -> [Vec<RefoldPart>; 2] {
     [first, second]
 }
 
-/// Refolds streams together. Returns `false`, with nothing written, if their results have more bytes.
+/// Refolds streams together. Returns `false`, with nothing written, if their results have more bytes, or if
+/// one or the other of them is written by others again and again.
 async fn refold_batch<S: EventSource, W: Staging>(
     job: &BuildJob<S, W>,
     parts: &[RefoldPart],
     bytes_max: usize,
 ) -> Result<bool> {
-    for _ in 0..TRIES {
+    let streams: usize = parts.iter().map(|part| part.streams.len()).sum();
+    for tries in 1..=TRIES {
         if job.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
@@ -226,9 +230,10 @@ async fn refold_batch<S: EventSource, W: Staging>(
                 return Ok(true);
             }
             Replaced::TooLarge => return Ok(false),
+            Replaced::Stale if streams > 1 && tries >= TRIES_TOGETHER => return Ok(false),
             Replaced::Stale => {}
         }
-        tracing::debug!("another process refolded streams of the same partitions; refolding them again");
+        tracing::debug!("others wrote streams of the same partitions meanwhile; refolding them again");
     }
     Err(Error::Server {
         doing: "refolding streams".into(),

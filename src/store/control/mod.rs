@@ -3,10 +3,12 @@
 
 mod clock;
 mod fence;
+mod fence_options;
 mod fence_record;
 mod holder;
 mod instances;
 mod lease;
+mod lift;
 mod lock;
 mod mandate;
 mod opened;
@@ -16,15 +18,16 @@ mod positions;
 mod sessions;
 
 pub(crate) use clock::BootInstant;
-pub(crate) use fence::{CUT_OVER, Fenced, Lifted};
+pub(crate) use fence::{CUT_OVER, Fenced, Prepared, PreparedFence};
 pub(in crate::store) use fence_record::raises_cut_over;
 pub use fence_record::{Fence, FenceKind};
 pub(in crate::store) use holder::{ProcessIdentity, describe};
 pub(crate) use lease::{LeaseHolder, LeaseTaken, Owner};
+pub(crate) use lift::Lifted;
 pub use lock::LockState;
 pub(crate) use lock::{Lock, LockTaken};
 pub(crate) use mandate::Mandate;
 pub(crate) use pointer::Flip;
 pub(in crate::store) use pointer::active_in;
-pub use pointer::{ActiveGeneration, PreviousGeneration};
+pub use pointer::{ActiveGeneration, PreviousGeneration, Undrained};
 pub(crate) use positions::Positions;

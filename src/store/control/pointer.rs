@@ -34,8 +34,20 @@ pub struct ActiveGeneration {
     /// Token of the process that flipped.
     #[serde(default)]
     pub token: i64,
+    /// What a cut-over without a fence still has to fold into it; absent once that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undrained: Option<Undrained>,
     /// Generations that were active before, newest first.
     pub previous: Vec<PreviousGeneration>,
+}
+
+/// The rest of a cut-over without a fence: streams that changed right before the flip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct Undrained {
+    /// Everything acknowledged up to this operation time was folded before the flip.
+    pub folded: Timestamp,
 }
 
 impl ActiveGeneration {
@@ -74,6 +86,8 @@ pub struct PreviousGeneration {
 pub(crate) struct Flip {
     pub(crate) record: BuildRecord,
     pub(crate) mode: CutOverMode,
+    /// What is still to be folded into it after the flip.
+    pub(crate) undrained: Option<Undrained>,
 }
 
 impl Control<'_> {
@@ -110,7 +124,7 @@ impl Control<'_> {
     ) -> Result<()> {
         let token = mandate.token;
         let mut set = Document::new();
-        for Flip { record: build, mode } in flips {
+        for Flip { record: build, mode, undrained } in flips {
             let former = self.active(&build.projection).await?;
             let swap = build.swap.as_deref();
             let previous = former.into_iter().flat_map(|former| {
@@ -134,6 +148,7 @@ impl Control<'_> {
                 projection_version: build.projection_version,
                 since: now,
                 token,
+                undrained: *undrained,
                 previous: previous.filter(|former| former.generation != build.generation).collect(),
             };
             let active = bson::serialize_to_document(&active)
@@ -159,6 +174,25 @@ impl Control<'_> {
         match flipped.matched_count {
             1 => Ok(()),
             _ => Err(Error::Fenced { token, what: "the pointer".into() }),
+        }
+    }
+}
+
+impl Control<'_> {
+    /// Notes that everything is folded into the active generation of a projection that a cut-over without a
+    /// fence left to be folded after its flip.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if the token isn't the newest; the server's error.
+    pub(crate) async fn drained(self, projection: &str, mandate: &Mandate) -> Result<()> {
+        mandate.check()?;
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
+        let unset = doc! { "$unset": { format!("Generations.{projection}.Undrained"): "" } };
+        let note = async move { control.update_one(filter, unset).await };
+        match call("noting the end of the drain", note).await?.matched_count {
+            1 => Ok(()),
+            _ => Err(Error::Fenced { token: mandate.token, what: "the pointer".into() }),
         }
     }
 }

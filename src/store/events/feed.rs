@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Dirty, Taken};
 use crate::store::connection::Events;
-use crate::store::events::change_buffer::ChangeBuffer;
+use crate::store::events::change_buffer::{ChangeBuffer, State};
 use crate::store::events::changes::ChangeReader;
 
 /// A feed of the event store. Its change stream is read on a task of its own.
@@ -114,6 +114,35 @@ impl Feed {
         }
     }
 
+    /// Waits until a stream of a projection is dirty, or all changes up to a time were seen.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] after `within`.
+    pub(crate) async fn stirred(&self, projection: usize, time: Timestamp, within: Duration) -> Result<()> {
+        self.until("waiting until all changes were seen", within, |state| {
+            let is_dirty = state.dirty.get(projection).is_some_and(|dirty| !dirty.is_empty());
+            is_dirty || state.position >= time || state.ended
+        })
+        .await
+    }
+
+    /// Waits until the state of the feed is as it is wanted.
+    async fn until(&self, doing: &str, within: Duration, is_so: impl Fn(&State) -> bool) -> Result<()> {
+        let wait = async {
+            loop {
+                let changed = self.buffer.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if self.buffer.look(&is_so) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let late = |_| Error::Deadline { doing: doing.into(), seconds: within.as_secs().max(1) };
+        tokio::time::timeout(within, wait).await.map_err(late)
+    }
+
     /// The lag of a projection.
     pub(crate) fn behind(&self, projection: usize) -> FeedLag {
         self.buffer.look(|state| {
@@ -146,30 +175,15 @@ impl Feed {
         marker: Option<Marker>,
         within: Duration,
     ) -> Result<()> {
-        let wait = async {
-            loop {
-                let changed = self.buffer.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if self.buffer.look(|state| {
-                    let marked = marker.is_some_and(|Marker(before)| state.fenced > before);
-                    marked || state.position >= time || state.ended
-                }) {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        match tokio::time::timeout(within, wait).await {
-            Ok(()) => match self.buffer.update(|state| (state.failed.take(), state.ended)) {
-                (Some(error), _) => Err(error),
-                (None, true) => Err(ended()),
-                (None, false) => Ok(()),
-            },
-            Err(_) => Err(Error::Deadline {
-                doing: "waiting until all changes were seen".into(),
-                seconds: within.as_secs().max(1),
-            }),
+        self.until("waiting until all changes were seen", within, |state| {
+            let marked = marker.is_some_and(|Marker(before)| state.fenced > before);
+            marked || state.position >= time || state.ended
+        })
+        .await?;
+        match self.buffer.update(|state| (state.failed.take(), state.ended)) {
+            (Some(error), _) => Err(error),
+            (None, true) => Err(ended()),
+            (None, false) => Ok(()),
         }
     }
 

@@ -2,7 +2,9 @@
 //! partitions.
 //!
 //! The checkpoints are read first, the rest while the streams are read and folded: a replacement is made only
-//! if the checkpoints still have these revisions, and every change of the data changes a revision.
+//! if the checkpoints still have these revisions, and every change of ours changes a revision. What the
+//! application may write as well is read before the streams are, with nothing beside it: its writes change no
+//! revision, and only so does the fold include the events of what was there.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -66,7 +68,17 @@ impl BuildStore {
         }
         let (build, parts, bits) = (self.clone(), parts.to_vec(), checkpoints.clone());
         let prior = tokio::spawn(async move { build.prior_state(&parts, &bits, since, bytes_max).await });
-        Ok(BeforeRefold { checkpoints, since, prior })
+        if !self.is_shared() {
+            return Ok(BeforeRefold { checkpoints, since, prior });
+        }
+        let read = prior.await.map_err(|error| Error::Bug(error.to_string()))?;
+        let since = self.store.operation_time().await?;
+        Ok(BeforeRefold { checkpoints, since, prior: tokio::spawn(async move { read }) })
+    }
+
+    /// Whether the application may write the snapshots as well.
+    pub(in crate::store) fn is_shared(&self) -> bool {
+        !self.record.state.is_resumable()
     }
 
     /// The checkpoints of some partitions, and the operation time at which they were read.

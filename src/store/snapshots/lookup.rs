@@ -41,13 +41,18 @@ impl SnapshotLookup {
         let (mut collections, mut uuids) = (HashMap::new(), None);
         let records = self.store.builds().records(None).await?;
         for required in &self.required {
-            let found = records.iter().find(|record| match &required.build {
-                Some(id) => record.id == *id,
+            let mut of_it =
+                records.iter().filter(|record| record.projection.eq_ignore_ascii_case(&required.name));
+            let found = match &required.build {
+                Some(id) => records.iter().find(|record| record.id == *id),
                 None => {
-                    record.state == BuildState::Active
-                        && record.projection.eq_ignore_ascii_case(&required.name)
+                    // Its record may not say yet what the pointer says.
+                    let name = of_it.clone().next().map_or(&required.name, |record| &record.projection);
+                    let pointer = self.store.control().active(name).await?;
+                    let active = of_it.clone().find(|record| record.state == BuildState::Active);
+                    pointer.and_then(|active| of_it.find(|one| one.generation == active.active)).or(active)
                 }
-            });
+            };
             let Some(record) = found else {
                 let (projection, required) = (&self.projection, &required.name);
                 return Err(Error::Unsupported(format!(

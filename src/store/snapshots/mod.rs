@@ -5,6 +5,7 @@ mod adopted;
 mod asides;
 mod before;
 mod dropping;
+mod guarded;
 mod lookup;
 mod publish;
 mod replace;

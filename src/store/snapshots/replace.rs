@@ -4,11 +4,16 @@
 //! The checkpoints of the partitions are written in the same transaction, under their token and under the
 //! revisions that were read *before the streams were*: a process that was replaced can't write, and an older
 //! fold never overwrites a newer one, not even that of a process that was suspended in between.
+//!
+//! Snapshots that readers may use, the application may write as well: each of them is replaced only if it
+//! still is what it was *before the streams were read*. What the application wrote then is of events that
+//! were stored by that time, so that the fold includes them; what it writes later is left alone, and the
+//! streams are folded again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use bson::{Document, RawArrayBuf, RawDocument, RawDocumentBuf, doc, rawdoc};
+use bson::{Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::{ClientSession, Database};
 
@@ -18,12 +23,11 @@ use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::{Refolded, Replaced};
 use crate::plan::Topology;
 use crate::store::builds::{BuildStore, failed_streams};
-use crate::store::connection::{call, classify, refused_writes};
+use crate::store::connection::{DUPLICATE_KEY, call, classify, refused_writes};
 use crate::store::records::{CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS};
 use crate::store::snapshots::before::{BeforeRefold, PriorState};
+use crate::store::snapshots::guarded::{Batch, Write};
 
-/// Bytes of the documents in one command, unless a single one has more.
-const COMMAND_BYTES: usize = 16 << 20;
 /// Attempts at a transaction that conflicts with another one.
 const TRIES: u32 = 5;
 /// Pause before the second attempt; the pause grows by as much before each further one.
@@ -40,12 +44,11 @@ struct PartitionChange {
 
 /// The commands of a replacement.
 struct Commands {
-    writes: Vec<RawDocumentBuf>,
-    checkpoints: RawDocumentBuf,
+    writes: Vec<Write>,
+    checkpoints: Write,
     /// Marks the partitions as done again, which the command of the checkpoints marks as not done: only
     /// without transactions.
-    done: Option<RawDocumentBuf>,
-    partitions: i32,
+    done: Option<Write>,
 }
 
 impl BuildStore {
@@ -114,11 +117,16 @@ impl Commands {
 
     /// Sends the checkpoints first: if they have changed meanwhile, nothing else needs to be sent.
     async fn in_transaction(&self, build: &BuildStore, session: &mut ClientSession) -> Result<bool> {
-        for command in std::iter::once(&self.checkpoints).chain(&self.writes) {
-            let db = addressed(build, command);
-            let reply = db.run_raw_command(command.clone()).session(&mut *session).await;
-            let reply = reply.map_err(transaction_error)?;
-            if !self.accepted(command, &reply)? {
+        for write in std::iter::once(&self.checkpoints).chain(&self.writes) {
+            let db = addressed(build, &write.command);
+            for look in write.looks() {
+                let found = db.run_raw_command(look.command).session(&mut *session).await;
+                if !look.stored.is_in(&found.map_err(transaction_error)?) {
+                    return Ok(false);
+                }
+            }
+            let reply = db.run_raw_command(write.command.clone()).session(&mut *session).await;
+            if !accepted(write, reply.map_err(transaction_error))? {
                 return Ok(false);
             }
         }
@@ -129,21 +137,33 @@ impl Commands {
     /// folds. The partitions of an unfinished build are marked as not done until the rest is written: if
     /// this is interrupted, they are rebuilt.
     async fn one_by_one(&self, build: &BuildStore) -> Result<bool> {
-        for command in std::iter::once(&self.checkpoints).chain(&self.writes).chain(&self.done) {
-            let db = addressed(build, command);
-            let reply = db.run_raw_command(command.clone()).await.map_err(transaction_error)?;
-            if !self.accepted(command, &reply)? {
+        for write in std::iter::once(&self.checkpoints).chain(&self.writes).chain(&self.done) {
+            let db = addressed(build, &write.command);
+            for look in write.looks() {
+                if !look.stored.is_in(&db.run_raw_command(look.command).await.map_err(transaction_error)?) {
+                    return Ok(false);
+                }
+            }
+            if !accepted(write, db.run_raw_command(write.command.clone()).await.map_err(transaction_error))? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
+}
 
-    fn accepted(&self, command: &RawDocumentBuf, reply: &Document) -> Result<bool> {
-        refused_writes("replacing refolded streams", reply)?;
-        let is_this = |other: &RawDocumentBuf| std::ptr::eq(command, other);
-        let counts = is_this(&self.checkpoints) || self.done.as_ref().is_some_and(is_this);
-        Ok(!counts || reply.get_i32("n").unwrap_or(0) == self.partitions)
+/// Whether a command found what it had to find. A snapshot that the application has inserted first isn't an
+/// error: the streams are folded again.
+fn accepted(write: &Write, reply: Result<Document>) -> Result<bool> {
+    let doing = "replacing refolded streams";
+    match reply.and_then(|reply| refused_writes(doing, &reply).map(|()| reply)) {
+        Ok(reply) => Ok(write.expected.is_none_or(|expected| reply.get_i32("n").unwrap_or(0) == expected)),
+        Err(Error::Server { code: Some(DUPLICATE_KEY), source, .. })
+            if write.expected.is_some() && source.to_string().contains("_id_") =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -169,9 +189,9 @@ impl Replacing<'_> {
         self.failed_streams(&mut changes, &mut writes)?;
         self.heads(&mut changes, &mut writes)?;
         let partitions = i32::try_from(self.checkpoints.len()).unwrap_or(i32::MAX);
-        let checkpoints = self.checkpoints(&changes)?;
+        let checkpoints = Write::all_of(partitions, self.checkpoints(&changes)?);
         let done = self.is_undone_meanwhile().then(|| self.done()).transpose()?;
-        Ok(Commands { writes, checkpoints, done, partitions })
+        Ok(Commands { writes, checkpoints, done: done.map(|done| Write::all_of(partitions, done)) })
     }
 
     /// Whether the partitions are marked as not done meanwhile, so that an interruption is noticed and they
@@ -186,11 +206,7 @@ impl Replacing<'_> {
         parts.flat_map(|part| part.streams.iter().map(move |stream| (part.partition, stream)))
     }
 
-    fn snapshots(
-        &self,
-        changes: &mut BTreeMap<u32, PartitionChange>,
-        writes: &mut Vec<RawDocumentBuf>,
-    ) -> Result<()> {
+    fn snapshots(&self, changes: &mut BTreeMap<u32, PartitionChange>, writes: &mut Vec<Write>) -> Result<()> {
         let prefix = self.build.prefix.as_str();
         let partitions: HashMap<&str, u32> = self
             .streams()
@@ -198,7 +214,7 @@ impl Replacing<'_> {
             .collect();
         for (target, stored) in self.prior.snapshots.iter().enumerate() {
             let Some(collection) = self.build.collection_of(target) else { continue };
-            let mut gone: Vec<&str> = Vec::new();
+            let mut gone: Vec<(&str, &RawDocumentBuf)> = Vec::new();
             let mut kept = HashMap::new();
             for document in self.refolded.snapshots(target) {
                 let document = RawDocument::from_bytes(document)
@@ -209,34 +225,22 @@ impl Replacing<'_> {
                 let Some(partition) = partitions.get(id.as_str()) else { continue };
                 changes.entry(*partition).or_default().before.add(target, document.as_bytes());
                 if !kept.contains_key(id.as_str()) {
-                    gone.push(id);
+                    gone.push((id, document));
                 }
             }
-            let (mut updates, mut bytes) = (RawArrayBuf::new(), 0);
+            let mut batch = Batch::of(collection, self.build.is_shared());
             for (id, document) in &kept {
                 let Some(partition) = partitions.get(id) else {
                     return Err(Error::Bug(format!("the snapshot {id} is of none of its streams")));
                 };
                 changes.entry(*partition).or_default().after.add(target, document.as_bytes());
-                if stored.get(*id).is_none_or(|stored| stored.as_bytes() != document.as_bytes()) {
-                    // A message of the server's protocol has at most 48 MB.
-                    if bytes > 0 && bytes + document.as_bytes().len() > COMMAND_BYTES {
-                        let full = std::mem::take(&mut updates);
-                        writes.push(rawdoc! { "update": collection, "updates": full });
-                        bytes = 0;
-                    }
-                    bytes += document.as_bytes().len();
-                    let document = (*document).to_owned();
-                    updates.push(rawdoc! { "q": { "_id": *id }, "u": document, "upsert": true });
+                match stored.get(*id) {
+                    Some(stored) if stored.as_bytes() == document.as_bytes() => {}
+                    stored => batch.put(id, stored, document),
                 }
             }
-            if !gone.is_empty() {
-                let deletes = doc! { "q": { "_id": { "$in": gone } }, "limit": 0 };
-                writes.push(raw(&doc! { "delete": collection, "deletes": [deletes] })?);
-            }
-            if bytes > 0 {
-                writes.push(rawdoc! { "update": collection, "updates": updates });
-            }
+            gone.into_iter().for_each(|(id, stored)| batch.remove(id, stored));
+            writes.extend(batch.finish());
         }
         Ok(())
     }
@@ -245,7 +249,7 @@ impl Replacing<'_> {
     fn failed_streams(
         &self,
         changes: &mut BTreeMap<u32, PartitionChange>,
-        writes: &mut Vec<RawDocumentBuf>,
+        writes: &mut Vec<Write>,
     ) -> Result<()> {
         let partitions: HashMap<&str, u32> =
             self.streams().map(|(partition, stream)| (stream.as_str(), partition)).collect();
@@ -258,7 +262,7 @@ impl Replacing<'_> {
             let failed_streams = self.prior.failed_streams.iter();
             let ids: Vec<String> = failed_streams.map(|stream| self.build.failed_stream_id(stream)).collect();
             let deletes = doc! { "q": { "_id": { "$in": ids } }, "limit": 0 };
-            writes.push(raw(&doc! { "delete": FAILED_STREAMS, "deletes": [deletes] })?);
+            writes.push(Write::any(raw(&doc! { "delete": FAILED_STREAMS, "deletes": [deletes] })?));
         }
         let mut documents: Vec<Document> = Vec::new();
         for failed_stream in self.refolded.failed_streams() {
@@ -267,17 +271,13 @@ impl Replacing<'_> {
             documents.push(failed_streams::document(self.build, *partition, failed_stream));
         }
         if !documents.is_empty() {
-            writes.push(raw(&doc! { "insert": FAILED_STREAMS, "documents": documents })?);
+            writes.push(Write::any(raw(&doc! { "insert": FAILED_STREAMS, "documents": documents })?));
         }
         Ok(())
     }
 
     /// Writes the heads.
-    fn heads(
-        &self,
-        changes: &mut BTreeMap<u32, PartitionChange>,
-        writes: &mut Vec<RawDocumentBuf>,
-    ) -> Result<()> {
+    fn heads(&self, changes: &mut BTreeMap<u32, PartitionChange>, writes: &mut Vec<Write>) -> Result<()> {
         let heads = self.refolded.heads();
         let mut updates = Vec::new();
         for part in &self.refolded.parts {
@@ -293,7 +293,7 @@ impl Replacing<'_> {
             }
         }
         if !updates.is_empty() {
-            writes.push(raw(&doc! { "update": HEADS, "updates": updates })?);
+            writes.push(Write::any(raw(&doc! { "update": HEADS, "updates": updates })?));
         }
         Ok(())
     }
