@@ -41,7 +41,6 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
     let fences =
         ["none", "short"].into_iter().filter(|fence| args.fence.as_deref().is_none_or(|only| only == *fence));
     let mut good = true;
-    let mut tables = String::new();
     for fence in fences {
         let mut rows = Vec::new();
         for number in 0..args.cutovers {
@@ -52,9 +51,8 @@ pub(crate) async fn run(args: &Args) -> Result<bool> {
             rows.push(row);
         }
         good &= rows.iter().all(|row| row.is_good(fence));
-        tables.push_str(&table(fence, &rows));
+        println!("\n{}", table(fence, &rows));
     }
-    println!("\n{tables}");
     let caught_up = if args.mode == "pointer" { followed(args, &db).await? } else { Vec::new() };
     writers.stop().await?;
     readers.stop().await?;

@@ -104,6 +104,26 @@ async fn it_survives_restarts_and_no_leader_lifts_it() {
 }
 
 #[tokio::test]
+async fn the_note_of_a_fence_that_was_never_raised_is_forgotten_by_the_next_leader() {
+    let db = Db::new("read_only_noted").await;
+    db.write(&generated(300, 95)).await;
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    // As if the process had died between the note and the fence.
+    let note = doc! { "Statefold": "read-only", "Reason": "never", "Token": 1_i64, "FormerOptions": {} };
+    let control = db.collection("Migration");
+    control.update_one(doc! { "_id": "Statefold" }, doc! { "$set": { "Fence": note } }).await.unwrap();
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    let control = db.one("Migration", "Statefold").await.unwrap();
+    assert!(!control.contains_key("Fence"), "{control}");
+    // One that stands is kept, with its note.
+    read_only_on(&settings(&db), &squidex(), None).await.unwrap();
+    db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
+    assert!(db.one("Migration", "Statefold").await.unwrap().contains_key("Fence"));
+    assert!(refusal(&db).await.is_some());
+    read_only_off(&settings(&db), &squidex()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_fence_that_is_lifted_while_a_rebuild_is_at_work_leaves_nothing_out() {
     let db = Db::new("read_only_lifted").await;
     let mut commits = generated(600, 96);

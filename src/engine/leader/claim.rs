@@ -142,7 +142,8 @@ impl Claimant<'_> {
                     );
                     self.store.control().lift_left_fence().await
                 }
-                _ => Ok(false),
+                Some(_) => Ok(false),
+                None => self.store.control().forget_unraised_fence().await.map(|()| false),
             }
         };
         match self.waiting.retried("lifting a fence", lift).await {

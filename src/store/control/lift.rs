@@ -44,6 +44,21 @@ impl Control<'_> {
             .map(|lifted| lifted.is_some())
     }
 
+    /// Forgets the note of a fence that was never raised, because its process died before; for a leader that
+    /// has seen that none stands.
+    ///
+    /// # Errors
+    /// The server's error.
+    pub(crate) async fn forget_unraised_fence(self) -> Result<()> {
+        if !self.document().await?.is_some_and(|control| control.contains_key("Fence")) {
+            return Ok(());
+        }
+        let control = self.store.collection(&self.store.names.collection);
+        let filter = doc! { "_id": &self.store.names.control_id };
+        let forget = async move { control.update_one(filter, doc! { "$unset": { "Fence": "" } }).await };
+        call("forgetting a fence that was never raised", forget).await.map(|_| ())
+    }
+
     /// Lifts the fence of this process's own cut-over. While something passing is in the way, a transaction
     /// or an election, this is tried again for as long as the process lives: nobody else may be there to lift
     /// it. Returns when it was lifted; `None` if it was lifted already.
