@@ -24,7 +24,7 @@ const FEW_STREAMS: u64 = 500;
 /// Number of dirty streams that is as good as none.
 const HANDFUL: u64 = 5;
 /// Time after which the server tells how far it has looked: a run waits for that, and ends soon.
-const FEED_PATIENCE: Duration = Duration::from_millis(20);
+pub(super) const FEED_PATIENCE: Duration = Duration::from_millis(20);
 /// How long the feed may take to show changes that are stored already.
 pub(super) const FEED_WAIT: Duration = Duration::from_secs(60);
 

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::run::build::Build;
-use crate::engine::run::catch_up::FEED_WAIT;
+use crate::engine::run::catch_up::{FEED_PATIENCE, FEED_WAIT};
 use crate::engine::run::context::Run;
 use crate::engine::run::fence::StandingFence;
 use crate::engine::run::verify::subject_of;
@@ -34,8 +34,6 @@ const SAVED: Duration = Duration::from_millis(50);
 const TOGETHER: usize = 10_000;
 /// Times that streams are drained again, if they still differ.
 const AGAIN_MAX: u32 = 3;
-/// Time after which the server tells how far it has looked, for a drain that another process began.
-const FEED_PATIENCE: Duration = Duration::from_millis(20);
 
 impl Run {
     /// Refolds what changed before the flip and wasn't folded before it: without a fence every stream with a

@@ -2,9 +2,6 @@
 //!
 //! The former options are saved in the control document first, and inside the validator as well, so that
 //! whoever finds an abandoned fence can restore them exactly.
-//!
-//! Invariant: each kind of fence is lifted in its own way only. The leader lifts that of a cut-over;
-//! read-only mode ends only when it is turned off.
 
 use std::time::{Duration, Instant};
 
