@@ -4,8 +4,8 @@
 use bson::doc;
 use serde_json::Value;
 
-use crate::holder_killed::{DONE, assert_as_undisturbed, leader_in_the_middle};
-use crate::process::{Process, SHORT, built};
+use crate::holder_killed::{InTheMiddle, assert_as_undisturbed};
+use crate::process::{Process, SHORT};
 use crate::starts::{assert_free, assert_no_staging, newest_token};
 use crate::support::commits::generated;
 use crate::support::database::eventually;
@@ -19,22 +19,22 @@ async fn overtaken(test: &str, verb: &[&str], code: i32) -> Value {
     let server = OwnServer::start(test);
     let db = Db::at(&server.uri, test).await;
     db.write(&commits).await;
-    let mut old = leader_in_the_middle(&server, &db, verb, SHORT).await;
-    old.signal("STOP");
+    let mut middle = InTheMiddle::start(&server, &db, verb, SHORT).await;
+    middle.leader.signal("STOP");
 
     let outcome = Process::start(&db, &["migrate"], SHORT).ended().await.json(0);
 
     assert_eq!((outcome["outcome"].as_str(), outcome["token"].as_i64()), (Some("led"), Some(2)));
-    assert_eq!(built(&outcome, "Assets")["partitions_resumed"], DONE);
+    middle.assert_kept(&outcome);
     assert_no_staging(&db).await;
     let hashes = (db.hash("States_Assets3").await, db.hash("Statefold_Builds").await);
     // The insert that the old leader had sent arrives: it makes the old collection anew.
     let_inserts_go(&server.uri).await;
     let late = "States_Assets3__t1".to_owned();
     eventually("the late write", || async { db.collections().await.contains(&late) }).await;
-    old.signal("CONT");
+    middle.leader.signal("CONT");
 
-    let ended = old.ended().await.json(code);
+    let ended = middle.leader.ended().await.json(code);
     assert!(db.pointer("Assets").await.unwrap().get_i64("Token").unwrap() == 2);
     assert_eq!((db.hash("States_Assets3").await, db.hash("Statefold_Builds").await), hashes);
     assert_eq!(newest_token(&db).await, 2);
