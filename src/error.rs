@@ -97,6 +97,21 @@ pub enum Error {
     /// A server, topology, database or request that isn't supported, with the reason.
     #[error("{0}")]
     Unsupported(String),
+    /// The database has no event store, and others have one: its name may be a slip.
+    #[error("the database {database} has no event store; these have one: {}", .others.join(", "))]
+    NoEventStore {
+        /// Name of the database.
+        database: String,
+        /// The databases that have one.
+        others: Vec<String>,
+    },
+    /// Readers use the new generation already; what comes after that failed, and the next start does it.
+    #[error("readers use the new generation already, but what comes after that failed")]
+    Moved {
+        /// What failed.
+        #[source]
+        source: Box<Error>,
+    },
     /// A request that another step has to go before.
     #[error("{reason}")]
     NotReady {
@@ -314,7 +329,7 @@ impl Error {
             | Self::WritesFenced { .. }
             | Self::Server { transient: true, .. } => Class::Transient,
             Self::Mismatch(_) | Self::FailedStreams { .. } | Self::Conflict { .. } => Class::Data,
-            Self::BootFailed { first, .. } => first.class(),
+            Self::BootFailed { first: cause, .. } | Self::Moved { source: cause } => cause.class(),
             Self::Interrupted => Class::Interrupted,
             Self::Bug(_) => Class::Bug,
             _ => Class::Operator,
@@ -334,6 +349,8 @@ impl Error {
             Self::DiskFull { .. } => "disk_full",
             Self::Server { .. } => "server",
             Self::Unsupported(_) => "unsupported",
+            Self::NoEventStore { .. } => "no_event_store",
+            Self::Moved { .. } => "moved",
             Self::NotReady { .. } => "not_ready",
             Self::Refused { .. } => "refused",
             Self::LockHeld { .. } => "lock_held",

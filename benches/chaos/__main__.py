@@ -126,10 +126,10 @@ class Chaos:
             ["rollback", "Assets", "--yes"],
             ["cleanup", "--yes", "--keep", "1"],
             ["migrate"],
-            ["errors", "retry"],
+            ["errors", "retry", "--yes"],
             ["abort", "Assets", "--yes"],
-            ["read-only", "on", "--reason", "chaos"],
-            ["read-only", "off"],
+            ["read-only", "on", "--yes", "--reason", "chaos"],
+            ["read-only", "off", "--yes"],
             ["verify", "Assets"],
         ], weights=[6, 6, 3, 4, 5, 2, 4, 1, 1, 1, 2, 1])[0]
 
@@ -216,7 +216,7 @@ class Chaos:
 
     def judge(self):
         """Every check; the application goes on writing until the end of the first ones."""
-        self.verb("read-only", "off")
+        self.verb("read-only", "off", "--yes")
         # Whoever leads next lifts what a dead leader left, and finishes its work.
         self.verb("rebuild", "Assets", "--yes")
         if checks.fenced(self.db):

@@ -20,9 +20,28 @@ pub(super) struct Connection {
     /// Settings file [default: statefold.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "STATEFOLD_CONFIG")]
     pub(super) config: Option<PathBuf>,
-    /// Do it, don't ask
-    #[arg(short, long)]
+    /// Accept a database without an event store although another one has events
+    #[arg(long)]
+    pub(super) allow_empty: bool,
+}
+
+/// Whether a verb that changes something may: without a flag it only says what it would do.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(super) struct ConsentArgs {
+    /// Do it: without this flag it is only said what would be done
+    #[arg(short, long, conflicts_with = "dry_run")]
     pub(super) yes: bool,
+    /// Only say what would be done, as without --yes
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// Accepts `--yes` on a verb that does what it says without being asked twice.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(super) struct NeverAsksArgs {
+    /// Has no effect: this verb never asks
+    #[arg(short, long, hide = true)]
+    yes: bool,
 }
 
 /// Sizes, parallelism and strategy of a pass.
@@ -69,8 +88,8 @@ pub(super) struct LeaseArgs {
     /// Pause between two looks at a lease or migration lock that somebody else holds [default: 5s]
     #[arg(long, value_name = "TIME", env = "STATEFOLD_POLL")]
     pub(super) poll: Option<String>,
-    /// How long to wait for lease and migration lock, as `10m` [default: for ever; for a rebuild's cut-over
-    /// 1m]
+    /// How long to wait for whoever has the lease, the migration lock or the options of the event store, as
+    /// `10m` [default: 1m, and not at all for a leader that is alive; migrate and follow wait for ever]
     #[arg(long, value_name = "TIME", env = "STATEFOLD_WAIT")]
     pub(super) wait: Option<String>,
 }

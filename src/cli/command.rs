@@ -66,7 +66,18 @@ impl VerbName {
     fn needs_yes(self) -> bool {
         matches!(
             self,
-            Self::Abort | Self::Adopt | Self::Cleanup | Self::Cutover | Self::Rebuild | Self::Rollback
+            Self::Abort
+                | Self::Adopt
+                | Self::Cleanup
+                | Self::Cutover
+                | Self::ErrorsRetry
+                | Self::LockRelease
+                | Self::Pause
+                | Self::ReadOnlyOff
+                | Self::ReadOnlyOn
+                | Self::Rebuild
+                | Self::Resume
+                | Self::Rollback
         )
     }
 
@@ -74,6 +85,11 @@ impl VerbName {
     fn is_work(self) -> bool {
         matches!(self, Self::Rebuild | Self::Cutover | Self::Rollback | Self::Migrate)
     }
+}
+
+/// A text as one word of a shell.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// A verb with its arguments, and the database it was sent to.
@@ -143,18 +159,27 @@ impl Command {
                 collections.iter().map(|collection| format!(" --collection {collection}")).collect();
             format!("{verb} {projection}{collections}")
         };
+        let of_one = |verb: &str, projection: Option<&str>| {
+            [Some(verb), projection, Some("--yes")].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        };
         self.other(&match step {
-            NextStep::Rebuild { projections, postpone } => {
+            NextStep::Rebuild { projections, postpone, max_errors } => {
+                let allowed = max_errors.map(|number| format!("--max-errors {number}"));
                 let words = ["rebuild"].into_iter().chain(projections.iter().map(String::as_str));
-                words.chain(postpone.then_some("--postpone")).chain(["--yes"]).collect::<Vec<_>>().join(" ")
+                let words = words.chain(postpone.then_some("--postpone")).chain(allowed.as_deref());
+                words.chain(["--yes"]).collect::<Vec<_>>().join(" ")
             }
             NextStep::CutOver(projection) => format!("cutover {projection} --yes"),
-            NextStep::Abort(projection) => format!("abort {projection} --yes"),
-            NextStep::Resume(projection) => format!("resume {projection}"),
+            NextStep::Abort(projection) => of_one("abort", projection.as_deref()),
+            NextStep::Resume(projection) => of_one("resume", projection.as_deref()),
             NextStep::Migrate => "migrate".to_owned(),
-            NextStep::EndReadOnly => "read-only off".to_owned(),
+            NextStep::EndReadOnly => "read-only off --yes".to_owned(),
+            NextStep::ShowFence => "read-only status".to_owned(),
             NextStep::ShowLock => "lock show".to_owned(),
+            NextStep::ReleaseLock => "lock release --force --yes".to_owned(),
+            NextStep::Plan => "plan".to_owned(),
             NextStep::ListFailedStreams => "errors list".to_owned(),
+            NextStep::RetryFailedStreams => "errors retry --yes".to_owned(),
             NextStep::Adopt { projection, collections } => {
                 format!("{} --yes", named("adopt", projection, collections))
             }
@@ -209,7 +234,7 @@ mod tests {
             uri: Some(uri.into()),
             database: Some("Squidex".into()),
             config: None,
-            yes: true,
+            allow_empty: false,
         };
         let command = Command::new(VerbName::Rebuild, &connection("mongodb://host"))
             .arguments(["Assets".to_owned()])

@@ -2,11 +2,12 @@
 
 use crate::cli::command::Command;
 use crate::error::{Class, Error, Insistence};
+use crate::next_step::NextStep;
 
 /// Exit code of a failure that somebody has to look at.
 pub(super) const EXIT_FAILURE: u8 = 1;
 /// Exit code of flags, settings or a database that this program can't work with.
-const EXIT_USAGE: u8 = 2;
+pub(super) const EXIT_USAGE: u8 = 2;
 /// Exit code while somebody else holds what is needed.
 const EXIT_HELD: u8 = 3;
 /// Exit code of `status --check` when a projection is behind.
@@ -67,16 +68,23 @@ impl Failed {
     }
 
     fn hint_for(&self, error: &Error) -> Option<String> {
-        let other = |verb: &str| self.command.other(verb);
+        let next = |step: NextStep| self.command.next(&step);
         let again = || self.command.again();
         Some(match error {
             Error::BootFailed { first, .. } => return self.hint_for(first),
+            Error::Moved { .. } => {
+                format!("Nobody has to wait for that. To finish it: {}", next(NextStep::Migrate))
+            }
+            Error::NoEventStore { .. } => {
+                "Choose one of them with --database, or say --allow-empty if it is to have none.".to_owned()
+            }
             Error::LeaseHeld { .. } => format!(
                 "It is alive; wait until it is done, or stop that process. See: {}",
-                other("lock show")
+                next(NextStep::ShowLock)
             ),
             Error::Refused { unless, .. } => {
-                format!("Nothing was changed. To do it all the same: {}", flag_of(*unless))
+                let insisting = self.command.clone().arguments([flag_of(*unless).to_owned()]);
+                format!("Nothing was changed. To do it all the same: {}", insisting.again())
             }
             Error::NotReady { next, .. } => {
                 let steps: Vec<String> = next.iter().map(|step| self.command.next(step)).collect();
@@ -88,17 +96,17 @@ impl Failed {
             Error::LeaseLost { .. } => format!(
                 "Nothing was written after that, what is built so far is kept. See who leads: {}\n\
                  To resume: {}",
-                other("lock show"),
+                next(NextStep::ShowLock),
                 again()
             ),
             Error::NotCutOver { .. } => {
                 format!("Nothing was published, the finished generation is kept. Run again: {}", again())
             }
-            Error::ReadOnly { .. } => format!("To end that: {}", other("read-only off")),
-            Error::WritesFenced { .. } => format!("See what stands: {}", other("read-only status")),
+            Error::ReadOnly { .. } => format!("To end that: {}", next(NextStep::EndReadOnly)),
+            Error::WritesFenced { .. } => format!("See what stands: {}", next(NextStep::ShowFence)),
             Error::ReadOnlyServer | Error::Conflict { .. } => return None,
             Error::FenceStands { .. } => {
-                format!("The event store refuses events. To lift the fence: {}", other("read-only off"))
+                format!("The event store refuses events. To lift the fence: {}", next(NextStep::EndReadOnly))
             }
             Error::FenceBusy { .. } => {
                 "End what is in the way, or let it be waited for longer with --wait 10m.".into()
@@ -109,7 +117,7 @@ impl Failed {
             Error::LockHeld { .. } => format!(
                 "A server that starts or migrates holds the migration lock for a while: try again later. \
                  If its process is certainly dead, release the migration lock: {}",
-                other("lock release --force")
+                next(NextStep::ReleaseLock)
             ),
             Error::Mismatch(_) => {
                 let kept = if self.command.is_work() {
@@ -124,8 +132,8 @@ impl Failed {
                 "The finished build is kept. To publish it without these streams: {}\nTo see them: {}\n\
                  To drop it: {}",
                 self.command.again_with(&format!("--max-errors {failed_streams}")),
-                other("errors list"),
-                other("abort --yes"),
+                next(NextStep::ListFailedStreams),
+                next(NextStep::Abort(None)),
             ),
             Error::NoMajority { .. } => {
                 format!("Nothing was changed. Bring the members back, then run again: {}", again())
@@ -146,16 +154,16 @@ impl Failed {
                 format!(
                     "{kept}Check user, password and authSource of the URI, and --database. \
                      Which right is missing for which step: {}",
-                    other("plan")
+                    next(NextStep::Plan)
                 )
             }
             Error::DiskFull { .. } => format!(
                 "Nothing was published, what is built so far is kept. Make room, then run again: {}\n\
                  Or give the space back: {}",
                 again(),
-                other("abort --yes"),
+                next(NextStep::Abort(None)),
             ),
-            Error::Fenced { .. } => format!("See who: {}", other("lock show")),
+            Error::Fenced { .. } => format!("See who: {}", next(NextStep::ShowLock)),
             Error::Newer { .. } => "Use the newer statefold; this one changes nothing here.".into(),
             Error::Interrupted => {
                 if self.command.is_work() {
@@ -180,7 +188,11 @@ fn flag_of(insistence: Insistence) -> &'static str {
 fn code_of(error: &Error) -> u8 {
     match error {
         // The flags are to be changed, not the database.
-        Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) | Error::NotReady { .. } => EXIT_USAGE,
+        Error::Config(_)
+        | Error::Registry(_)
+        | Error::Unsupported(_)
+        | Error::NoEventStore { .. }
+        | Error::NotReady { .. } => EXIT_USAGE,
         // Whoever holds it gives it back: worth another try later.
         Error::LockHeld { .. } | Error::LeaseHeld { .. } | Error::ReadOnly { .. } => EXIT_HELD,
         // Two findings about the data, with different ways on.
@@ -191,7 +203,7 @@ fn code_of(error: &Error) -> u8 {
         // Transient, but the server does answer: the event store itself refuses.
         Error::FenceBusy { .. } | Error::WritesFenced { .. } => EXIT_FAILURE,
         // A start that failed ends as its first attempt did.
-        Error::BootFailed { first, .. } => code_of(first),
+        Error::BootFailed { first: cause, .. } | Error::Moved { source: cause } => code_of(cause),
         error => code_of_class(error.class()),
     }
 }

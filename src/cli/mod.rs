@@ -17,14 +17,16 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
-use crate::cli::exit::Failed;
+use crate::cli::exit::{EXIT_USAGE, Failed};
 use crate::cli::screen::logging::{self, LogFormat};
 use crate::cli::screen::output::{Format, Output};
+use crate::cli::settings::{Raw, load};
 use crate::cli::squidex::SquidexArgs;
 use crate::cli::verbs::{
     abort, adopt, cleanup, completions, cutover, errors, fixture, follow, lock, migrate, pause, plan,
     read_only, rebuild, status, verify,
 };
+use crate::operator::refuse_slip;
 
 /// Rebuilds the snapshots of event-sourced systems on MongoDB.
 #[derive(Debug, Parser)]
@@ -174,7 +176,10 @@ impl Verb {
 /// database is newer than this program, 130 interrupted.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
-    let cli = Cli::<NoArgs>::parse();
+    let cli = match parsed::<NoArgs>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     go(cli, async |_: &NoArgs, _: &Verb| Ok(registry.clone()), |_| String::new())
 }
 
@@ -183,7 +188,10 @@ pub fn main(registry: &Registry) -> ExitCode {
 /// are those of [`main`].
 #[must_use]
 pub fn squidex_main() -> ExitCode {
-    let cli = Cli::<SquidexArgs>::parse();
+    let cli = match parsed::<SquidexArgs>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let registry = async |args: &SquidexArgs, verb: &Verb| {
         // These need no projections: they work whatever the database holds.
         let without = |verb: &Verb| {
@@ -198,14 +206,39 @@ pub fn squidex_main() -> ExitCode {
     go(cli, registry, SquidexArgs::typed)
 }
 
+/// Parses the command line. A wrong one is said on standard error, and as JSON if that was asked for.
+fn parsed<P: Args>() -> std::result::Result<Cli<P>, ExitCode> {
+    Cli::<P>::try_parse().map_err(|error| {
+        if error.use_stderr() && asks_for_json(std::env::args()) {
+            Output::new(Format::Json).usage(&error.to_string());
+        }
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
+    })
+}
+
+/// Whether these words ask for JSON, although they can't all be understood.
+fn asks_for_json(words: impl Iterator<Item = String>) -> bool {
+    let words: Vec<String> = words.collect();
+    let is_flag = |word: &str| word == "-o" || word == "--output";
+    let apart =
+        words.windows(2).any(|pair| matches!(pair, [flag, value] if is_flag(flag) && value == "json"));
+    apart || words.iter().any(|word| word == "-ojson" || word == "-o=json" || word == "--output=json")
+}
+
 /// Runs a parsed command line. The projections and the words that a hint repeats come from its flags.
 fn go<P: Args>(
     cli: Cli<P>,
     registry: impl AsyncFnOnce(&P, &Verb) -> crate::error::Result<Registry>,
     typed: impl FnOnce(&P) -> String,
 ) -> ExitCode {
-    logging::install(cli.log_format, cli.log.as_deref());
     let output = Output::new(cli.output);
+    let typed = typed(&cli.projections);
+    if let Err(error) = logging::install(cli.log_format, cli.log.as_deref()) {
+        let failed = Failed::new(error, &cli.verb.command().also(&typed));
+        output.failed(&failed);
+        return ExitCode::from(failed.exit_code());
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -213,7 +246,6 @@ fn go<P: Args>(
             return ExitCode::FAILURE;
         }
     };
-    let typed = typed(&cli.projections);
     let result = runtime.block_on(async {
         match registry(&cli.projections, &cli.verb).await {
             Ok(registry) => run::<P>(cli.verb, &typed, &registry, &output).await,
@@ -232,6 +264,17 @@ fn go<P: Args>(
     ExitCode::from(output.exit_code(code))
 }
 
+/// Refuses a database without an event store where another one has events, unless that is accepted.
+async fn refuse_slip_of(verb: &Verb, registry: &Registry) -> crate::error::Result<()> {
+    let works_without = matches!(verb, Verb::Fixture(_) | Verb::Lock(_));
+    let connection = verb.connection().filter(|connection| !works_without && !connection.allow_empty);
+    // Wrong settings are said by the verb, with those of its own flags.
+    match connection.map(|connection| load(connection, &Raw::default())) {
+        Some(Ok(loaded)) => refuse_slip(&loaded.settings, registry).await,
+        _ => Ok(()),
+    }
+}
+
 /// Runs a verb. A failure takes the command along, which its hint repeats.
 async fn run<P: Args>(
     verb: Verb,
@@ -240,6 +283,9 @@ async fn run<P: Args>(
     output: &Output,
 ) -> std::result::Result<u8, Failed> {
     let command = verb.command().also(typed);
+    if let Err(error) = refuse_slip_of(&verb, registry).await {
+        return Err(Failed::new(error, &command));
+    }
     let result = match &verb {
         Verb::Status(args) => status::run(args, &command, registry, output).await,
         Verb::Plan(args) => plan::run(args, registry, output).await,
@@ -252,14 +298,14 @@ async fn run<P: Args>(
         Verb::Follow(args) => follow::run(args, registry, output).await,
         Verb::Abort(args) => abort::run(args, &command, registry, output).await,
         Verb::Pause(args) => pause::pause_now(args, &command, registry, output).await,
-        Verb::Resume(args) => pause::resume_now(args, registry, output).await,
+        Verb::Resume(args) => pause::resume_now(args, &command, registry, output).await,
         Verb::Cleanup(args) => cleanup::run(args, &command, registry, output).await,
         Verb::Errors(args) => errors::run(args, &command, registry, output).await,
         Verb::Lock(args) => lock::run(args, &command, registry, output).await,
         Verb::ReadOnly(args) => read_only::run(args, &command, registry, output).await,
-        Verb::Fixture(args) => fixture::run(args, output).await,
+        Verb::Fixture(args) => fixture::run(args, &command, output).await,
         Verb::Completions(args) => {
-            completions::run(args, Cli::<P>::command(), output);
+            completions::run(args, Cli::<P>::command(), registry, output);
             Ok(0)
         }
     };

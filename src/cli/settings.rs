@@ -51,8 +51,8 @@ pub(super) fn file_of(connection: &Connection) -> Result<FileSettings> {
 /// # Errors
 /// [`Error::Config`] with all problems together.
 pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
-    let file = file_of(connection)?;
     let mut problems = Vec::new();
+    let file = collect(file_of(connection), &mut problems).unwrap_or_default();
     // An empty text comes from a variable that isn't set.
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let uri = given(&connection.uri).or(file.uri.map(ConnectionString::expose));
@@ -238,7 +238,9 @@ mod tests {
         let path = folder.path().join("settings.toml");
         std::fs::write(&path, file).unwrap();
         let own = |text: Option<&str>| text.map(str::to_owned);
-        (Connection { uri: own(uri), database: own(database), config: Some(path), yes: false }, folder)
+        let connection =
+            Connection { uri: own(uri), database: own(database), config: Some(path), allow_empty: false };
+        (connection, folder)
     }
 
     #[test]

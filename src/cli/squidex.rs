@@ -72,7 +72,7 @@ impl SquidexArgs {
     /// # Errors
     /// [`Error::Config`] with all problems together; what the server said.
     pub(super) async fn registry(&self, connection: Option<&Connection>, narrowed: bool) -> Result<Registry> {
-        let file = connection.map(file_of).transpose()?.unwrap_or_default().squidex;
+        let file = connection.and_then(|connection| file_of(connection).ok()).unwrap_or_default().squidex;
         let (mut problems, names) = (Vec::new(), file.projections.clone().filter(|_| narrowed));
         let given = self.dedicated_contents.as_deref().filter(|given| !given.is_empty());
         let given = given.map(|given| given.parse::<bool>());
@@ -83,6 +83,11 @@ impl SquidexArgs {
         let dedicated = given.or(file.dedicated_contents).unwrap_or(false);
         let mut options = self.options(file, &mut problems);
         if !problems.is_empty() {
+            // With those of the connection, so that all are said at once.
+            let other = connection.map(|connection| load(connection, &Raw::default()));
+            if let Some(Err(Error::Config(other))) = other {
+                problems.extend(other);
+            }
             return Err(Error::Config(problems));
         }
         if let Some(connection) = connection.filter(|_| dedicated) {

@@ -117,15 +117,43 @@ pub struct LeaseFile {
 /// Reads a settings file.
 ///
 /// # Errors
-/// [`Error::Io`] if it can't be read, [`Error::Config`] if it isn't valid.
+/// [`Error::Config`] if it can't be read, or with every setting that isn't valid.
 pub fn read_file(path: &Path) -> Result<FileSettings> {
-    let doing = format!("reading {}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { doing, source })?;
-    toml::from_str(&text).map_err(|error| {
-        let at = error.span().and_then(|span| text.get(..span.start));
-        let line = at.map_or(String::new(), |before| format!(" line {}", before.matches('\n').count() + 1));
-        Error::Config(vec![format!("{}{line}: {}", path.display(), without_values(error.message()))])
-    })
+    let name = path.display();
+    let mut text = std::fs::read_to_string(path)
+        .map_err(|error| Error::Config(vec![format!("the settings file {name} can't be read: {error}")]))?;
+    let mut problems = Vec::new();
+    loop {
+        let error = match toml::from_str(&text) {
+            Ok(settings) if problems.is_empty() => return Ok(settings),
+            Ok(_) => return Err(Error::Config(problems)),
+            Err(error) => error,
+        };
+        let start = error.span().map(|span| span.start);
+        let at = start.and_then(|start| text.get(..start)).map(|before| before.matches('\n').count());
+        let line = at.map_or_else(String::new, |at| format!(" line {}", at + 1));
+        problems.push(format!("{name}{line}: {}", without_values(error.message())));
+        // Whether the rest is valid is seen without that setting, if the file can be read at all.
+        match at.filter(|_| text.parse::<toml::Table>().is_ok()).and_then(|at| without_setting(&text, at)) {
+            Some(rest) => text = rest,
+            None => return Err(Error::Config(problems)),
+        }
+    }
+}
+
+/// The text with an empty line in place of this one; in place of the whole table, if it is the head of one.
+/// `None` if the line is empty.
+fn without_setting(text: &str, at: usize) -> Option<String> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let is_head = |line: &str| line.trim_start().starts_with('[');
+    let whole = is_head(lines.get(at).filter(|line| !line.trim().is_empty())?);
+    for (behind, line) in lines.iter_mut().skip(at).enumerate() {
+        if behind > 0 && (!whole || is_head(line)) {
+            break;
+        }
+        *line = "";
+    }
+    Some(lines.join("\n"))
 }
 
 /// A reason without what it quotes of the file, which may be a password: the first line, up to a value.
@@ -184,6 +212,20 @@ mod tests {
             );
         }
         let missing = read_file(&folder.path().join("none.toml")).unwrap_err();
-        assert!(matches!(missing, Error::Io { .. }));
+        assert!(matches!(missing, Error::Config(_)));
+    }
+
+    #[test]
+    fn all_settings_that_are_wrong_are_said_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("statefold.toml");
+        let text = "databse = \"a\"\nthreads = \"two\"\n[leese]\nttl = \"1s\"\n[lease]\nttl = 3\npol = 1\n";
+        std::fs::write(&path, text).unwrap();
+        let Err(Error::Config(problems)) = read_file(&path) else { panic!("accepted") };
+        let lines: Vec<&str> = problems.iter().filter_map(|problem| problem.split(" line ").nth(1)).collect();
+        let starts: Vec<&str> = lines.iter().filter_map(|line| line.split(':').next()).collect();
+        let mut sorted = starts.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, ["1", "2", "3", "6", "7"], "{problems:?}");
     }
 }

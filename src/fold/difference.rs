@@ -18,6 +18,8 @@ pub struct FieldDifference {
     pub expected: Option<String>,
     /// The value that is stored; none if the field isn't there.
     pub found: Option<String>,
+    /// What is stored and what the events give, in words: `5 (int32) ≠ 5 (int64)`.
+    pub words: String,
 }
 
 /// The first fields in which the stored document differs from the expected one. The order of fields doesn't
@@ -78,16 +80,39 @@ fn values(path: &str, expected: Option<&Bson>, found: Option<&Bson>, out: &mut V
             path: path.to_owned(),
             expected: expected.map(shown),
             found: found.map(shown),
+            words: format!("{} ≠ {}", in_words(found), in_words(expected)),
         }),
     }
 }
 
 /// A value in one short line.
 fn shown(value: &Bson) -> String {
-    let text = value.clone().into_canonical_extjson().to_string();
+    short(&value.clone().into_canonical_extjson().to_string())
+}
+
+/// A value as people write it, with its type where that can't be seen.
+fn in_words(value: Option<&Bson>) -> String {
+    let Some(value) = value else { return "nothing".to_owned() };
+    let (text, kind) = match value {
+        Bson::Int32(number) => (number.to_string(), "int32"),
+        Bson::Int64(number) => (number.to_string(), "int64"),
+        Bson::Double(number) => (number.to_string(), "double"),
+        Bson::Decimal128(number) => (number.to_string(), "decimal"),
+        Bson::DateTime(time) => match time.try_to_rfc3339_string() {
+            Ok(text) => (text, "date"),
+            Err(_) => (time.timestamp_millis().to_string(), "date, in milliseconds"),
+        },
+        Bson::ObjectId(id) => (id.to_hex(), "ObjectId"),
+        Bson::Binary(binary) => (format!("{} bytes", binary.bytes.len()), "binary"),
+        other => return short(&other.clone().into_relaxed_extjson().to_string()),
+    };
+    format!("{text} ({kind})")
+}
+
+fn short(text: &str) -> String {
     match text.char_indices().nth(VALUE_MAX) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
+        None => text.to_owned(),
     }
 }
 
@@ -116,6 +141,23 @@ mod tests {
                 r#"d.h {"$numberInt":"4"} {"$numberInt":"5"}"#,
                 "d.k - true",
                 r#"t.1 "y" -"#
+            ]
+        );
+    }
+
+    #[test]
+    fn both_values_are_said_in_words_with_their_types() {
+        let expected = doc! { "n": 5_i64, "t": "b", "x": 1.5, "d": bson::DateTime::from_millis(0) };
+        let found = doc! { "n": 5_i32, "t": "a", "d": "1970" };
+        let words: Vec<String> =
+            field_differences(&expected, &found).into_iter().map(|field| field.words).collect();
+        assert_eq!(
+            words,
+            [
+                "5 (int32) ≠ 5 (int64)",
+                "\"a\" ≠ \"b\"",
+                "nothing ≠ 1.5 (double)",
+                "\"1970\" ≠ 1970-01-01T00:00:00Z (date)"
             ]
         );
     }

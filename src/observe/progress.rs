@@ -153,32 +153,49 @@ impl Progress {
     /// One line: `done/total %, events/s, snapshots, failed streams, phase, ETA`.
     #[must_use]
     pub fn line(&self) -> String {
+        self.line_within(usize::MAX)
+    }
+
+    /// That line in so many columns, if they suffice for its most important part: the others are left out, the
+    /// least important ones first.
+    #[must_use]
+    pub fn line_within(&self, columns: usize) -> String {
         if let Some(waits_for) = &self.waits_for {
             return format!("waiting for {waits_for}");
         }
-        let mut line = format!("{} {}", self.projection, self.phase.name());
+        // Each with its rank: the larger, the sooner it is left out.
+        let mut parts = vec![(0, format!("{} {}", self.projection, self.phase.name()))];
         if self.phase == Phase::Building {
             let percent = self.share() * 100.0;
             let (done, total, rate) = (self.commits, self.commits_total, self.events_per_second());
-            line.push_str(&format!(" {done}/{total} commits {percent:.0} %, {rate:.0} events/s"));
-            line.push_str(&format!(", {} snapshots", self.snapshots));
+            parts.push((6, format!(" {done}/{total} commits")));
+            parts.push((1, format!(" {percent:.0} %")));
+            parts.push((4, format!(", {rate:.0} events/s")));
+            parts.push((7, format!(", {} snapshots", self.snapshots)));
         } else if self.phase == Phase::Following {
-            line.push_str(&format!(", {} streams refolded", self.refolded));
+            parts.push((4, format!(", {} streams refolded", self.refolded)));
         } else if self.partitions > 0 {
-            line.push_str(&format!(" {}/{} partitions", self.partitions_done, self.partitions));
+            parts.push((1, format!(" {}/{} partitions", self.partitions_done, self.partitions)));
         }
         if self.dirty > 0 {
-            line.push_str(&format!(", {} dirty streams, {} s behind", self.dirty, self.lag_seconds));
+            parts.push((5, format!(", {} dirty streams, {} s behind", self.dirty, self.lag_seconds)));
         }
         if self.failed_streams > 0 {
-            line.push_str(&format!(", {} failed streams", self.failed_streams));
+            parts.push((3, format!(", {} failed streams", self.failed_streams)));
         }
         if let Some(reason) = &self.held {
-            line.push_str(&format!(", waiting for {} s: {reason}", self.held_seconds));
+            parts.push((2, format!(", waiting for {} s: {reason}", self.held_seconds)));
         } else if let Some(eta) = self.eta() {
-            line.push_str(&format!(", {} s left", eta.as_secs().max(1)));
+            parts.push((2, format!(", {} s left", eta.as_secs().max(1))));
         }
-        line
+        let width =
+            |parts: &[(u8, String)]| parts.iter().map(|(_, part)| part.chars().count()).sum::<usize>();
+        while width(&parts) > columns
+            && let Some(last) = parts.iter().map(|(rank, _)| *rank).max().filter(|rank| *rank > 0)
+        {
+            parts.retain(|(rank, _)| *rank != last);
+        }
+        parts.into_iter().map(|(_, part)| part).collect()
     }
 }
 
@@ -218,6 +235,33 @@ mod tests {
         assert_eq!(
             progress.line(),
             "Assets building 100/400 commits 25 %, 60 events/s, 20 snapshots, 6 s left"
+        );
+    }
+
+    #[test]
+    fn a_narrow_line_gives_up_the_least_important_part_first() {
+        let progress = Progress {
+            projection: "Assets".into(),
+            phase: Phase::Building,
+            commits_total: 4000,
+            commits: 1000,
+            events: 1200,
+            snapshots: 20,
+            failed_streams: 2,
+            phase_seconds: 2.0,
+            ..Progress::default()
+        };
+        let lines = [80, 70, 60, 40, 25, 10].map(|columns| progress.line_within(columns));
+        assert_eq!(
+            lines,
+            [
+                "Assets building 1000/4000 commits 25 %, 600 events/s, 2 failed streams, 6 s left",
+                "Assets building 25 %, 600 events/s, 2 failed streams, 6 s left",
+                "Assets building 25 %, 2 failed streams, 6 s left",
+                "Assets building 25 %, 6 s left",
+                "Assets building 25 %",
+                "Assets building",
+            ]
         );
     }
 

@@ -5,6 +5,8 @@ mod abort;
 mod adopt;
 mod cleanup;
 mod dedicated;
+#[cfg(feature = "cli")]
+mod event_store;
 mod failed_streams;
 mod follow;
 mod lock;
@@ -19,14 +21,18 @@ pub use abort::{Aborted, abort};
 pub use adopt::{Adopt, AdoptReport, adopt};
 pub use cleanup::{Cleanup, Purge, cleanup, purge};
 pub use dedicated::dedicated_contents;
-pub use failed_streams::retry::{Healed, LeftOut, RetryReport, retry_failed_streams};
+#[cfg(feature = "cli")]
+pub(crate) use event_store::refuse_slip;
+pub use failed_streams::retry::{Healed, LeftOut, RetryReport, retry_failed_streams, streams_to_retry};
 pub use failed_streams::{FailedStreamDetails, FailedStreamRow, failed_stream, failed_streams};
 pub use follow::follow;
 pub use follow::request::{Follow, FollowReport, Followed};
 pub use lock::{LockReport, lock_state, release_lock};
-pub use pause::{PausedBuild, pause, resume};
-pub use plan::{MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use pause::{PausedBuild, pause, resume, unfinished_builds};
+pub use plan::{Grant, MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
-pub use rebuild::{cutover, rebuild, rollback};
+pub use rebuild::{
+    Destination, check_rebuild, cutover, cutover_destinations, rebuild, rollback, rollback_destinations,
+};
 pub use status::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
 pub use verify::{Verification, VerifyReport, verify};

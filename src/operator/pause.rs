@@ -65,6 +65,20 @@ pub async fn resume(
     described(&store, resumed.into_iter()).await
 }
 
+/// The unfinished builds of these projections (all if no name is given), paused or not.
+///
+/// # Errors
+/// What the server said.
+pub async fn unfinished_builds(
+    settings: &Settings,
+    registry: &Registry,
+    projections: &[String],
+) -> Result<Vec<PausedBuild>> {
+    let store = Store::connect(settings, registry).await?;
+    let found = unfinished(&store, registry, projections).await?;
+    described(&store, found.into_iter()).await
+}
+
 async fn unfinished(store: &Store, registry: &Registry, projections: &[String]) -> Result<Vec<BuildRecord>> {
     let mut found = Vec::new();
     for projection in registry.select(projections)? {

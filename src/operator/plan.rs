@@ -10,7 +10,9 @@ use crate::engine::preflight::preflight;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Verify, is_fingerprint_of};
 use crate::pipeline::Workers;
-use crate::plan::{Choice, Estimate, Need, Strategy, VerifySeconds, missing, needs, next_generation};
+use crate::plan::{
+    Choice, Estimate, Need, Resource, Strategy, VerifySeconds, missing, needs, next_generation,
+};
 use crate::store::Store;
 
 /// Plan of a rebuild.
@@ -51,8 +53,40 @@ pub struct MissingRight {
     pub action: String,
     /// The resource: `Squidex.Events2`, `the database Squidex`, `the cluster`.
     pub resource: String,
+    /// The same, as a command that grants it names it.
+    pub grant: Grant,
     /// Effect of the lack; absent if the step fails.
     pub without: Option<String>,
+}
+
+/// A resource, as `createRole` names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Grant {
+    /// The cluster.
+    Cluster {
+        /// Always true.
+        cluster: bool,
+    },
+    /// A collection.
+    Collection {
+        /// Name of the database.
+        db: String,
+        /// Name of the collection; empty for all of them.
+        collection: String,
+    },
+}
+
+impl Grant {
+    fn of(resource: &Resource) -> Self {
+        match resource {
+            Resource::Collection { database, collection } => {
+                Self::Collection { db: database.clone(), collection: collection.clone() }
+            }
+            Resource::Any | Resource::Cluster => Self::Cluster { cluster: true },
+        }
+    }
 }
 
 /// How the event store would be read. Sizes are in bytes.
@@ -191,7 +225,7 @@ async fn plan_with(
 }
 
 /// Rights that the steps need and this user lacks.
-async fn missing_rights(
+pub(super) async fn missing_rights(
     store: &Store,
     selected: &[Registered],
     notes: &mut Vec<String>,
@@ -214,6 +248,7 @@ async fn missing_rights(
         step: need.step.name().to_owned(),
         action: need.action.to_owned(),
         resource: need.resource.to_string(),
+        grant: Grant::of(&need.resource),
         without: (!need.without.is_empty()).then(|| need.without.to_owned()),
     };
     missing.into_iter().map(right).collect()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use statefold_projections::{Registered, Registry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -9,13 +10,16 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::leader::{Leadership, lead_watched};
 use crate::engine::preflight::preflight;
-use crate::engine::run::{Caller, Rebuild, RebuildReport, Run, RunInputs, WhenFinished, rollback_targets};
+use crate::engine::run::{
+    Caller, Rebuild, RebuildReport, Run, RunInputs, WhenFinished, check_mode, refuse_past, rollback_targets,
+};
 use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, is_fingerprint_of};
+use crate::lifecycle::{BuildState, CutOverMode, is_fingerprint_of};
 use crate::next_step::NextStep;
 use crate::observe::Progress;
+use crate::operator::plan::missing_rights;
 use crate::store::{BuildRecord, Store, StreamIndex};
 
 /// Begins to rebuild projections into their next generations. Must be called on a tokio runtime.
@@ -52,6 +56,120 @@ pub fn cutover(settings: &Settings, registry: &Registry, request: Rebuild) -> Ru
 /// this program doesn't have the version it was built with; else as [`rebuild`].
 pub fn rollback(settings: &Settings, registry: &Registry, request: Rebuild) -> Running {
     begin(settings, registry, request, run_rollback)
+}
+
+/// Where a cut-over or a roll back would lead the readers of a projection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Destination {
+    /// Name of the projection.
+    pub projection: String,
+    /// The active generation, if there is one.
+    pub from: Option<u32>,
+    /// The generation that readers would have.
+    pub generation: u32,
+    /// How they would find it.
+    pub mode: CutOverMode,
+}
+
+/// Where [`cutover`] would lead the readers; changes nothing.
+///
+/// # Errors
+/// Those with which [`cutover`] would begin.
+pub async fn cutover_destinations(
+    settings: &Settings,
+    registry: &Registry,
+    request: &Rebuild,
+) -> Result<Vec<Destination>> {
+    let Some((store, selected)) = prepare(settings, registry, request).await? else { return Ok(Vec::new()) };
+    let mut destinations = Vec::new();
+    for projection in complete(&store, selected, !request.projections.is_empty()).await? {
+        let records = store.builds().records(Some(projection.spec().name())).await?;
+        let Some(record) = records.iter().find(|record| record.can_cut_over()) else { continue };
+        destinations.push(destination(&store, &projection, record.generation, request).await?);
+    }
+    Ok(destinations)
+}
+
+/// Where [`rollback`] would lead the readers; changes nothing.
+///
+/// # Errors
+/// Those with which [`rollback`] would begin.
+pub async fn rollback_destinations(
+    settings: &Settings,
+    registry: &Registry,
+    request: &Rebuild,
+) -> Result<Vec<Destination>> {
+    let Some((store, selected)) = prepare(settings, registry, request).await? else { return Ok(Vec::new()) };
+    let named = !request.projections.is_empty();
+    let mut destinations = Vec::new();
+    for target in rollback_targets(&store, registry, selected, named).await? {
+        destinations.push(destination(&store, target.projection(), target.generation(), request).await?);
+    }
+    Ok(destinations)
+}
+
+/// Whether [`rebuild`] would begin; changes nothing.
+///
+/// # Errors
+/// Those with which it would begin.
+pub async fn check_rebuild(settings: &Settings, registry: &Registry, request: &Rebuild) -> Result<()> {
+    let Some((store, selected)) = prepare(settings, registry, request).await? else { return Ok(()) };
+    for projection in &selected {
+        check_mode(&store, projection.spec(), request).await?;
+    }
+    Ok(())
+}
+
+/// Warns of what would end a rebuild after its hours of building.
+async fn warn_early(store: &Store, selected: &[Registered], request: &Rebuild) {
+    for right in missing_rights(store, selected, &mut Vec::new()).await {
+        let is_step_of_it = right.step == "build" || right.step == "cut-over" && !request.postpone;
+        if right.without.is_none() && is_step_of_it {
+            let (step, action, resource) = (right.step, right.action, right.resource);
+            tracing::warn!(step, action, resource, "a right is missing: this step will fail");
+        }
+    }
+    if request.postpone {
+        return;
+    }
+    if let Ok(Some(lock)) = store.control().lock_state().await
+        && lock.locked
+    {
+        tracing::warn!("the migration lock is held {}: the cut-over will wait for it", lock.holder);
+    }
+}
+
+/// Connects, and checks what keeps any run from beginning. `None` without an event store.
+async fn prepare(
+    settings: &Settings,
+    registry: &Registry,
+    request: &Rebuild,
+) -> Result<Option<(Store, Vec<Registered>)>> {
+    let selected = registry.select(&request.projections)?;
+    let store = Store::connect(settings, registry).await?;
+    if preflight(&store, &selected).await?.is_none() {
+        return Ok(None);
+    }
+    refuse_past(settings, &selected)?;
+    match store.control().lease().await? {
+        Some(held) if held.is_at_work(settings.lease().ttl) => {
+            Err(Error::LeaseHeld { holder: held.leader.line() })
+        }
+        _ => Ok(Some((store, selected))),
+    }
+}
+
+async fn destination(
+    store: &Store,
+    projection: &Registered,
+    generation: u32,
+    request: &Rebuild,
+) -> Result<Destination> {
+    let name = projection.spec().name();
+    let mode = check_mode(store, projection.spec(), request).await?;
+    let from = store.control().active(name).await?.map(|active| active.active);
+    Ok(Destination { projection: name.to_owned(), from, generation, mode })
 }
 
 /// A request on a database that has an event store.
@@ -92,6 +210,7 @@ where
 
 /// Leads, rebuilds into the next generations, and cleans up.
 async fn run_rebuild(requested: Requested) -> Result<RebuildReport> {
+    warn_early(&requested.store, &requested.selected, &requested.request).await;
     let (run, leadership) = requested.lead().await?;
     let result = run.rebuild(&requested.selected, WhenFinished::BuildNext).await;
     requested.end(&leadership, result).await
@@ -144,10 +263,7 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
     for projection in selected {
         let name = projection.spec().name();
         let records = store.builds().records(Some(name)).await?;
-        let is_complete = |record: &&BuildRecord| {
-            let state = record.state;
-            matches!(state, BuildState::Verified | BuildState::Published) && !record.adopted
-        };
+        let is_complete = |record: &&BuildRecord| record.can_cut_over() && !record.adopted;
         let is_of =
             |record: &BuildRecord| is_fingerprint_of(&record.fingerprint, projection.spec(), &store.layout);
         let found: Vec<&BuildRecord> = records.iter().filter(is_complete).collect();
@@ -163,7 +279,10 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
     }
     if complete.is_empty() {
         let reason = "no projection has a complete build to cut over to: a postponed rebuild makes them";
-        return Err(Error::not_ready(reason, NextStep::Rebuild { projections: Vec::new(), postpone: true }));
+        return Err(Error::not_ready(
+            reason,
+            NextStep::Rebuild { projections: Vec::new(), postpone: true, max_errors: None },
+        ));
     }
     Ok(complete)
 }
@@ -172,7 +291,7 @@ async fn complete(store: &Store, selected: Vec<Registered>, named: bool) -> Resu
 fn is_new(record: &BuildRecord, all: &[BuildRecord]) -> bool {
     let later =
         |other: &BuildRecord| other.state == BuildState::Active && other.generation > record.generation;
-    record.state == BuildState::Verified || record.swap.is_none() && !all.iter().any(later)
+    record.state.is_resumable() || record.swap.is_none() && !all.iter().any(later)
 }
 
 /// Error of a complete build that this program can't cut over to.

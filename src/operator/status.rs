@@ -1,6 +1,7 @@
 //! Status of a database: active generations, builds, lease, migration lock. Reads only.
 
 mod lag;
+mod next_steps;
 
 use serde::Serialize;
 use statefold_projections::{Registered, Registry};
@@ -11,9 +12,7 @@ use crate::error::Result;
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::next_step::NextStep;
 use crate::observe::{InstanceRow, Leader};
-use crate::store::{
-    ActiveGeneration, BuildRecord, Fence, FenceKind, LeaseHolder, NameHolder, Positions, Store,
-};
+use crate::store::{ActiveGeneration, BuildRecord, Fence, NameHolder, Positions, Store};
 
 pub use lag::Lag;
 
@@ -147,6 +146,10 @@ pub struct BuildingStatus {
     pub failed_streams: u64,
     /// Why it failed, if it did.
     pub failure: Option<String>,
+    /// The same as a short name: [`crate::Error::code`].
+    pub failure_code: Option<String>,
+    /// How readers are to find it, if that was asked for when its cut-over was postponed.
+    pub mode: Option<CutOverMode>,
     /// By whom it is paused, since when and why, if it is.
     pub paused: Option<String>,
     /// Whether it is complete and verified, so that `cutover` can make it active.
@@ -175,10 +178,6 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     let fence = store.control().fence().await?;
     let follow_control = store.follow_control();
     let held = store.control().lease().await?;
-    let is_at_work = |held: &LeaseHolder| {
-        let silent = held.leader.last_beat_seconds > settings.lease().ttl.as_secs_f64();
-        !held.is_abandoned() && !silent
-    };
     let mut report = StatusReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
@@ -186,7 +185,7 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
         databases_with_events: Vec::new(),
         can_write: fence.is_none(),
         fence,
-        is_led: held.as_ref().is_some_and(is_at_work),
+        is_led: held.as_ref().is_some_and(|held| held.is_at_work(settings.lease().ttl)),
         leader: held.map(|held| held.leader),
         follower: follow_control.control().lease().await?.map(|held| held.leader),
         instances: store.control().instances().await?,
@@ -209,7 +208,7 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     if !has_event_store {
         report.databases_with_events = store.databases_with_events().await;
     }
-    report.next_steps = next_steps(&report);
+    report.next_steps = next_steps::next_steps(&report);
     Ok(report)
 }
 
@@ -327,54 +326,11 @@ async fn building(store: &Store, record: &BuildRecord) -> Result<BuildingStatus>
         partitions: record.ranges.len(),
         failed_streams: u64::try_from(failed_streams).unwrap_or(0),
         failure: record.failure.as_ref().map(|failure| failure.message.clone()),
+        failure_code: record.failure.as_ref().map(|failure| failure.code.clone()),
+        mode: record.mode,
         paused: record.pause.as_ref().map(crate::store::PauseRecord::line),
         projection_version: record.projection_version,
-        can_cut_over: matches!(record.state, BuildState::Verified | BuildState::Published),
+        can_cut_over: record.can_cut_over(),
         older_servers: Vec::new(),
     })
-}
-
-fn next_steps(report: &StatusReport) -> Vec<NextStep> {
-    let mut steps = Vec::new();
-    match report.fence.as_ref().map(|fence| fence.kind) {
-        Some(FenceKind::CutOver) if !report.is_led => steps.push(NextStep::Migrate),
-        Some(FenceKind::ReadOnly) => steps.push(NextStep::EndReadOnly),
-        _ if !report.is_led && report.projections.iter().any(|status| status.undrained) => {
-            steps.push(NextStep::Migrate);
-        }
-        _ => {}
-    }
-    if report.lock.held {
-        steps.push(NextStep::ShowLock);
-    }
-    let complete =
-        |status: &ProjectionStatus| status.building.as_ref().is_some_and(|build| build.can_cut_over);
-    let behind: Vec<String> = report
-        .projections
-        .iter()
-        .filter(|status| matches!(status.state, Standing::Behind | Standing::Broken) && !complete(status))
-        .map(|status| status.projection.clone())
-        .collect();
-    if !behind.is_empty() {
-        steps.push(NextStep::Rebuild { projections: behind.clone(), postpone: false });
-    }
-    for status in report.projections.iter().filter(|status| status.building.is_some()) {
-        let projection = || status.projection.clone();
-        if complete(status) {
-            steps.push(NextStep::CutOver(projection()));
-        } else if !behind.contains(&status.projection) {
-            steps.push(NextStep::rebuild(&status.projection));
-        }
-        if status.building.as_ref().is_some_and(|build| build.paused.is_some()) {
-            steps.push(NextStep::Resume(projection()));
-        }
-        steps.push(NextStep::Abort(projection()));
-    }
-    let failed_streams = |status: &ProjectionStatus| {
-        status.failed_streams + status.building.as_ref().map_or(0, |build| build.failed_streams)
-    };
-    if report.projections.iter().any(|status| failed_streams(status) > 0) {
-        steps.push(NextStep::ListFailedStreams);
-    }
-    steps
 }

@@ -41,6 +41,8 @@ struct Inner {
     written: Mutex<Written>,
     /// The reason that is shown, and since when the run has waited.
     shown: Mutex<Option<(String, Instant)>>,
+    /// For how long the run stood still, and since when it does so again.
+    held: Mutex<(Duration, Option<Instant>)>,
     progress: watch::Sender<Progress>,
     cancel: CancellationToken,
     _checking: DropGuard,
@@ -73,6 +75,7 @@ impl Governor {
             throttle,
             written: Mutex::default(),
             shown: Mutex::default(),
+            held: Mutex::default(),
             progress,
             cancel,
             _checking: stop.clone().drop_guard(),
@@ -131,6 +134,14 @@ impl Governor {
         }
     }
 
+    /// For how long the run stood still so far: paused, or waiting for secondaries. One that is throttled goes
+    /// on.
+    pub(crate) fn held(&self) -> Duration {
+        let Some(inner) = &self.inner else { return Duration::ZERO };
+        let (before, since) = *inner.held.lock().unwrap_or_else(PoisonError::into_inner);
+        before + since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// The same batches, none of which is requested while the run is paused.
     pub(crate) fn pace(
         &self,
@@ -175,6 +186,7 @@ impl Inner {
     /// Shows why the run waits and since when, and logs when that begins and ends.
     fn show(&self) {
         let reason = self.pause_reason.borrow().reason().map(str::to_owned);
+        self.count_held(reason.is_some());
         let reason = reason.or_else(|| self.written().throttled.clone());
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*shown, &reason) {
@@ -187,6 +199,15 @@ impl Inner {
         let since = shown.take().map_or_else(Instant::now, |(_, since)| since);
         *shown = reason.map(|reason| (reason, since));
         Recorder::held(&self.progress, shown.as_ref().map(|(reason, since)| (reason.as_str(), *since)));
+    }
+
+    fn count_held(&self, is_held: bool) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = match (held.1, is_held) {
+            (None, true) => (held.0, Some(Instant::now())),
+            (Some(since), false) => (held.0 + since.elapsed(), None),
+            _ => *held,
+        };
     }
 
     async fn wait(&self, may: impl Fn(&PauseReason) -> bool) -> Result<()> {

@@ -94,6 +94,6 @@ fn every_line_of_the_recipe_does_what_it_says() {
     assert!(refused.unwrap_err().to_string().contains("121"));
     assert!(insert(&old, "c").is_err());
     // The way back.
-    old.run(&["read-only", "off"], 0);
+    old.run(&["read-only", "off", "--yes"], 0);
     insert(&old, "c").unwrap();
 }

@@ -93,7 +93,7 @@ fn retry_folds_what_was_mended_and_says_what_is_left() {
     let [created, garbage] = broken("bad");
     let hole = commit("asset-app--hole", 5, &[("AssetDeletedEvent", "{}")]);
     let db = Db::with(&[asset("good"), created, garbage, hole]);
-    let nothing = db.run(&["errors", "retry"], 0);
+    let nothing = db.run(&["errors", "retry", "--yes"], 0);
     assert!(nothing.stdout.contains("no failed streams"), "{}", nothing.stdout);
     db.run(&["rebuild", "Assets", "--max-errors", "2", "--yes"], 0);
     let listed = db.run(&["errors", "list"], 0);
@@ -102,13 +102,13 @@ fn retry_folds_what_was_mended_and_says_what_is_left() {
     let mended = doc! { "$set": { "Events.0.Payload": "{\"parentId\":\"x\"}" } };
     db.wait(async { events.update_one(doc! { "_id": "asset-app--bad/0" }, mended).await }).unwrap();
 
-    let some = db.run(&["errors", "retry"], 6);
+    let some = db.run(&["errors", "retry", "--yes"], 6);
     assert!(some.stdout.contains("Folded now: 1. Still not: 1."), "{}", some.stdout);
     assert!(some.stdout.contains("event 0 is missing"), "{}", some.stdout);
     assert_eq!(db.read("States_Assets3").len(), 2);
     db.wait(async { events.delete_many(doc! { "EventStream": "asset-app--hole" }).await }).unwrap();
-    let all = db.run(&["errors", "retry", "assets", "-o", "json"], 0).json();
+    let all = db.run(&["errors", "retry", "--yes", "assets", "-o", "json"], 0).json();
     assert_eq!(all["healed"][0]["stream"], "asset-app--hole", "{all}");
     assert_eq!(db.run(&["errors", "list", "-o", "json"], 0).json(), serde_json::json!([]));
-    db.run(&["errors", "retry", "nobody"], 2);
+    db.run(&["errors", "retry", "--yes", "nobody"], 2);
 }

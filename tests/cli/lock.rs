@@ -8,6 +8,16 @@ fn version_document(db: &Db) -> Document {
     db.read("Migration").into_iter().find(|one| one.get_str("_id").ok() == Some("Default")).unwrap()
 }
 
+/// Releases the lock on a terminal, where this answer is typed.
+fn on_a_terminal(db: &Db, answer: &str) -> String {
+    let program = assert_cmd::cargo::cargo_bin!("statefold").display();
+    let line = format!("{program} lock release --force --uri '{}' --database {}", db.uri, db.name);
+    let mut script = assert_cmd::Command::new("script");
+    let timeout = std::time::Duration::from_secs(60);
+    crate::support::done(script.args(["-qec", &line, "/dev/null"]).write_stdin(answer).timeout(timeout), 0)
+        .stdout
+}
+
 #[test]
 fn a_lock_that_squidex_holds_is_respected_until_it_is_released_by_hand() {
     let db = Db::with(&[asset("a")]);
@@ -22,13 +32,16 @@ fn a_lock_that_squidex_holds_is_respected_until_it_is_released_by_hand() {
 
     // Showing, or not being sure, changes nothing.
     db.run(&["lock", "show"], 0);
-    db.run(&["lock", "release"], 0);
-    let mut asked = db.statefold(&["lock", "release", "--force"]);
-    crate::support::done(asked.write_stdin("no\n"), 0);
+    db.run(&["lock", "release", "--force", "--dry-run"], 0);
+    for not_sure in [&["lock", "release"][..], &["lock", "release", "--force"], &["lock", "release", "--yes"]]
+    {
+        let refused = db.run(not_sure, 2);
+        assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
+    }
+    assert!(on_a_terminal(&db, "no\n").contains("Nothing was changed"));
     assert_eq!(version_document(&db), locked);
 
-    let mut sure = db.statefold(&["lock", "release", "--force"]);
-    crate::support::done(sure.write_stdin("release\n"), 0);
+    assert!(on_a_terminal(&db, "release\n").contains("The migration lock is open"));
     let control = db.read("Migration").into_iter().find(|one| one.get_str("_id").ok() == Some("Statefold"));
     let released = control.as_ref().unwrap().get_document("ForcedRelease").unwrap();
     assert_eq!(released.get_document("Document").unwrap(), &locked);

@@ -17,6 +17,18 @@ fn wrong_flags_are_usage_errors() {
 }
 
 #[test]
+fn what_is_not_understood_is_json_too_if_that_was_asked_for() {
+    for words in [&["-o", "json", "rebiuld"][..], &["rebuild", "--output=json", "--nonsense"]] {
+        let failed = done(program().args(words), 2);
+        assert_eq!(failed.json()["error"]["code"], "usage", "{}", failed.stdout);
+        assert!(failed.stderr.contains("error: "), "{}", failed.stderr);
+    }
+    let log = done(program().args(["status", "--log", "debgu", "-o", "json"]), 2).json();
+    assert!(log["error"]["message"].as_str().unwrap().contains("`debgu` is not understood"), "{log}");
+    assert_eq!(done(program().args(["--help", "-o", "json"]), 0).stderr, "");
+}
+
+#[test]
 fn missing_and_bad_settings_are_reported_together() {
     let none = done(program().args(["status", "-o", "json"]), 2);
     let message = none.json()["error"]["message"].as_str().unwrap().to_owned();
@@ -107,12 +119,20 @@ fn a_database_without_event_store_is_left_alone_and_others_are_named() {
     let (empty, other) = (Db::new(), Db::with(&[asset("a")]));
     let verbs = ["rebuild --yes", "cutover --yes", "rollback --yes", "verify", "status", "plan"];
     for verb in verbs.map(|verb| verb.split(' ').collect::<Vec<_>>()) {
-        let done = empty.run(&verb, 0);
+        let refused = empty.run(&verb, 2);
+        assert!(refused.stderr.contains("has no event store; these have one"), "{}", refused.stderr);
+        assert!(refused.stderr.contains(&other.name), "{}", refused.stderr);
+        let done = empty.run(&[&verb[..], &["--allow-empty"]].concat(), 0);
         assert!(
             done.stdout.contains("Nothing to do") && done.stdout.contains(&other.name),
             "{}",
             done.stdout
         );
+    }
+    for verb in ["migrate", "follow", "pause", "errors list", "cleanup"] {
+        let verb: Vec<&str> = verb.split(' ').collect();
+        let refused = empty.run(&[&verb[..], &["-o", "json"]].concat(), 2).json();
+        assert_eq!(refused["error"]["code"], "no_event_store", "{refused}");
     }
     let names = empty.wait(async { empty.client().list_database_names().await }).unwrap();
     assert!(!names.contains(&empty.name), "a typing error made a database");

@@ -21,9 +21,13 @@ impl Running {
     pub(crate) fn start(db: &Db, more: &[&str]) -> Self {
         let fixed =
             ["rebuild", "Assets", "--yes", "--partitions", "16", "--readers", "1", "--batch-docs", "20"];
+        Self::of(db, &[&fixed, more].concat())
+    }
+
+    /// Starts a verb with its arguments.
+    pub(crate) fn of(db: &Db, verb: &[&str]) -> Self {
         let child = Command::new(assert_cmd::cargo::cargo_bin!("statefold"))
-            .args(fixed)
-            .args(more)
+            .args(verb)
             .args(["--interval", "1", "--uri", &db.uri, "--database", &db.name])
             .current_dir(std::env::temp_dir())
             .stderr(Stdio::piped())
@@ -31,6 +35,10 @@ impl Running {
             .spawn()
             .unwrap();
         Self(child)
+    }
+
+    pub(crate) fn interrupt(&self) {
+        assert!(Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap().success());
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -56,7 +64,7 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// So much was built.
-fn done(db: &Db) -> u64 {
+pub(crate) fn done(db: &Db) -> u64 {
     let checkpoints = db.collection("Statefold_Checkpoints");
     db.wait(async { checkpoints.count_documents(doc! { "Done": true }).await }).unwrap()
 }
@@ -84,7 +92,7 @@ pub(crate) fn slow(db: &Db, milliseconds: i32) {
 }
 
 /// A server of its own, with a store; batches of whoever calls itself `slow` take their time.
-fn own(test: &str, milliseconds: i32) -> (crate::support::OwnServer, Db) {
+pub(crate) fn own(test: &str, milliseconds: i32) -> (crate::support::OwnServer, Db) {
     let server = crate::support::OwnServer::start(test, &[]);
     let mut db = Db::at(server.uri.clone());
     db.run(&["fixture", "--commits", "8000"], 0);
@@ -119,7 +127,7 @@ fn a_running_rebuild_is_paused_says_why_and_is_resumed() {
     let (_server, db) = own("pause", 100);
     let mut running = Running::start(&db, &[]);
     wait_until("a partition to be finished", || done(&db) >= 1);
-    let paused = db.run(&["pause", "Assets", "--reason", "month-end", "-o", "json"], 0).json();
+    let paused = db.run(&["pause", "--yes", "Assets", "--reason", "month-end", "-o", "json"], 0).json();
     assert_eq!(paused[0]["build"], "Assets3", "{paused}");
     assert!(paused[0]["paused"].as_str().unwrap().ends_with(": month-end"), "{paused}");
     assert!(
@@ -129,14 +137,14 @@ fn a_running_rebuild_is_paused_says_why_and_is_resumed() {
 
     wait_until("the run to say that it waits", || held(&db).is_some_and(|why| why.contains("month-end")));
     let status = db.run(&["status"], 0).stdout;
-    assert!(status.contains("paused by") && status.contains("statefold resume Assets"), "{status}");
+    assert!(status.contains("paused by") && status.contains("statefold resume Assets --yes"), "{status}");
     nothing_is_written(&db);
     assert!(running.is_running());
     assert!(building(&db)["paused"].as_str().unwrap().contains("month-end"));
 
-    let resumed = db.run(&["resume"], 0).stdout;
+    let resumed = db.run(&["resume", "--yes"], 0).stdout;
     assert!(resumed.contains("Assets3 (building) was paused by"), "{resumed}");
-    assert!(db.run(&["resume"], 0).stdout.contains("Nothing to resume"));
+    assert!(db.run(&["resume", "--yes"], 0).stdout.contains("Nothing to resume"));
     let said = running.ended(0);
     assert!(said.contains("waiting before more is written") && said.contains("month-end"), "{said}");
     assert!(said.contains("writing continues"), "{said}");
@@ -148,30 +156,28 @@ fn a_build_that_is_begun_again_stays_paused_and_can_be_interrupted() {
     let (_server, db) = own("pause-again", 100);
     let first = Running::start(&db, &[]);
     wait_until("a partition to be finished", || done(&db) >= 1);
-    let pid = first.0.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    first.interrupt();
     first.ended(130);
-    let paused = db.run(&["pause"], 0);
+    let paused = db.run(&["pause", "--yes"], 0);
     assert!(paused.stdout.contains("nobody works on it now"), "{}", paused.stdout);
-    assert!(paused.stderr.contains("statefold resume"), "{}", paused.stderr);
+    assert!(paused.stderr.contains("statefold resume --yes"), "{}", paused.stderr);
 
     let before = done(&db);
     let again = Running::start(&db, &[]);
     wait_until("the run to say that it waits", || held(&db).is_some());
-    let pid = again.0.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    again.interrupt();
     again.ended(130);
     assert!(done(&db) <= before);
-    db.run(&["resume"], 0);
+    db.run(&["resume", "--yes"], 0);
     Running::start(&db, &[]).ended(0);
 }
 
 #[test]
 fn there_may_be_nothing_to_pause() {
     let db = Db::with(&[crate::support::asset("1")]);
-    assert!(db.run(&["pause"], 0).stdout.contains("Nothing to pause"));
+    assert!(db.run(&["pause", "--yes"], 0).stdout.contains("Nothing to pause"));
     db.run(&["rebuild", "Assets", "--yes"], 0);
-    assert_eq!(db.run(&["pause", "-o", "json"], 0).json(), serde_json::json!([]));
+    assert_eq!(db.run(&["pause", "--yes", "-o", "json"], 0).json(), serde_json::json!([]));
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_second_ctrl_c_behind_the_fence_says_how_to_lift_it() {
 
     let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
     db.wait(async { admin.run_command(off).await }).unwrap();
-    db.run(&["read-only", "off"], 0);
+    db.run(&["read-only", "off", "--yes"], 0);
     let listed = db.wait(async {
         db.db().run_command(doc! { "listCollections": 1, "filter": { "name": "Events2" } }).await.unwrap()
     });

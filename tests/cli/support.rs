@@ -77,6 +77,16 @@ impl Db {
         db
     }
 
+    /// With the events and the snapshots of another one, but nothing of statefold's.
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        let db = Self::with(&other.read("Events2"));
+        for name in other.collections().into_iter().filter(|name| name.starts_with("States_")) {
+            let documents = other.read(&name);
+            db.wait(async { db.collection(&name).insert_many(documents).await }).unwrap();
+        }
+        db
+    }
+
     pub(crate) fn make_event_store(&self, commits: &[Document]) {
         let events = self.db().collection::<Document>("Events2");
         let keys = doc! { "EventStream": 1, "EventStreamOffset": -1 };

@@ -168,7 +168,7 @@ async fn a_generation_whose_heads_are_not_recorded_is_refused_with_what_to_do() 
     db.rebuild(&squidex(), &["Assets"], no_waiting()).await.unwrap();
     db.collection("Statefold_Checkpoints").delete_many(doc! {}).await.unwrap();
     let error = start(&db, &squidex()).await.unwrap_err();
-    let rebuild = NextStep::Rebuild { projections: vec!["Assets".into()], postpone: false };
+    let rebuild = NextStep::Rebuild { projections: vec!["Assets".into()], postpone: false, max_errors: None };
     assert!(matches!(&error, Error::NotReady { next, .. } if *next == [rebuild]), "{error:?}");
     let control = db.one("Migration", "Statefold.Follow").await.unwrap();
     assert!(!control.contains_key("Lease"), "{control}");

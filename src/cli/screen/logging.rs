@@ -4,18 +4,21 @@ use std::io;
 use std::io::Write;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::cli::screen::progress::around_bars;
+use crate::cli::screen::progress::{around_bars, has_colours};
+use crate::error::Error;
 
-/// Installs the subscriber. A filter that can't be read falls back to the default one, with a line
-/// that says so.
-pub(in crate::cli) fn install(format: LogFormat, filter: Option<&str>) {
-    let standard = || EnvFilter::new("warn,statefold=info");
-    let parsed = filter.map(EnvFilter::try_new);
-    let problem = parsed.as_ref().and_then(|parsed| parsed.as_ref().err().map(ToString::to_string));
-    let filter = parsed.and_then(Result::ok).unwrap_or_else(standard);
+/// Installs the subscriber.
+///
+/// # Errors
+/// [`Error::Config`] for a filter that can't be read.
+pub(in crate::cli) fn install(format: LogFormat, filter: Option<&str>) -> Result<(), Error> {
+    let filter = match filter.filter(|filter| !filter.is_empty()) {
+        None => EnvFilter::new("warn,statefold=info"),
+        Some(filter) => parsed(filter)?,
+    };
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(BesideBars);
     // Whoever read the log lines may be gone: saying so there would end the program.
@@ -23,11 +26,23 @@ pub(in crate::cli) fn install(format: LogFormat, filter: Option<&str>) {
     match format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {
-            builder.with_ansi(std::io::IsTerminal::is_terminal(&io::stderr())).init();
+            builder.with_ansi(has_colours(&io::stderr())).init();
         }
     }
-    if let Some(problem) = problem {
-        tracing::warn!(problem, "the log filter is not understood; using the default one");
+    Ok(())
+}
+
+/// Reads a filter. A single word has to be a level: else it would be a target that logs nothing.
+fn parsed(filter: &str) -> Result<EnvFilter, Error> {
+    let problem = |reason: String| {
+        let levels = "give error, warn, info, debug, trace or off, or a filter like statefold=debug";
+        Error::Config(vec![format!("log: `{filter}` is not understood ({reason}): {levels}")])
+    };
+    let unknown =
+        filter.split(',').find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
+    match unknown {
+        Some(word) => Err(problem(format!("no level is called `{word}`"))),
+        None => EnvFilter::try_new(filter).map_err(|error| problem(error.to_string())),
     }
 }
 

@@ -7,7 +7,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::exit::{EXIT_FAILURE, Failed};
+use crate::cli::command::Command;
+use crate::cli::exit::{EXIT_FAILURE, EXIT_USAGE, Failed};
 
 /// The two streams that a verb prints to, and the format of its result.
 pub(in crate::cli) struct Output {
@@ -33,6 +34,19 @@ impl Output {
         } else {
             self.text(&text(result));
         }
+    }
+
+    /// Prints one of many results as JSON, in one line.
+    pub(in crate::cli) fn line<T: Serialize>(&self, result: &T) {
+        self.text(
+            &serde_json::to_string(result).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")),
+        );
+    }
+
+    /// Shows a text in place of the last one, where the terminal can do that, else below it.
+    pub(in crate::cli) fn screen(&self, text: &str) {
+        let clear = if super::progress::can_draw(&std::io::stdout()) { "\x1b[H\x1b[2J" } else { "" };
+        self.text(&format!("{clear}{text}"));
     }
 
     /// Prints a result that is text in any format.
@@ -68,6 +82,18 @@ impl Output {
         super::progress::around_bars(|| {
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         });
+    }
+
+    /// Says that this was only an announcement, and the command that does it.
+    pub(in crate::cli) fn nothing_changed(&self, command: &Command) {
+        self.note(&format!("Nothing was changed. To do it: {}", command.again()));
+    }
+
+    /// Says as JSON why a command line is not understood.
+    pub(in crate::cli) fn usage(&self, message: &str) {
+        let message = message.trim_end();
+        let error = json!({ "error": { "code": "usage", "message": message, "exit_code": EXIT_USAGE } });
+        self.text(&error.to_string());
     }
 
     /// Says why a verb failed and what to do.

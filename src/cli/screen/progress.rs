@@ -10,6 +10,9 @@ use tokio::task::JoinHandle;
 
 use crate::observe::{Phase, Progress};
 
+/// Columns of a bar.
+const BAR: usize = 20;
+
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
 /// Runs something that writes to the terminal, while no bar is drawn.
@@ -35,12 +38,34 @@ impl Drop for Shown {
     }
 }
 
+/// Whether a stream may get more than plain text: it is a terminal that can move its cursor, and nobody has
+/// said no to colours.
+pub(in crate::cli) fn has_colours(stream: &impl IsTerminal) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    can_draw(stream) && !is_set("NO_COLOR")
+}
+
+/// Whether a stream is a terminal that can move its cursor.
+pub(in crate::cli) fn can_draw(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && !is_dumb()
+}
+
+/// Columns of the terminal on standard error.
+fn columns() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    size.map_or(80, |(width, _)| usize::from(width.0))
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 fn new_bar() -> Option<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
+    if !can_draw(&std::io::stderr()) {
         return None;
     }
     let bar = BARS.get_or_init(MultiProgress::new).add(ProgressBar::new(1000));
-    let style = ProgressStyle::with_template("{bar:30} {wide_msg}");
+    let style = ProgressStyle::with_template(&format!("{{bar:{BAR}}} {{wide_msg}}"));
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     Some(bar)
 }
@@ -62,7 +87,7 @@ pub(in crate::cli) fn show(mut progress: watch::Receiver<Progress>, interval: Du
             match &drawn {
                 Some(bar) => {
                     bar.set_position(permille(now.share()));
-                    bar.set_message(line);
+                    bar.set_message(now.line_within(columns().saturating_sub(BAR + 1)));
                 }
                 None if line != shown && !now.projection.is_empty() => {
                     tracing::info!("{line}");

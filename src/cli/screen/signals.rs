@@ -29,8 +29,9 @@ pub(in crate::cli) fn cancel_on_signal(token: CancellationToken, progress: watch
             }
             if !first {
                 if progress.borrow().fenced {
-                    Output::new(Format::Text)
-                        .note("The event store refuses events. To lift the fence: statefold read-only off");
+                    Output::new(Format::Text).note(
+                        "The event store refuses events. To lift the fence: statefold read-only off --yes",
+                    );
                 }
                 std::process::exit(i32::from(EXIT_INTERRUPTED));
             }

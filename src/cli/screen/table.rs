@@ -15,25 +15,38 @@ pub(in crate::cli) fn table<const N: usize>(
 fn table_within<const N: usize>(width: usize, header: [&str; N], rows: Vec<[String; N]>) -> String {
     let side_by_side = bordered(header, &rows);
     let widest = side_by_side.lines().map(|line| line.chars().count()).max().unwrap_or(0);
-    if widest <= width { side_by_side } else { stacked(header, &rows) }
+    if widest <= width { side_by_side } else { stacked(width, header, &rows) }
 }
 
-/// Each row as a block: its first cell, then a line for each other one. Words that don't fit are left to the
-/// terminal.
-fn stacked<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+/// Each row as a block: its first cell, then a line for each other one, and more lines for a cell that is too
+/// long. A single word that doesn't fit is left to the terminal.
+fn stacked<const N: usize>(width: usize, header: [&str; N], rows: &[[String; N]]) -> String {
     let widest = header.iter().map(|title| title.chars().count()).max().unwrap_or(0);
+    let below = format!("\n  {:widest$}  ", "");
     let block = |row: &[String; N]| {
         let mut cells = header.iter().zip(row);
         let mut text = cells.next().map(|(_, first)| first.clone()).unwrap_or_default();
         for (title, cell) in cells {
             // Names without spaces, as those of several collections, get a line each.
-            let lines = cell.replace(' ', &format!("\n  {:widest$}  ", ""));
-            let is_name = cell.contains('_');
-            text.push_str(&format!("\n  {title:widest$}  {}", if is_name { &lines } else { cell }));
+            let is_names = cell.split(' ').all(|word| word.contains('_'));
+            let room = if is_names { 0 } else { width.saturating_sub(widest + 4) };
+            text.push_str(&format!("\n  {title:widest$}  {}", lines(cell, room).join(&below)));
         }
         text
     };
     rows.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+/// The lines of a text, each with as many words as there is room for, and with one at least.
+fn lines(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= room) {
+            Some(line) => line.push_str(&format!(" {word}")),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn bordered<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
@@ -96,6 +109,15 @@ mod tests {
             table_within(40, header, rows),
             "Contents\n  snapshots    1 819\n  collections  States_All4\n               States_Published4\n\
              Apps\n  snapshots    12\n  collections  -"
+        );
+    }
+
+    #[test]
+    fn a_cell_that_is_too_long_goes_on_below() {
+        let rows = vec![["a_b".to_owned(), "the generation before, to roll back to".to_owned()]];
+        assert_eq!(
+            table_within(30, ["what", "reason"], rows),
+            "a_b\n  reason  the generation before,\n          to roll back to"
         );
     }
 

@@ -1,7 +1,10 @@
 //! The findings of a comparison, as text.
 
 use crate::cli::screen::table::{count, number};
-use crate::engine::verify::{Difference, Kind, Verified};
+use crate::engine::verify::{Difference, FieldCount, Kind, Verified};
+
+/// Fields that are counted one by one.
+const FIELDS: usize = 12;
 
 /// The verdict on one projection, with its differences.
 pub(in crate::cli) fn verdict(verified: &Verified) -> String {
@@ -64,6 +67,13 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
             text.push_str(&format!("\n  {}", count(value, singular, plural)));
         }
     }
+    if !verified.fields.is_empty() {
+        let field = |field: &FieldCount| format!("{} {}", field.path, number(field.snapshots));
+        let fields: Vec<String> = verified.fields.iter().take(FIELDS).map(field).collect();
+        let more = verified.fields.len().saturating_sub(FIELDS);
+        let more = if more > 0 { format!(", and {more} more fields") } else { String::new() };
+        text.push_str(&format!("\n  by field: {}{more}", fields.join(", ")));
+    }
     verified.moving_streams.iter().for_each(|stream| text.push_str(&format!("\n  {stream}")));
     verified.differences.iter().for_each(|difference| text.push_str(&format!("\n{}", lines(difference))));
     let stale = verified.stale_differences.iter().map(|difference| format!("\n{}", lines(difference)));
@@ -76,7 +86,7 @@ pub(in crate::cli) fn verdict(verified: &Verified) -> String {
     text
 }
 
-/// One difference, with its fields: `-` is what is stored, `+` what the events give.
+/// One difference, with its fields: what is stored, and what the events give.
 fn lines(difference: &Difference) -> String {
     let Difference { collection, id, kind, fields, .. } = difference;
     let mut text = match kind {
@@ -86,12 +96,7 @@ fn lines(difference: &Difference) -> String {
         Kind::Stale => format!("  {collection} {id}, stale:"),
     };
     for field in fields {
-        if let Some(found) = &field.found {
-            text.push_str(&format!("\n    - {}: {found}", field.path));
-        }
-        if let Some(expected) = &field.expected {
-            text.push_str(&format!("\n    + {}: {expected}", field.path));
-        }
+        text.push_str(&format!("\n    {}: {}", field.path, field.words));
     }
     text
 }

@@ -14,7 +14,7 @@ pub(in crate::cli) fn no_event_store(database: &str, others: &[String]) -> Strin
 /// Says which fence stands, and how it goes away.
 pub(in crate::cli) fn fenced(fence: &Fence, is_led: bool) -> String {
     let end = match fence.kind {
-        FenceKind::ReadOnly => "It stays so until `read-only off`.",
+        FenceKind::ReadOnly => "It stays so until `read-only off --yes`.",
         _ if is_led => "A cut-over is at work.",
         _ => "A cut-over was interrupted; whoever leads next lifts it.",
     };

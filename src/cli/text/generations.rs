@@ -128,6 +128,9 @@ fn read_and_planned(pass: &PassReport) -> String {
     let mut text = format!("Read in {} order{divided}: {}", pass.strategy, pass.reason);
     let (took, planned) = (seconds(pass.seconds), seconds(pass.planned_seconds));
     text.push_str(&format!("\nPlan and reality: {planned} planned, {took} taken"));
+    if pass.held_seconds >= 1.0 {
+        text.push_str(&format!(" (and {} of waiting)", seconds(pass.held_seconds)));
+    }
     if pass.memory_bytes > 0 {
         let size = |bytes: u64| if bytes == 0 { "little".to_owned() } else { ByteSize(bytes).to_string() };
         let (planned, used) = (size(pass.planned_memory_bytes), size(pass.memory_bytes));

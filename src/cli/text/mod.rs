@@ -3,3 +3,4 @@
 pub(super) mod differences;
 pub(super) mod event_store;
 pub(super) mod generations;
+pub(super) mod rights;

@@ -3,7 +3,7 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::Connection;
+use crate::cli::args::{Connection, ConsentArgs, LeaseArgs};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::settings::{Raw, load};
@@ -16,6 +16,10 @@ pub(in crate::cli) struct AbortArgs {
     projections: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    consent: ConsentArgs,
+    #[command(flatten)]
+    lease: LeaseArgs,
 }
 
 impl AbortArgs {
@@ -31,12 +35,12 @@ pub(in crate::cli) async fn run(
     registry: &Registry,
     output: &Output,
 ) -> Result<u8> {
-    let settings = load(&args.connection, &Raw::default())?.settings;
-    let dry_run = !args.connection.yes;
+    let settings = load(&args.connection, &Raw { lease: Some(&args.lease), ..Raw::default() })?.settings;
+    let dry_run = !args.consent.yes;
     let builds = abort(&settings, registry, &args.projections, dry_run).await?;
     output.result(&builds, |builds| text(builds, dry_run));
     if dry_run && !builds.is_empty() {
-        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+        output.nothing_changed(command);
     }
     Ok(0)
 }

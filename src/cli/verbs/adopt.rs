@@ -3,7 +3,7 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{Connection, IntervalArgs, LeaseArgs, TuningArgs};
+use crate::cli::args::{Connection, ConsentArgs, IntervalArgs, LeaseArgs, TuningArgs};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::exit::EXIT_MISMATCH;
 use crate::cli::screen::output::Output;
@@ -35,7 +35,7 @@ pub(in crate::cli) async fn run(
         collections: args.collections.clone(),
         generation: args.generation,
         force: args.force,
-        dry_run: !args.connection.yes,
+        dry_run: !args.consent.yes,
     };
     let begin = || adopt(&settings, registry, request);
     let interval = args.interval.interval();
@@ -51,7 +51,7 @@ pub(in crate::cli) async fn run(
         return Ok(EXIT_MISMATCH);
     }
     if !report.adopted {
-        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+        output.nothing_changed(command);
     }
     Ok(0)
 }
@@ -77,6 +77,8 @@ pub(in crate::cli) struct AdoptArgs {
     pub(in crate::cli) force: bool,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     pub(in crate::cli) interval: IntervalArgs,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{Connection, KeepArgs};
+use crate::cli::args::{Connection, ConsentArgs, KeepArgs, LeaseArgs};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, or_dash, table};
@@ -20,6 +20,10 @@ pub(in crate::cli) struct CleanupArgs {
     projections: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    consent: ConsentArgs,
+    #[command(flatten)]
+    lease: LeaseArgs,
     #[command(flatten)]
     keep: KeepArgs,
     /// Drop this collection of a projection too although statefold didn't build it; may be repeated
@@ -51,8 +55,8 @@ pub(in crate::cli) async fn run(
     registry: &Registry,
     output: &Output,
 ) -> Result<u8> {
-    let dry_run = !args.connection.yes;
-    let raw = Raw { keep: Some(&args.keep), ..Raw::default() };
+    let dry_run = !args.consent.yes;
+    let raw = Raw { keep: Some(&args.keep), lease: Some(&args.lease), ..Raw::default() };
     let settings = load(&args.connection, &raw)?.settings;
     let report = if args.purge {
         purge(&settings, registry, Purge { force: args.force, dry_run }).await
@@ -67,7 +71,7 @@ pub(in crate::cli) async fn run(
         if args.purge && report.items.iter().any(is_active) {
             output.note("This would drop ACTIVE generations: whoever reads them finds nothing any more.");
         }
-        output.note(&format!("Nothing was changed. To do it: {}", command.again()));
+        output.nothing_changed(command);
     }
     Ok(0)
 }

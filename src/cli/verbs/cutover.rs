@@ -3,7 +3,9 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{ChecksArgs, Connection, IntervalArgs, LeaseArgs, ReadersArgs, TuningArgs};
+use crate::cli::args::{
+    ChecksArgs, Connection, ConsentArgs, IntervalArgs, LeaseArgs, ReadersArgs, TuningArgs,
+};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::watch;
@@ -14,8 +16,7 @@ use crate::config::Settings;
 use crate::engine::run::Rebuild;
 use crate::engine::running::Running;
 use crate::error::Result;
-use crate::lifecycle::CutOverMode;
-use crate::operator::{StatusReport, cutover, rollback, status};
+use crate::operator::{Destination, cutover, cutover_destinations, rollback, rollback_destinations};
 
 /// The direction in which readers are moved.
 #[derive(Clone, Copy)]
@@ -53,27 +54,30 @@ pub(in crate::cli) async fn run(
         ..Raw::default()
     };
     let settings = load(&args.connection, &raw)?.settings;
-    if !args.connection.yes {
-        let report = status(&settings, registry).await?;
-        let selected = registry.select(&args.projections)?;
-        let names: Vec<&str> = selected.iter().map(|projection| projection.spec().name()).collect();
-        let (steps, can) = intention(way, &report, &names, args.readers.mode);
-        output.text(&steps);
-        if can {
-            output.note(&format!("Nothing was changed. To do it: {}", command.again()));
-        }
-        return Ok(0);
-    }
     let request = Rebuild {
         projections: args.projections.clone(),
         mode: args.readers.mode,
         force: args.readers.force,
         ..Rebuild::default()
     };
+    let nothing = "Nothing to do: there is no event store, or what was complete is active already.";
+    if !args.consent.yes {
+        let destinations = match way {
+            Way::Forward => cutover_destinations(&settings, registry, &request).await?,
+            Way::Back => rollback_destinations(&settings, registry, &request).await?,
+        };
+        output.result(&destinations, |destinations| match destinations.is_empty() {
+            true => nothing.to_owned(),
+            false => destinations.iter().map(|to| intention(way, to)).collect::<Vec<_>>().join("\n"),
+        });
+        if !destinations.is_empty() {
+            output.nothing_changed(command);
+        }
+        return Ok(0);
+    }
     let begin = || begin(way, &settings, registry, request);
     let interval = args.interval.interval();
     let report = watch::watched(begin, None, interval, output).await?;
-    let nothing = "Nothing to do: there is no event store, or what was complete is active already.";
     output.result(&report, |report| {
         match (report.projections.is_empty(), report.databases_with_events.is_empty()) {
             (false, _) => built_text(report, command),
@@ -91,32 +95,18 @@ fn begin(way: Way, settings: &Settings, registry: &Registry, request: Rebuild) -
     }
 }
 
-/// Says what would be done, and whether there is anything to do.
-fn intention(way: Way, report: &StatusReport, names: &[&str], mode: Option<CutOverMode>) -> (String, bool) {
-    let mut can = false;
-    let step = |name: &&str| {
-        let status = report.projections.iter().find(|status| status.projection == **name)?;
-        let from =
-            status.active_generation.map_or_else(String::new, |number| format!(" from generation {number}"));
-        let mode = mode.or(status.mode).unwrap_or_default();
-        let there = match (way, &status.building, status.previous_generations.first()) {
-            (Way::Forward, Some(build), _) if build.can_cut_over => {
-                format!("{from} to {}, which is caught up and verified again", build.build)
-            }
-            (Way::Forward, Some(build), _) => {
-                return Some(format!("{name}: {} is {}, not complete", build.build, build.state));
-            }
-            (Way::Back, _, Some(number)) => {
-                format!("{from} back to generation {number}, which is caught up and verified")
-            }
-            (Way::Forward, None, _) => return Some(format!("{name}: nothing is built to cut over to")),
-            (Way::Back, _, None) => return Some(format!("{name}: no generation to go back to")),
-        };
-        can = true;
-        Some(format!("{name}: readers would go{there} (mode {mode})"))
+/// Says where the readers of a projection would be led.
+fn intention(way: Way, to: &Destination) -> String {
+    let Destination { projection, generation, mode, .. } = to;
+    let from = to.from.map_or_else(String::new, |number| format!(" from generation {number}"));
+    let back = match way {
+        Way::Forward => "",
+        Way::Back => " back",
     };
-    let steps = names.iter().filter_map(step).collect::<Vec<_>>().join("\n");
-    (steps, can)
+    format!(
+        "{projection}: readers would go{from}{back} to generation {generation}, which is caught up and verified \
+         again (mode {mode})"
+    )
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +115,8 @@ pub(in crate::cli) struct CutoverArgs {
     pub(in crate::cli) projections: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    consent: ConsentArgs,
     #[command(flatten)]
     pub(in crate::cli) readers: ReadersArgs,
     #[command(flatten)]

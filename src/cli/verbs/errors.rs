@@ -4,26 +4,33 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use statefold_projections::Registry;
 
-use crate::cli::args::Connection;
-use crate::cli::command::{Command, VerbName};
+use crate::cli::args::{Connection, ConsentArgs, LeaseArgs};
+use crate::cli::command::{Command, VerbName, quoted};
 use crate::cli::exit::EXIT_FAILED_STREAMS;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::table;
 use crate::cli::settings::{Raw, load};
 use crate::error::Result;
+use crate::next_step::NextStep;
 use crate::operator::{
     FailedStreamDetails, FailedStreamRow, RetryReport, failed_stream, failed_streams, retry_failed_streams,
+    streams_to_retry,
 };
 
 impl ErrorsArgs {
-    /// The command as typed, without its arguments.
+    /// The command as typed.
     pub(in crate::cli) fn command(&self) -> Command {
         let verb = match self.verb {
             ErrorsVerb::List { .. } => VerbName::ErrorsList,
             ErrorsVerb::Retry { .. } => VerbName::ErrorsRetry,
             ErrorsVerb::Show { .. } => VerbName::ErrorsShow,
         };
-        Command::new(verb, self.connection())
+        let arguments = match &self.verb {
+            ErrorsVerb::List { projection, .. } => projection.clone().into_iter().collect(),
+            ErrorsVerb::Retry { names, .. } => names.clone(),
+            ErrorsVerb::Show { stream, .. } => vec![quoted(stream)],
+        };
+        Command::new(verb, self.connection()).arguments(arguments)
     }
 
     /// Where the database is.
@@ -42,12 +49,26 @@ pub(in crate::cli) async fn run(
     registry: &Registry,
     output: &Output,
 ) -> Result<u8> {
-    let settings = load(args.connection(), &Raw::default())?.settings;
+    let lease = match &args.verb {
+        ErrorsVerb::Retry { lease, .. } => Some(lease),
+        _ => None,
+    };
+    let settings = load(args.connection(), &Raw { lease, ..Raw::default() })?.settings;
     match &args.verb {
         ErrorsVerb::List { projection, limit, .. } => {
             let failed_streams = failed_streams(&settings, registry, projection.as_deref(), *limit).await?;
             let rows: Vec<FailedStreamRow> = failed_streams.iter().map(FailedStreamRow::from).collect();
             output.result(&rows, |rows| list(rows, command));
+        }
+        ErrorsVerb::Retry { names, consent, .. } if !consent.yes => {
+            let rows = streams_to_retry(&settings, registry, names).await?;
+            output.result(&rows, |rows| match rows.is_empty() {
+                true => "There are no failed streams to fold.".to_owned(),
+                false => format!("Would be folded once more:\n{}", streams(rows)),
+            });
+            if !rows.is_empty() {
+                output.nothing_changed(command);
+            }
         }
         ErrorsVerb::Retry { names, .. } => {
             let report = retry_failed_streams(&settings, registry, names).await?;
@@ -61,8 +82,7 @@ pub(in crate::cli) async fn run(
                 if shown.is_empty() {
                     return format!("{stream} is no failed stream of any build.");
                 }
-                let text = |details| serde_json::to_string_pretty(details).unwrap_or_default();
-                shown.iter().map(text).collect::<Vec<_>>().join("\n")
+                details.iter().map(details_text).collect::<Vec<_>>().join("\n\n")
             });
         }
     }
@@ -72,6 +92,18 @@ pub(in crate::cli) async fn run(
 /// A failed stream with the commit it failed at, for machines.
 fn shown(details: &FailedStreamDetails) -> serde_json::Value {
     json!({ "failed_stream": FailedStreamRow::from(&details.failed_stream), "commit": details.commit })
+}
+
+/// A failed stream with the commit it failed at, for people.
+fn details_text(details: &FailedStreamDetails) -> String {
+    let row = FailedStreamRow::from(&details.failed_stream);
+    let of_type = if row.event_type.is_empty() { String::new() } else { format!(" ({})", row.event_type) };
+    let commit = details.commit.as_ref().map_or_else(
+        || "The commit isn't in the event store any more.".to_owned(),
+        |commit| serde_json::to_string_pretty(commit).unwrap_or_default(),
+    );
+    let (build, stream, offset) = (&row.build, &row.stream, row.offset);
+    format!("{build}: {stream}, event {offset}{of_type}\n{}: {}\n{commit}", row.reason, row.message)
 }
 
 fn retried(report: &RetryReport, command: &Command) -> String {
@@ -93,13 +125,19 @@ fn list(rows: &[FailedStreamRow], command: &Command) -> String {
     if rows.is_empty() {
         return "There are no failed streams.".into();
     }
+    let first = rows.first().map(|row| quoted(&row.stream)).unwrap_or_default();
+    let show = command.other(&format!("errors show {first}"));
+    let retry = command.next(&NextStep::RetryFailedStreams);
+    format!("{}\nOne with its event: {show}\nOnce they are mended: {retry}", streams(rows))
+}
+
+fn streams(rows: &[FailedStreamRow]) -> String {
     let header = ["build", "stream", "event", "type", "reason", "message"];
     let cells = rows.iter().map(|row| {
         let (build, stream, offset) = (row.build.clone(), row.stream.clone(), row.offset.to_string());
         [build, stream, offset, row.event_type.clone(), row.reason.clone(), row.message.clone()]
     });
-    let (show, retry) = (command.other("errors show STREAM"), command.other("errors retry"));
-    format!("{}\nOne with its event: {show}\nOnce they are mended: {retry}", table(header, cells))
+    table(header, cells)
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +169,10 @@ pub(in crate::cli) enum ErrorsVerb {
         names: Vec<String>,
         #[command(flatten)]
         connection: Connection,
+        #[command(flatten)]
+        consent: ConsentArgs,
+        #[command(flatten)]
+        lease: LeaseArgs,
     },
     /// Show those of one stream, with the event they are about
     Show {

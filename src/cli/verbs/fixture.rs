@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::Connection;
+use crate::cli::args::{Connection, ConsentArgs};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, seconds};
@@ -22,6 +22,8 @@ use crate::store::{FixtureRequest, write_fixture};
 pub(in crate::cli) struct FixtureArgs {
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    consent: ConsentArgs,
     /// Commits to write
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     commits: u64,
@@ -57,7 +59,13 @@ pub(in crate::cli) struct FixtureArgs {
 impl FixtureArgs {
     /// The command as typed.
     pub(in crate::cli) fn command(&self) -> Command {
-        Command::new(VerbName::Fixture, &self.connection)
+        let flag = |name: &str, value: Option<String>| value.map(|value| format!("--{name} {value}"));
+        let flags = [
+            flag("commits", Some(self.commits.to_string())),
+            flag("streams", self.streams.map(|streams| streams.to_string())),
+            self.append.then(|| "--append".to_owned()),
+        ];
+        Command::new(VerbName::Fixture, &self.connection).arguments(flags.into_iter().flatten())
     }
 
     fn request(&self) -> FixtureRequest {
@@ -77,8 +85,16 @@ impl FixtureArgs {
     }
 }
 
-pub(in crate::cli) async fn run(args: &FixtureArgs, output: &Output) -> Result<u8> {
+pub(in crate::cli) async fn run(args: &FixtureArgs, command: &Command, output: &Output) -> Result<u8> {
     let settings = load(&args.connection, &Raw::default())?.settings;
+    // An empty database loses nothing: only what is there already is asked about.
+    if args.consent.dry_run || args.append && !args.consent.yes {
+        let (database, commits) = (settings.database(), args.commits);
+        let json = json!({ "database": database, "would_write": commits, "append": args.append });
+        output.result(&json, |_| format!("{} commits would be written into {database}", number(commits)));
+        output.note(&format!("Nothing was changed. To do it: {} --yes", command.again()));
+        return Ok(0);
+    }
     let cancel = CancellationToken::new();
     signals::cancel_on_signal(cancel.clone(), watch::channel(Progress::default()).1);
     let (written, counter) = watch::channel(0);

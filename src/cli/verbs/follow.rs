@@ -3,7 +3,7 @@
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{Connection, IntervalArgs, LeaseArgs, ListenArgs, TuningArgs};
+use crate::cli::args::{Connection, IntervalArgs, LeaseArgs, ListenArgs, NeverAsksArgs, TuningArgs};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, table};
@@ -19,6 +19,8 @@ pub(in crate::cli) struct FollowArgs {
     pub(in crate::cli) projections: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    never_asks: NeverAsksArgs,
     /// Keep the generation that was active before current as well, so that rolling back takes no time
     #[arg(long)]
     pub(in crate::cli) keep_warm: bool,

@@ -1,13 +1,16 @@
 //! `statefold lock show|release`
 
+use std::io::IsTerminal;
+
 use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
-use crate::cli::args::Connection;
+use crate::cli::args::{Connection, ConsentArgs};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
 use crate::cli::settings::{Raw, load};
 use crate::error::{Error, Result};
+use crate::next_step::NextStep;
 use crate::operator::{LockReport, lock_state, release_lock};
 
 #[derive(Debug, Args)]
@@ -29,6 +32,8 @@ enum LockVerb {
     Release {
         #[command(flatten)]
         connection: Connection,
+        #[command(flatten)]
+        consent: ConsentArgs,
         /// Say that the holder is dead
         #[arg(long)]
         force: bool,
@@ -42,7 +47,8 @@ impl LockArgs {
             LockVerb::Show { .. } => VerbName::LockShow,
             LockVerb::Release { .. } => VerbName::LockRelease,
         };
-        Command::new(verb, self.connection())
+        let force = matches!(self.verb, LockVerb::Release { force: true, .. });
+        Command::new(verb, self.connection()).arguments(force.then(|| "--force".to_owned()))
     }
 
     /// Where the database is.
@@ -63,19 +69,25 @@ pub(in crate::cli) async fn run(
     let settings = load(connection, &Raw::default())?.settings;
     let report = lock_state(&settings, registry).await?;
     output.result(&report, text);
-    let LockVerb::Release { force, .. } = args.verb else { return Ok(0) };
+    let LockVerb::Release { force, consent, .. } = args.verb else { return Ok(0) };
     let Some(lock) = report.lock.filter(|lock| lock.locked) else {
         if report.leader.is_some() {
             output.note("The lease isn't released by hand: it runs out by itself when its holder is gone.");
         }
         return Ok(0);
     };
-    if !force || !(connection.yes || confirmed(output)) {
-        let (force, yes) =
-            (command.other("lock release --force"), command.other("lock release --force --yes"));
-        output.note(&format!(
-            "Nothing was changed. If the holder is certainly dead: {force} asks, {yes} doesn't"
-        ));
+    let asks = !consent.yes && !consent.dry_run;
+    if asks && !std::io::stdin().is_terminal() {
+        let problem = "lock release asks on a terminal, and this is none: say --force --yes, or --dry-run";
+        return Err(Error::Config(vec![problem.to_owned()]));
+    }
+    if consent.yes && !force {
+        let problem = "lock release needs --force: that the holder is certainly dead";
+        return Err(Error::Config(vec![problem.to_owned()]));
+    }
+    if !force || consent.dry_run || !(consent.yes || confirmed(output)) {
+        let release = command.next(&NextStep::ReleaseLock);
+        output.note(&format!("Nothing was changed. If the holder is certainly dead: {release}"));
         return Ok(0);
     }
     if release_lock(&settings, registry, &lock).await? {

@@ -5,7 +5,7 @@ use statefold_projections::Registry;
 
 use crate::application::{Migrate, Outcome, migrate};
 use crate::cli::args::{
-    ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, ThrottleArgs, TuningArgs,
+    ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, NeverAsksArgs, ThrottleArgs, TuningArgs,
 };
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
@@ -66,6 +66,8 @@ fn text(outcome: &Outcome, command: &Command) -> String {
 pub(in crate::cli) struct MigrateArgs {
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    never_asks: NeverAsksArgs,
     /// How often this process tries to migrate before it gives up [default: 3]
     #[arg(long, value_name = "N", env = "STATEFOLD_ATTEMPTS")]
     pub(in crate::cli) attempts: Option<u32>,

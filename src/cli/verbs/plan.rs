@@ -10,6 +10,7 @@ use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, or_dash, seconds, table};
 use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::no_event_store;
+use crate::cli::text::rights;
 use crate::config::Settings;
 use crate::engine::capacity::CapacityPlan;
 use crate::error::Result;
@@ -20,12 +21,19 @@ impl PlanArgs {
     /// The command as typed.
     pub(in crate::cli) fn command(&self) -> Command {
         Command::new(VerbName::Plan, &self.connection)
+            .arguments(self.projections.iter().cloned())
+            .arguments(self.grant.then(|| "--grant".to_owned()))
     }
 }
 
 pub(in crate::cli) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8> {
     let raw = Raw { tuning: Some(&args.tuning), ..Raw::default() };
     let settings = load(&args.connection, &raw)?.settings;
+    if args.grant {
+        let report = preview(&settings, registry, &args.projections).await?;
+        output.result(&rights::roles(&report.missing_rights), |_| rights::grants(&report.missing_rights));
+        return Ok(0);
+    }
     show(&settings, registry, &args.projections, output).await?;
     Ok(0)
 }
@@ -143,18 +151,14 @@ fn text(report: &PlanReport) -> String {
     if let Some(capacity) = &report.capacity {
         text.push_str(&capacity_text(capacity));
     }
-    for right in &report.missing_rights {
-        let (step, action, resource) = (&right.step, &right.action, &right.resource);
-        text.push_str(&match &right.without {
-            None => format!("\nmissing right: {step} needs `{action}` on {resource}"),
-            Some(without) => format!("\nnote: without `{action}` on {resource} {without}"),
-        });
-    }
+    text.push_str(&rights::missing(&report.missing_rights));
     for note in &report.notes {
         text.push_str(&format!("\nnote: {note}"));
     }
     if let Some(holder) = &report.lock_held {
-        text.push_str(&format!("\nnote: the migration lock is held {holder}; a rebuild would not begin"));
+        text.push_str(&format!(
+            "\nnote: the migration lock is held {holder}: a rebuild builds beside it, its cut-over waits for it"
+        ));
     }
     text
 }
@@ -165,6 +169,9 @@ pub(in crate::cli) struct PlanArgs {
     pub(in crate::cli) projections: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    /// Print the commands that grant what this user lacks, by step, for mongosh
+    #[arg(long)]
+    grant: bool,
     #[command(flatten)]
     pub(in crate::cli) tuning: TuningArgs,
 }

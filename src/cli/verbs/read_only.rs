@@ -3,12 +3,13 @@
 use clap::{Args, Subcommand};
 use statefold_projections::Registry;
 
-use crate::cli::args::{Connection, LeaseArgs};
-use crate::cli::command::{Command, VerbName};
+use crate::cli::args::{Connection, ConsentArgs, LeaseArgs};
+use crate::cli::command::{Command, VerbName, quoted};
 use crate::cli::screen::output::Output;
 use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::fenced;
 use crate::error::Result;
+use crate::next_step::NextStep;
 use crate::operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 
 #[derive(Debug, Args)]
@@ -30,6 +31,8 @@ enum ReadOnlyVerb {
         #[command(flatten)]
         connection: Connection,
         #[command(flatten)]
+        consent: ConsentArgs,
+        #[command(flatten)]
         lease: LeaseArgs,
     },
     /// Let the event store take events again, with the options it had before
@@ -39,6 +42,8 @@ enum ReadOnlyVerb {
     Off {
         #[command(flatten)]
         connection: Connection,
+        #[command(flatten)]
+        consent: ConsentArgs,
         #[command(flatten)]
         lease: LeaseArgs,
     },
@@ -57,7 +62,11 @@ impl ReadOnlyArgs {
             ReadOnlyVerb::Off { .. } => VerbName::ReadOnlyOff,
             ReadOnlyVerb::Status { .. } => VerbName::ReadOnlyStatus,
         };
-        Command::new(verb, self.connection())
+        let reason = match &self.verb {
+            ReadOnlyVerb::On { reason: Some(reason), .. } => Some(format!("--reason {}", quoted(reason))),
+            _ => None,
+        };
+        Command::new(verb, self.connection()).arguments(reason)
     }
 
     /// Where the database is.
@@ -85,6 +94,17 @@ pub(in crate::cli) async fn run(
 ) -> Result<u8> {
     let raw = Raw { lease: args.lease(), ..Raw::default() };
     let settings = load(args.connection(), &raw)?.settings;
+    if let ReadOnlyVerb::On { consent, .. } | ReadOnlyVerb::Off { consent, .. } = &args.verb
+        && !consent.yes
+    {
+        let report = read_only_status(&settings, registry).await?;
+        let (would, can) = intention(&args.verb, &report);
+        output.result(&report, |_| would);
+        if can {
+            output.nothing_changed(command);
+        }
+        return Ok(0);
+    }
     let report = match &args.verb {
         ReadOnlyVerb::On { reason, .. } => read_only_on(&settings, registry, reason.as_deref()).await,
         ReadOnlyVerb::Off { .. } => read_only_off(&settings, registry).await,
@@ -93,9 +113,20 @@ pub(in crate::cli) async fn run(
     let report = report?;
     output.result(&report, |report| text(&args.verb, report));
     if !report.can_write {
-        output.note(&format!("To lift it: {}", command.other("read-only off")));
+        output.note(&format!("To lift it: {}", command.next(&NextStep::EndReadOnly)));
     }
     Ok(0)
+}
+
+/// Says what a verb would do, and whether there is anything to do.
+fn intention(verb: &ReadOnlyVerb, report: &ReadOnlyReport) -> (String, bool) {
+    let is_on = matches!(verb, ReadOnlyVerb::On { .. });
+    match &report.fence {
+        None if is_on => (format!("The event store of {} would refuse events.", report.database), true),
+        None => ("Nothing to do. The event store takes events.".to_owned(), false),
+        Some(fence) if is_on => (format!("Nothing to do. {}", fenced(fence, report.is_led)), false),
+        Some(fence) => (format!("The event store would take events again: it refuses them ({fence})."), true),
+    }
 }
 
 fn text(verb: &ReadOnlyVerb, report: &ReadOnlyReport) -> String {

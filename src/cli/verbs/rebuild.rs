@@ -4,7 +4,8 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::{
-    ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, ReadersArgs, ThrottleArgs, TuningArgs,
+    ChecksArgs, Connection, ConsentArgs, IntervalArgs, LeaseArgs, ListenArgs, ReadersArgs, ThrottleArgs,
+    TuningArgs,
 };
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
@@ -16,7 +17,7 @@ use crate::cli::verbs::plan;
 use crate::config::Throttle;
 use crate::engine::run::{Rebuild, RebuildReport};
 use crate::error::Result;
-use crate::operator::rebuild;
+use crate::operator::{check_rebuild, rebuild};
 
 impl RebuildArgs {
     /// The command that resumes: without `--fresh`, so that nothing is built twice.
@@ -47,12 +48,6 @@ pub(in crate::cli) async fn run(
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
     let throttle = Throttle { ignore_margin: args.ignore_margin, ..settings.throttle().clone() };
     let settings = settings.with_throttle(throttle);
-    if !args.connection.yes {
-        plan::show(&settings, registry, &args.projections, output).await?;
-        let again = command.clone().arguments(args.fresh.then(|| "--fresh".to_owned())).again();
-        output.note(&format!("Nothing was changed. To do it: {again}"));
-        return Ok(0);
-    }
     let request = Rebuild {
         projections: args.projections.clone(),
         fresh: args.fresh,
@@ -60,6 +55,12 @@ pub(in crate::cli) async fn run(
         postpone: args.postpone,
         force: args.readers.force,
     };
+    if !args.consent.yes {
+        plan::show(&settings, registry, &args.projections, output).await?;
+        check_rebuild(&settings, registry, &request).await?;
+        output.nothing_changed(&command.clone().arguments(args.fresh.then(|| "--fresh".to_owned())));
+        return Ok(0);
+    }
     let interval = args.interval.interval();
     let begin = || rebuild(&settings, registry, request);
     let report = watch::watched(begin, listen.as_deref(), interval, output).await?;
@@ -88,6 +89,8 @@ pub(in crate::cli) struct RebuildArgs {
     pub(in crate::cli) projections: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) connection: Connection,
+    #[command(flatten)]
+    consent: ConsentArgs,
     /// Build from scratch instead of resuming an unfinished build
     #[arg(long)]
     pub(in crate::cli) fresh: bool,

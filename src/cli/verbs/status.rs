@@ -1,5 +1,7 @@
 //! `statefold status`
 
+use std::time::{Duration, SystemTime};
+
 use clap::Args;
 use serde::Serialize;
 use statefold_projections::Registry;
@@ -11,8 +13,12 @@ use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{count, number, or_dash, table};
 use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::{fenced, no_event_store};
+use crate::config::Settings;
 use crate::error::Result;
 use crate::operator::{ProjectionStatus, StatusReport, status};
+
+/// Pause between two looks of `--watch`.
+const PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StatusArgs {
@@ -21,6 +27,9 @@ pub(in crate::cli) struct StatusArgs {
     /// Exit with 4 if a projection is behind
     #[arg(long)]
     check: bool,
+    /// Show it anew every two seconds, until Ctrl-C
+    #[arg(long, conflicts_with = "check")]
+    watch: bool,
 }
 
 impl StatusArgs {
@@ -37,11 +46,40 @@ pub(in crate::cli) async fn run(
     output: &Output,
 ) -> Result<u8> {
     let settings = load(&args.connection, &Raw::default())?.settings;
+    if args.watch {
+        return watch(&settings, command, registry, output).await;
+    }
     let report = status(&settings, registry).await?;
     let next_steps = report.next_steps.iter().map(|step| command.next(step)).collect();
     let is_behind = report.is_behind();
     output.result(&Shown { report, next_steps }, text);
     Ok(if args.check && is_behind { EXIT_PENDING } else { 0 })
+}
+
+/// Shows the status again and again: on a terminal in place of the last one, else one below the other.
+async fn watch(settings: &Settings, command: &Command, registry: &Registry, output: &Output) -> Result<u8> {
+    loop {
+        let shown = async {
+            let report = status(settings, registry).await?;
+            let next_steps = report.next_steps.iter().map(|step| command.next(step)).collect();
+            Ok::<_, crate::error::Error>(Shown { report, next_steps })
+        };
+        let now = humantime::format_rfc3339_seconds(SystemTime::now());
+        let pause = tokio::time::sleep(PAUSE);
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(0),
+            shown = shown => match shown {
+                Ok(shown) if output.is_json() => output.line(&shown),
+                Ok(shown) => output.screen(&format!("{now}\n{}", text(&shown))),
+                // It may be back soon: a screen that is watched stays.
+                Err(error) => output.screen(&format!("{now}\n{}", error.with_sources())),
+            },
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(0),
+            () = pause => {}
+        }
+    }
 }
 
 /// The report, with the steps as commands.
@@ -71,8 +109,17 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
     if !report.has_event_store {
         return no_event_store(&report.database, &report.databases_with_events);
     }
-    let header =
-        ["projection", "version", "state", "active", "snapshots", "failed streams", "digest", "previous"];
+    let header = [
+        "projection",
+        "version",
+        "state",
+        "active",
+        "mode",
+        "snapshots",
+        "failed streams",
+        "digest",
+        "previous",
+    ];
     let rows = report.projections.iter().map(|status| {
         let previous: Vec<String> = status.previous_generations.iter().map(ToString::to_string).collect();
         [
@@ -80,6 +127,7 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
             status.projection_version.to_string(),
             status.state.name().to_owned(),
             if status.collections.is_empty() { "-".into() } else { status.collections.join(" ") },
+            or_dash(status.mode),
             or_dash(status.snapshots.map(number)),
             number(status.failed_streams),
             status.digest.as_deref().map_or_else(|| "-".into(), |digest| digest.chars().take(12).collect()),
@@ -97,6 +145,9 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
             if build.failed_streams > 0 {
                 let failed_streams = count(build.failed_streams, "failed stream", "failed streams");
                 text.push_str(&format!(", {failed_streams}"));
+            }
+            if let Some(mode) = build.mode {
+                text.push_str(&format!(", for the mode {mode}"));
             }
             if let Some(paused) = &build.paused {
                 text.push_str(&format!("; {paused}"));

@@ -190,7 +190,8 @@ impl<'a> Attempt<'a> {
             Look::Take(over) => self.take(over).await,
             Look::Wait(held, alive) => {
                 let line = held.leader.line();
-                if (self.claimant.patience == Patience::UntilAlive && alive) || waiting.is_over(began) {
+                let at_once = self.claimant.patience == Patience::UntilAlive && waiting.limit.is_none();
+                if at_once && alive || waiting.is_over(began) {
                     return Err(Error::LeaseHeld { holder: line });
                 }
                 let another = self.leader.as_ref().is_none_or(|leader| leader.owner != held.leader.owner);

@@ -119,6 +119,6 @@ impl<'a> Waiting<'a> {
 pub(crate) enum Patience {
     /// Until its work is done.
     UntilDone,
-    /// Only until it shows that it is alive.
+    /// Only until it shows that it is alive, unless a limit is set.
     UntilAlive,
 }

@@ -16,8 +16,10 @@ pub struct PassReport {
     pub divided_by: Option<String>,
     /// Expected time for reading, folding and writing, in seconds.
     pub planned_seconds: f64,
-    /// Time that it took, in seconds.
+    /// Time that it took, in seconds; without the time for which it was paused or waited for secondaries.
     pub seconds: f64,
+    /// That time, in seconds.
+    pub held_seconds: f64,
     /// Part of that time until everything was read (and folded, or spilled), in seconds; 0 in stream order.
     pub read_seconds: f64,
     /// Memory that all states together were expected to need, in bytes; 0 if only a few are in memory at a
@@ -44,6 +46,7 @@ impl PassReport {
             planned_snapshots: estimates.iter().map(|estimate| estimate.snapshots).sum(),
             divided_by: None,
             seconds: 0.0,
+            held_seconds: 0.0,
             read_seconds: 0.0,
             memory_bytes: 0,
             spilled_bytes: 0,

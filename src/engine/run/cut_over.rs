@@ -129,17 +129,6 @@ impl Run {
                 None => return Ok(Try::Later(error.with_sources())),
             },
         };
-        Self::finish_in_any_case(builds)?;
-        let refolded_after = self.drain_all(builds, feed, &fence, flipped).await?;
-        let drain_ms = if fence.lets_events_in() { tenths(asked.elapsed()) } else { 0.0 };
-        tracing::info!(fence_ms, drain_ms, refolded = refolded_fenced, drained = refolded_after, "cut over");
-        if self.has_events && fence.kind != FenceOver::ReadOnly {
-            self.drain_saves(builds, feed).await?;
-        }
-        if fence.lets_events_in() {
-            self.look_at_drained(builds).await?;
-        }
-        let built = self.retire_replaced(builds).await?;
         let cut_over = CutOver {
             fence: if fence.kind == FenceOver::Events { Fencing::Short } else { Fencing::None },
             reason: fence.reason,
@@ -148,10 +137,39 @@ impl Run {
             fence_ms,
             tries: 0,
             refolded_fenced,
-            refolded_after,
-            drain_ms,
+            refolded_after: 0,
+            drain_ms: 0.0,
         };
-        Ok(Try::Done(built, cut_over))
+        // Readers use the new generation from here on, whatever happens.
+        match self.after_flip(builds, feed, &fence, (flipped, asked), cut_over).await {
+            Ok((built, cut_over)) => Ok(Try::Done(built, cut_over)),
+            Err(lost @ (Error::LeaseLost { .. } | Error::Fenced { .. } | Error::Interrupted)) => Err(lost),
+            Err(error) => Err(Error::Moved { source: Box::new(error) }),
+        }
+    }
+
+    /// Folds what changed in the last moment before the flip, and retires the replaced generations.
+    async fn after_flip(
+        &self,
+        builds: &mut [Build],
+        feed: Option<&Feed>,
+        fence: &StandingFence,
+        (flipped, asked): (Option<Timestamp>, Instant),
+        cut_over: CutOver,
+    ) -> Result<(Vec<Built>, CutOver)> {
+        Self::finish_in_any_case(builds)?;
+        let refolded_after = self.drain_all(builds, feed, fence, flipped).await?;
+        let drain_ms = if fence.lets_events_in() { tenths(asked.elapsed()) } else { 0.0 };
+        let (fence_ms, refolded) = (cut_over.fence_ms, cut_over.refolded_fenced);
+        tracing::info!(fence_ms, drain_ms, refolded, drained = refolded_after, "cut over");
+        if self.has_events && fence.kind != FenceOver::ReadOnly {
+            self.drain_saves(builds, feed).await?;
+        }
+        if fence.lets_events_in() {
+            self.look_at_drained(builds).await?;
+        }
+        let built = self.retire_replaced(builds).await?;
+        Ok((built, CutOver { refolded_after, drain_ms, ..cut_over }))
     }
 
     /// Refolds the remaining streams and flips the pointer, while the event store stands still, or once

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bson::Timestamp;
 use statefold_projections::Registered;
 
+use crate::config::Settings;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::engine::run::request::Caller;
@@ -72,24 +73,27 @@ pub(super) enum BehindFence {
     Unanswered(Error),
 }
 
-impl Run {
-    /// Refuses to let readers see the past of a projection for which that was excluded.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`].
-    pub(super) fn refuse_past<'a>(&self, selected: impl IntoIterator<Item = &'a Registered>) -> Result<()> {
-        let mut specs = selected.into_iter().map(Registered::spec);
-        let latest = specs.find(|spec| spec.reads_latest());
-        match (latest, self.settings.tuning().fence) {
-            (Some(spec), Some(Fencing::None)) => Err(Error::Unsupported(format!(
-                "{} declares that its readers must never see the past (reads = latest), which a cut-over \
-                 with fence = none can't promise: leave that setting out, or use short",
-                spec.name()
-            ))),
-            _ => Ok(()),
-        }
+/// Refuses to let readers see the past of a projection for which that was excluded.
+///
+/// # Errors
+/// [`Error::Unsupported`].
+pub(crate) fn refuse_past<'a>(
+    settings: &Settings,
+    selected: impl IntoIterator<Item = &'a Registered>,
+) -> Result<()> {
+    let mut specs = selected.into_iter().map(Registered::spec);
+    let latest = specs.find(|spec| spec.reads_latest());
+    match (latest, settings.tuning().fence) {
+        (Some(spec), Some(Fencing::None)) => Err(Error::Unsupported(format!(
+            "{} declares that its readers must never see the past (reads = latest), which a cut-over \
+             with fence = none can't promise: leave that setting out, or use short",
+            spec.name()
+        ))),
+        _ => Ok(()),
     }
+}
 
+impl Run {
     /// Whether these builds are cut over to behind a fence, and why.
     fn fencing(&self, builds: &[Build], feed: Option<&Feed>) -> (Fencing, FencingReason) {
         let latest = builds.iter().any(|build| build.job.projection.spec().reads_latest());

@@ -52,8 +52,11 @@ impl Run {
             return work.write(None).await.map(|()| None);
         }
         tracing::info!(strategy = %choice.strategy, reason = %choice.reason, "reading the event store");
+        let held_before = self.governor.held();
         work.all(&choice, &mut report).await?;
-        report.seconds = began.elapsed().as_secs_f64();
+        let held = self.governor.held().saturating_sub(held_before);
+        report.seconds = began.elapsed().saturating_sub(held).as_secs_f64();
+        report.held_seconds = held.as_secs_f64();
         Ok(Some(report))
     }
 }

@@ -12,6 +12,7 @@ mod fence;
 mod finish;
 mod fold;
 mod limits;
+mod modes;
 mod open;
 mod proof;
 mod prove;
@@ -36,6 +37,8 @@ use build::Build;
 use recover::Recovered;
 
 pub(crate) use context::{Run, RunInputs};
+pub(crate) use fence::refuse_past;
+pub(crate) use modes::check_mode;
 pub use report::{Built, CutOver, RebuildReport, Remark};
 pub use request::Rebuild;
 pub(crate) use request::{Caller, WhenFinished};
@@ -52,7 +55,7 @@ impl Run {
     /// Rolls back to the generations that were active before.
     pub(crate) async fn roll_back(&self, selected: Vec<Registered>, named: bool) -> Result<RebuildReport> {
         guarded(async {
-            self.refuse_past(&selected)?;
+            refuse_past(&self.settings, &selected)?;
             self.settle_all(&selected).await?;
             self.put_views_right(&selected).await?;
             // Looked up again under the lease: another process may have been at work before.
@@ -64,7 +67,7 @@ impl Run {
 
     /// Surveys the event store and opens its feed; then builds and publishes.
     async fn rebuild_all(&self, selected: &[Registered], when: WhenFinished) -> Result<RebuildReport> {
-        self.refuse_past(selected)?;
+        refuse_past(&self.settings, selected)?;
         self.refuse_unpublishable(selected).await?;
         self.put_views_right(selected).await?;
         let survey = self.survey_with_retries(selected).await?;
@@ -108,7 +111,7 @@ impl Run {
     async fn refuse_unpublishable(&self, selected: &[Registered]) -> Result<()> {
         for projection in selected {
             self.refuse_downgrade(projection).await?;
-            self.refuse_nameless(projection).await?;
+            check_mode(&self.store, projection.spec(), &self.request).await?;
         }
         Ok(())
     }

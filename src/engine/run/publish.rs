@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use bson::Timestamp;
 use bson::oid::ObjectId;
-use statefold_projections::{Registered, Spec};
+use statefold_projections::Registered;
 
-use crate::engine::preflight::{check_number, has_further_databases, kept_beside};
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
@@ -16,9 +15,8 @@ use crate::engine::run::report::{Built, built};
 use crate::error::{Error, Result};
 use crate::fold::FoldCounts;
 use crate::lifecycle::{BuildState, CutOverMode, Unnamed};
-use crate::next_step::NextStep;
 use crate::observe::{Phase, Recorder};
-use crate::store::{BuildRecord, Flip, NameHolder, Successors, Undrained, view_name_taken};
+use crate::store::{BuildRecord, Flip, Undrained};
 
 /// Where publishing failed.
 pub(super) enum PublishError {
@@ -29,86 +27,6 @@ pub(super) enum PublishError {
 }
 
 impl Run {
-    /// Decides how readers will find each build.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if readers can't find it that way.
-    pub(super) async fn choose_modes(&self, builds: &mut [Build]) -> Result<()> {
-        for build in builds {
-            let spec = build.job.projection.spec().clone();
-            let active = self.store.control().active(spec.name()).await?;
-            let usual = active.as_ref().map(|active| active.mode).unwrap_or_default();
-            build.mode = self.request.mode.unwrap_or(usual);
-            if build.record().swap.is_some() {
-                build.mode = CutOverMode::Rename;
-            }
-            match (build.mode, active) {
-                (CutOverMode::Pointer, _) => {}
-                (CutOverMode::View, _) => {
-                    for target in spec.targets() {
-                        if self.store.snapshots().named(target.collection()).await? == NameHolder::Other {
-                            return Err(view_name_taken(target.collection()));
-                        }
-                    }
-                }
-                (CutOverMode::Rename, _) if build.record().swap.is_some() => {}
-                (CutOverMode::Rename, Some(active)) => {
-                    check_number(&spec, active.active, &active.collections)?;
-                    refuse_many(&active.collections)?;
-                    self.refuse_beside(&spec).await?;
-                    self.store
-                        .snapshots()
-                        .check_replaceable(&active.collections, Successors::Built(&build.collections()))
-                        .await?;
-                    self.store.snapshots().check_asides(&active).await?;
-                }
-                (CutOverMode::Rename, None) => {
-                    return Err(nameless(&spec));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses early a rebuild that couldn't be cut over to: there is no name to take, or what has it can't
-    /// give way, or can't be copied.
-    pub(super) async fn refuse_nameless(&self, projection: &Registered) -> Result<()> {
-        let active = self.store.control().active(projection.spec().name()).await?;
-        let usual = active.as_ref().map(|active| active.mode).unwrap_or_default();
-        if self.request.postpone || self.request.mode.unwrap_or(usual) != CutOverMode::Rename {
-            return Ok(());
-        }
-        let Some(active) = active else { return Err(nameless(projection.spec())) };
-        check_number(projection.spec(), active.active, &active.collections)?;
-        refuse_many(&active.collections)?;
-        self.refuse_beside(projection.spec()).await?;
-        // A cut-over that was interrupted may have renamed the collections already; it is finished.
-        if self.published_build(projection.spec().name()).await?.is_some() {
-            return Ok(());
-        }
-        self.store
-            .snapshots()
-            .check_replaceable(&active.collections, Successors::Planned(projection.spec()))
-            .await?;
-        self.store.snapshots().check_asides(&active).await
-    }
-
-    /// Refuses to take the name of snapshots that the application also keeps elsewhere: those would stay as
-    /// they are, and differ.
-    async fn refuse_beside(&self, spec: &Spec) -> Result<()> {
-        if has_further_databases(spec) {
-            // Those that this generation doesn't have stay the application's.
-            return Ok(());
-        }
-        match kept_beside(&self.store, spec).await {
-            None => Ok(()),
-            Some(beside) => Err(Error::Unsupported(format!(
-                "{beside}: they would differ from what has the name then. By pointer or by view a generation \
-                 can be used beside all of them"
-            ))),
-        }
-    }
-
     /// Copies the collections that will be replaced, so that they can be rolled back to. Before that it takes
     /// the replaced generation over, so that its recorded heads tell which events the copy lacks.
     pub(super) async fn put_aside(&self, builds: &mut [Build]) -> Result<()> {
@@ -268,7 +186,7 @@ impl Run {
             (record.counts, record.digest) = (counts.into(), digest);
             // A generation that took a name is statefold's own copy.
             record.adopted &= record.swap.is_none();
-            record.swap = None;
+            (record.swap, record.mode) = (None, None);
             record.name_collections(&active.collections);
         };
         build.staging()?.advance(BuildState::Active, settled).await?;
@@ -339,30 +257,4 @@ impl Run {
             timings,
         })
     }
-}
-
-/// Error of a projection that has no active generation whose name could be taken.
-fn nameless(spec: &Spec) -> Error {
-    let collections: Vec<String> = spec.targets().iter().map(|target| target.generation(2)).collect();
-    let projection = spec.name().to_owned();
-    let reason = format!(
-        "{projection} has no active generation whose name could be taken: \
-         adopt the collection that the application reads, as {}",
-        collections.join(" ")
-    );
-    Error::not_ready(reason, NextStep::Adopt { projection, collections })
-}
-
-/// Collections that are renamed behind one fence at most: some hundred take a few tenths of a second.
-const RENAMED_MAX: usize = 300;
-
-fn refuse_many(collections: &[String]) -> Result<()> {
-    if collections.len() <= RENAMED_MAX {
-        return Ok(());
-    }
-    let count = collections.len();
-    Err(Error::Unsupported(format!(
-        "{count} collections can't be renamed while the event store refuses events, as it may for a second \
-         (at most {RENAMED_MAX}): use the mode pointer or view"
-    )))
 }

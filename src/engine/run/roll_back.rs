@@ -6,6 +6,7 @@ use crate::engine::pass::Survey;
 use crate::engine::preflight::check_number;
 use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
+use crate::engine::run::fence::refuse_past;
 use crate::engine::run::report::RebuildReport;
 use crate::engine::run::verify::subject;
 use crate::error::{Error, Result};
@@ -20,6 +21,18 @@ pub(crate) struct RollbackTarget {
     record: BuildRecord,
 }
 
+impl RollbackTarget {
+    /// The projection that can fold it.
+    pub(crate) fn projection(&self) -> &Registered {
+        &self.projection
+    }
+
+    /// Number of the generation.
+    pub(crate) fn generation(&self) -> u32 {
+        self.record.generation
+    }
+}
+
 /// Finds the generations to roll back to, with the projections that can fold them. Of projections that were
 /// not `named`, those without such a generation are left out.
 ///
@@ -31,18 +44,19 @@ pub(crate) async fn rollback_targets(
     selected: Vec<Registered>,
     named: bool,
 ) -> Result<Vec<RollbackTarget>> {
-    let mut targets = Vec::new();
+    let (mut targets, mut left_out) = (Vec::new(), Vec::new());
     for projection in selected {
         match candidate(store, registry, &projection).await? {
             Candidate::Target(target) => targets.push(*target),
-            Candidate::Impossible(reason) if !named => {
-                tracing::info!(projection = projection.spec().name(), %reason, "left out");
-            }
+            Candidate::Impossible(reason) if !named => left_out.push((projection, reason)),
             Candidate::Impossible(reason) => return Err(reason),
         }
     }
     if targets.is_empty() {
         return Err(Error::Unsupported("no projection has a generation to go back to".into()));
+    }
+    for (projection, reason) in left_out {
+        tracing::info!(projection = projection.spec().name(), %reason, "left out");
     }
     Ok(targets)
 }
@@ -91,7 +105,7 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
                  then roll back",
                 other.id
             ),
-            next: vec![NextStep::CutOver(name.to_owned()), NextStep::Abort(name.to_owned())],
+            next: vec![NextStep::CutOver(name.to_owned()), NextStep::Abort(Some(name.to_owned()))],
         }));
     }
     // Its record may still say that it is active.
@@ -121,7 +135,7 @@ impl Run {
     /// Rolls back to these generations, all in one update.
     pub(super) async fn roll_back_to(&self, targets: Vec<RollbackTarget>) -> Result<RebuildReport> {
         let selected: Vec<Registered> = targets.iter().map(|target| target.projection.clone()).collect();
-        self.refuse_past(&selected)?;
+        refuse_past(&self.settings, &selected)?;
         let survey = self.survey_with_retries(&selected).await?;
         let feed = self.open_feed(&selected).await?;
         if let Some(feed) = &feed {

@@ -111,10 +111,13 @@ impl Run {
 
     async fn advance_verified(&self, build: &mut Build) -> Result<()> {
         let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
+        let asked = self.request.mode;
         let verified = |record: &mut BuildRecord| {
             record.timings = timings;
             record.counts = counts.into();
             record.digest = Some(digest);
+            record.completed = true;
+            record.mode = asked.or(record.mode);
         };
         build.staging()?.advance(BuildState::Verified, verified).await
     }

@@ -7,4 +7,4 @@ mod verdict;
 
 pub(crate) use comparison::{Comparison, ComparisonOutcome, Subject};
 pub(crate) use verdict::Recheck;
-pub use verdict::{Difference, Kind, Verified};
+pub use verdict::{Difference, FieldCount, Kind, Verified};

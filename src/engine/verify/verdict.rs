@@ -1,6 +1,6 @@
 //! Verdict of a comparison.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
@@ -55,6 +55,8 @@ pub struct Verified {
     pub moving: u64,
     /// Names of the first of them.
     pub moving_streams: Vec<String>,
+    /// The fields that differ, each with the number of snapshots in which it does; the most frequent first.
+    pub fields: Vec<FieldCount>,
     /// The first differences.
     pub differences: Vec<Difference>,
     /// Digest of all snapshots; absent if only a share was compared, if some snapshots changed meanwhile, or
@@ -97,6 +99,7 @@ impl Verified {
             suspected: 0,
             moving: 0,
             moving_streams: Vec::new(),
+            fields: Vec::new(),
             differences: Vec::new(),
             digest: Some(digest.to_string()),
         }
@@ -127,9 +130,41 @@ impl Verified {
             moving: recheck.moving.len() as u64,
             moving_streams: recheck.moving.iter().take(SHOWN).cloned().collect(),
             digest: undisturbed.then(|| outcome.found.to_string()),
+            fields: by_field(&recheck.differences),
             differences: recheck.differences.into_iter().take(SHOWN).collect(),
         }
     }
+}
+
+/// A field, and in how many snapshots it differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FieldCount {
+    /// Its path; a place in an array is a star: `ts.*`.
+    pub path: String,
+    /// Number of snapshots.
+    pub snapshots: u64,
+}
+
+/// Counts the snapshots by the fields that differ in them.
+fn by_field(differences: &[Difference]) -> Vec<FieldCount> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for difference in differences {
+        let paths: BTreeSet<String> = difference.fields.iter().map(|field| anywhere(&field.path)).collect();
+        for path in paths {
+            *counts.entry(path).or_default() += 1;
+        }
+    }
+    let mut fields: Vec<FieldCount> =
+        counts.into_iter().map(|(path, snapshots)| FieldCount { path, snapshots }).collect();
+    fields.sort_by_key(|field| std::cmp::Reverse(field.snapshots));
+    fields
+}
+
+/// A path without the places in arrays.
+fn anywhere(path: &str) -> String {
+    let is_place = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    path.split('.').map(|part| if is_place(part) { "*" } else { part }).collect::<Vec<_>>().join(".")
 }
 
 /// A snapshot that differs from what its events give.

@@ -63,17 +63,31 @@ pub async fn retry_failed_streams(
     names: &[String],
 ) -> Result<RetryReport> {
     let store = Store::connect(settings, registry).await?;
-    let (found, unknown) = wanted(&store, registry, names).await?;
-    if !unknown.is_empty() {
-        let problem = |name: &String| format!("`{name}` is neither a projection nor a failed stream");
-        return Err(Error::Config(unknown.iter().map(problem).collect()));
-    }
+    let found = wanted(&store, registry, names).await?;
     if found.is_empty() {
         return Ok(RetryReport::default());
     }
     let leadership = lead(&store, settings).await?;
     let result = retried(&store, settings, found, &leadership).await;
     leadership.end(result).await
+}
+
+/// The failed streams that [`retry_failed_streams`] would fold once more.
+///
+/// # Errors
+/// [`Error::Config`] for a name that is neither a projection nor a failed stream, what the server said.
+pub async fn streams_to_retry(
+    settings: &Settings,
+    registry: &Registry,
+    names: &[String],
+) -> Result<Vec<FailedStreamRow>> {
+    let store = Store::connect(settings, registry).await?;
+    let mut rows = Vec::new();
+    for FailedOfBuild { record, streams, .. } in wanted(&store, registry, names).await? {
+        let all = store.builds().failed_streams(Some(&record.id), 0).await?;
+        rows.extend(all.iter().filter(|one| streams.contains(&one.stream)).map(FailedStreamRow::from));
+    }
+    Ok(rows)
 }
 
 /// Failed streams of one generation that is in use, kept to roll back to, or in the making.
@@ -83,12 +97,11 @@ struct FailedOfBuild {
     streams: BTreeSet<String>,
 }
 
-/// Selects failed streams by names. Also returns the names that fit none.
-async fn wanted(
-    store: &Store,
-    registry: &Registry,
-    names: &[String],
-) -> Result<(Vec<FailedOfBuild>, Vec<String>)> {
+/// Selects failed streams by names.
+///
+/// # Errors
+/// [`Error::Config`] with the names that fit none, what the server said.
+async fn wanted(store: &Store, registry: &Registry, names: &[String]) -> Result<Vec<FailedOfBuild>> {
     let projection =
         |name: &String| registry.get(name).ok().map(|registered| registered.spec().name().to_owned());
     let projections: HashSet<String> = names.iter().filter_map(projection).collect();
@@ -121,8 +134,12 @@ async fn wanted(
             }
         }
     }
-    let unknown: BTreeSet<String> = unknown.into_iter().cloned().collect();
-    Ok((found, unknown.into_iter().collect()))
+    if unknown.is_empty() {
+        return Ok(found);
+    }
+    let unknown: BTreeSet<&String> = unknown.into_iter().collect();
+    let problem = |name| format!("`{name}` is neither a projection nor a failed stream");
+    Err(Error::Config(unknown.into_iter().map(problem).collect()))
 }
 
 /// Retries the selected failed streams under the lease.

@@ -18,6 +18,8 @@ use crate::store::connection::{diagnosis, facts};
 
 /// Time limit of server selection, unless the URI sets one.
 const SELECTION: Duration = Duration::from_secs(10);
+/// Time after which it is said that a server doesn't answer.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// A connected database.
 #[derive(Debug, Clone)]
@@ -68,6 +70,18 @@ async fn parsed(uri: &str) -> Result<ClientOptions> {
     })
 }
 
+/// Says what is being tried while the server doesn't answer.
+async fn said_if_slow<T>(options: &ClientOptions, answer: impl Future<Output = T>) -> T {
+    tokio::pin!(answer);
+    if let Ok(answer) = tokio::time::timeout(SLOW, &mut answer).await {
+        return answer;
+    }
+    let servers: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
+    let limit = options.server_selection_timeout.unwrap_or(SELECTION);
+    tracing::warn!(servers = servers.join(", "), ?limit, "no server answers yet; trying on");
+    answer.await
+}
+
 impl Store {
     /// Connects and asks the server for its facts. All writes of this client are acknowledged by a majority.
     ///
@@ -90,7 +104,7 @@ impl Store {
         let client =
             Client::with_options(options.clone()).map_err(|error| classify("reading the URI", error))?;
         let db = client.database(settings.database());
-        let facts = match facts::facts(&db).await {
+        let facts = match said_if_slow(&options, facts::facts(&db)).await {
             Ok(facts) => facts,
             Err(error) => return Err(diagnosis::no_primary(&options, error).await),
         };

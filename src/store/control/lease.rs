@@ -91,6 +91,11 @@ impl LeaseHolder {
             holder.is_certainly_dead() || (holder.is_me() && !Owner::is_alive(&self.leader.owner))
         })
     }
+
+    /// Whether the holder is at work, as far as can be told: one that died keeps the lease for a while.
+    pub(crate) fn is_at_work(&self, ttl: Duration) -> bool {
+        !self.is_abandoned() && self.leader.last_beat_seconds <= ttl.as_secs_f64()
+    }
 }
 
 fn doing_of(document: &Document) -> Doing {

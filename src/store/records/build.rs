@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use statefold_projections::{Spec, Target};
 
 use crate::fold::FoldCounts;
-use crate::lifecycle::BuildState;
+use crate::lifecycle::{BuildState, CutOverMode};
 use crate::plan::{Choice, Estimate, GenerationNames, Strategy, StreamRange};
 use crate::store::connection::FORMAT;
 use crate::store::records::checkpoint::Counts;
@@ -52,6 +52,12 @@ pub(crate) struct BuildRecord {
     /// Whether its collections were there already, built by an application.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// Whether it was complete and verified once: what is left since then is to catch up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub completed: bool,
+    /// How readers are to find it, if that was asked for when its cut-over was postponed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CutOverMode>,
     /// The names it is about to take over from the active generation, one for each target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<Vec<SwapRecord>>,
@@ -111,6 +117,8 @@ impl BuildRecord {
             targets,
             ranges,
             adopted: false,
+            completed: false,
+            mode: None,
             swap: None,
             asides: Vec::new(),
             plan: None,
@@ -122,6 +130,12 @@ impl BuildRecord {
             started_at: DateTime::now(),
             updated_at: DateTime::now(),
         }
+    }
+
+    /// Whether a cut-over may begin from it: nothing is left to do but to catch up.
+    pub(crate) fn can_cut_over(&self) -> bool {
+        let is_finished = matches!(self.state, BuildState::Verified | BuildState::Published);
+        is_finished || self.completed && self.state.is_resumable()
     }
 
     /// The collection with the snapshots of a target: staging, published, or with the name of another

@@ -1,0 +1,22 @@
+//! Whether a database has an event store.
+
+use statefold_projections::Registry;
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+/// Refuses a database that looks like a slip: it has no event store, but others of the same server do.
+///
+/// # Errors
+/// [`Error::NoEventStore`] for such a database; what the server said.
+pub(crate) async fn refuse_slip(settings: &Settings, registry: &Registry) -> Result<()> {
+    let store = Store::connect(settings, registry).await?;
+    if store.has_events().await? {
+        return Ok(());
+    }
+    match store.databases_with_events().await {
+        others if others.is_empty() => Ok(()),
+        others => Err(Error::NoEventStore { database: store.database().to_owned(), others }),
+    }
+}
