@@ -156,8 +156,8 @@ impl Progress {
         self.line_within(usize::MAX)
     }
 
-    /// That line in so many columns, if they suffice for its most important part: the others are left out, the
-    /// least important ones first.
+    /// That line in so many columns, if they suffice for its most important part: the others are left out,
+    /// the least important ones first.
     #[must_use]
     pub fn line_within(&self, columns: usize) -> String {
         if let Some(waits_for) = &self.waits_for {

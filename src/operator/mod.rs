@@ -14,6 +14,7 @@ mod pause;
 mod plan;
 mod read_only;
 mod rebuild;
+mod rights;
 mod status;
 mod verify;
 
@@ -29,10 +30,11 @@ pub use follow::follow;
 pub use follow::request::{Follow, FollowReport, Followed};
 pub use lock::{LockReport, lock_state, release_lock};
 pub use pause::{PausedBuild, pause, resume, unfinished_builds};
-pub use plan::{Grant, MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use plan::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 pub use rebuild::{
     Destination, check_rebuild, cutover, cutover_destinations, rebuild, rollback, rollback_destinations,
 };
+pub use rights::{Grant, MissingRight};
 pub use status::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
 pub use verify::{Verification, VerifyReport, verify};

@@ -9,10 +9,9 @@ use crate::engine::pass::Survey;
 use crate::engine::preflight::preflight;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Verify, is_fingerprint_of};
+use crate::operator::rights::{MissingRight, missing_rights};
 use crate::pipeline::Workers;
-use crate::plan::{
-    Choice, Estimate, Need, Resource, Strategy, VerifySeconds, missing, needs, next_generation,
-};
+use crate::plan::{Choice, Estimate, Strategy, VerifySeconds, next_generation};
 use crate::store::Store;
 
 /// Plan of a rebuild.
@@ -41,52 +40,6 @@ pub struct PlanReport {
     pub capacity: Option<CapacityPlan>,
     /// Plans of the projections.
     pub projections: Vec<ProjectionPlan>,
-}
-
-/// A right that a step needs and this user lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct MissingRight {
-    /// The step, in words.
-    pub step: String,
-    /// The action, as the server names it.
-    pub action: String,
-    /// The resource: `Squidex.Events2`, `the database Squidex`, `the cluster`.
-    pub resource: String,
-    /// The same, as a command that grants it names it.
-    pub grant: Grant,
-    /// Effect of the lack; absent if the step fails.
-    pub without: Option<String>,
-}
-
-/// A resource, as `createRole` names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(untagged)]
-#[non_exhaustive]
-pub enum Grant {
-    /// The cluster.
-    Cluster {
-        /// Always true.
-        cluster: bool,
-    },
-    /// A collection.
-    Collection {
-        /// Name of the database.
-        db: String,
-        /// Name of the collection; empty for all of them.
-        collection: String,
-    },
-}
-
-impl Grant {
-    fn of(resource: &Resource) -> Self {
-        match resource {
-            Resource::Collection { database, collection } => {
-                Self::Collection { db: database.clone(), collection: collection.clone() }
-            }
-            Resource::Any | Resource::Cluster => Self::Cluster { cluster: true },
-        }
-    }
 }
 
 /// How the event store would be read. Sizes are in bytes.
@@ -222,36 +175,6 @@ async fn plan_with(
     report.notes.extend(more);
     report.pass = Some(pass_plan(&survey, tuning));
     Ok(report)
-}
-
-/// Rights that the steps need and this user lacks.
-pub(super) async fn missing_rights(
-    store: &Store,
-    selected: &[Registered],
-    notes: &mut Vec<String>,
-) -> Vec<MissingRight> {
-    let targets = selected.iter().flat_map(|projection| projection.spec().targets());
-    let views: Vec<(String, &str)> =
-        targets.map(|target| (store.name_of_database(target.collection()), target.collection())).collect();
-    let privileges = match store.admin().privileges().await {
-        Ok(Some(privileges)) => privileges,
-        Ok(None) => return Vec::new(),
-        Err(error) => {
-            notes.push(format!("this user's rights can't be read: {}", error.with_sources()));
-            return Vec::new();
-        }
-    };
-    let others = store.other_databases();
-    let needs = needs(store.database(), &store.layout.collection, &others, &views);
-    let missing = missing(&privileges, needs);
-    let right = |need: Need| MissingRight {
-        step: need.step.name().to_owned(),
-        action: need.action.to_owned(),
-        resource: need.resource.to_string(),
-        grant: Grant::of(&need.resource),
-        without: (!need.without.is_empty()).then(|| need.without.to_owned()),
-    };
-    missing.into_iter().map(right).collect()
 }
 
 fn pass_plan(survey: &Survey, tuning: &Tuning) -> PassPlan {

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, CutOverMode, is_fingerprint_of};
 use crate::next_step::NextStep;
 use crate::observe::Progress;
-use crate::operator::plan::missing_rights;
+use crate::operator::rights::missing_rights;
 use crate::store::{BuildRecord, Store, StreamIndex};
 
 /// Begins to rebuild projections into their next generations. Must be called on a tokio runtime.

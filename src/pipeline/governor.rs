@@ -134,8 +134,8 @@ impl Governor {
         }
     }
 
-    /// For how long the run stood still so far: paused, or waiting for secondaries. One that is throttled goes
-    /// on.
+    /// For how long the run stood still so far: paused, or waiting for secondaries. One that is throttled
+    /// goes on.
     pub(crate) fn held(&self) -> Duration {
         let Some(inner) = &self.inner else { return Duration::ZERO };
         let (before, since) = *inner.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -104,8 +104,8 @@ fn intention(way: Way, to: &Destination) -> String {
         Way::Back => " back",
     };
     format!(
-        "{projection}: readers would go{from}{back} to generation {generation}, which is caught up and verified \
-         again (mode {mode})"
+        "{projection}: readers would go{from}{back} to generation {generation}, which is caught up and \
+         verified again (mode {mode})"
     )
 }
 

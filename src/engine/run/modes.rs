@@ -129,8 +129,8 @@ async fn refuse_beside(store: &Store, spec: &Spec) -> Result<()> {
     match kept_beside(store, spec).await {
         None => Ok(()),
         Some(beside) => Err(Error::Unsupported(format!(
-            "{beside}: they would differ from what has the name then. By pointer or by view a generation can be \
-             used beside all of them"
+            "{beside}: they would differ from what has the name then. By pointer or by view a generation can \
+             be used beside all of them"
         ))),
     }
 }

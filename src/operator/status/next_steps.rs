@@ -1,7 +1,7 @@
 //! The steps that lead on from a status.
 
 use crate::next_step::NextStep;
-use crate::operator::status::{ProjectionStatus, Standing, StatusReport};
+use crate::operator::status::report::{ProjectionStatus, Standing, StatusReport};
 use crate::store::FenceKind;
 
 /// Whether the unfinished build of a projection was kept back because of its failed streams.
