@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bson::{Document, doc};
+use futures::TryStreamExt;
 
 use crate::process::{Process, SHORT};
 use crate::starts::{assert_free, assert_no_staging};
@@ -119,4 +120,45 @@ async fn killed_while_the_end_of_the_drain_is_noted() {
 #[tokio::test]
 async fn killed_while_the_records_are_settled() {
     killed_after_the_flip("settling", Some(("update", "Statefold_Builds")), Some(false)).await;
+}
+
+#[tokio::test]
+async fn killed_while_views_are_switched() {
+    let commits = generated(600, 75);
+    let server = OwnServer::start("drain-views");
+    let db = Arc::new(Db::at(&server.uri, "views").await);
+    db.write(&commits).await;
+    let by_view = ["rebuild", "Assets", "--yes", "--mode", "view"];
+    Process::start(&db, &by_view, SHORT).ended().await.json(0);
+    let data = doc! {
+        "failCommands": ["collMod"], "namespace": format!("{}.States_Assets", db.name),
+        "closeConnection": true,
+    };
+    fail_command(&server.uri, &db.app, doc! { "times": 1_000_000 }, data).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn(write(Arc::clone(&db), Arc::clone(&stop)));
+    let mut leader = Process::start(&db, &["rebuild", "Assets", "--yes"], SHORT);
+    let flipped = || async {
+        let pointer = db.pointer("Assets").await.unwrap();
+        pointer.get_str("Collection").is_ok_and(|name| name == "States_Assets4")
+    };
+    eventually("the flip", flipped).await;
+    leader.signal("KILL");
+    assert_eq!(leader.ended().await.code, None);
+    let tried = stop_failing(&server.uri).await;
+    stop.store(true, Ordering::Relaxed);
+    let commits = [commits, writer.await.unwrap()].concat();
+
+    let status = statefold::status(&db.settings(no_waiting()), &squidex()).await.unwrap();
+    let assets = status.projections.iter().find(|status| status.projection == "Assets").unwrap();
+    assert_eq!(assets.views_elsewhere, ["States_Assets shows States_Assets3, not States_Assets4"], "{tried}");
+
+    Process::start(&db, &["migrate"], SHORT).ended().await.json(0);
+    let filter = doc! { "name": "States_Assets" };
+    let views: Vec<_> = db.db.list_collections().filter(filter).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(views[0].options.view_on.as_deref(), Some("States_Assets4"));
+    assert!(!is_undrained(&db).await);
+    assert_same(&db.read("States_Assets").await, &oracle::assets(&commits));
+    assert_free(&db).await;
+    assert_no_staging(&db).await;
 }
