@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::engine::run::build::{Build, milliseconds};
+use crate::engine::run::build::{Build, log_indexed, milliseconds};
 use crate::engine::run::catch_up::FEED_WAIT;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
@@ -48,7 +48,11 @@ impl Run {
         let spec = build.job.projection.spec().clone();
         let (indexed, proven) = {
             let build = &*build;
-            let index = async { build.job.staging.create_indexes(&spec).await.map(|()| milliseconds(began)) };
+            let index = async {
+                build.job.staging.create_indexes(&spec).await?;
+                log_indexed(build, began);
+                Ok::<_, crate::Error>(milliseconds(began))
+            };
             let prove = async {
                 let partitions = build.job.staging.partitions();
                 let Some(share) = share else {
@@ -69,6 +73,12 @@ impl Run {
         build.timings.check_ms = check_ms;
         build.timings.verify_ms = milliseconds(began) - check_ms;
         build.proof = Proof { heads: true, ..proof };
+        log_checked(build, &heads, check_ms);
+        if share.is_some() {
+            let (sampled, proven, milliseconds) =
+                (build.proof.sampled, build.proof.stored, build.timings.verify_ms);
+            tracing::info!(build = %build.record().id, sampled, proven, milliseconds, "read back");
+        }
         self.judge_heads(build, feed, &heads).await?;
         let timings = build.timings;
         build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await
@@ -170,4 +180,10 @@ impl Run {
         build.unnamed = Unnamed::Unknown;
         Ok(())
     }
+}
+
+/// The end of a comparison of heads, in the log.
+pub(super) fn log_checked(build: &Build, difference: &HeadsDifference, milliseconds: i64) {
+    let HeadsDifference { moved, new_streams, gone, .. } = difference;
+    tracing::info!(build = %build.record().id, moved, new_streams, gone, milliseconds, "checked");
 }
