@@ -9,6 +9,7 @@ use statefold_projections::Registered;
 
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
+use crate::engine::run::trail;
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::{BuildState, CutOverMode, Taken, Unnamed};
@@ -127,11 +128,6 @@ impl Build {
     }
 }
 
-/// The end of the index builds, in the log.
-pub(super) fn log_indexed(build: &Build, began: Instant) {
-    tracing::info!(build = %build.record().id, seconds = began.elapsed().as_secs_f64(), "indexed");
-}
-
 pub(super) fn milliseconds(since: Instant) -> i64 {
     i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
 }
@@ -181,7 +177,7 @@ impl Run {
             return Err(Error::Interrupted);
         }
         build.timings.index_ms = milliseconds(began);
-        log_indexed(build, began);
+        trail::indexed(&build.record().id, began);
         let timings = build.timings;
         build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await
     }

@@ -8,7 +8,7 @@ use statefold_projections::Registered;
 
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
-use crate::engine::run::prove::log_checked;
+use crate::engine::run::trail;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Taken, Unnamed, Verify, stream_hash};
 use crate::observe::Phase;
@@ -206,7 +206,7 @@ impl Run {
         };
         self.judge_heads(build, feed, &difference).await?;
         build.timings.check_ms = super::build::milliseconds(began);
-        log_checked(build, &difference, build.timings.check_ms);
+        trail::checked(&build.record().id, &difference, build.timings.check_ms);
         Ok(())
     }
 }

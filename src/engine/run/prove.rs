@@ -13,10 +13,11 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::engine::run::build::{Build, log_indexed, milliseconds};
+use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::catch_up::FEED_WAIT;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
+use crate::engine::run::trail;
 use crate::engine::run::verify::subject_of;
 use crate::error::Result;
 use crate::lifecycle::{BuildState, HeadsDifference, Share, Unnamed, Verify};
@@ -50,7 +51,7 @@ impl Run {
             let build = &*build;
             let index = async {
                 build.job.staging.create_indexes(&spec).await?;
-                log_indexed(build, began);
+                trail::indexed(&build.record().id, began);
                 Ok::<_, crate::Error>(milliseconds(began))
             };
             let prove = async {
@@ -73,7 +74,7 @@ impl Run {
         build.timings.check_ms = check_ms;
         build.timings.verify_ms = milliseconds(began) - check_ms;
         build.proof = Proof { heads: true, ..proof };
-        log_checked(build, &heads, check_ms);
+        trail::checked(&build.record().id, &heads, check_ms);
         if share.is_some() {
             let (sampled, proven, milliseconds) =
                 (build.proof.sampled, build.proof.stored, build.timings.verify_ms);
@@ -180,10 +181,4 @@ impl Run {
         build.unnamed = Unnamed::Unknown;
         Ok(())
     }
-}
-
-/// The end of a comparison of heads, in the log.
-pub(super) fn log_checked(build: &Build, difference: &HeadsDifference, milliseconds: i64) {
-    let HeadsDifference { moved, new_streams, gone, .. } = difference;
-    tracing::info!(build = %build.record().id, moved, new_streams, gone, milliseconds, "checked");
 }

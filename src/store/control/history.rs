@@ -148,6 +148,7 @@ impl Deed {
     fn log(&self) {
         let Self { what, projection, generation, details } = self;
         let details = (!details.is_empty()).then(|| serde_json::to_string(details).unwrap_or_default());
+        let details = details.map(tracing::field::display);
         let (projection, what) = (projection.as_deref(), what.name().replace('_', " "));
         tracing::info!(projection, generation = *generation, details, "{what}");
     }
