@@ -9,6 +9,7 @@ mod dedicated;
 mod event_store;
 mod failed_streams;
 mod follow;
+mod history;
 mod lock;
 mod pause;
 mod plan;
@@ -28,6 +29,7 @@ pub use failed_streams::retry::{Healed, LeftOut, RetryReport, retry_failed_strea
 pub use failed_streams::{FailedStreamDetails, FailedStreamRow, failed_stream, failed_streams};
 pub use follow::follow;
 pub use follow::request::{Follow, FollowReport, Followed};
+pub use history::history;
 pub use lock::{LockReport, lock_state, release_lock};
 pub use pause::{PausedBuild, pause, resume, unfinished_builds};
 pub use plan::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};

@@ -14,6 +14,7 @@ mod cut_short;
 mod errors;
 mod fixture;
 mod hints;
+mod history;
 mod lag;
 mod listen;
 mod lock;

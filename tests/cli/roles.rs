@@ -72,7 +72,9 @@ fn each_role_can_do_what_it_is_for_and_no_more() {
     assert!(!lacks.iter().any(|right| right.contains("collMod")), "{lacks:?}");
     assert!(!lacks.iter().any(|right| right.starts_with("plan")), "{lacks:?}");
     let text = run(&db, &read, &["plan"], 0).stdout;
-    assert!(text.contains("missing right: build needs `insert` on the database"), "{text}");
+    let of_build = text.split("missing rights: build needs\n").nth(1).unwrap();
+    let mut of_build = of_build.lines().take_while(|line| line.starts_with("  on "));
+    assert!(of_build.any(|line| line.contains("on the database") && line.contains("insert")), "{text}");
     run(&db, &read, &["cleanup"], 0);
     run(&db, &read, &["errors", "list"], 0);
     run(&db, &read, &["lock", "show"], 0);
@@ -121,6 +123,36 @@ fn each_role_can_do_what_it_is_for_and_no_more() {
 }
 
 #[test]
+fn the_roles_that_plan_prints_give_what_is_missing() {
+    let server = guarded("granted");
+    let db = Db::at(server.uri.clone());
+    db.make_event_store(&[asset("1")]);
+    let admin = db.client().database("admin");
+    let command = |command| db.wait(async { admin.run_command(command).await }).unwrap();
+    command(doc! { "createRole": "only_reads", "roles": [], "privileges": [{
+        "resource": { "db": &db.name, "collection": "" },
+        "actions": ["find", "listCollections", "listIndexes"],
+    }] });
+    command(doc! { "createUser": "granted", "pwd": "secret", "roles": ["only_reads"] });
+    let user = uri_of(&server, "granted");
+    let text = run(&db, &user, &["plan", "--grant"], 0).stdout;
+    assert!(text.contains("createRole({") && text.contains("grantRolesToUser"), "{text}");
+    let roles = run(&db, &user, &["plan", "--grant", "-o", "json"], 0).json();
+    for role in roles.as_array().unwrap() {
+        let name = role["role"].as_str().unwrap();
+        let role = bson::serialize_to_document(role).unwrap();
+        command(
+            doc! { "createRole": name, "privileges": role.get_array("privileges").unwrap(), "roles": [] },
+        );
+        command(doc! { "grantRolesToUser": "granted", "roles": [name] });
+    }
+    let plan = run(&db, &user, &["plan", "-o", "json"], 0).json();
+    assert_eq!(plan["missing_rights"], serde_json::json!([]));
+    assert!(run(&db, &user, &["plan", "--grant"], 0).stdout.contains("lacks nothing"));
+    run(&db, &user, &["rebuild", "Assets", "--yes", "--fence", "short"], 0);
+}
+
+#[test]
 fn what_may_not_be_read_is_said_and_done_without() {
     let server = guarded("little");
     let db = Db::at(server.uri.clone());
@@ -140,7 +172,7 @@ fn what_may_not_be_read_is_said_and_done_without() {
     }
     let little = uri_of(&server, "little");
     let plan = run(&db, &little, &["plan"], 0).stdout;
-    assert!(plan.contains("without `collStats` on the database"), "{plan}");
+    assert!(plan.contains("`collStats` on the database"), "{plan}");
     assert!(plan.contains("server cache unknown"), "{plan}");
     let json = run(&db, &little, &["plan", "-o", "json"], 0).json();
     assert_eq!(json["pass"]["store_commits"], 1, "{json}");
@@ -151,4 +183,38 @@ fn what_may_not_be_read_is_said_and_done_without() {
 
     let refused = run(&db, &uri_of(&server, "nothing"), &["plan"], 1);
     assert!(refused.stderr.contains("needs `find` on the database"), "{}", refused.stderr);
+}
+
+#[test]
+fn who_may_not_write_the_history_can_rebuild_all_the_same_and_is_told_once() {
+    let server = guarded("unrecorded");
+    let db = Db::at(server.uri.clone());
+    db.make_event_store(&[asset("1")]);
+    let admin = db.client().database("admin");
+    let mut all = vec!["find", "listCollections", "listIndexes", "changeStream", "createCollection"];
+    all.extend(["createIndex", "dropCollection", "renameCollectionSameDB"]);
+    let on = |collection: &str, actions: &[&str]| {
+        doc! { "resource": { "db": &db.name, "collection": collection }, "actions": actions.to_vec() }
+    };
+    let mut privileges = vec![on("", &all)];
+    let records = ["Builds", "Checkpoints", "Heads", "DeadLetters"].map(|name| format!("Statefold_{name}"));
+    let snapshots = ["States_Assets3", "States_Assets3__t1"].map(str::to_owned);
+    let written = records.into_iter().chain(snapshots).chain(["Migration".to_owned()]);
+    privileges.extend(written.map(|name| on(&name, &["insert", "update", "remove"])));
+    for command in [
+        doc! { "createRole": "unrecorded", "privileges": privileges, "roles": [] },
+        doc! { "createUser": "unrecorded", "pwd": "secret", "roles": ["unrecorded"] },
+    ] {
+        db.wait(async { admin.run_command(command).await }).unwrap();
+    }
+    let unrecorded = uri_of(&server, "unrecorded");
+    let plan = run(&db, &unrecorded, &["plan"], 0).stdout;
+    assert!(plan.contains("a verification isn't recorded in the history"), "{plan}");
+    let done = run(&db, &unrecorded, &["rebuild", "Assets", "--yes"], 0);
+    let told =
+        done.stderr.lines().filter(|line| line.contains("isn't recorded in Statefold_History")).count();
+    assert_eq!(told, 1, "{}", done.stderr);
+    assert!(done.stderr.contains(" cut over projection="), "{}", done.stderr);
+    assert_eq!(db.read("Statefold_History").len(), 0);
+    assert_eq!(run(&db, &unrecorded, &["history", "-o", "json"], 0).json(), serde_json::json!([]));
 }

@@ -57,10 +57,11 @@ struct Privilege {
 pub(in crate::cli) fn roles(rights: &[MissingRight]) -> Vec<Role> {
     let mut steps: Vec<(&str, BTreeMap<Grant, BTreeSet<String>>)> = Vec::new();
     for right in rights {
-        if steps.last().is_none_or(|(step, _)| *step != right.step) {
+        let at = steps.iter().position(|(step, _)| *step == right.step).unwrap_or_else(|| {
             steps.push((&right.step, BTreeMap::new()));
-        }
-        if let Some((_, resources)) = steps.last_mut() {
+            steps.len() - 1
+        });
+        if let Some((_, resources)) = steps.get_mut(at) {
             resources.entry(right.grant.clone()).or_default().insert(right.action.clone());
         }
     }

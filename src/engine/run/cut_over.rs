@@ -19,7 +19,7 @@ use crate::engine::run::request::Caller;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Fencing, Unnamed};
 use crate::observe::Phase;
-use crate::store::{ActiveGeneration, Feed, is_busy};
+use crate::store::{ActiveGeneration, Feed, What, is_busy};
 
 /// How long a rebuild waits for the migration lock, unless a limit is set.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -43,11 +43,12 @@ enum Try {
 
 impl Run {
     /// Publishes finished builds and makes them active, all in one update. An operator's run holds the
-    /// migration lock for the attempts alone; a server that starts holds it already.
+    /// migration lock for the attempts alone; a server that starts holds it already. `what` is recorded.
     pub(super) async fn cut_over(
         &self,
         builds: &mut [Build],
         feed: Option<&Feed>,
+        what: What,
     ) -> Result<(Vec<Built>, CutOver)> {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
@@ -66,6 +67,9 @@ impl Run {
         if self.caller == Caller::Operator {
             self.leadership.unlock().await;
         }
+        if let Ok((_, cut_over)) = &result {
+            self.record_cut_over(what, builds, cut_over).await;
+        }
         result
     }
 
@@ -82,6 +86,9 @@ impl Run {
             self.catch_up_builds(builds, feed).await?;
             for build in builds.iter() {
                 build.recorder.enter(Phase::Publishing, 0);
+                if tries == 1 {
+                    tracing::info!(build = %build.record().id, mode = %build.mode, "publishing");
+                }
             }
             match self.attempt_cut_over(builds, feed).await? {
                 Try::Done(built, cut_over) => return Ok((built, CutOver { tries, ..cut_over })),
@@ -161,7 +168,7 @@ impl Run {
         let refolded_after = self.drain_all(builds, feed, fence, flipped).await?;
         let drain_ms = if fence.lets_events_in() { tenths(asked.elapsed()) } else { 0.0 };
         let (fence_ms, refolded) = (cut_over.fence_ms, cut_over.refolded_fenced);
-        tracing::info!(fence_ms, drain_ms, refolded, drained = refolded_after, "cut over");
+        tracing::info!(fence_ms, drain_ms, refolded, drained = refolded_after, "drained");
         if self.has_events && fence.kind != FenceOver::ReadOnly {
             self.drain_saves(builds, feed).await?;
         }

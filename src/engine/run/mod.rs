@@ -7,6 +7,7 @@ mod build;
 mod catch_up;
 mod context;
 mod cut_over;
+mod deeds;
 mod drain;
 mod fence;
 mod finish;
@@ -21,6 +22,7 @@ mod recover;
 mod report;
 mod request;
 mod roll_back;
+mod trail;
 mod two_phases;
 mod verify;
 

@@ -40,7 +40,9 @@ impl Run {
             since,
             (self.settings.tuning(), &self.governor),
         );
-        let (staging, resumed) = match self.resumable(projection).await? {
+        let found = self.resumable(projection).await?;
+        let was_complete = found.as_ref().is_some_and(|record| record.state == BuildState::Verified);
+        let (staging, resumed) = match found {
             Some(record) => (self.resume(record, projection, since).await?, true),
             None => {
                 let estimate = survey.estimates.get(position).copied().unwrap_or_default();
@@ -54,10 +56,12 @@ impl Run {
         } else {
             (PartitionsDone::default(), partitions, false)
         };
+        let id = &job.staging.record.id;
         if resumed {
             let kept = job.staging.partitions().len() - todo.len();
-            let id = &job.staging.record.id;
             tracing::info!(build = %id, kept, redo = todo.len(), "resuming the build");
+        } else {
+            tracing::info!(build = %id, partitions = todo.len(), "planned");
         }
         Ok(Build {
             recorder,
@@ -67,6 +71,7 @@ impl Run {
             swap: None,
             todo,
             resumed,
+            was_complete,
             dirty: BTreeSet::new(),
             unnamed: if needs_full_compare || since.is_none() { Unnamed::Unknown } else { Unnamed::Clean },
             folded: None,

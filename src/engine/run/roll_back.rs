@@ -12,8 +12,7 @@ use crate::engine::run::verify::subject;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify};
 use crate::next_step::NextStep;
-use crate::observe::Phase;
-use crate::store::{BuildRecord, Feed, Store};
+use crate::store::{BuildRecord, Feed, Store, What};
 
 /// A generation to roll back to.
 pub(crate) struct RollbackTarget {
@@ -183,7 +182,7 @@ impl Run {
         feed: Option<&Feed>,
     ) -> Result<RebuildReport> {
         for build in builds.iter_mut() {
-            build.recorder.enter(Phase::CatchingUp, 0);
+            build.begin_catching_up();
             self.catch_up(build, feed).await?;
         }
         let share = match self.settings.tuning().verify {
@@ -195,7 +194,7 @@ impl Run {
         if let (Some(share), true) = (share, self.has_events) {
             self.verify_again(builds, survey, feed, share).await?;
         }
-        let (projections, cut_over) = self.cut_over(builds, feed).await?;
+        let (projections, cut_over) = self.cut_over(builds, feed, What::RolledBack).await?;
         let weakness = self.store.facts.weakness().map(str::to_owned);
         Ok(RebuildReport {
             projections,
