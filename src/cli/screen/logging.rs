@@ -2,12 +2,15 @@
 
 use std::io;
 use std::io::Write;
+use std::time::SystemTime;
 
 use clap::ValueEnum;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
-use crate::cli::screen::progress::{around_bars, has_colours};
+use crate::cli::screen::progress::{around_bars, can_draw, has_colours};
 use crate::error::Error;
 
 /// Installs the subscriber.
@@ -26,7 +29,11 @@ pub(in crate::cli) fn install(format: LogFormat, filter: Option<&str>) -> Result
     match format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => {
-            builder.with_ansi(has_colours(&io::stderr())).init();
+            let builder = builder.with_ansi(has_colours(&io::stderr()));
+            match can_draw(&io::stderr()) {
+                true => builder.with_timer(Clock).init(),
+                false => builder.init(),
+            }
         }
     }
     Ok(())
@@ -43,6 +50,16 @@ fn parsed(filter: &str) -> Result<EnvFilter, Error> {
     match unknown {
         Some(word) => Err(problem(format!("no level is called `{word}`"))),
         None => EnvFilter::try_new(filter).map_err(|error| problem(error.to_string())),
+    }
+}
+
+/// The time of a line on a terminal, where the day is known: in UTC, to the second.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        line.write_str(now.split('T').nth(1).unwrap_or(&now))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::cli::command::Command;
 use crate::cli::exit::{EXIT_FAILURE, EXIT_USAGE, Failed};
+use crate::cli::screen::table::wrapped;
 
 /// The two streams that a verb prints to, and the format of its result.
 pub(in crate::cli) struct Output {
@@ -32,7 +33,7 @@ impl Output {
             let json = serde_json::to_string_pretty(result);
             self.text(&json.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")));
         } else {
-            self.text(&text(result));
+            self.text(&wrapped(&text(result), &std::io::stdout()));
         }
     }
 
@@ -46,7 +47,7 @@ impl Output {
     /// Shows a text in place of the last one, where the terminal can do that, else below it.
     pub(in crate::cli) fn screen(&self, text: &str) {
         let clear = if super::progress::can_draw(&std::io::stdout()) { "\x1b[H\x1b[2J" } else { "" };
-        self.text(&format!("{clear}{text}"));
+        self.text(&format!("{clear}{}", wrapped(text, &std::io::stdout())));
     }
 
     /// Prints a result that is text in any format.
@@ -80,7 +81,7 @@ impl Output {
     /// Says something that isn't the result.
     pub(in crate::cli) fn note(&self, text: &str) {
         super::progress::around_bars(|| {
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", wrapped(text, &std::io::stderr()));
         });
     }
 

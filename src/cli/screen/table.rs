@@ -1,5 +1,7 @@
 //! Tables and numbers for people.
 
+use std::os::fd::AsFd;
+
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 
@@ -35,6 +37,29 @@ fn stacked<const N: usize>(width: usize, header: [&str; N], rows: &[[String; N]]
         text
     };
     rows.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+/// A text for a stream: on a terminal its long lines go on below, between two words. Tables fit already, and
+/// commands stay in one line, to be copied.
+pub(in crate::cli) fn wrapped(text: &str, stream: &impl AsFd) -> String {
+    match terminal_size::terminal_size_of(stream) {
+        Some((width, _)) => wrapped_within(usize::from(width.0), text),
+        None => text.to_owned(),
+    }
+}
+
+fn wrapped_within(width: usize, text: &str) -> String {
+    let is_whole = |line: &str| line.contains("statefold ") || line.chars().any(|sign| sign == '│');
+    let wrap = |line: &str| {
+        if line.chars().count() <= width || is_whole(line) {
+            return line.to_owned();
+        }
+        let indent = line.len() - line.trim_start().len();
+        let below = " ".repeat(indent + 2);
+        let room = width.saturating_sub(indent + 2);
+        format!("{:indent$}{}", "", lines(line.trim_start(), room).join(&format!("\n{below}")))
+    };
+    text.lines().map(wrap).collect::<Vec<_>>().join("\n")
 }
 
 /// The lines of a text, each with as many words as there is room for, and with one at least.
@@ -116,8 +141,17 @@ mod tests {
     fn a_cell_that_is_too_long_goes_on_below() {
         let rows = vec![["a_b".to_owned(), "the generation before, to roll back to".to_owned()]];
         assert_eq!(
-            table_within(30, ["what", "reason"], rows),
+            table_within(32, ["what", "reason"], rows),
             "a_b\n  reason  the generation before,\n          to roll back to"
+        );
+    }
+
+    #[test]
+    fn a_long_line_goes_on_below_but_a_command_stays_whole() {
+        let text = "  one two three four\nstatefold rebuild Assets --yes\nshort";
+        assert_eq!(
+            wrapped_within(14, text),
+            "  one two\n    three four\nstatefold rebuild Assets --yes\nshort"
         );
     }
 
