@@ -20,7 +20,7 @@ fn table_within<const N: usize>(width: usize, header: [&str; N], rows: Vec<[Stri
     if widest <= width { side_by_side } else { stacked(width, header, &rows) }
 }
 
-/// Each row as a block: its first cell, then a line for each other one, and more lines for a cell that is too
+/// Each row as a block: its first cell, then a line for each other one that isn't empty, and more lines for a cell that is too
 /// long. A single word that doesn't fit is left to the terminal.
 fn stacked<const N: usize>(width: usize, header: [&str; N], rows: &[[String; N]]) -> String {
     let widest = header.iter().map(|title| title.chars().count()).max().unwrap_or(0);
@@ -28,7 +28,7 @@ fn stacked<const N: usize>(width: usize, header: [&str; N], rows: &[[String; N]]
     let block = |row: &[String; N]| {
         let mut cells = header.iter().zip(row);
         let mut text = cells.next().map(|(_, first)| first.clone()).unwrap_or_default();
-        for (title, cell) in cells {
+        for (title, cell) in cells.filter(|(_, cell)| *cell != "-") {
             // Names without spaces, as those of several collections, get a line each.
             let is_names = cell.split(' ').all(|word| word.contains('_'));
             let room = if is_names { 0 } else { width.saturating_sub(widest + 4) };
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(
             table_within(40, header, rows),
             "Contents\n  snapshots    1 819\n  collections  States_All4\n               States_Published4\n\
-             Apps\n  snapshots    12\n  collections  -"
+             Apps\n  snapshots    12"
         );
     }
 

@@ -47,15 +47,16 @@ pub(crate) async fn rollback_targets(
     for projection in selected {
         match candidate(store, registry, &projection).await? {
             Candidate::Target(target) => targets.push(*target),
-            Candidate::Impossible(reason) if !named => left_out.push((projection, reason)),
+            Candidate::Impossible(reason) if !named => left_out.push(reason),
             Candidate::Impossible(reason) => return Err(reason),
         }
     }
     if targets.is_empty() {
         return Err(Error::Unsupported("no projection has a generation to go back to".into()));
     }
-    for (projection, reason) in left_out {
-        tracing::info!(projection = projection.spec().name(), %reason, "left out");
+    if !left_out.is_empty() {
+        let reasons: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+        tracing::info!(reasons = reasons.join("; "), "left out");
     }
     Ok(targets)
 }
