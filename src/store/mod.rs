@@ -29,6 +29,7 @@ pub(crate) use control::{LeaseHolder, LeaseTaken, Mandate, Owner};
 pub(crate) use control::{Lock, LockTaken};
 pub(crate) use events::Inserted;
 pub(crate) use events::{EventStore, StreamIndex};
+pub(crate) use events::{FIXTURE_MARKER, rename_snapshots};
 pub(crate) use events::{Feed, FeedLag, Marker};
 pub use events::{FixtureReport, FixtureRequest, write_fixture};
 pub(crate) use records::PauseRecord;

@@ -7,11 +7,13 @@ mod shared;
 
 mod adopting;
 mod all_of_squidex;
+mod artefacts;
 mod cleanup;
 mod clone_and_switch;
 mod cut_short;
 mod errors;
 mod fixture;
+mod health;
 mod lag;
 mod listen;
 mod lock;
