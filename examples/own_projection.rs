@@ -17,6 +17,7 @@ use statefold::projections::{
     RegistryError, Sink, Spec, StreamFilter, StreamKey, Target,
 };
 use statefold::{Rebuild, Settings};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Balances of accounts, from what was deposited and withdrawn.
 struct Balances(Spec);
@@ -138,8 +139,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", progress.borrow_and_update().line());
         }
     });
-    let report = running.await?;
+    let (stop, mut interrupt, mut terminate) =
+        (running.cancellation(), signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut running = running.into_future();
+    let result = tokio::select! {
+        result = &mut running => result,
+        // What is built so far is kept: the next rebuild resumes there.
+        () = async { tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} } } => {
+            stop.cancel();
+            running.await
+        }
+    };
     watcher.await?;
+    let report = match result {
+        Err(statefold::Error::Interrupted) => {
+            println!("stopped");
+            return Ok(());
+        }
+        result => result?,
+    };
     for built in &report.projections {
         println!("{}: {} snapshots in {}", built.projection, built.snapshots, built.collections.join(", "));
     }

@@ -5,8 +5,9 @@
 //! MONGODB_URI=… STATEFOLD_DATABASE=… cargo run --example read_active -- Assets 3 --follow
 //! ```
 //!
-//! With `--follow` it reads again whenever the pointer moves. A program in another language does the same
-//! with one small document: `Migration/{_id: "Statefold"}`, field `Generations.Assets.Collection`.
+//! With `--follow` it reads again whenever the pointer moves, until Ctrl-C or SIGTERM. A program in another
+//! language does the same with one small document: `Migration/{_id: "Statefold"}`, field
+//! `Generations.Assets.Collection`.
 
 use std::error::Error;
 
@@ -14,6 +15,7 @@ use bson::{Document, doc};
 use futures::TryStreamExt;
 use mongodb::{Client, Database};
 use statefold::{Settings, follow_active, squidex};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, reason = "an example")]
@@ -29,6 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::new(&uri, &database)?;
     let mut active = follow_active(&settings, &squidex::registry(), &projection).await?;
     let database = Client::with_uri_str(&uri).await?.database(&database);
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     loop {
         // For each query; this asks no server.
         match active.collection() {
@@ -41,7 +44,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         if !follow {
             return Ok(());
         }
-        active.changed().await?;
+        tokio::select! {
+            changed = active.changed() => { changed?; }
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+        }
     }
 }
 

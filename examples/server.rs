@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,6 +20,8 @@ use mongodb::{Client, Database};
 use serde_json::{Value, json};
 use statefold::{ActiveGeneration, Migrate, Settings, migrate, register_instance, squidex};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 /// The projection that is served, and the version of it this program reads.
 const PROJECTION: &str = "Assets";
@@ -45,15 +48,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reads = Arc::new(Reads { db: Client::with_uri_str(&uri).await?.database(&name), version });
     let app = statefold::http::router(migrating.progress(), None)
         .merge(Router::new().route("/assets", get(assets)).with_state(reads));
-    let server = tokio::spawn(axum::serve(listener, app).into_future());
+    let end = Arc::new(Notify::new());
+    let ended = Arc::clone(&end);
+    let serving = axum::serve(listener, app).with_graceful_shutdown(async move { ended.notified().await });
+    let server = tokio::spawn(serving.into_future());
 
     let instance = register_instance(&settings, &registry).await?;
-    let signal = tokio::signal::ctrl_c();
-    tokio::pin!(signal);
+    let stopped = stopped()?;
+    tokio::pin!(stopped);
     let mut migrating = migrating.into_future();
     let migrated = tokio::select! {
         migrated = &mut migrating => migrated.map(|_| ()),
-        _ = &mut signal => {
+        () = &mut stopped => {
             // Gives the lease back; what is built so far is kept for the next server.
             stop.cancel();
             migrating.await.map(|_| ())
@@ -61,11 +67,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     if migrated.is_ok() && !stop.is_cancelled() {
         println!("ready");
-        signal.await?;
+        stopped.await;
     }
-    server.abort();
+    println!("stopping");
+    // Requests that are being answered are answered to their end.
+    end.notify_one();
+    let _ = tokio::time::timeout(Duration::from_secs(5), server).await;
     instance.close().await?;
-    Ok(migrated?)
+    match migrated {
+        Err(statefold::Error::Interrupted) if stop.is_cancelled() => Ok(()),
+        migrated => Ok(migrated?),
+    }
+}
+
+/// Ends at Ctrl-C, or at the SIGTERM of whoever runs servers: an orchestrator, `systemctl stop`.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// The state of the read route.

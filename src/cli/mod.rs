@@ -9,6 +9,7 @@ mod screen;
 mod settings;
 mod squidex;
 mod text;
+mod values;
 mod verbs;
 
 use std::process::ExitCode;
@@ -23,8 +24,8 @@ use crate::cli::screen::output::{Format, Output};
 use crate::cli::settings::{Raw, load};
 use crate::cli::squidex::SquidexArgs;
 use crate::cli::verbs::{
-    abort, adopt, cleanup, completions, cutover, errors, fixture, follow, history, lock, migrate, pause,
-    plan, read_only, rebuild, status, verify,
+    abort, adopt, artefacts, cleanup, completions, cutover, errors, fixture, follow, health, history, lock,
+    migrate, pause, plan, read_only, rebuild, status, verify,
 };
 use crate::operator::refuse_slip;
 
@@ -118,8 +119,16 @@ enum Verb {
     ReadOnly(read_only::ReadOnlyArgs),
     /// Make a large, realistic Squidex event store to try things on
     Fixture(fixture::FixtureArgs),
+    /// Ask a rebuild, migrate or follow that listens whether it is alive or ready
+    ///
+    /// For health checks where there is neither shell nor curl, as in a container. Exits with 0 if so, 4 if
+    /// it isn't ready, 1 if nobody answers.
+    Health(health::HealthArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Write manual pages, and completion scripts for all shells, into a folder: for packages
+    #[command(hide = true)]
+    Artefacts(artefacts::ArtefactsArgs),
 }
 
 impl Verb {
@@ -144,7 +153,8 @@ impl Verb {
             Self::Lock(args) => args.command(),
             Self::ReadOnly(args) => args.command(),
             Self::Fixture(args) => args.command(),
-            Self::Completions(_) => completions::CompletionsArgs::command(),
+            Self::Health(_) => health::HealthArgs::command(),
+            Self::Completions(_) | Self::Artefacts(_) => completions::CompletionsArgs::command(),
         }
     }
 
@@ -169,7 +179,7 @@ impl Verb {
             Self::Errors(args) => args.connection(),
             Self::Lock(args) => args.connection(),
             Self::ReadOnly(args) => args.connection(),
-            Self::Completions(_) => return None,
+            Self::Health(_) | Self::Completions(_) | Self::Artefacts(_) => return None,
         })
     }
 }
@@ -313,11 +323,13 @@ async fn run<P: Args>(
         Verb::Errors(args) => errors::run(args, &command, registry, output).await,
         Verb::Lock(args) => lock::run(args, &command, registry, output).await,
         Verb::ReadOnly(args) => read_only::run(args, &command, registry, output).await,
-        Verb::Fixture(args) => fixture::run(args, &command, output).await,
+        Verb::Fixture(args) => fixture::run(args, &command, registry, output).await,
+        Verb::Health(args) => health::run(args, output),
         Verb::Completions(args) => {
             completions::run(args, Cli::<P>::command(), registry, output);
             Ok(0)
         }
+        Verb::Artefacts(args) => artefacts::run(args, Cli::<P>::command(), registry),
     };
     result.map_err(|error| Failed::new(error, &command))
 }

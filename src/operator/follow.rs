@@ -157,6 +157,8 @@ impl FollowTask {
         let (follow_control, lease) = (self.store.follow_control(), self.settings.lease());
         let waiting = Waiting { lease, limit: None, progress: &self.progress };
         let patience = Patience::UntilDone;
+        // Standing by, to take over, is all that a follower has to do while another one follows.
+        self.progress.send_modify(|progress| progress.ready = true);
         let claimant = Claimant { store: &follow_control, waiting, patience, cancel: &self.cancel };
         let leadership = claimant.claim().await?;
         report.starts += 1;

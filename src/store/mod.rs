@@ -29,7 +29,10 @@ pub use control::{Fence, FenceKind};
 pub use control::{HistoryEntry, HistoryWho};
 pub(crate) use control::{LeaseHolder, LeaseTaken, Mandate, Owner};
 pub(crate) use control::{Lock, LockTaken};
+pub(crate) use events::FIXTURE_MARKER;
 pub(crate) use events::Inserted;
+#[cfg(feature = "cli")]
+pub(crate) use events::rename_snapshots;
 pub(crate) use events::{EventStore, StreamIndex};
 pub(crate) use events::{Feed, FeedLag, Marker};
 pub use events::{FixtureReport, FixtureRequest, write_fixture};

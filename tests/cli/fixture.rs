@@ -1,9 +1,11 @@
 //! `statefold fixture`: kinds and shares are asked for once, recorded, and kept when more is added.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bson::doc;
 
+use crate::shared::database::assert_same;
+use crate::shared::oracle;
 use crate::support::Db;
 
 /// Kinds of the streams in a database.
@@ -32,7 +34,7 @@ fn all_kinds_are_written_added_to_and_rebuilt() {
         streams.filter(|stream| stream.ends_with("--deleted")).count()
     };
     let before = gone(&db);
-    db.run(&["fixture", "--commits", "1000", "--streams", "500", "--append"], 0);
+    db.run(&["fixture", "--commits", "1000", "--streams", "500", "--append", "--yes"], 0);
     assert_eq!(kinds(&db), "app asset assetFolder content rule schema team");
     // A fifth of the new assets and contents.
     let added = gone(&db) - before;
@@ -40,6 +42,72 @@ fn all_kinds_are_written_added_to_and_rebuilt() {
 
     let built = db.run(&["rebuild", "--yes", "-o", "json"], 0).json();
     assert_eq!(built["projections"].as_array().unwrap().len(), 7);
+}
+
+/// Collections of snapshots.
+fn snapshots(db: &Db) -> Vec<String> {
+    db.collections().into_iter().filter(|name| name.starts_with("States_")).collect()
+}
+
+#[test]
+fn snapshots_are_written_as_the_application_would() {
+    let db = Db::new();
+    let flags = ["--commits", "3000", "--kinds", "all", "--seed", "7", "--snapshots"];
+    let written = db.run(&[&["fixture", "-o", "json"], &flags[..]].concat(), 0).json();
+    let names = [
+        "States_Apps",
+        "States_AssetFolders2",
+        "States_Assets2",
+        "States_Contents_All3",
+        "States_Contents_Published3",
+        "States_Rules",
+        "States_Schemas",
+        "States_Teams",
+    ];
+    assert_eq!(snapshots(&db), names);
+    assert_eq!(written["snapshots"].as_array().unwrap().len(), 7, "{written}");
+    // Nothing says that statefold was here: it adopts them as it would Squidex's.
+    let others: Vec<String> =
+        db.collections().into_iter().filter(|name| !name.starts_with("States_")).collect();
+    assert_eq!(others, ["Events2", "Statefold_Fixture"]);
+    assert_same(&by_id(&db, "States_Assets2"), &oracle::assets(&db.read("Events2")));
+
+    for (projection, collections) in [
+        ("Apps", vec!["States_Apps"]),
+        ("Schemas", vec!["States_Schemas"]),
+        ("Assets", vec!["States_Assets2"]),
+        ("AssetFolders", vec!["States_AssetFolders2"]),
+        ("Contents", vec!["States_Contents_All3", "States_Contents_Published3"]),
+        ("Rules", vec!["States_Rules"]),
+        ("Teams", vec!["States_Teams"]),
+    ] {
+        let named = collections.iter().flat_map(|name| ["--collection", name]);
+        let adopt: Vec<&str> = ["adopt", projection, "--yes"].into_iter().chain(named).collect();
+        db.run(&adopt, 0);
+    }
+    // Its collections have the indexes that a generation of statefold has, or `rename` would refuse.
+    db.run(&["rebuild", "--mode", "rename", "--yes"], 0);
+    assert!(snapshots(&db).contains(&"States_Assets2__g2".to_owned()));
+}
+
+fn by_id(db: &Db, collection: &str) -> BTreeMap<String, bson::Document> {
+    let snapshots = db.read(collection).into_iter();
+    snapshots.map(|snapshot| (snapshot.get_str("_id").unwrap().to_owned(), snapshot)).collect()
+}
+
+#[test]
+fn the_usual_fixture_has_the_snapshots_of_its_kinds_and_is_written_once() {
+    let db = Db::new();
+    let flags = ["fixture", "--commits", "1000", "--snapshots", "--if-missing"];
+    db.run(&flags, 0);
+    let names = snapshots(&db);
+    assert!(names.contains(&"States_Assets2".to_owned()) && !names.contains(&"States_Rules".to_owned()));
+    let again = db.run(&[&flags[..], &["-o", "json"]].concat(), 0).json();
+    assert_eq!((&again["commits"], &again["commits_total"]), (&0.into(), &1000.into()), "{again}");
+    assert_eq!((snapshots(&db), db.read("Events2").len()), (names, 1000));
+    db.run(&["verify", "Assets", "--collection", "States_Assets2"], 0);
+    db.run(&["fixture", "--commits", "1000", "--snapshots"], 2);
+    db.run(&["fixture", "--commits", "10", "--append", "--yes"], 0);
 }
 
 #[test]
@@ -65,8 +133,8 @@ fn what_no_fixture_can_be_is_refused() {
         assert!(refused.stderr.contains(said), "{flag}: {}", refused.stderr);
     }
     db.run(&["fixture", "--commits", "100", "--kinds", "teams"], 0);
-    for flag in ["--kinds=teams", "--deleted=1", "--legacy=1", "--multi=1", "--seed=1"] {
-        let refused = db.run(&["fixture", "--commits", "10", "--append", flag], 2);
+    for flag in ["--kinds=teams", "--deleted=1", "--legacy=1", "--multi=1", "--seed=1", "--snapshots"] {
+        let refused = db.run(&["fixture", "--commits", "10", "--append", "--yes", flag], 2);
         assert!(refused.stderr.contains("'--append' cannot be used with"), "{flag}: {}", refused.stderr);
     }
     assert_eq!(db.read("Events2").len(), 100);
@@ -78,7 +146,7 @@ fn a_fixture_of_a_former_format_is_not_added_to() {
     db.run(&["fixture", "--commits", "100"], 0);
     let (markers, former) = (db.collection("Statefold_Fixture"), doc! { "$set": { "Format": 1 } });
     db.wait(async { markers.update_one(doc! {}, former).await }).unwrap();
-    let refused = db.run(&["fixture", "--commits", "10", "--append"], 2);
+    let refused = db.run(&["fixture", "--commits", "10", "--append", "--yes"], 2);
     assert!(refused.stderr.contains("not a marker this version understands"), "{}", refused.stderr);
     assert_eq!(db.read("Events2").len(), 100);
 }

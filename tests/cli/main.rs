@@ -7,12 +7,14 @@ mod shared;
 
 mod adopting;
 mod all_of_squidex;
+mod artefacts;
 mod cleanup;
 mod clone_and_switch;
 mod consent;
 mod cut_short;
 mod errors;
 mod fixture;
+mod health;
 mod hints;
 mod history;
 mod lag;

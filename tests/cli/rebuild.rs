@@ -87,17 +87,17 @@ fn the_plan_counts_what_would_be_read() {
 #[test]
 fn a_fixture_is_made_once_added_to_and_never_mixed_with_real_events() {
     let db = Db::new();
-    db.run(&["fixture", "--commits", "500", "--append"], 2);
+    db.run(&["fixture", "--commits", "500", "--append", "--yes"], 2);
     db.run(&["fixture", "--commits", "500"], 0);
     let again = db.run(&["fixture", "--commits", "500"], 2);
     assert!(again.stderr.contains("append to it"), "{}", again.stderr);
-    let more = db.run(&["fixture", "--commits", "100", "--append", "-o", "json"], 0).json();
+    let more = db.run(&["fixture", "--commits", "100", "--append", "--yes", "-o", "json"], 0).json();
     assert_eq!(more["commits_total"], 600);
     assert_eq!(db.read("Events2").len(), 600);
     db.run(&["rebuild", "--yes"], 0);
 
     let real = Db::with(&[asset("a")]);
-    let refused = real.run(&["fixture", "--commits", "500", "--append"], 2);
+    let refused = real.run(&["fixture", "--commits", "500", "--append", "--yes"], 2);
     assert!(refused.stderr.contains("no fixture made"), "{}", refused.stderr);
     assert_eq!(real.read("Events2").len(), 1);
 }

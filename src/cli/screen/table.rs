@@ -20,8 +20,8 @@ fn table_within<const N: usize>(width: usize, header: [&str; N], rows: Vec<[Stri
     if widest <= width { side_by_side } else { stacked(width, header, &rows) }
 }
 
-/// Each row as a block: its first cell, then a line for each other one that isn't empty, and more lines for a cell that is too
-/// long. A single word that doesn't fit is left to the terminal.
+/// Each row as a block: its first cell, then a line for each other one that isn't empty, and more lines for
+/// a cell that is too long. A single word that doesn't fit is left to the terminal.
 fn stacked<const N: usize>(width: usize, header: [&str; N], rows: &[[String; N]]) -> String {
     let widest = header.iter().map(|title| title.chars().count()).max().unwrap_or(0);
     let below = format!("\n  {:widest$}  ", "");

@@ -1,9 +1,11 @@
 //! `statefold fixture`
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
+use statefold_projections::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -13,10 +15,16 @@ use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, seconds};
 use crate::cli::screen::{progress, signals};
 use crate::cli::settings::{Raw, load};
+use crate::config::Settings;
+use crate::engine::run::Rebuild;
 use crate::error::Result;
 use crate::fixture::{Kinds, Share, Shares};
 use crate::observe::Progress;
-use crate::store::{FixtureRequest, write_fixture};
+use crate::operator::{Purge, purge, rebuild};
+use crate::store::{FixtureRequest, rename_snapshots, write_fixture};
+
+/// Pause between two log lines of a rebuild.
+const INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FixtureArgs {
@@ -51,8 +59,18 @@ pub(in crate::cli) struct FixtureArgs {
     /// Share of commits with several events [default: 4]
     #[arg(long, value_name = "PERCENT")]
     multi: Option<Share>,
+    /// Write the snapshots as well, into Squidex's own collections, as States_Assets2
+    ///
+    /// As Squidex would have them. Without the flag there are events only; what is appended later isn't in
+    /// them.
+    #[arg(long)]
+    snapshots: bool,
+    /// Leave a fixture that is there already as it is, instead of refusing
+    #[arg(long)]
+    if_missing: bool,
     /// Add to a fixture that is there already: of the same kinds and shares, from the same seed
     #[arg(long, conflicts_with_all = ["seed", "kinds", "deleted", "legacy", "multi"])]
+    #[arg(conflicts_with_all = ["snapshots", "if_missing"])]
     append: bool,
 }
 
@@ -75,6 +93,7 @@ impl FixtureArgs {
             streams: self.streams,
             seed: self.seed,
             append: self.append,
+            if_missing: self.if_missing,
             kinds: self.kinds.unwrap_or_default(),
             shares: Shares {
                 deleted: self.deleted.unwrap_or(usual.deleted),
@@ -85,7 +104,12 @@ impl FixtureArgs {
     }
 }
 
-pub(in crate::cli) async fn run(args: &FixtureArgs, command: &Command, output: &Output) -> Result<u8> {
+pub(in crate::cli) async fn run(
+    args: &FixtureArgs,
+    command: &Command,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8> {
     let settings = load(&args.connection, &Raw::default())?.settings;
     // An empty database loses nothing: only what is there already is asked about.
     if args.consent.dry_run || args.append && !args.consent.yes {
@@ -100,23 +124,70 @@ pub(in crate::cli) async fn run(args: &FixtureArgs, command: &Command, output: &
     let (written, counter) = watch::channel(0);
     let shown = progress::show_count(counter, args.commits, "commits");
     let began = Instant::now();
-    let result = write_fixture(&settings, args.request(), written, cancel).await;
+    let result = write_fixture(&settings, args.request(), written, cancel.clone()).await;
     drop(shown);
     let report = result?;
+    let snapshots = match args.snapshots && report.commits > 0 {
+        true => write_snapshots(&settings, registry, args.request().kinds, cancel).await?,
+        false => Vec::new(),
+    };
     let took = began.elapsed().as_secs_f64();
     let json = json!({
         "database": settings.database(), "commits": report.commits, "commits_total": report.commits_total,
-        "seed": report.seed, "seconds": took,
+        "seed": report.seed, "seconds": took, "snapshots": snapshots,
     });
     output.result(&json, |_| {
-        format!(
+        let mut text = format!(
             "{} has {} commits now, {} of them written in {} (seed {})",
             settings.database(),
             number(report.commits_total),
             number(report.commits),
             seconds(took),
             report.seed
-        )
+        );
+        for Written { projection, collections, snapshots } in &snapshots {
+            let collections = collections.join(", ");
+            text.push_str(&format!("\n{projection}: {} snapshots in {collections}", number(*snapshots)));
+        }
+        text
     });
     Ok(0)
+}
+
+/// Snapshots as the application has them.
+#[derive(Debug, Serialize)]
+struct Written {
+    projection: String,
+    collections: Vec<String>,
+    snapshots: u64,
+}
+
+/// Writes the snapshots of a fixture's kinds under the names that the application has for them: one number
+/// below the first generation of statefold. The engine folds them as it does for anybody; then its records
+/// go, so that it knows nothing of these collections.
+async fn write_snapshots(
+    settings: &Settings,
+    registry: &Registry,
+    kinds: Kinds,
+    cancel: CancellationToken,
+) -> Result<Vec<Written>> {
+    let running = rebuild(settings, registry, Rebuild::of(kinds.projections()));
+    let (stop, shown) = (running.cancellation(), progress::show(running.progress(), INTERVAL));
+    tokio::spawn(async move {
+        cancel.cancelled().await;
+        stop.cancel();
+    });
+    let result = running.await;
+    drop(shown);
+    let (mut names, mut written) = (Vec::new(), Vec::new());
+    for built in result?.projections {
+        let spec = registry.get(&built.projection)?.spec();
+        let theirs = spec.targets().iter().map(|target| target.generation(spec.first().saturating_sub(1)));
+        let collections: Vec<String> = theirs.collect();
+        names.extend(built.collections.into_iter().zip(collections.iter().cloned()));
+        written.push(Written { projection: built.projection, collections, snapshots: built.snapshots });
+    }
+    rename_snapshots(settings, registry, names).await?;
+    purge(settings, registry, Purge { dry_run: false, ..Purge::default() }).await?;
+    Ok(written)
 }

@@ -2,12 +2,14 @@
 
 pub(super) mod abort;
 pub(super) mod adopt;
+pub(super) mod artefacts;
 pub(super) mod cleanup;
 pub(super) mod completions;
 pub(super) mod cutover;
 pub(super) mod errors;
 pub(super) mod fixture;
 pub(super) mod follow;
+pub(super) mod health;
 pub(super) mod history;
 pub(super) mod lock;
 pub(super) mod migrate;

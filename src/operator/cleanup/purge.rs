@@ -11,7 +11,7 @@ use crate::engine::sweep::{CleanupItem, CleanupKind, CleanupReport};
 use crate::error::{Error, Insistence, Result};
 use crate::lifecycle::{Droppable, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
-use crate::store::{Admin, Lifted, ListedCollection, Mandate, Store};
+use crate::store::{Admin, FIXTURE_MARKER, Lifted, ListedCollection, Mandate, Store};
 
 /// Request for a purge.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,8 @@ fn judge(
         return Some((CleanupKind::View, pointer.projection.clone(), Droppable::active(&pointer.projection)));
     }
     let uuid = collection.uuid?.to_string();
-    if collection.name.starts_with(Admin::RECORDS) {
+    // A fixture's marker belongs to its events, which stay.
+    if collection.name.starts_with(Admin::RECORDS) && collection.name != FIXTURE_MARKER {
         let verdict = Droppable::Yes("records of statefold".to_owned());
         return Some((CleanupKind::Records, String::new(), verdict));
     }

@@ -278,8 +278,9 @@ impl Admin<'_> {
             let signature = doc! { "$unset": { "LockedBy": "" } };
             control.update_one(doc! { "_id": &version }, signature).await?;
             // The document that taking the migration lock creates: it means the same as none.
-            let nothing =
-                doc! { "$expr": { "$eq": ["$$ROOT", { "_id": version, "IsLocked": false, "Version": 0 }] } };
+            let nothing = doc! { "_id": version, "IsLocked": false, "Version": 0 };
+            // By `$cmp`: MongoDB 4.4 fails to optimize a plain `$eq` of the whole document.
+            let nothing = doc! { "$expr": { "$eq": [{ "$cmp": ["$$ROOT", nothing] }, 0] } };
             control.delete_one(nothing).await?;
             control.estimated_document_count().await
         };

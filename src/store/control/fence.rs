@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
-use bson::{DateTime, Document, Timestamp, doc};
+use bson::{Bson, DateTime, Document, Timestamp, doc};
 
 use crate::error::{Error, Result};
 use crate::store::connection::{Control, call};
@@ -134,7 +134,10 @@ impl Control<'_> {
         // The record is durable before the options are changed.
         let control = self.store.collection(&self.store.names.collection);
         let filter = doc! { "_id": &self.store.names.control_id, "LeaseToken": mandate.token };
-        let note = doc! { "$set": { "Fence": record.clone() } };
+        let mut noted = record.clone();
+        // As text, for people: before MongoDB 5.0 no stored field may begin with a dollar, as `$exists` does.
+        noted.insert("FormerOptions", Bson::from(former.clone()).into_canonical_extjson().to_string());
+        let note = doc! { "$set": { "Fence": noted } };
         let noting = Instant::now();
         let noted = async move { control.update_one(filter, note).await };
         if call("noting the fence", noted).await?.matched_count == 0 {

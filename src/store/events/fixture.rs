@@ -11,9 +11,11 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::fixture::{FIXTURE_FORMAT, FixtureSpec, Generator, Kinds, Run, Share, Shares};
 use crate::store::connection::{Events, LONG_CALL_SECONDS, Store, call, call_within};
+#[cfg(feature = "cli")]
+use crate::store::connection::refused_writes;
 
-/// Collection of the marker that distinguishes a fixture from a real event store.
-const MARKER: &str = "Statefold_Fixture";
+/// Collection of the marker that distinguishes a fixture from a real event store. It belongs to the events.
+pub(crate) const FIXTURE_MARKER: &str = "Statefold_Fixture";
 const MARKER_ID: &str = "Events2";
 /// Commits of one insert: about a megabyte.
 const COMMITS_PER_INSERT: usize = 1000;
@@ -30,6 +32,8 @@ pub struct FixtureRequest {
     pub seed: u64,
     /// Whether to append to an existing fixture.
     pub append: bool,
+    /// Whether a fixture that is there already is left as it is, instead of being an error.
+    pub if_missing: bool,
     /// What it is of; ignored when appending.
     pub kinds: Kinds,
     /// How much there is of what years leave behind; ignored when appending.
@@ -72,6 +76,10 @@ pub async fn write_fixture(
                  Choose another database"
             )));
         }
+        (Some((spec, runs)), _, false) if request.if_missing => {
+            let commits_total = spec.commits + runs.iter().map(|run| run.commits).sum::<u64>();
+            return Ok(FixtureReport { commits: 0, commits_total, seed: spec.seed });
+        }
         (Some(_), _, false) => {
             return Err(Error::Unsupported(format!(
                 "{database} has a fixture already: append to it, or \
@@ -103,6 +111,28 @@ pub async fn write_fixture(
     Ok(FixtureReport { commits, commits_total: earlier + commits, seed: spec.seed })
 }
 
+/// Gives collections of a fixture's snapshots other names, which must be free.
+///
+/// # Errors
+/// What the server said.
+#[cfg(feature = "cli")]
+pub(crate) async fn rename_snapshots(
+    settings: &Settings,
+    registry: &Registry,
+    names: Vec<(String, String)>,
+) -> Result<()> {
+    let store = Store::dial(settings, registry).await?;
+    let admin = store.db.client().database("admin");
+    for (from, to) in names {
+        let doing = format!("renaming {from} to {to}");
+        let (from, to) = (store.namespace(&from), store.namespace(&to));
+        let command = doc! { "renameCollection": from, "to": to, "writeConcern": { "w": "majority" } };
+        let admin = admin.clone();
+        refused_writes(&doing, &call(&doing, async move { admin.run_command(command).await }).await?)?;
+    }
+    Ok(())
+}
+
 fn invalid(error: crate::fixture::FixtureError) -> Error {
     Error::Config(vec![error.to_string()])
 }
@@ -125,11 +155,14 @@ impl Events<'_> {
     }
 
     async fn fixture_marker(self) -> Result<Option<(FixtureSpec, Vec<Run>)>> {
-        let markers = self.store.collection(MARKER);
+        let markers = self.store.collection(FIXTURE_MARKER);
         let find = async move { markers.find_one(doc! { "_id": MARKER_ID }).await };
         let Some(marker) = call("reading the fixture's marker", find).await? else { return Ok(None) };
-        let broken =
-            || Error::Unsupported(format!("{MARKER}/{MARKER_ID} is not a marker this version understands"));
+        let broken = || {
+            Error::Unsupported(format!(
+                "{FIXTURE_MARKER}/{MARKER_ID} is not a marker this version understands"
+            ))
+        };
         if marker.get_i32("Format").ok() != Some(FIXTURE_FORMAT) {
             return Err(broken());
         }
@@ -180,7 +213,7 @@ impl Events<'_> {
             "MultiPerMille": i32::from(multi.per_mille()), "Runs": runs, "Complete": false,
             "At": DateTime::now(),
         };
-        let markers = self.store.collection(MARKER);
+        let markers = self.store.collection(FIXTURE_MARKER);
         let write = async move { markers.replace_one(doc! { "_id": MARKER_ID }, marker).upsert(true).await };
         call("writing the fixture's marker", write).await?;
         Ok(())
@@ -228,7 +261,7 @@ impl Events<'_> {
         if cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        let markers = self.store.collection(MARKER);
+        let markers = self.store.collection(FIXTURE_MARKER);
         // Acknowledged by a majority, as all writes of this client are; so are all earlier writes then.
         let complete = doc! { "$set": { "Complete": true } };
         let mark = async move { markers.update_one(doc! { "_id": MARKER_ID }, complete).await };

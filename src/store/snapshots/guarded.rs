@@ -188,7 +188,9 @@ impl<'a> Batch<'a> {
 
 /// Selects a document only if it is as it was, with every field in its place.
 fn as_it_was(id: &str, stored: &RawDocumentBuf) -> RawDocumentBuf {
-    rawdoc! { "_id": id, "$expr": { "$eq": ["$$ROOT", { "$literal": stored.clone() }] } }
+    // By `$cmp`: MongoDB 4.4 fails to optimize a plain `$eq` of the whole document (error 16409).
+    let compared = rawdoc! { "$cmp": ["$$ROOT", { "$literal": stored.clone() }] };
+    rawdoc! { "_id": id, "$expr": { "$eq": [compared, 0] } }
 }
 
 #[cfg(test)]
