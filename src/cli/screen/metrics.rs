@@ -53,8 +53,11 @@ fn recorder() -> Option<crate::http::Render> {
         .and_then(|builder| builder.install_recorder().map_err(|error| error.to_string()));
     match handle {
         Ok(handle) => {
-            crate::observe::names::describe();
+            crate::observe::metric::describe();
+            let process = metrics_process::Collector::default();
+            process.describe();
             Some(Box::new(move || {
+                process.collect();
                 // Histograms grow until their samples are taken in.
                 handle.run_upkeep();
                 handle.render()

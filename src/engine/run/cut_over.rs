@@ -18,7 +18,7 @@ use crate::engine::run::report::{Built, CutOver};
 use crate::engine::run::request::Caller;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Fencing, Unnamed};
-use crate::observe::Phase;
+use crate::observe::{Phase, Recorder};
 use crate::store::{ActiveGeneration, Feed, is_busy};
 
 /// How long a rebuild waits for the migration lock, unless a limit is set.
@@ -131,7 +131,12 @@ impl Run {
         };
         Self::finish_in_any_case(builds)?;
         let refolded_after = self.drain_all(builds, feed, &fence, flipped).await?;
-        let drain_ms = if fence.lets_events_in() { tenths(asked.elapsed()) } else { 0.0 };
+        let mut drain_ms = 0.0;
+        if fence.lets_events_in() {
+            let took = asked.elapsed();
+            drain_ms = tenths(took);
+            Recorder::drained(took);
+        }
         tracing::info!(fence_ms, drain_ms, refolded = refolded_fenced, drained = refolded_after, "cut over");
         if self.has_events && fence.kind != FenceOver::ReadOnly {
             self.drain_saves(builds, feed).await?;
@@ -299,7 +304,7 @@ impl Run {
             Err(_) => {
                 // The fence is lifted first, for the application. Then the refold that was begun is awaited,
                 // so that no older result is written after a newer one.
-                self.lift_fence(fence.prepared.as_deref()).await?;
+                self.lift_fence(fence).await?;
                 refolding.await?;
                 Ok(None)
             }

@@ -39,7 +39,7 @@ impl Comparison<'_> {
         }
         let (counts, digest) = build.sums().await?;
         let Some(share) = self.settings.tuning().verify.sample(counts.streams) else { return Ok(None) };
-        let recorder = Recorder::new(subject.projection.spec().name(), self.progress);
+        let recorder = Recorder::verifying(subject.projection.spec().name(), self.progress);
         recorder.enter(Phase::Verifying, 0);
         // The documents come first: reading them is all that is lost where the application writes them.
         let (governor, stream_index) = (self.governor.clone(), self.stream_index.clone());
