@@ -192,9 +192,9 @@ impl Settings {
         self
     }
 
-    /// Sets whether a rebuild, a migration or a follower looks at the database every ten seconds, to show in its
-    /// metrics what other processes did: active generation, last cut-over, last verification, read-only mode.
-    /// By default it doesn't: without a recorder nobody would see it.
+    /// Sets whether a rebuild, a migration or a follower looks at the database every ten seconds, to show in
+    /// its metrics what other processes did: active generation, last cut-over, last verification, read-only
+    /// mode. By default it doesn't: without a recorder nobody would see it.
     #[must_use]
     pub fn with_database_metrics(mut self, database_metrics: bool) -> Self {
         self.database_metrics = database_metrics;

@@ -1,5 +1,5 @@
-//! What the database says, for the metrics: whichever process did it, every one that runs shows it, those that
-//! wait included.
+//! What the database says, for the metrics: whichever process did it, every one that runs shows it, those
+//! that wait included.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -134,20 +134,24 @@ table! {
         "Streams that could not be folded, whenever they were tried";
     READ_SECONDS: Histogram in Seconds, [Projection Work], "statefold_batch_read_seconds",
         "Time a fold waited for its next batch";
-    SNAPSHOTS: Counter in Count, [Projection], "statefold_snapshots_total", "Snapshots of new generations written";
-    WRITE_SECONDS: Histogram in Seconds, [Projection], "statefold_batch_write_seconds", "Time one insert took";
+    SNAPSHOTS: Counter in Count, [Projection], "statefold_snapshots_total",
+        "Snapshots of new generations written";
+    WRITE_SECONDS: Histogram in Seconds, [Projection], "statefold_batch_write_seconds",
+        "Time one insert took";
     PARTITIONS_LEFT: Gauge in Count, [Projection], "statefold_partitions_left",
         "Partitions still to do in this phase";
     SPILL_BYTES: Gauge in Bytes, [], "statefold_spill_bytes", "Size of the spill file";
 
-    DIRTY: Gauge in Count, [Projection], "statefold_dirty_streams", "Streams that changed since they were folded";
+    DIRTY: Gauge in Count, [Projection], "statefold_dirty_streams",
+        "Streams that changed since they were folded";
     LAG_SECONDS: Gauge in Seconds, [Projection], "statefold_lag_seconds",
         "Age of the oldest change that this process has to fold";
     REFOLDED: Counter in Count, [Projection], "statefold_refolded_streams_total",
         "Streams refolded because they had changed";
 
     FENCED: Gauge in Count, [], "statefold_fenced", "1 while the fence of a cut-over of this process stands";
-    FENCE_SECONDS: Histogram in Seconds, [], "statefold_fence_seconds", "Time a fence stood, of each attempt to cut over";
+    FENCE_SECONDS: Histogram in Seconds, [], "statefold_fence_seconds",
+        "Time a fence stood, of each attempt to cut over";
     DRAIN_SECONDS: Histogram in Seconds, [], "statefold_drain_seconds",
         "Time from a flip without a fence until all was folded that arrived before it";
     ACTIVE_GENERATION: Gauge in Count, [Projection], "statefold_active_generation",
@@ -162,7 +166,8 @@ table! {
     READ_ONLY_SINCE: Gauge in Seconds, [], "statefold_read_only_since_timestamp_seconds",
         "Since when the event store is in read-only mode, 0 if it isn't";
 
-    LEASE_TOKEN: Gauge in Count, [], "statefold_lease_token", "Token of the lease that this process holds, 0 if none";
+    LEASE_TOKEN: Gauge in Count, [], "statefold_lease_token",
+        "Token of the lease that this process holds, 0 if none";
     TAKEOVERS: Counter in Count, [], "statefold_lease_takeovers_total",
         "Leases taken over from a leader that was gone";
     LEASES_LOST: Counter in Count, [], "statefold_leases_lost_total", "Leases that this process lost";

@@ -6,8 +6,8 @@ use crate::observe::metric;
 use crate::observe::progress::{Phase, Progress};
 use crate::observe::wait::Wait;
 
-/// Shows the phase of each projection; while the run waits for another process, that is the phase of those that
-/// aren't done.
+/// Shows the phase of each projection; while the run waits for another process, that is the phase of those
+/// that aren't done.
 pub(super) fn show_phases(progress: &Progress) {
     for (projection, phase) in &progress.phases {
         let waits = progress.phase == Phase::Waiting && *phase != Phase::Done;

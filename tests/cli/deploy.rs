@@ -1,4 +1,5 @@
-//! The dashboard and the alerts name what is exported: the documentation, which is held against that, knows it.
+//! The dashboard and the alerts name only what is exported: what the documentation knows, which is held
+//! against that.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -98,8 +99,8 @@ fn the_dashboard_names_only_what_is_exported_and_leaves_nothing_out() {
     }
 }
 
-/// Runs `promtool`, that of `$PROMTOOL` if it is set, and checks that it is content. Where there is none, that is
-/// said.
+/// Runs `promtool`, that of `$PROMTOOL` if it is set, and checks that it is content. Where there is none,
+/// that is said.
 fn promtool(args: [&str; 3]) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
     let program = std::env::var("PROMTOOL").unwrap_or_else(|_| "promtool".into());

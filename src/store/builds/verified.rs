@@ -1,5 +1,5 @@
-//! `LastVerify {At, Differences}` in a build's document: when its generation was last verified as a whole, and
-//! what differed. Written by whoever verifies, under no token, and never with the rest of the record.
+//! `LastVerify {At, Differences}` in a build's document: when its generation was last verified as a whole,
+//! and how much differed. Written by whoever verifies, under no token, and never with the rest of the record.
 
 use std::collections::HashMap;
 
