@@ -29,7 +29,7 @@ async fn cut_overs_are_timed_and_what_is_over_is_gone() {
     let recorder = PrometheusBuilder::new().set_buckets(&buckets).unwrap().install_recorder().unwrap();
     let now = || Exposition::read(&recorder.render());
     let db = Db::new("metrics").await;
-    db.write(&[good_asset("a"), good_asset("b")]).await;
+    db.write(&[good_asset("a"), good_asset("b")].concat()).await;
 
     assert!(runs(&db, behind_a_fence()).await);
     let shown = now();
@@ -37,7 +37,7 @@ async fn cut_overs_are_timed_and_what_is_over_is_gone() {
     assert_eq!(shown.one("statefold_fence_seconds_bucket", &[("le", "0.001")]), 0.0);
     assert_eq!(shown.one("statefold_drain_seconds_count", &[]), 0.0);
     assert_eq!(shown.one("statefold_fenced", &[]), 0.0);
-    assert_eq!(shown.one("statefold_active_generation", &[ASSETS]), 1.0);
+    assert_eq!(shown.one("statefold_active_generation", &[ASSETS]), 3.0);
     let (first, verified) = (
         shown.one("statefold_last_cutover_timestamp_seconds", &[ASSETS]),
         shown.one("statefold_last_verify_timestamp_seconds", &[ASSETS]),
@@ -49,12 +49,12 @@ async fn cut_overs_are_timed_and_what_is_over_is_gone() {
     let shown = now();
     assert_eq!(shown.one("statefold_fence_seconds_count", &[]), 1.0);
     assert_eq!(shown.one("statefold_drain_seconds_count", &[]), 1.0);
-    assert_eq!(shown.one("statefold_active_generation", &[ASSETS]), 2.0);
+    assert_eq!(shown.one("statefold_active_generation", &[ASSETS]), 4.0);
     assert_eq!(shown.one("statefold_lease_token", &[]), 0.0);
     // Both builds are over: what was planned is what was read, whatever the estimates.
     let build = [ASSETS, ("work", "build")];
-    assert_eq!(shown.one("statefold_commits_total", &build), 4.0);
-    assert_eq!(shown.one("statefold_commits_planned", &build), 4.0);
+    assert_eq!(shown.one("statefold_commits_total", &build), 8.0);
+    assert_eq!(shown.one("statefold_commits_planned", &build), 8.0);
 
     db.append(&[commit(&asset_stream("c"), -1, &[("AssetCreatedEventV2", "{")])]).await;
     assert!(!runs(&db, no_waiting()).await);
@@ -62,5 +62,5 @@ async fn cut_overs_are_timed_and_what_is_over_is_gone() {
     assert_eq!(shown.one("statefold_failed_streams_total", &build), 1.0);
     assert_eq!(shown.all("statefold_phase", &[ASSETS]).iter().sum::<f64>(), 0.0);
     assert_eq!(shown.all("statefold_waiting", &[]).iter().sum::<f64>(), 0.0);
-    assert_eq!(shown.one("statefold_active_generation", &[ASSETS]), 2.0);
+    assert_eq!(shown.one("statefold_active_generation", &[ASSETS]), 4.0);
 }

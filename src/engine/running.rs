@@ -28,6 +28,7 @@ impl<T: Send + 'static> Running<T> {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         metric::describe();
+        metric::exist(&[]);
         let (sender, progress) = watch::channel(Progress::default());
         let cancel = CancellationToken::new();
         let (working, done) = (work(sender.clone(), cancel.clone()), sender);

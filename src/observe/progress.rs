@@ -129,10 +129,11 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to count the work on a projection, or on none: all is as at the beginning, but for the phases.
+    /// Begins to count the work on a projection, or on none: all is as at the beginning, but for what the run
+    /// as a whole is in.
     pub(crate) fn begin(&mut self, projection: &str) {
-        let phases = std::mem::take(&mut self.phases);
-        *self = Self { projection: projection.to_owned(), phases, ..Self::default() };
+        let (phases, fenced) = (std::mem::take(&mut self.phases), self.fenced);
+        *self = Self { projection: projection.to_owned(), phases, fenced, ..Self::default() };
     }
 
     /// Done share of this phase, 0 to 1.

@@ -141,9 +141,13 @@ impl Recorder {
 
     /// Shows that the fence of the run's cut-over is lifted, and for how long it stood.
     pub(crate) fn fence_lifted(progress: &watch::Sender<Progress>, stood: Duration) {
-        progress.send_modify(|progress| progress.fenced = false);
+        let mut stands = false;
+        progress.send_modify(|progress| stands = std::mem::take(&mut progress.fenced));
         gauge!(metric::FENCED.name).set(value(false));
-        histogram!(metric::FENCE_SECONDS.name).record(stood.as_secs_f64());
+        // A fence may be lifted twice, to be sure.
+        if stands {
+            histogram!(metric::FENCE_SECONDS.name).record(stood.as_secs_f64());
+        }
     }
 
     /// Notes how long it took after a flip until all was folded that arrived before it.

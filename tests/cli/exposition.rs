@@ -17,7 +17,7 @@ pub(crate) fn documented() -> Table {
         let [_, name, kind @ ("counter" | "gauge" | "histogram"), labels, ..] = cells.as_slice() else {
             return None;
         };
-        let [name] = in_ticks(name).try_into().ok()?;
+        let [name]: [String; 1] = in_ticks(name).try_into().ok()?;
         Some((name, ((*kind).to_owned(), in_ticks(labels).into_iter().collect())))
     });
     let rows: Vec<_> = rows.collect();

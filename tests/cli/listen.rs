@@ -129,7 +129,7 @@ fn what_follow_exports_is_what_is_documented_for_the_one_that_follows_and_its_st
     let assets = ("projection", "Assets");
     let follows = |metrics: &Exposition| {
         metrics.all("statefold_phase", &[assets, ("phase", "following")]) == [1.0]
-            && metrics.all("statefold_active_generation", &[assets]) == [1.0]
+            && metrics.all("statefold_active_generation", &[assets]) == [3.0]
     };
     let args = ["follow", "Assets", "--poll", "100ms"];
     let follower = Listening::start(&db, &args);
@@ -169,12 +169,12 @@ fn a_follower_says_that_the_event_store_is_read_only_and_what_a_verification_of_
     db.run(&["rebuild", "Assets", "--yes"], 0);
     db.run(&["read-only", "on", "--reason", "test"], 0);
     let one = doc! { "_id": { "$regex": "a$" } };
-    db.wait(async { db.collection("States_Assets1").delete_one(one).await }).unwrap();
+    db.wait(async { db.collection("States_Assets3").delete_one(one).await }).unwrap();
     db.run(&["verify", "Assets", "--full"], 5);
     let follower = Listening::start(&db, &["follow", "Assets"]);
     let assets = ("projection", "Assets");
     let metrics = follower.metrics(|metrics| {
-        metrics.all("statefold_active_generation", &[assets]) == [1.0]
+        metrics.all("statefold_active_generation", &[assets]) == [3.0]
             && metrics.one("statefold_read_only_since_timestamp_seconds", &[]) > 0.0
     });
     assert_eq!(metrics.one("statefold_verify_differences", &[assets]), 1.0);

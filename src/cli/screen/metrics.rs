@@ -22,8 +22,10 @@ pub(in crate::cli) async fn listen(
         .map_err(|source| Error::Io { doing: doing(), source })?;
     let bound = listener.local_addr().map_err(|source| Error::Io { doing: doing(), source })?;
     output.note(&format!("serving http://{bound}/metrics, /livez and /readyz"));
+    // Installed before anything is counted.
+    let render = recorder();
     tokio::spawn(async move {
-        if let Err(error) = crate::http::serve(listener, progress, recorder()).await {
+        if let Err(error) = crate::http::serve(listener, progress, render).await {
             tracing::warn!(%error, "the metrics server ended");
         }
     });
