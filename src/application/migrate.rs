@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::engine::leader::{Claimant, Claimed, Leadership, Patience, Waiting};
+use crate::engine::looking::while_looking;
 use crate::engine::preflight::preflight;
 use crate::engine::run::{Caller, Rebuild, Run, RunInputs, WhenFinished};
 use crate::engine::running::Running;
 use crate::engine::sweep;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::StartVerdict;
-use crate::observe::{Leader, Progress};
+use crate::observe::{Leader, Progress, Recorder};
 use crate::store::{Store, StreamIndex};
 
 pub use outcome::Outcome;
@@ -103,12 +104,19 @@ impl Start {
         if projections.is_empty() {
             return Err(Error::Config(vec!["no projection is registered".into()]));
         }
+        let names = projections.iter().map(|projection| projection.spec().name());
+        Recorder::begin_run(&self.progress, names);
         let store = Store::connect(&self.settings, &self.registry).await?;
         let stream_index = preflight(&store, projections).await?;
+        while_looking(&store, &self.settings, projections, self.rounds(&store, stream_index)).await
+    }
+
+    /// Looks at the database, leads or follows, until nothing is left to do or no attempt is left.
+    async fn rounds(&self, store: &Store, stream_index: Option<StreamIndex>) -> Result<Outcome> {
         let allowed = self.settings.lease().attempts;
         let (mut attempts, mut first, mut followed) = (0, None, None);
         loop {
-            match self.round(&store, stream_index.clone(), followed.take()).await {
+            match self.round(store, stream_index.clone(), followed.take()).await {
                 Ok(Round::Done(outcome)) => return Ok(outcome),
                 Ok(Round::Look(leader)) => followed = Some(leader),
                 // Another process continues the build; this one follows.

@@ -84,7 +84,7 @@ enum Verb {
     /// It is verified first; nothing in it is changed. Then `--mode rename` can take its name, and `rollback`
     /// can go back to it. Without --yes it is only verified.
     Adopt(adopt::AdoptArgs),
-    /// Prove that collections hold what the event store gives; changes nothing
+    /// Prove that collections hold what the event store gives; changes nothing but a note of that
     ///
     /// Folds every stream once more and compares: missing, extra and differing snapshots, field by field.
     /// What only statefold wrote is proven instead, if it can be. The application may keep writing. Exits

@@ -115,7 +115,9 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
                 None => settings,
             };
             let typed = raw.listen.and_then(|args| args.listen.clone());
-            Ok(Loaded { settings, listen: typed.or(file.listen) })
+            let listen = typed.or(file.listen);
+            let settings = settings.with_database_metrics(listen.is_some());
+            Ok(Loaded { settings, listen })
         }
         _ => Err(Error::Config(problems)),
     }

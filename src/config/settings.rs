@@ -27,6 +27,7 @@ pub struct Settings {
     cleanup: CleanupSettings,
     throttle: Throttle,
     read_only: bool,
+    database_metrics: bool,
     spill_folder: PathBuf,
 }
 
@@ -116,6 +117,7 @@ impl Settings {
             cleanup: CleanupSettings::default(),
             throttle: Throttle::default(),
             read_only: false,
+            database_metrics: false,
             spill_folder: std::env::temp_dir(),
         })
     }
@@ -188,6 +190,20 @@ impl Settings {
     pub fn with_read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
+    }
+
+    /// Sets whether a rebuild, a migration or a follower looks at the database every ten seconds, to show in
+    /// its metrics what other processes did: active generation, last cut-over, last verification, read-only
+    /// mode. By default it doesn't: without a recorder nobody would see it.
+    #[must_use]
+    pub fn with_database_metrics(mut self, database_metrics: bool) -> Self {
+        self.database_metrics = database_metrics;
+        self
+    }
+
+    /// Whether the metrics show what the database says.
+    pub(crate) fn has_database_metrics(&self) -> bool {
+        self.database_metrics
     }
 
     /// The settings of the lease.

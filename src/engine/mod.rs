@@ -4,6 +4,7 @@
 pub(crate) mod capacity;
 pub(crate) mod comparing;
 pub(crate) mod leader;
+pub(crate) mod looking;
 pub(crate) mod pass;
 pub(crate) mod preflight;
 pub(crate) mod refolding;

@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::engine::run::RebuildReport;
 use crate::error::{Error, Result};
-use crate::observe::{Progress, Recorder, names};
+use crate::observe::{Progress, Recorder, metric};
 
 /// A rebuild, a migration or another operation on a task of its own. Awaiting it gives the result. Dropping
 /// it cancels it; partitions that are built so far are kept for the next run.
@@ -27,14 +27,18 @@ impl<T: Send + 'static> Running<T> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        names::describe();
+        metric::describe();
+        metric::exist(&[]);
         let (sender, progress) = watch::channel(Progress::default());
         let cancel = CancellationToken::new();
         let (working, done) = (work(sender.clone(), cancel.clone()), sender);
         let task = tokio::spawn(async move {
-            let result = working.await?;
-            Recorder::ready(&done);
-            Ok(result)
+            let result = working.await;
+            match &result {
+                Ok(_) => Recorder::ready(&done),
+                Err(_) => Recorder::failed(&done),
+            }
+            result
         });
         Self { progress, guard: cancel.clone().drop_guard(), cancel, task }
     }

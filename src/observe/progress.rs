@@ -1,5 +1,6 @@
 //! The progress of a run, as a value.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -35,6 +36,20 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All phases.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Planning,
+        Self::Building,
+        Self::Indexing,
+        Self::CatchingUp,
+        Self::Checking,
+        Self::Verifying,
+        Self::Publishing,
+        Self::Following,
+        Self::Done,
+        Self::Waiting,
+    ];
+
     /// The name, as shown.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -52,20 +67,12 @@ impl Phase {
         }
     }
 
-    /// Its number in the metrics.
+    /// Its value as a label of metrics.
     #[must_use]
-    pub fn position(self) -> u8 {
+    pub fn label(self) -> &'static str {
         match self {
-            Self::Planning => 0,
-            Self::Building => 1,
-            Self::Indexing => 2,
-            Self::Checking => 3,
-            Self::Publishing => 4,
-            Self::Done => 5,
-            Self::Waiting => 6,
-            Self::CatchingUp => 7,
-            Self::Verifying => 8,
-            Self::Following => 9,
+            Self::CatchingUp => "catching_up",
+            other => other.name(),
         }
     }
 }
@@ -78,6 +85,8 @@ pub struct Progress {
     pub projection: String,
     /// The phase it is in.
     pub phase: Phase,
+    /// The phase of each projection of the run; while that waits, the one it will be in afterwards.
+    pub phases: BTreeMap<String, Phase>,
     /// Partitions of this phase.
     pub partitions: u32,
     /// Partitions of this phase that are done.
@@ -120,6 +129,13 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Begins to count the work on a projection, or on none: all is as at the beginning, but for what the run
+    /// as a whole is in.
+    pub(crate) fn begin(&mut self, projection: &str) {
+        let (phases, fenced) = (std::mem::take(&mut self.phases), self.fenced);
+        *self = Self { projection: projection.to_owned(), phases, fenced, ..Self::default() };
+    }
+
     /// Done share of this phase, 0 to 1.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share")]

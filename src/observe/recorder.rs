@@ -1,130 +1,120 @@
-//! The only place where work is counted: progress for watchers, metrics for the installed recorder.
+//! The only place where work on a projection is counted: progress for watchers, metrics for the installed
+//! recorder.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Label, SharedString, counter, gauge, histogram};
 use tokio::sync::watch;
 
 use crate::fold::FoldCounts;
-use crate::observe::leader::Leader;
-use crate::observe::names;
+use crate::observe::metric::{self, Metric, Work};
 use crate::observe::progress::{Phase, Progress};
+use crate::observe::states::show_phases;
 
 /// Counts the work on one projection. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Recorder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     projection: Arc<str>,
+    work: Work,
     progress: watch::Sender<Progress>,
-    phase_began: Arc<Mutex<Instant>>,
+    pass: Mutex<Pass>,
+}
+
+/// How far a pass is.
+struct Pass {
+    /// When the present phase began.
+    began: Instant,
+    /// Commits that it is to read.
+    planned: u64,
+    /// Commits that were read since it was planned.
+    read: u64,
 }
 
 impl Recorder {
-    /// A recorder for a projection, whose progress begins with nothing done.
+    /// A recorder of a build, whose progress begins with nothing done.
     pub(crate) fn new(projection: &str, progress: &watch::Sender<Progress>) -> Self {
-        let recorder = Self {
-            projection: projection.into(),
-            progress: progress.clone(),
-            phase_began: Arc::new(Mutex::new(Instant::now())),
-        };
-        recorder.progress.send_replace(Progress { projection: projection.to_owned(), ..Progress::default() });
-        recorder
+        Self::of(projection, Work::Build, progress)
     }
 
-    /// Notes the token this process leads under, `None` once it leads no more.
-    pub(crate) fn leading(token: Option<i64>) {
-        #[expect(clippy::cast_precision_loss, reason = "tokens are small")]
-        gauge!(names::LEASE_TOKEN).set(token.unwrap_or(0) as f64);
+    /// A recorder of what is folded to be compared alone.
+    pub(crate) fn verifying(projection: &str, progress: &watch::Sender<Progress>) -> Self {
+        Self::of(projection, Work::Verify, progress)
     }
 
-    /// Counts a lease that was taken over from a leader that was gone.
-    pub(crate) fn takeover() {
-        counter!(names::TAKEOVERS).increment(1);
-    }
-
-    /// Counts a lease that this process lost.
-    pub(crate) fn lease_lost() {
-        counter!(names::LEASES_LOST).increment(1);
-    }
-
-    /// Shows that the run waits, for a leader or something else.
-    pub(crate) fn waiting(progress: &watch::Sender<Progress>, leader: Option<&Leader>, what: &str) {
-        progress.send_modify(|progress| {
-            progress.phase = Phase::Waiting;
-            progress.waits_for = Some(what.to_owned());
-            progress.leader = leader.cloned();
-        });
-    }
-
-    /// Shows that the run no longer waits.
-    pub(crate) fn waiting_over(progress: &watch::Sender<Progress>) {
-        progress.send_if_modified(|progress| {
-            let waited = progress.phase == Phase::Waiting;
-            if waited {
-                *progress = Progress::default();
-            }
-            waited
-        });
-    }
-
-    /// Shows why the run is held and since when, or that it is held no longer.
-    pub(crate) fn held(progress: &watch::Sender<Progress>, held: Option<(&str, Instant)>) {
-        progress.send_if_modified(|progress| {
-            let seconds = held.map_or(0, |(_, since)| since.elapsed().as_secs());
-            let reason = held.map(|(reason, _)| reason);
-            let changed = progress.held.as_deref() != reason || progress.held_seconds != seconds;
-            (progress.held, progress.held_seconds) = (reason.map(str::to_owned), seconds);
-            changed
-        });
-    }
-
-    /// Shows whether the fence of the run's cut-over stands.
-    pub(crate) fn fenced(progress: &watch::Sender<Progress>, fenced: bool) {
-        progress.send_modify(|progress| progress.fenced = fenced);
-    }
-
-    /// Shows that everything is done.
-    pub(crate) fn ready(progress: &watch::Sender<Progress>) {
-        progress.send_modify(|progress| {
-            progress.phase = Phase::Done;
-            progress.ready = true;
-            progress.waits_for = None;
-            progress.leader = None;
-        });
+    fn of(projection: &str, work: Work, progress: &watch::Sender<Progress>) -> Self {
+        progress.send_modify(|progress| progress.begin(projection));
+        let pass = Mutex::new(Pass { began: Instant::now(), planned: 0, read: 0 });
+        Self {
+            inner: Arc::new(Inner { projection: projection.into(), work, progress: progress.clone(), pass }),
+        }
     }
 
     fn update(&self, change: impl FnOnce(&mut Progress)) {
-        let began = *self.phase_began.lock().unwrap_or_else(PoisonError::into_inner);
-        self.progress.send_modify(|progress| {
+        let began = self.inner.pass().began;
+        self.inner.progress.send_modify(|progress| {
             change(progress);
             progress.phase_seconds = began.elapsed().as_secs_f64();
         });
     }
 
-    fn label(&self) -> String {
-        self.projection.to_string()
+    /// The labels that a metric has for this work.
+    fn labels(&self, metric: &Metric) -> Vec<Label> {
+        self.inner.labels(metric, self.inner.work)
+    }
+
+    fn set(&self, metric: &Metric, value: f64) {
+        gauge!(metric.name, self.labels(metric)).set(value);
+    }
+
+    fn count(&self, metric: &Metric, value: u64) {
+        counter!(metric.name, self.labels(metric)).increment(value);
+    }
+
+    fn observe(&self, metric: &Metric, time: Duration) {
+        histogram!(metric.name, self.labels(metric)).record(time.as_secs_f64());
     }
 
     /// Enters a phase that has this many partitions.
     pub(crate) fn enter(&self, phase: Phase, partitions: usize) {
-        *self.phase_began.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.inner.pass().began = Instant::now();
         self.update(|progress| {
-            if *progress.projection != *self.projection {
-                *progress = Progress { projection: self.projection.to_string(), ..Progress::default() };
+            if *progress.projection != *self.inner.projection {
+                progress.begin(&self.inner.projection);
             }
             progress.phase = phase;
+            progress.phases.insert(self.inner.projection.to_string(), phase);
+            show_phases(progress);
         });
-        gauge!(names::PHASE, "projection" => self.label()).set(f64::from(phase.position()));
         self.partitions(partitions);
     }
 
     /// Begins a phase that will read this many commits, with all counts at zero.
     pub(crate) fn begin(&self, phase: Phase, commits: u64) {
+        self.inner.plan(commits);
         self.update(|progress| {
-            let projection = self.projection.to_string();
-            *progress = Progress { projection, commits_total: commits, ..Progress::default() };
+            progress.begin(&self.inner.projection);
+            progress.commits_total = commits;
         });
         self.enter(phase, 0);
+    }
+
+    /// Begins a phase of several projections, each of which will read this many commits: progress shows them
+    /// together, with all counts at zero, metrics each by itself.
+    pub(crate) fn begin_together(progress: &watch::Sender<Progress>, phase: Phase, parts: &[(&Self, u64)]) {
+        for (recorder, commits) in parts {
+            recorder.begin(phase, *commits);
+        }
+        let names: Vec<&str> = parts.iter().map(|(recorder, _)| &*recorder.inner.projection).collect();
+        progress.send_modify(|progress| {
+            progress.begin(&names.join(", "));
+            progress.commits_total = parts.iter().map(|(_, commits)| commits).sum();
+            progress.phase = phase;
+        });
     }
 
     /// Notes how many partitions this phase has to write.
@@ -134,14 +124,13 @@ impl Recorder {
             progress.partitions = partitions;
             progress.partitions_done = 0;
         });
-        gauge!(names::PARTITIONS_LEFT, "projection" => self.label()).set(f64::from(partitions));
+        self.set(&metric::PARTITIONS_LEFT, f64::from(partitions));
     }
 
     /// Notes how many streams are dirty, and for how long the oldest has been.
     pub(crate) fn lag(&self, streams: usize, seconds: u32) {
-        gauge!(names::LAG_SECONDS, "projection" => self.label()).set(f64::from(seconds));
-        #[expect(clippy::cast_precision_loss, reason = "a number to look at")]
-        gauge!(names::DIRTY, "projection" => self.label()).set(streams as f64);
+        self.set(&metric::LAG_SECONDS, f64::from(seconds));
+        self.set(&metric::DIRTY, number(streams as u64));
         self.update(|progress| {
             progress.dirty = streams as u64;
             progress.lag_seconds = seconds;
@@ -150,19 +139,13 @@ impl Recorder {
 
     /// Notes how long a fold waited for its batch.
     pub(crate) fn batch_read(&self, waited: Duration) {
-        histogram!(names::READ_SECONDS, "projection" => self.label()).record(waited.as_secs_f64());
+        self.observe(&metric::READ_SECONDS, waited);
     }
 
     /// Adds these counts.
     pub(crate) fn folded(&self, counts: &FoldCounts) {
-        let count = |name: &'static str, value: u64| {
-            counter!(name, "projection" => self.label()).increment(value);
-        };
-        count(names::COMMITS, counts.commits);
-        count(names::EVENTS, counts.events);
-        count(names::BYTES, counts.bytes);
-        count(names::STREAMS, counts.streams);
-        count(names::FAILED_STREAMS, counts.failed_streams);
+        self.inner.pass().read += counts.commits;
+        self.inner.count(self.inner.work, counts);
         self.update(|progress| {
             progress.commits += counts.commits;
             progress.events += counts.events;
@@ -172,23 +155,35 @@ impl Recorder {
         });
     }
 
+    /// Adds the counts of streams that were refolded. They are none of the pass, whose progress is shown.
+    pub(crate) fn folded_again(&self, counts: &FoldCounts) {
+        self.inner.count(Work::Refold, counts);
+        let labels = self.inner.labels(&metric::COMMITS_PLANNED, Work::Refold);
+        gauge!(metric::COMMITS_PLANNED.name, labels).increment(number(counts.commits));
+    }
+
     /// Counts refolded streams.
     pub(crate) fn refolded(&self, streams: u64) {
-        counter!(names::REFOLDED, "projection" => self.label()).increment(streams);
+        self.count(&metric::REFOLDED, streams);
         self.update(|progress| progress.refolded += streams);
     }
 
     /// Resets what was read so far, because everything is read again.
     pub(crate) fn read_again(&self) {
+        let planned = self.inner.pass().planned;
+        self.inner.plan(planned);
         self.update(|progress| {
             (progress.commits, progress.events, progress.bytes) = (0, 0, 0);
         });
     }
 
-    /// Counts inserted documents and notes how long the insert took.
+    /// Counts inserted documents and notes how long the insert took. What is only compared is inserted
+    /// nowhere.
     pub(crate) fn written(&self, documents: u64, took: Duration) {
-        counter!(names::SNAPSHOTS, "projection" => self.label()).increment(documents);
-        histogram!(names::WRITE_SECONDS, "projection" => self.label()).record(took.as_secs_f64());
+        if self.inner.work != Work::Verify {
+            self.count(&metric::SNAPSHOTS, documents);
+            self.observe(&metric::WRITE_SECONDS, took);
+        }
         self.update(|progress| progress.snapshots += documents);
     }
 
@@ -202,6 +197,54 @@ impl Recorder {
             progress.partitions_done += 1;
             left = progress.partitions.saturating_sub(progress.partitions_done);
         });
-        gauge!(names::PARTITIONS_LEFT, "projection" => self.label()).set(f64::from(left));
+        self.set(&metric::PARTITIONS_LEFT, f64::from(left));
     }
+}
+
+impl Inner {
+    fn pass(&self) -> MutexGuard<'_, Pass> {
+        self.pass.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn labels(&self, metric: &Metric, work: Work) -> Vec<Label> {
+        let value = |label: &metric::MetricLabel| -> SharedString {
+            match label {
+                metric::MetricLabel::Work => work.name().into(),
+                _ => Arc::clone(&self.projection).into(),
+            }
+        };
+        metric.labels.iter().map(|label| Label::new(label.name(), value(label))).collect()
+    }
+
+    fn count(&self, work: Work, counts: &FoldCounts) {
+        let count = |metric: &Metric, value: u64| {
+            counter!(metric.name, self.labels(metric, work)).increment(value);
+        };
+        count(&metric::COMMITS, counts.commits);
+        count(&metric::EVENTS, counts.events);
+        count(&metric::BYTES, counts.bytes);
+        count(&metric::STREAMS, counts.streams);
+        count(&metric::FAILED_STREAMS, counts.failed_streams);
+    }
+
+    /// Plans to read so many commits from now on. What is left of the former plan is given up: so the metric
+    /// is always what has been read and what will be.
+    fn plan(&self, commits: u64) {
+        let mut pass = self.pass();
+        let change = number(commits) + number(pass.read) - number(pass.planned);
+        (pass.planned, pass.read) = (commits, 0);
+        let labels = self.labels(&metric::COMMITS_PLANNED, self.work);
+        gauge!(metric::COMMITS_PLANNED.name, labels).increment(change);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.plan(0);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number to look at")]
+fn number(count: u64) -> f64 {
+    count as f64
 }

@@ -208,7 +208,7 @@ impl Adoption<'_> {
         let outcome = outcome.ok_or_else(|| Error::Bug("nothing was compared".into()))?;
         let recheck = comparison.settled(&subject, &outcome).await?;
         let verified = Verified::of(&subject, Share::ALL, &outcome, recheck);
-        Recorder::new(self.name(), self.progress).enter(Phase::Done, 0);
+        Recorder::verifying(self.name(), self.progress).enter(Phase::Done, 0);
         Ok(AdoptReport { adopted: false, generation: self.generation, verified: Some(verified) })
     }
 
@@ -267,6 +267,8 @@ impl Adoption<'_> {
             }
         };
         self.activate(build, leadership).await?;
+        let differences = report.verified.as_ref().map_or(0, Verified::differences_found);
+        self.store.builds().note_verified(self.name(), self.generation, differences).await;
         Ok(AdoptReport { adopted: true, ..report })
     }
 

@@ -33,14 +33,15 @@ use std::time::{Duration, Instant};
 
 use crate::config::Settings;
 use crate::engine::leader::{Claimant, Patience, Waiting};
+use crate::engine::looking::while_looking;
 use crate::engine::preflight::{of_active, preflight};
 use crate::engine::refolding::Refolding;
 use crate::engine::running::Running;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::CutOverMode;
-use crate::observe::{Progress, Recorder};
+use crate::observe::{Progress, Recorder, Wait};
 use crate::pipeline::Workers;
-use crate::store::Store;
+use crate::store::{Store, StreamIndex};
 use futures::FutureExt;
 use progress::Shown;
 use request::{Follow, FollowReport};
@@ -108,23 +109,11 @@ async fn run(
     if request.projections.is_empty() {
         selected = without_own_writers(&store, selected).await?;
     }
+    Recorder::begin_run(&progress, selected.iter().map(|projection| projection.spec().name()));
     let workers = Arc::new(Workers::new(settings.tuning().threads)?);
     let follower = FollowTask { store, settings, registry, selected, request, progress, cancel };
-    let mut report = FollowReport::default();
-    loop {
-        match follower.lead(stream_index.clone(), &workers, &mut report).await {
-            _ if follower.cancel.is_cancelled() => return Ok(report),
-            Ok(()) => {}
-            Err(error @ (Error::LeaseLost { .. } | Error::Fenced { .. } | Error::Interrupted)) => {
-                tracing::warn!(error = %error.with_sources(), "following was taken over; waiting");
-            }
-            Err(error) if error.class() == Class::Transient => {
-                tracing::warn!(error = %error.with_sources(), "following is interrupted; trying again");
-            }
-            Err(error) => return Err(error),
-        }
-        follower.pause(PAUSE).await;
-    }
+    let FollowTask { store, settings, selected, .. } = &follower;
+    while_looking(store, settings, selected, follower.follow(stream_index, &workers)).await
 }
 
 /// A process that wants to follow.
@@ -139,6 +128,26 @@ struct FollowTask {
 }
 
 impl FollowTask {
+    /// Leads and waits in turns, until it is cancelled.
+    async fn follow(&self, stream_index: StreamIndex, workers: &Arc<Workers>) -> Result<FollowReport> {
+        let mut report = FollowReport::default();
+        loop {
+            match self.lead(stream_index.clone(), workers, &mut report).await {
+                _ if self.cancel.is_cancelled() => return Ok(report),
+                Ok(()) => {}
+                Err(error @ (Error::LeaseLost { .. } | Error::Fenced { .. } | Error::Interrupted)) => {
+                    tracing::warn!(error = %error.with_sources(), "following was taken over; waiting");
+                }
+                Err(error) if error.class() == Class::Transient => {
+                    tracing::warn!(error = %error.with_sources(), "following is interrupted; trying again");
+                }
+                Err(error) => return Err(error),
+            }
+            Recorder::stand_by(&self.progress);
+            self.pause(PAUSE).await;
+        }
+    }
+
     async fn pause(&self, pause: Duration) {
         tokio::select! {
             () = self.cancel.cancelled() => {}
@@ -149,7 +158,7 @@ impl FollowTask {
     /// Waits for a generation to follow and for the lease, then follows for as long as there is one.
     async fn lead(
         &self,
-        stream_index: crate::store::StreamIndex,
+        stream_index: StreamIndex,
         workers: &Arc<Workers>,
         report: &mut FollowReport,
     ) -> Result<()> {
@@ -205,7 +214,7 @@ impl FollowTask {
                 said = Some(Instant::now());
                 tracing::info!("waiting for {what}");
             }
-            Recorder::waiting(&self.progress, None, what);
+            Recorder::waiting(&self.progress, Wait::Generation, None, what);
             self.pause(self.settings.lease().poll).await;
         }
     }

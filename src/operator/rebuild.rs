@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::engine::leader::{Leadership, lead_watched};
+use crate::engine::looking::while_looking;
 use crate::engine::preflight::preflight;
 use crate::engine::run::{
     Caller, Rebuild, RebuildReport, Run, RunInputs, WhenFinished, check_mode, refuse_past, rollback_targets,
@@ -18,7 +19,7 @@ use crate::engine::sweep;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, CutOverMode, is_fingerprint_of};
 use crate::next_step::NextStep;
-use crate::observe::Progress;
+use crate::observe::{Progress, Recorder};
 use crate::operator::rights::missing_rights;
 use crate::store::{BuildRecord, Store, StreamIndex};
 
@@ -200,11 +201,15 @@ where
         if selected.is_empty() {
             return Err(Error::Config(vec!["no projection is registered".into()]));
         }
+        Recorder::begin_run(&progress, selected.iter().map(|projection| projection.spec().name()));
         let store = Store::connect(&settings, &registry).await?;
         let Some(stream_index) = preflight(&store, &selected).await? else {
             return Ok(RebuildReport::nothing_to_do(store.databases_with_events().await));
         };
-        run(Requested { store, registry, settings, request, selected, stream_index, progress, cancel }).await
+        let (looking, of, shown) = (store.clone(), settings.clone(), selected.clone());
+        let requested =
+            Requested { store, registry, settings, request, selected, stream_index, progress, cancel };
+        while_looking(&looking, &of, &shown, run(requested)).await
     })
 }
 

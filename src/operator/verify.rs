@@ -169,7 +169,11 @@ async fn run(
     let order = |verified: &Verified| order.iter().position(|name| *name == verified.projection);
     verified.sort_by_key(order);
     for verified in &verified {
-        Recorder::new(&verified.projection, &progress).enter(Phase::Done, 0);
+        if let Some(generation) = verified.generation.filter(|_| request.share.is_all()) {
+            let differences = verified.differences_found();
+            store.builds().note_verified(&verified.projection, generation, differences).await;
+        }
+        Recorder::verifying(&verified.projection, &progress).enter(Phase::Done, 0);
     }
     let seconds = began.elapsed().as_secs_f64();
     store.control().record(verified.iter().map(|verified| deed(verified, seconds))).await;

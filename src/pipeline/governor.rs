@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{Latencies, PauseReason};
-use crate::observe::{Progress, Recorder};
+use crate::observe::{Progress, Recorder, Wait};
 use crate::pipeline::ports::CommitBatch;
 
 /// Pause between two checks.
@@ -40,7 +40,7 @@ struct Inner {
     throttle: Option<Duration>,
     written: Mutex<Written>,
     /// The reason that is shown, and since when the run has waited.
-    shown: Mutex<Option<(String, Instant)>>,
+    shown: Mutex<Option<(Wait, String, Instant)>>,
     /// For how long the run stood still, and since when it does so again.
     held: Mutex<(Duration, Option<Instant>)>,
     progress: watch::Sender<Progress>,
@@ -185,20 +185,22 @@ impl Inner {
 
     /// Shows why the run waits and since when, and logs when that begins and ends.
     fn show(&self) {
-        let reason = self.pause_reason.borrow().reason().map(str::to_owned);
-        self.count_held(reason.is_some());
-        let reason = reason.or_else(|| self.written().throttled.clone());
+        let told = self.pause_reason.borrow().clone();
+        let told = told.paused.map(|why| (Wait::Paused, why)).or(told.behind.map(|why| (Wait::Lag, why)));
+        self.count_held(told.is_some());
+        let reason = told.or_else(|| Some((Wait::Throttle, self.written().throttled.clone()?)));
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*shown, &reason) {
-            (None, Some(reason)) => tracing::info!(reason, "waiting before more is written"),
-            (Some((_, since)), None) => {
+            (None, Some((_, reason))) => tracing::info!(reason, "waiting before more is written"),
+            (Some((_, _, since)), None) => {
                 tracing::info!(waited = ?Duration::from_secs(since.elapsed().as_secs()), "writing continues");
             }
             _ => {}
         }
-        let since = shown.take().map_or_else(Instant::now, |(_, since)| since);
-        *shown = reason.map(|reason| (reason, since));
-        Recorder::held(&self.progress, shown.as_ref().map(|(reason, since)| (reason.as_str(), *since)));
+        let since = shown.take().map_or_else(Instant::now, |(_, _, since)| since);
+        *shown = reason.map(|(wait, reason)| (wait, reason, since));
+        let shown = shown.as_ref().map(|(wait, reason, since)| (*wait, reason.as_str(), *since));
+        Recorder::held(&self.progress, shown);
     }
 
     fn count_held(&self, is_held: bool) {

@@ -85,6 +85,7 @@ const ENGINE: Level = Level {
         ("run", Below),
         ("refolding", Below),
         ("comparing", Below),
+        ("looking", Below),
         ("preflight", Below),
         ("verify", Below),
         ("sweep", Below),

@@ -22,8 +22,10 @@ pub(in crate::cli) async fn listen(
         .map_err(|source| Error::Io { doing: doing(), source })?;
     let bound = listener.local_addr().map_err(|source| Error::Io { doing: doing(), source })?;
     output.note(&format!("serving http://{bound}/metrics, /livez and /readyz"));
+    // Installed before anything is counted.
+    let render = recorder();
     tokio::spawn(async move {
-        if let Err(error) = crate::http::serve(listener, progress, recorder()).await {
+        if let Err(error) = crate::http::serve(listener, progress, render).await {
             tracing::warn!(%error, "the metrics server ended");
         }
     });
@@ -53,8 +55,11 @@ fn recorder() -> Option<crate::http::Render> {
         .and_then(|builder| builder.install_recorder().map_err(|error| error.to_string()));
     match handle {
         Ok(handle) => {
-            crate::observe::names::describe();
+            crate::observe::metric::describe();
+            let process = metrics_process::Collector::default();
+            process.describe();
             Some(Box::new(move || {
+                process.collect();
                 // Histograms grow until their samples are taken in.
                 handle.run_upkeep();
                 handle.render()

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::config::LeaseSettings;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::jittered;
-use crate::observe::{Leader, Progress, Recorder};
+use crate::observe::{Leader, Progress, Recorder, Wait};
 
 /// Pause after the first failed attempt; each further one is longer by as much.
 pub(super) const BACKOFF: Duration = Duration::from_millis(200);
@@ -102,11 +102,12 @@ impl<'a> Waiting<'a> {
     }
 
     pub(super) fn for_leader(&self, leader: &Leader) {
-        Recorder::waiting(self.progress, Some(leader), &format!("{} to finish", leader.line()));
+        let what = format!("{} to finish", leader.line());
+        Recorder::waiting(self.progress, Wait::Lease, Some(leader), &what);
     }
 
     pub(crate) fn for_lock(&self, line: &str) {
-        Recorder::waiting(self.progress, None, line);
+        Recorder::waiting(self.progress, Wait::Lock, None, line);
     }
 
     pub(crate) fn over(&self) {

@@ -88,9 +88,9 @@ impl PassReader<'_> {
 
     fn pass<'b>(&self, source: &'b EventStore, parts: &'b [PassPart]) -> Pass<'b, EventStore> {
         let tuning = self.settings.tuning();
-        let commits = parts.iter().map(|part| part.estimate.commits).sum();
-        let names: Vec<&str> = parts.iter().map(|part| part.wanted.projection.spec().name()).collect();
-        Recorder::new(&names.join(", "), self.progress).begin(self.phase, commits);
+        let begun: Vec<(&Recorder, u64)> =
+            parts.iter().map(|part| (&part.wanted.recorder, part.estimate.commits)).collect();
+        Recorder::begin_together(self.progress, self.phase, &begun);
         Pass {
             source,
             layout: Arc::new(self.layout.clone()),

@@ -18,7 +18,7 @@ use crate::engine::run::report::{Built, CutOver};
 use crate::engine::run::request::Caller;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Fencing, Unnamed};
-use crate::observe::Phase;
+use crate::observe::{Phase, Recorder};
 use crate::store::{ActiveGeneration, Feed, What, is_busy};
 
 /// How long a rebuild waits for the migration lock, unless a limit is set.
@@ -166,7 +166,12 @@ impl Run {
     ) -> Result<(Vec<Built>, CutOver)> {
         Self::finish_in_any_case(builds)?;
         let refolded_after = self.drain_all(builds, feed, fence, flipped).await?;
-        let drain_ms = if fence.lets_events_in() { tenths(asked.elapsed()) } else { 0.0 };
+        let mut drain_ms = 0.0;
+        if fence.lets_events_in() {
+            let took = asked.elapsed();
+            drain_ms = tenths(took);
+            Recorder::drained(took);
+        }
         let (fence_ms, refolded) = (cut_over.fence_ms, cut_over.refolded_fenced);
         tracing::info!(fence_ms, drain_ms, refolded, drained = refolded_after, "drained");
         if self.has_events && fence.kind != FenceOver::ReadOnly {
@@ -324,7 +329,7 @@ impl Run {
             Err(_) => {
                 // The fence is lifted first, for the application. Then the refold that was begun is awaited,
                 // so that no older result is written after a newer one.
-                self.lift_fence(fence.prepared.as_deref()).await?;
+                self.lift_fence(fence).await?;
                 refolding.await?;
                 Ok(None)
             }

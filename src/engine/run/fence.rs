@@ -133,7 +133,7 @@ impl Run {
         match self.store.control().raise_prepared(&self.mandate, &prepared).await {
             Ok(Fenced::Standing(time, began)) => {
                 tracing::debug!(since_ms = tenths(began.elapsed()), "the fence stands");
-                Recorder::fenced(&self.progress, true);
+                Recorder::fence_stands(&self.progress);
                 Ok(Raised::Standing(StandingFence {
                     kind: FenceOver::Events,
                     reason,
@@ -189,15 +189,11 @@ impl Run {
             return Ok(0.0);
         }
         tracing::debug!(since_ms = tenths(fence.began.elapsed()), "lifting the fence");
-        let lifted = self.lift_fence(fence.prepared.as_deref()).await;
-        let until = lifted.as_ref().ok().copied().flatten().unwrap_or_else(Instant::now);
-        if let Err(error) = lifted {
-            if let Err(first) = behind_fence {
-                tracing::error!(error = %first.with_sources(), "the cut-over failed behind the fence");
-            }
-            return Err(error);
+        let lifted = self.lift_fence(fence).await;
+        if let (Err(_), Err(first)) = (&lifted, behind_fence) {
+            tracing::error!(error = %first.with_sources(), "the cut-over failed behind the fence");
         }
-        Ok(tenths(until.saturating_duration_since(fence.began)))
+        lifted.map(tenths)
     }
 
     /// Whether the event store is in read-only mode. In that mode there is no marker: the feed is read up to
@@ -206,15 +202,16 @@ impl Run {
         Ok(self.store.control().fence().await?.is_some_and(|fence| fence.kind == FenceKind::ReadOnly))
     }
 
-    /// Lifts the fence, also after this process was told to stop.
+    /// Lifts the fence, also after this process was told to stop. Returns how long it stood.
     ///
     /// # Errors
     /// [`Error::FenceStands`].
-    pub(super) async fn lift_fence(&self, prepared: Option<&PreparedFence>) -> Result<Option<Instant>> {
-        let lifted =
-            self.store.control().lift_own_fence(&self.mandate, prepared.map(PreparedFence::former)).await?;
-        Recorder::fenced(&self.progress, false);
-        Ok(lifted)
+    pub(super) async fn lift_fence(&self, fence: &StandingFence) -> Result<Duration> {
+        let former = fence.prepared.as_deref().map(PreparedFence::former);
+        let lifted = self.store.control().lift_own_fence(&self.mandate, former).await?;
+        let stood = lifted.unwrap_or_else(Instant::now).saturating_duration_since(fence.began);
+        Recorder::fence_lifted(&self.progress, stood);
+        Ok(stood)
     }
 }
 

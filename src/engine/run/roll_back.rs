@@ -238,6 +238,7 @@ impl Run {
                 build.exclusively_ours = true;
             }
             build.timings.verify_ms = milliseconds(began);
+            self.note_verified(build).await;
         }
         Ok(())
     }

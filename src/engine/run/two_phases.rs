@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
 use crate::error::{Error, Result};
-use crate::observe::{InstanceRow, Recorder};
+use crate::observe::{InstanceRow, Recorder, Wait};
 
 /// Running servers that know a projection but can't read this version of it.
 pub(crate) fn cannot_read<'a>(
@@ -56,7 +56,7 @@ impl Run {
             }
             if said.as_ref() != Some(&reason) {
                 tracing::info!(reason, "waiting; a forced cut-over doesn't");
-                Recorder::waiting(&self.progress, None, &reason);
+                Recorder::waiting(&self.progress, Wait::Servers, None, &reason);
                 said = Some(reason);
             }
             tokio::select! {

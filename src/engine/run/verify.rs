@@ -121,7 +121,17 @@ impl Run {
             record.completed = true;
             record.mode = asked.or(record.mode);
         };
-        build.staging()?.advance(BuildState::Verified, verified).await
+        build.staging()?.advance(BuildState::Verified, verified).await?;
+        if build.verified != Some("heads") {
+            self.note_verified(build).await;
+        }
+        Ok(())
+    }
+
+    /// Notes that a build was verified as a whole, and nothing differs.
+    pub(super) async fn note_verified(&self, build: &Build) {
+        let BuildRecord { projection, generation, .. } = build.record();
+        self.store.builds().note_verified(projection, *generation, 0).await;
     }
 
     /// As [`Self::judge`], of a build whose streams may have looked up what is out of date: all that differ

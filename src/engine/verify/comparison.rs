@@ -83,7 +83,7 @@ impl Comparison<'_> {
         let began = Instant::now();
         let recorders: Vec<Recorder> = subjects
             .iter()
-            .map(|subject| Recorder::new(subject.projection.spec().name(), self.progress))
+            .map(|subject| Recorder::verifying(subject.projection.spec().name(), self.progress))
             .collect();
         for (recorder, subject) in recorders.iter().zip(subjects) {
             recorder.enter(Phase::Verifying, 0);

@@ -39,7 +39,7 @@ impl Comparison<'_> {
         }
         let (counts, digest) = build.sums().await?;
         let Some(share) = self.settings.tuning().verify.sample(counts.streams) else { return Ok(None) };
-        let recorder = Recorder::new(subject.projection.spec().name(), self.progress);
+        let recorder = Recorder::verifying(subject.projection.spec().name(), self.progress);
         recorder.enter(Phase::Verifying, 0);
         let (projection, began) = (subject.projection.spec().name(), std::time::Instant::now());
         tracing::info!(projection, build = build.record.id, "proving");

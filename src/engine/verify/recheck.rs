@@ -151,7 +151,7 @@ impl Comparison<'_> {
         let source =
             self.store.events().source(self.stream_index.clone(), now, self.settings.tuning().batch_commits);
         let silent = tokio::sync::watch::channel(crate::observe::Progress::default()).0;
-        let recorder = Recorder::new(subject.projection.spec().name(), &silent);
+        let recorder = Recorder::verifying(subject.projection.spec().name(), &silent);
         let job = self.job(subject, source, (), &recorder);
         let bytes_max = if names.len() > 1 { BYTES_TOGETHER } else { usize::MAX };
         let Some(folded) = fold_streams(&job, names.to_vec(), None, bytes_max).await? else {

@@ -74,7 +74,12 @@ impl Verified {
     /// Whether something differs that isn't only stale.
     #[must_use]
     pub fn differs(&self) -> bool {
-        self.missing + self.extra + self.differing + self.foreign + self.suspected > 0
+        self.differences_found() > 0
+    }
+
+    /// Number of snapshots that differ, stale ones left out.
+    pub(crate) fn differences_found(&self) -> u64 {
+        self.missing + self.extra + self.differing + self.foreign + self.suspected
     }
 
     /// A generation that is proven.

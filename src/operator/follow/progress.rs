@@ -3,7 +3,7 @@
 use statefold_projections::Registered;
 use tokio::sync::watch;
 
-use crate::observe::{Phase, Progress};
+use crate::observe::{Phase, Progress, Recorder};
 use crate::store::FeedLag;
 
 /// The progress of all projections together; metrics are each projection's own.
@@ -18,12 +18,18 @@ impl Shown {
         Self { projections: names.join(", "), progress: progress.clone() }
     }
 
+    /// Shows which projections have a generation that is followed; the others wait for one.
+    pub(super) fn followed<'a>(&self, all: impl Iterator<Item = (&'a str, bool)>) {
+        let phase = |followed: bool| if followed { Phase::Following } else { Phase::Waiting };
+        Recorder::phases(&self.progress, all.map(|(projection, followed)| (projection, phase(followed))));
+    }
+
     /// Shows how far the follower is behind before a round.
     pub(super) fn behind(&self, behind: FeedLag) {
         self.progress.send_modify(|progress| {
             if progress.phase != Phase::Following {
-                let projection = self.projections.clone();
-                *progress = Progress { projection, phase: Phase::Following, ..Progress::default() };
+                progress.begin(&self.projections);
+                progress.phase = Phase::Following;
             }
             progress.dirty = behind.streams as u64;
             progress.lag_seconds = behind.seconds;

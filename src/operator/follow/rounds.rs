@@ -176,6 +176,8 @@ impl<'a> Rounds<'a> {
 
     /// Shows how far it is behind: dirty streams, and seconds since the oldest change that isn't folded.
     async fn behind(&self, feed: Option<&Feed>) -> Result<()> {
+        let active = self.slots.iter().filter(|slot| !slot.is_previous);
+        self.shown.followed(active.map(|slot| (slot.projection.spec().name(), slot.open.is_some())));
         let (Some(feed), Some(now)) = (feed, self.refolding.store.operation_time().await?) else {
             self.shown.behind(FeedLag::default());
             return Ok(());

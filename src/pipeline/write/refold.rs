@@ -7,7 +7,7 @@ use bson::Timestamp;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
-use crate::fold::Folded;
+use crate::fold::{FoldCounts, Folded};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::compare::check_partition;
 use crate::pipeline::job::{BuildJob, Job};
@@ -221,8 +221,11 @@ async fn refold_batch<S: EventSource, W: Staging>(
         }
         let failed: Vec<String> =
             refolded.failed_streams().map(|failed_stream| failed_stream.stream.clone()).collect();
+        let mut counts = FoldCounts::default();
+        refolded.folded.iter().for_each(|folded| counts.add(folded.counts));
         match job.staging.replace(before, refolded).await? {
             Replaced::Done => {
+                job.progress.folded_again(&counts);
                 if let Some(first) = failed.first() {
                     let projection = job.projection.spec().name();
                     tracing::warn!(projection, streams = failed.len(), first, "streams can't be folded");

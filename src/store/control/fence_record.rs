@@ -28,6 +28,9 @@ pub struct Fence {
     pub since: Option<String>,
     /// The token that it was raised under.
     pub token: i64,
+    /// When it was raised, in milliseconds since 1970.
+    #[serde(skip)]
+    since_ms: i64,
 }
 
 /// Purpose of a fence.
@@ -97,6 +100,7 @@ impl Fence {
             reason: record.get_str("Reason").unwrap_or_default().to_owned(),
             owner: pid.map_or_else(|| host.to_owned(), |pid| format!("{host} (pid {pid})")),
             since: describe_time(record, "Since"),
+            since_ms: record.get_datetime("Since").map_or(0, |since| since.timestamp_millis()),
             token: record.get("Token").and_then(Bson::as_i64).unwrap_or(0),
         }
     }
@@ -117,6 +121,12 @@ pub(in crate::store) fn raises_cut_over(change: &Document) -> bool {
 }
 
 impl Fence {
+    /// When it was raised, in seconds since 1970, by the clock of its owner.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are exact")]
+    pub(crate) fn since_seconds(&self) -> f64 {
+        self.since_ms as f64 / 1000.0
+    }
+
     /// The error of a write that it refuses.
     pub(crate) fn into_error(self) -> Error {
         let since = self.since.unwrap_or_else(|| "an unknown time".into());

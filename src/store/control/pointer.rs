@@ -99,6 +99,12 @@ impl Control<'_> {
         }
     }
 
+    /// The active generations of projections, in this order.
+    pub(crate) async fn pointers(self, projections: &[&str]) -> Result<Vec<Option<ActiveGeneration>>> {
+        let control = self.document().await?.unwrap_or_default();
+        projections.iter().map(|projection| active_in(&control, projection)).collect()
+    }
+
     /// The operation time for a flip; on a standalone server the time of this machine.
     pub(crate) async fn flip_time(self) -> Result<Timestamp> {
         let clock = || {

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::fixture::{FIXTURE_FORMAT, FixtureSpec, Generator, Kinds, Run, Share, Shares};
-use crate::store::connection::{Events, LONG_CALL_SECONDS, Store, call, call_within};
 #[cfg(feature = "cli")]
 use crate::store::connection::refused_writes;
+use crate::store::connection::{Events, LONG_CALL_SECONDS, Store, call, call_within};
 
 /// Collection of the marker that distinguishes a fixture from a real event store. It belongs to the events.
 pub(crate) const FIXTURE_MARKER: &str = "Statefold_Fixture";

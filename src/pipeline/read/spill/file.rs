@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::observe::Recorder;
 
 /// Bytes that have to stay free on the disk.
 const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
@@ -81,6 +82,7 @@ impl SpillFile {
         let write = state.file.seek(SeekFrom::Start(at)).and_then(|_| state.file.write_all(frame));
         write.map_err(|source| self.full(source))?;
         state.end += frame.len() as u64;
+        Recorder::spilled(frame.len() as u64);
         Ok(Frame { at, bytes: frame.len() })
     }
 
@@ -95,6 +97,7 @@ impl SpillFile {
 
     pub(super) fn clear(&self) -> Result<()> {
         let mut state = lock(&self.state);
+        Recorder::unspilled(state.end);
         state.end = 0;
         state.checked_at = 0;
         state.file.set_len(0).map_err(|source| self.full(source))
@@ -102,6 +105,12 @@ impl SpillFile {
 
     pub(super) fn len(&self) -> u64 {
         lock(&self.state).end
+    }
+}
+
+impl Drop for SpillFile {
+    fn drop(&mut self) {
+        Recorder::unspilled(self.len());
     }
 }
 
