@@ -15,12 +15,12 @@ fn what_was_done_is_shown_newest_first_with_its_facts() {
     assert_eq!((lines(" built projection"), lines(" cut over projection")), (1, 1), "{said}");
     db.run(&["rebuild", "AssetFolders", "--yes"], 0);
     let on = db.run(&["read-only", "on", "--yes", "--reason", "moving house"], 0).stderr;
-    assert!(on.contains("read only on details=") && on.contains("moving house"), "{on}");
+    assert!(on.contains("read-only on details=") && on.contains("moving house"), "{on}");
 
     let text = db.run(&["history"], 0).stdout;
     let rows: Vec<&str> = text.lines().filter(|line| line.contains("(pid ")).collect();
     let [on, folders, _, assets, built] = rows[..] else { panic!("{text}") };
-    assert!(on.contains("│ read only on") && on.contains("moving house"), "{on}");
+    assert!(on.contains("read-only on ") && on.contains("moving house"), "{on}");
     assert!(folders.contains("cut over") && folders.contains("AssetFolders"), "{folders}");
     assert!(folders.contains("mode pointer") && folders.contains("drained in "), "{folders}");
     assert!(assets.contains("Assets ") && assets.contains("fenced for "), "{assets}");

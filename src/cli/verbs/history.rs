@@ -62,7 +62,7 @@ fn text(entries: &[HistoryEntry], names: &[String]) -> String {
     let cells = entries.iter().map(|entry| {
         [
             when(&entry.at),
-            entry.what.replace('_', " "),
+            entry.what.replace("read_only", "read-only").replace('_', " "),
             or_dash(entry.projection.as_ref()),
             or_dash(entry.generation),
             who(entry),
@@ -81,7 +81,7 @@ fn when(at: &str) -> String {
 
 fn who(entry: &HistoryEntry) -> String {
     let pid = entry.who.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-    format!("{}@{}{pid}", entry.who.user, entry.who.host)
+    format!("{} on {}{pid}", entry.who.user, entry.who.host)
 }
 
 /// Details that a person wants to know first, with the words before and after each; JSON has all.

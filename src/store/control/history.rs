@@ -149,7 +149,8 @@ impl Deed {
         let Self { what, projection, generation, details } = self;
         let details = (!details.is_empty()).then(|| serde_json::to_string(details).unwrap_or_default());
         let details = details.map(tracing::field::display);
-        let (projection, what) = (projection.as_deref(), what.name().replace('_', " "));
+        let (projection, what) = (projection.as_deref(), what.name().replace("read_only", "read-only"));
+        let what = what.replace('_', " ");
         tracing::info!(projection, generation = *generation, details, "{what}");
     }
 
