@@ -45,7 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
         tokio::select! {
-            changed = active.changed() => { changed?; }
+            changed = active.changed() => {
+                changed?;
+            }
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
         }

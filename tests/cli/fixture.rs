@@ -52,7 +52,7 @@ fn snapshots(db: &Db) -> Vec<String> {
 #[test]
 fn snapshots_are_written_as_the_application_would() {
     let db = Db::new();
-    let flags = ["--commits", "3000", "--kinds", "all", "--seed", "7", "--snapshots"];
+    let flags = ["--commits", "800", "--kinds", "all", "--seed", "7", "--snapshots"];
     let written = db.run(&[&["fixture", "-o", "json"], &flags[..]].concat(), 0).json();
     let names = [
         "States_Apps",
