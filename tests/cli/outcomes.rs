@@ -8,7 +8,7 @@ use crate::support::{Db, asset, done, program, uri};
 fn wrong_flags_are_usage_errors() {
     done(program().arg("rebiuld"), 2);
     done(program().args(["rebuild", "--nonsense"]), 2);
-    let unknown = Db::new().run(&["rebuild", "Asset", "--yes"], 2);
+    let unknown = Db::new().run(&["rebuild", "Asset", "--yes", "--allow-empty"], 2);
     assert!(
         unknown.stderr.contains("there is no projection Asset; registered are Assets, AssetFolders"),
         "{}",
@@ -89,7 +89,8 @@ fn a_password_is_not_repeated_whatever_slip_there_is() {
 fn options_of_other_drivers_are_ignored_and_said() {
     let db = Db::new();
     let uri = format!("{}&compressors=snappy,zstd&socketTimeoutMS=60000&waitQueueMultiple=5", db.uri);
-    let said = done(program().args(["status", "--uri", &uri, "--database", &db.name]), 0).stderr;
+    let said =
+        done(program().args(["status", "--allow-empty", "--uri", &uri, "--database", &db.name]), 0).stderr;
     for option in ["compressors=snappy", "socketTimeoutMS", "waitQueueMultiple"] {
         assert!(said.contains(option), "{option}: {said}");
     }
