@@ -176,7 +176,7 @@ async fn run(
         Recorder::verifying(&verified.projection, &progress).enter(Phase::Done, 0);
     }
     let seconds = began.elapsed().as_secs_f64();
-    // Of what an application built nothing is recorded: a database that statefold only looks at stays as it is.
+    // Of what an application built nothing is recorded: a database that is only looked at stays as it is.
     let ours = verified.iter().filter(|verified| verified.generation.is_some());
     store.control().record(ours.map(|verified| deed(verified, seconds))).await;
     Ok(VerifyReport { projections: verified, databases_with_events: Vec::new(), seconds })

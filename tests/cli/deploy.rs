@@ -101,7 +101,7 @@ fn the_dashboard_names_only_what_is_exported_and_leaves_nothing_out() {
 
 /// Runs `promtool`, that of `$PROMTOOL` if it is set, and checks that it is content. Where there is none,
 /// that is said.
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+#[expect(clippy::print_stderr, reason = "a skipped check is said")]
 fn promtool(args: [&str; 3]) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
     let program = std::env::var("PROMTOOL").unwrap_or_else(|_| "promtool".into());
