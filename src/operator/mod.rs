@@ -8,6 +8,8 @@ mod dedicated;
 mod failed_streams;
 mod follow;
 mod lock;
+#[cfg(feature = "http")]
+mod overview;
 mod pause;
 mod plan;
 mod read_only;
@@ -24,6 +26,8 @@ pub use failed_streams::{FailedStreamDetails, FailedStreamRow, failed_stream, fa
 pub use follow::follow;
 pub use follow::request::{Follow, FollowReport, Followed};
 pub use lock::{LockReport, lock_state, release_lock};
+#[cfg(feature = "http")]
+pub(crate) use overview::{Failures, GenerationRow, Lookout, Overview, Role};
 pub use pause::{PausedBuild, pause, resume};
 pub use plan::{MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};

@@ -7,6 +7,7 @@ use crate::cli::args::{
     ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, ReadersArgs, ThrottleArgs, TuningArgs,
 };
 use crate::cli::command::{Command, VerbName};
+use crate::cli::screen::metrics::Served;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::watch;
 use crate::cli::settings::{Loaded, Raw, load};
@@ -60,9 +61,16 @@ pub(in crate::cli) async fn run(
         postpone: args.postpone,
         force: args.readers.force,
     };
+    let served = listen.map(|address| Served {
+        address,
+        token: args.listen.page.token(),
+        settings: settings.clone(),
+        registry: registry.clone(),
+        say: Box::new(command.says()),
+    });
     let interval = args.interval.interval();
     let begin = || rebuild(&settings, registry, request);
-    let report = watch::watched(begin, listen.as_deref(), interval, output).await?;
+    let report = watch::watched(begin, served, interval, output).await?;
     output.result(&report, |report| text(report, settings.database(), &args.readers, command));
     Ok(0)
 }
