@@ -1,13 +1,14 @@
 //! Aborts unfinished builds: drops their staging collections and records.
 
 use serde::Serialize;
+use serde_json::json;
 use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::engine::leader::lead;
 use crate::error::Result;
 use crate::lifecycle::BuildState;
-use crate::store::{Store, TargetRecord};
+use crate::store::{Deed, Store, TargetRecord, What};
 
 /// An unfinished build that was, or would be, ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +71,9 @@ pub async fn abort(
             }
             let mut build = store.builds().adopt(record.clone(), &prefix, &leadership.mandate).await?;
             let staging = build.abort().await?;
+            let details = json!({ "state": record.state.to_string() });
+            let deed = Deed::new(What::Aborted, details).of(&record.projection, Some(record.generation));
+            store.control().record([deed]).await;
             ended.push(describe(&record, staging));
         }
         Ok(ended)

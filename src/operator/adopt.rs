@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::json;
 use statefold_projections::{Registered, Registry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::ports::{PartitionRecord, SnapshotSink};
 use crate::pipeline::{Governor, Workers};
 use crate::plan::{Estimate, Partition};
-use crate::store::{BuildOrigin, BuildStore, Flip, RecordsOnly, Store, StreamIndex};
+use crate::store::{BuildOrigin, BuildStore, Deed, Flip, RecordsOnly, Store, StreamIndex, What};
 
 /// Request to adopt a collection.
 #[derive(Debug, Clone)]
@@ -124,7 +125,16 @@ async fn run(
     }
     let leadership = Arc::new(lead_watched(&store, settings, &progress, &cancel).await?);
     let result = work.recorded(&leadership).await;
-    leadership.end(result).await
+    let report = leadership.end(result).await?;
+    if report.adopted {
+        let differing = report.verified.as_ref().is_some_and(Verified::differs);
+        let details = json!({
+            "collections": request.collections, "differs": differing, "forced": request.force.then_some(true),
+        });
+        let deed = Deed::new(What::Adopted, details).of(work.name(), Some(report.generation));
+        store.control().record([deed]).await;
+    }
+    Ok(report)
 }
 
 /// The number at the end of a collection's name: 2 for `States_Assets2`, 1 for `States_Assets`.

@@ -10,7 +10,7 @@ use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::engine::leader::lead;
-use crate::engine::sweep::{Sweep, rules};
+use crate::engine::sweep::{Sweep, cleaned_up, rules};
 use crate::error::Result;
 use crate::store::Store;
 
@@ -54,5 +54,7 @@ pub async fn cleanup(settings: &Settings, registry: &Registry, request: Cleanup)
     }
     let leadership = lead(&store, settings).await?;
     let result = sweep.drop_eligible(&leadership.mandate).await;
-    leadership.end(result).await
+    let report = leadership.end(result).await?;
+    store.control().record(cleaned_up(&report, false)).await;
+    Ok(report)
 }

@@ -2,12 +2,13 @@
 
 use bson::Bson;
 use serde::Serialize;
+use serde_json::json;
 use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::error::Result;
 use crate::observe::Leader;
-use crate::store::{LockState, Store};
+use crate::store::{Deed, LockState, Store, What};
 
 /// State of statefold's lease and of the application's migration lock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,5 +54,11 @@ pub async fn lock_state(settings: &Settings, registry: &Registry) -> Result<Lock
 /// # Errors
 /// What the server said.
 pub async fn release_lock(settings: &Settings, registry: &Registry, shown: &LockState) -> Result<bool> {
-    Store::connect(settings, registry).await?.control().force_release(shown).await
+    let store = Store::connect(settings, registry).await?;
+    let released = store.control().force_release(shown).await?;
+    if released {
+        let details = json!({ "holder": shown.holder, "forced": true });
+        store.control().record([Deed::new(What::LockReleased, details)]).await;
+    }
+    Ok(released)
 }

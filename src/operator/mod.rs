@@ -7,6 +7,7 @@ mod cleanup;
 mod dedicated;
 mod failed_streams;
 mod follow;
+mod history;
 mod lock;
 #[cfg(feature = "http")]
 mod overview;
@@ -25,6 +26,7 @@ pub use failed_streams::retry::{Healed, LeftOut, RetryReport, retry_failed_strea
 pub use failed_streams::{FailedStreamDetails, FailedStreamRow, failed_stream, failed_streams};
 pub use follow::follow;
 pub use follow::request::{Follow, FollowReport, Followed};
+pub use history::history;
 pub use lock::{LockReport, lock_state, release_lock};
 #[cfg(feature = "http")]
 pub(crate) use overview::{Failures, GenerationRow, Lookout, Overview, Role};

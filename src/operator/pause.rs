@@ -1,11 +1,12 @@
 //! Pauses unfinished builds from any machine, and resumes them.
 
 use serde::Serialize;
+use serde_json::json;
 use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::error::Result;
-use crate::store::{BuildRecord, Store};
+use crate::store::{BuildRecord, Deed, Store, What};
 
 /// An unfinished build that was paused or resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,12 +37,17 @@ pub async fn pause(
     reason: Option<&str>,
 ) -> Result<Vec<PausedBuild>> {
     let store = Store::connect(settings, registry).await?;
-    let mut paused = Vec::new();
+    let (mut paused, mut deeds) = (Vec::new(), Vec::new());
     for record in unfinished(&store, registry, projections).await? {
         if store.builds().pause(&record.id, reason).await? {
+            // One that was paused before keeps that pause.
+            if record.pause.is_none() {
+                deeds.push(deed(What::Paused, &record, json!({ "reason": reason })));
+            }
             paused.push(record.id);
         }
     }
+    store.control().record(deeds).await;
     let now = unfinished(&store, registry, projections).await?;
     described(&store, now.into_iter().filter(|record| paused.contains(&record.id))).await
 }
@@ -62,7 +68,12 @@ pub async fn resume(
             resumed.push(record);
         }
     }
+    store.control().record(resumed.iter().map(|record| deed(What::Resumed, record, json!({})))).await;
     described(&store, resumed.into_iter()).await
+}
+
+fn deed(what: What, record: &BuildRecord, details: serde_json::Value) -> Deed {
+    Deed::new(what, details).of(&record.projection, Some(record.generation))
 }
 
 async fn unfinished(store: &Store, registry: &Registry, projections: &[String]) -> Result<Vec<BuildRecord>> {

@@ -6,13 +6,14 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::json;
 use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::engine::leader::lead;
 use crate::error::{Error, Result};
 use crate::plan::Topology;
-use crate::store::{Fence, FenceKind, Fenced, Lifted, Mandate, Store};
+use crate::store::{Deed, Fence, FenceKind, Fenced, Lifted, Mandate, Store, What};
 
 /// How long to wait for a transaction that keeps the options from being changed, unless a limit is set.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -84,6 +85,10 @@ pub async fn read_only_on(
     };
     let result = work.await;
     let changed = leadership.end(result).await?;
+    if changed {
+        let details = json!({ "reason": reason.unwrap_or(NO_REASON) });
+        store.control().record([Deed::new(What::ReadOnlyOn, details)]).await;
+    }
     report(settings, &store, changed, None).await
 }
 
@@ -103,14 +108,19 @@ pub async fn read_only_off(settings: &Settings, registry: &Registry) -> Result<R
     let during_work = fence.kind == FenceKind::ReadOnly
         && store.facts.topology == Topology::ReplicaSet
         && store.control().lease().await?.is_some();
-    let changed = if during_work {
-        retry_until(&store, settings, Change::Lift).await?
+    let (changed, by_claim) = if during_work {
+        (retry_until(&store, settings, Change::Lift).await?, false)
     } else {
         let leadership = lead(&store, settings).await?;
         let lifted = leadership.lifted_fence;
         let result = if lifted { Ok(true) } else { retry_until(&store, settings, Change::Lift).await };
-        leadership.end(result).await?
+        (leadership.end(result).await?, lifted)
     };
+    // What the claim of the lease lifted, it has recorded.
+    if changed && !by_claim {
+        let details = json!({ "reason": fence.reason, "raised_by": fence.owner, "since": fence.since });
+        store.control().record([Deed::new(What::ReadOnlyOff, details)]).await;
+    }
     report(settings, &store, changed, Some(fence).filter(|_| changed)).await
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
+use serde_json::json;
 use statefold_projections::{Registered, Registry};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use crate::lifecycle::Share;
 use crate::next_step::NextStep;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline::{Governor, Workers};
-use crate::store::{ActiveGeneration, BuildStore, Store};
+use crate::store::{ActiveGeneration, BuildStore, Deed, Store, What};
 
 /// Request for a verification.
 #[derive(Debug, Clone)]
@@ -171,7 +172,36 @@ async fn run(
         Recorder::new(&verified.projection, &progress).enter(Phase::Done, 0);
     }
     let seconds = began.elapsed().as_secs_f64();
+    store.control().record(verified.iter().map(|verified| deed(verified, seconds))).await;
     Ok(VerifyReport { projections: verified, databases_with_events: Vec::new(), seconds })
+}
+
+/// A verification, for the history.
+fn deed(verified: &Verified, seconds: f64) -> Deed {
+    let number = |number: u64| (number > 0).then_some(number);
+    let verdict = match (verified.differs(), verified.is_equal()) {
+        (true, _) => "differs",
+        (_, true) => "equal",
+        _ if verified.stale > 0 => "stale",
+        _ => "moving",
+    };
+    let details = json!({
+        "verdict": verdict,
+        "collections": verified.generation.is_none().then_some(&verified.collections),
+        "share": (!verified.share.is_all()).then(|| verified.share.to_string()),
+        "proven_by": verified.proven_by,
+        "streams": verified.streams,
+        "snapshots": verified.snapshots,
+        "missing": number(verified.missing),
+        "extra": number(verified.extra),
+        "differing": number(verified.differing),
+        "stale": number(verified.stale),
+        "foreign": number(verified.foreign),
+        "suspected": number(verified.suspected),
+        "moving": number(verified.moving),
+        "seconds": seconds,
+    });
+    Deed::new(What::Verified, details).of(&verified.projection, verified.generation)
 }
 
 /// The build that made an active generation.

@@ -18,7 +18,7 @@ pub(crate) use names::{
     staging_parts, staging_token, without_aside,
 };
 pub(crate) use partitions::{Partition, StreamRange, divide, partition_count};
-pub(crate) use privileges::{Need, Privilege, Resource, missing, needs};
+pub(crate) use privileges::{HISTORY, Need, Privilege, Resource, missing, needs};
 pub(crate) use sample::{SampledCommit, StoreSample};
 pub(crate) use server::{ServerFacts, Topology};
 pub(crate) use strategy::{Choice, PassFacts};

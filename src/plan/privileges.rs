@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The collection of what was done and by whom.
+pub(crate) const HISTORY: &str = "Statefold_History";
+
 /// Resource of a right, in the server's terms. Empty names stand for all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Resource {
@@ -138,6 +141,13 @@ pub(crate) fn needs(
     need(Step::Read, &["serverStatus"], &cluster, "the server's cache isn't known");
     need(Step::Read, &["replSetGetConfig"], &cluster, "a restored copy isn't recognised");
     need(Step::Read, &["find", "collStats"], &oplog, "the history of changes isn't known");
+    let history = || Resource::collection(database, HISTORY);
+    need(
+        Step::Read,
+        &["insert", "update", "remove"],
+        &history,
+        "a verification isn't recorded in the history",
+    );
     let writes = [
         "insert",
         "update",

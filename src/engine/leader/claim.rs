@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,7 @@ use crate::engine::leader::waiting::{Patience, SAY_EVERY, Waiting};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Challenger, Claim};
 use crate::observe::{Leader, Progress, Recorder};
-use crate::store::{BootInstant, FenceKind, LeaseHolder, LeaseTaken, Owner, Store};
+use crate::store::{BootInstant, Deed, FenceKind, LeaseHolder, LeaseTaken, Owner, Store, What};
 
 /// Tells whether there still is work that needs a leader.
 pub(crate) type Needed<'a> = dyn Fn() -> BoxFuture<'a, Result<bool>> + Send + Sync + 'a;
@@ -140,7 +141,12 @@ impl Claimant<'_> {
                         raised = fence.owner,
                         "lifting the fence of a cut-over that was interrupted"
                     );
-                    self.store.control().lift_left_fence().await
+                    let lifted = self.store.control().lift_left_fence().await?;
+                    if lifted {
+                        let details = json!({ "raised_by": fence.owner, "since": fence.since });
+                        self.store.control().record([Deed::new(What::FenceLifted, details)]).await;
+                    }
+                    Ok(lifted)
                 }
                 Some(_) => Ok(false),
                 None => self.store.control().forget_unraised_fence().await.map(|()| false),

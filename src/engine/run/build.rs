@@ -36,6 +36,8 @@ pub(super) struct Build {
     /// Partitions that are still to be folded.
     pub(super) todo: Vec<Partition>,
     pub(super) resumed: bool,
+    /// Whether it was complete before this run.
+    pub(super) was_complete: bool,
     /// Streams that changed and aren't refolded yet.
     pub(super) dirty: BTreeSet<String>,
     /// What is known of all other streams: unless they are clean, all heads have to be compared.

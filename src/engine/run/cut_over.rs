@@ -19,7 +19,7 @@ use crate::engine::run::request::Caller;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Fencing, Unnamed};
 use crate::observe::Phase;
-use crate::store::{ActiveGeneration, Feed, is_busy};
+use crate::store::{ActiveGeneration, Feed, What, is_busy};
 
 /// How long a rebuild waits for the migration lock, unless a limit is set.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -43,11 +43,12 @@ enum Try {
 
 impl Run {
     /// Publishes finished builds and makes them active, all in one update. An operator's run holds the
-    /// migration lock for the attempts alone; a server that starts holds it already.
+    /// migration lock for the attempts alone; a server that starts holds it already. `what` is recorded.
     pub(super) async fn cut_over(
         &self,
         builds: &mut [Build],
         feed: Option<&Feed>,
+        what: What,
     ) -> Result<(Vec<Built>, CutOver)> {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
@@ -65,6 +66,9 @@ impl Run {
         let result = self.retry_cut_over(builds, feed).await;
         if self.caller == Caller::Operator {
             self.leadership.unlock().await;
+        }
+        if let Ok((_, cut_over)) = &result {
+            self.record_cut_over(what, builds, cut_over).await;
         }
         result
     }

@@ -8,7 +8,7 @@ use crate::engine::run::report::{Built, CutOver};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::BuildState;
 use crate::observe::Phase;
-use crate::store::Feed;
+use crate::store::{Feed, What};
 
 impl Run {
     /// Completes and verifies all builds, then publishes all of them together, or none.
@@ -27,6 +27,7 @@ impl Run {
         }
         if refused.is_empty() {
             refused.extend(self.verify(&mut builds, feed, survey).await?.into_iter().flatten());
+            self.record_built(&builds).await;
         }
         // The largest number of failed streams is shown: a limit that allows it allows all.
         let worst = refused.into_iter().max_by_key(|error| match error {
@@ -36,7 +37,10 @@ impl Run {
         match worst {
             Some(error) => Err(error),
             None if self.request.postpone => Ok((builds.iter().map(built).collect(), Vec::new())),
-            None => self.cut_over(&mut builds, feed).await.map(|(built, cut_over)| (built, vec![cut_over])),
+            None => {
+                let (built, cut_over) = self.cut_over(&mut builds, feed, What::CutOver).await?;
+                Ok((built, vec![cut_over]))
+            }
         }
     }
 
@@ -66,6 +70,7 @@ impl Run {
             }
         }
         let refused = self.verify(&mut finished, feed, survey).await?;
+        self.record_built(&finished).await;
         let (mut published, mut cut_overs, mut kept_back) = (Vec::new(), Vec::new(), Vec::new());
         for (mut build, refused) in finished.into_iter().zip(refused) {
             let name = build.record().projection.clone();
@@ -81,7 +86,7 @@ impl Run {
             }
             let result = match refused {
                 Some(error) => Err(error),
-                None => self.cut_over(std::slice::from_mut(&mut build), feed).await,
+                None => self.cut_over(std::slice::from_mut(&mut build), feed, What::CutOver).await,
             };
             match result {
                 Ok((built, cut_over)) => {

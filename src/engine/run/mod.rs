@@ -7,6 +7,7 @@ mod build;
 mod catch_up;
 mod context;
 mod cut_over;
+mod deeds;
 mod drain;
 mod fence;
 mod finish;

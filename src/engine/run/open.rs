@@ -40,7 +40,9 @@ impl Run {
             since,
             (self.settings.tuning(), &self.governor),
         );
-        let (staging, resumed) = match self.resumable(projection).await? {
+        let found = self.resumable(projection).await?;
+        let was_complete = found.as_ref().is_some_and(|record| record.state == BuildState::Verified);
+        let (staging, resumed) = match found {
             Some(record) => (self.resume(record, projection, since).await?, true),
             None => {
                 let estimate = survey.estimates.get(position).copied().unwrap_or_default();
@@ -67,6 +69,7 @@ impl Run {
             swap: None,
             todo,
             resumed,
+            was_complete,
             dirty: BTreeSet::new(),
             unnamed: if needs_full_compare || since.is_none() { Unnamed::Unknown } else { Unnamed::Clean },
             folded: None,

@@ -325,6 +325,7 @@ impl Run {
             swap: None,
             todo,
             resumed,
+            was_complete: true,
             dirty: BTreeSet::new(),
             unnamed: Unnamed::Unknown,
             folded: None,

@@ -127,7 +127,9 @@ impl Run {
         if !record.adopted || record.swap.is_some() {
             self.refold_some(&mut build, Unnamed::Unknown, false).await?;
         }
-        self.settle(&mut build).await
+        self.settle(&mut build).await?;
+        self.record_settled(&build, active.as_ref()).await;
+        Ok(())
     }
 
     /// Does [`Self::settle_late`] for every projection that needs it.

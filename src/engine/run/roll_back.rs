@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify};
 use crate::next_step::NextStep;
 use crate::observe::Phase;
-use crate::store::{BuildRecord, Feed, Store};
+use crate::store::{BuildRecord, Feed, Store, What};
 
 /// A generation to roll back to.
 pub(crate) struct RollbackTarget {
@@ -181,7 +181,7 @@ impl Run {
         if let (Some(share), true) = (share, self.has_events) {
             self.verify_again(builds, survey, feed, share).await?;
         }
-        let (projections, cut_over) = self.cut_over(builds, feed).await?;
+        let (projections, cut_over) = self.cut_over(builds, feed, What::RolledBack).await?;
         let weakness = self.store.facts.weakness().map(str::to_owned);
         Ok(RebuildReport {
             projections,

@@ -4,13 +4,17 @@ mod report;
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use statefold_projections::{Registered, Registry};
 
 use crate::config::{CleanupSettings, Settings};
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, KeepRules, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
-use crate::store::{DropOutcome, ListedCollection, Mandate, Store};
+use crate::store::{Deed, DropOutcome, ListedCollection, Mandate, Store, What};
+
+/// Number of dropped collections and builds that the history names.
+const NAMED_MAX: usize = 20;
 
 /// Cleans up at the end of a run that holds the lease, if automatic clean-up is configured: drops what has
 /// been eligible for the configured time. A failure is only logged, because the run itself has succeeded.
@@ -22,13 +26,18 @@ pub(crate) async fn automatic(store: &Store, settings: &Settings, registry: &Reg
     let sweep = Sweep { store, selected, rules: rules(settings.cleanup()) };
     match sweep.drop_eligible(mandate).await {
         Ok(report) => {
-            let dropped: Vec<&str> = report.dropped().collect();
-            if !dropped.is_empty() {
-                tracing::info!(?dropped, "cleaned up what was no longer needed");
-            }
+            store.control().record(cleaned_up(&report, true)).await;
         }
         Err(error) => tracing::warn!(error = %error.with_sources(), "the clean-up failed"),
     }
+}
+
+/// What a clean-up has dropped, for the history; nothing if that is nothing.
+pub(crate) fn cleaned_up(report: &CleanupReport, automatic: bool) -> Option<Deed> {
+    let dropped: Vec<&str> = report.dropped().collect();
+    let (count, first): (usize, Vec<&str>) = (dropped.len(), dropped.into_iter().take(NAMED_MAX).collect());
+    let details = json!({ "count": count, "dropped": first, "automatic": automatic.then_some(true) });
+    (count > 0).then(|| Deed::new(What::CleanedUp, details))
 }
 
 /// Rules of what is kept, from the settings.

@@ -1,5 +1,7 @@
 //! The connection to a database: one client, with a deadline for each call.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bson::{Document, Timestamp, doc};
@@ -38,6 +40,8 @@ pub(crate) struct Store {
     /// Whether the connection is direct: all commands go to one server, whatever name it has in its replica
     /// set.
     pub(in crate::store) direct: bool,
+    /// Whether something could not be recorded in the history, which is said once.
+    pub(in crate::store) unrecorded: Arc<AtomicBool>,
 }
 
 /// Collection and ids of the version document and the control document.
@@ -117,6 +121,7 @@ impl Store {
                     names,
                     deployment,
                     direct,
+                    unrecorded: Arc::default(),
                 })
             }
         }
