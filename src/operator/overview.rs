@@ -1,17 +1,23 @@
 //! All that the live page shows of a database, looked at again and again over one connection. Reads only.
 
+use std::time::{Duration, Instant};
+
 use bson::{DateTime, Timestamp};
 use statefold_projections::Registry;
 
 use crate::config::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::operator::failed_streams::FailedStreamDetails;
 use crate::operator::status::{ProjectionStatus, StatusReport, report};
-use crate::store::{ActiveGeneration, BuildRecord, Store};
+use crate::store::{ActiveGeneration, BuildRecord, HistoryEntry, Store};
 
 /// Failed streams that are shown with the commit that could not be folded.
 const FAILED_STREAMS_MAX: i64 = 10;
+/// Newest entries of the history.
+const HISTORY_MAX: i64 = 200;
+/// The history is read anew after this time: it is sorted by the server each time.
+const HISTORY_EVERY: Duration = Duration::from_secs(3);
 
 /// A database as it is at one moment.
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ pub(crate) struct Overview {
     pub(crate) generations: Vec<GenerationRow>,
     /// The failed streams of those that are active or being built.
     pub(crate) failures: Failures,
+    /// What was done lately, the newest first.
+    pub(crate) history: Vec<HistoryEntry>,
 }
 
 /// A generation.
@@ -65,11 +73,13 @@ pub(crate) struct Lookout {
     store: Option<Store>,
     /// The failed streams, and the counts they were read at: they are read again when those have changed.
     failures: (Vec<(String, u64)>, Failures),
+    /// The history, and when it was read.
+    history: Option<(Instant, Vec<HistoryEntry>)>,
 }
 
 impl Lookout {
     pub(crate) fn new(settings: Settings, registry: Registry) -> Self {
-        Self { settings, registry, store: None, failures: Default::default() }
+        Self { settings, registry, store: None, failures: Default::default(), history: None }
     }
 
     /// Looks once.
@@ -90,9 +100,15 @@ impl Lookout {
             generations.extend(generations_of(projection, active.as_ref(), &records));
         }
         let failures = self.failures_of(&store, &generations, &status).await?;
+        let history = match self.history.take().filter(|(read, _)| read.elapsed() < HISTORY_EVERY) {
+            Some(recent) => recent,
+            None => (Instant::now(), recent_deeds(&store).await?),
+        };
         // After an error, the next look connects anew.
         self.store = Some(store);
-        Ok(Overview { status, generations, failures })
+        let overview = Overview { status, generations, failures, history: history.1.clone() };
+        self.history = Some(history);
+        Ok(overview)
     }
 
     async fn failures_of(
@@ -120,6 +136,14 @@ impl Lookout {
             self.failures = (counts, Failures { reasons, first });
         }
         Ok(self.failures.1.clone())
+    }
+}
+
+/// What was done lately. A role from before there was a history may not read it, and sees the rest.
+async fn recent_deeds(store: &Store) -> Result<Vec<HistoryEntry>> {
+    match store.control().history(HISTORY_MAX).await {
+        Err(Error::Permission { .. }) => Ok(Vec::new()),
+        other => other,
     }
 }
 

@@ -41,6 +41,30 @@ fn draw(svg: &mut String, points: &Points, times: std::ops::Range<f64>, top: f64
     drawn && root.present().is_ok()
 }
 
+/// Bars beside each other, one for each value. Empty if there is nothing to draw.
+pub(super) fn bars(values: &[f64]) -> String {
+    let largest = values.iter().copied().fold(0.0, f64::max);
+    if largest <= 0.0 {
+        return String::new();
+    }
+    let mut svg = String::new();
+    // Few bars are as wide as many.
+    let slots = values.len().max(20);
+    let drawn = draw_bars(&mut svg, values, 0.0..f64::from(u32::try_from(slots).unwrap_or(0)), largest);
+    if drawn { svg } else { String::new() }
+}
+
+fn draw_bars(svg: &mut String, values: &[f64], slots: std::ops::Range<f64>, top: f64) -> bool {
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let Ok(mut chart) = ChartBuilder::on(&root).build_cartesian_2d(slots, 0.0..top) else { return false };
+    let lefts = (0_u32..).map(f64::from);
+    let bar = |(left, value): (f64, &f64)| {
+        // Nothing is shown as a line, so that it can be counted.
+        Rectangle::new([(left + 0.15, 0.0), (left + 0.85, value.max(top * 0.04))], BLACK.filled())
+    };
+    chart.draw_series(lefts.zip(values).map(bar)).is_ok() && root.present().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +77,11 @@ mod tests {
         assert_eq!(lines(&[]), 0);
         assert_eq!(lines(&[(98.0, 1.0), (99.0, 2.0), (100.0, 1.0)]), 1);
         assert_eq!(lines(&[(1.0, 1.0), (2.0, 2.0), (99.0, 1.0), (100.0, 1.0)]), 2);
+    }
+
+    #[test]
+    fn each_value_has_a_bar() {
+        assert_eq!(bars(&[0.0, 2.0, 1.0]).matches("<rect").count(), 3);
+        assert_eq!(bars(&[0.0]), "");
     }
 }

@@ -1,11 +1,11 @@
 //! Who may see the page: whoever knows its token, or else whoever asks for it by a name of this machine.
 
-use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
 /// What a request has to bring.
@@ -18,29 +18,15 @@ pub(super) struct Guard {
     pub(super) only_local: bool,
 }
 
-#[derive(Default, Deserialize)]
-struct Asked {
-    token: Option<String>,
-}
-
 /// What the browser may do with the page: show it, and talk to nobody but its server.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Lets a request pass, or refuses it.
 pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let asked = Query::<Asked>::from_request_parts(&mut parts, &()).await;
-    let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
-    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-    let mut response = if !guard.is_known(asked.token.as_deref().or(bearer)) {
-        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "this page needs its token\n")
-            .into_response()
-    } else if guard.only_local && !header(header::HOST).is_some_and(is_local) {
-        (StatusCode::MISDIRECTED_REQUEST, "this page is served to this machine only\n").into_response()
-    } else {
-        next.run(Request::from_parts(parts, body)).await
+    let mut response = match guard.refusal(&request) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     };
     let fixed = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
@@ -55,11 +41,34 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
 }
 
 impl Guard {
-    /// Whether no token is needed, or this is the one. How long that takes tells its length at most.
-    fn is_known(&self, given: Option<&str>) -> bool {
-        let Some(token) = &self.token else { return true };
-        given.is_some_and(|given| given.as_bytes().ct_eq(token.expose_secret().as_bytes()).into())
+    /// The answer to a request that may not see the page.
+    fn refusal(&self, request: &Request) -> Option<Response> {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let bearer = header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        let token = request.uri().query().and_then(token_in);
+        let token = token.or(bearer.map(|token| token.as_bytes().to_vec()));
+        if !self.is_known(token.as_deref()) {
+            let how = [(header::WWW_AUTHENTICATE, "Bearer")];
+            return Some((StatusCode::UNAUTHORIZED, how, "this page needs its token\n").into_response());
+        }
+        if self.only_local && !header(header::HOST).is_some_and(is_local) {
+            let why = "this page is served to this machine only\n";
+            return Some((StatusCode::MISDIRECTED_REQUEST, why).into_response());
+        }
+        None
     }
+
+    /// Whether no token is needed, or this is the one. How long that takes tells its length at most.
+    fn is_known(&self, given: Option<&[u8]>) -> bool {
+        let Some(token) = &self.token else { return true };
+        given.is_some_and(|given| given.ct_eq(token.expose_secret().as_bytes()).into())
+    }
+}
+
+/// The token in the query of an address.
+fn token_in(query: &str) -> Option<Vec<u8>> {
+    let token = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
+    Some(percent_decode_str(token).collect())
 }
 
 /// Whether the name that a browser asked for is one of this machine, with or without a port.
@@ -79,11 +88,17 @@ mod tests {
     #[test]
     fn only_the_token_opens() {
         let guard = Guard { token: Some("secret".into()), only_local: false };
-        assert!(guard.is_known(Some("secret")));
+        assert!(guard.is_known(Some(b"secret")));
         for wrong in [None, Some(""), Some("secre"), Some("secret2"), Some("Secret")] {
-            assert!(!guard.is_known(wrong), "{wrong:?}");
+            assert!(!guard.is_known(wrong.map(str::as_bytes)), "{wrong:?}");
         }
         assert!(Guard::default().is_known(None));
+    }
+
+    #[test]
+    fn a_token_is_read_from_an_address() {
+        assert_eq!(token_in("a=b&token=to%20%26ken"), Some(b"to &ken".to_vec()));
+        assert_eq!(token_in("tokens=x"), None);
     }
 
     #[test]

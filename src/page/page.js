@@ -18,6 +18,16 @@ function connect() {
   });
 }
 
+// Parts that wait for the end of a click.
+const later = new Map();
+for (const name of ["pointerup", "pointercancel", "keyup"]) {
+  addEventListener(name, () => setTimeout(() => {
+    const parts = [...later];
+    later.clear();
+    for (const [element, html] of parts) put(element, html);
+  }));
+}
+
 function say(state, text) {
   connection.className = state;
   connection.textContent = text;
@@ -27,10 +37,16 @@ function say(state, text) {
 // by the keyboard stays where they are.
 function put(element, html) {
   if (!element) return;
+  // Whoever presses a button there, or selects text, isn't interrupted.
+  if (element.matches(":active")) {
+    later.set(element, html);
+    return;
+  }
   const open = new Map();
   for (const details of element.querySelectorAll("details[open]")) {
     open.set(details.dataset.key, details.querySelector("pre")?.scrollTop ?? 0);
   }
+  const scrolled = element.querySelector(".past")?.scrollTop ?? 0;
   const focused = element.contains(document.activeElement) ? place(element, document.activeElement) : undefined;
   element.innerHTML = html;
   for (const details of element.querySelectorAll("details")) {
@@ -39,6 +55,8 @@ function put(element, html) {
     const text = details.querySelector("pre");
     if (text) text.scrollTop = open.get(details.dataset.key);
   }
+  const past = element.querySelector(".past");
+  if (past) past.scrollTop = scrolled;
   focused?.()?.focus({ preventScroll: true });
   ages();
 }
@@ -48,7 +66,8 @@ function place(element, focused) {
   if (focused.id) return () => document.getElementById(focused.id);
   const key = focused.closest("details")?.dataset.key;
   const name = focused.localName;
-  return () => [...element.querySelectorAll("details")].find((one) => one.dataset.key === key)?.querySelector(name);
+  const within = () => [...element.querySelectorAll("details")].find((one) => one.dataset.key === key);
+  return () => (key ? within() : element)?.querySelector(name);
 }
 
 function ages() {
@@ -56,6 +75,13 @@ function ages() {
     const then = new Date(time.dateTime);
     if (Number.isNaN(then.getTime())) continue;
     time.textContent = age(Math.max(0, (Date.now() - then.getTime()) / 1000));
+    time.title = then.toLocaleString();
+  }
+  for (const time of document.querySelectorAll("time[data-clock]")) {
+    const then = new Date(time.dateTime);
+    if (Number.isNaN(then.getTime())) continue;
+    const isToday = then.toDateString() === new Date().toDateString();
+    time.textContent = isToday ? then.toLocaleTimeString() : then.toLocaleString();
     time.title = then.toLocaleString();
   }
 }

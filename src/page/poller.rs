@@ -33,6 +33,9 @@ impl Rendered {
     }
 }
 
+/// Renders a panel of the program's own.
+pub(super) type Panel = Box<dyn Fn() -> String + Send + Sync>;
+
 /// What everybody who watches shares.
 struct Shared {
     rendered: watch::Sender<Rendered>,
@@ -47,13 +50,19 @@ pub(super) struct Poller {
 
 impl Poller {
     /// A poller that looks out from here. It does nothing until somebody watches.
-    pub(super) fn start(lookout: Lookout, say: Say, own: Option<watch::Receiver<Progress>>) -> Self {
+    pub(super) fn start(
+        lookout: Lookout,
+        say: Say,
+        own: Option<watch::Receiver<Progress>>,
+        panel: Option<Panel>,
+    ) -> Self {
         let first = Rendered { parts: Arc::new(parts(&View::of(&Seen::default(), &say))), at: None };
         let shared = Arc::new(Shared { rendered: watch::Sender::new(first), wanted: Notify::new() });
         let work = Work {
             shared: Arc::clone(&shared),
             say,
             own,
+            panel,
             samples: Samples::default(),
             began: Instant::now(),
             seen: Seen::default(),
@@ -73,6 +82,7 @@ struct Work {
     shared: Arc<Shared>,
     say: Say,
     own: Option<watch::Receiver<Progress>>,
+    panel: Option<Panel>,
     samples: Samples,
     began: Instant,
     seen: Seen,
@@ -125,7 +135,9 @@ impl Work {
         self.seen.problem = problem;
         self.seen.now = at;
         self.seen.curves(&self.samples);
-        let parts = Arc::new(parts(&View::of(&self.seen, &self.say)));
+        let mut parts = parts(&View::of(&self.seen, &self.say));
+        parts.extend(self.panel.as_ref().map(|render| Part { id: "own", html: render() }));
+        let parts = Arc::new(parts);
         self.shared.rendered.send_replace(Rendered { parts, at: Some(Instant::now()) });
     }
 }

@@ -24,7 +24,7 @@ use crate::operator::Lookout;
 use crate::page::guard::{Guard, guard};
 use crate::page::html::{Part, document};
 use crate::page::model::Say;
-use crate::page::poller::Poller;
+use crate::page::poller::{Panel, Poller};
 
 /// Whoever opens the page waits so long for a look at the database; the page comes without one then, and
 /// fills itself when there is one.
@@ -37,6 +37,7 @@ pub struct Page {
     registry: Registry,
     say: Say,
     progress: Option<watch::Receiver<Progress>>,
+    panel: Option<Panel>,
     guard: Guard,
 }
 
@@ -48,6 +49,7 @@ impl Page {
             registry: registry.clone(),
             say: Arc::new(|_| None),
             progress: None,
+            panel: None,
             guard: Guard::default(),
         }
     }
@@ -64,6 +66,13 @@ impl Page {
     /// Shows the work of this process by the second, where that of others is known by their beats.
     pub fn with_progress(mut self, progress: watch::Receiver<Progress>) -> Self {
         self.progress = Some(progress);
+        self
+    }
+
+    /// Shows a panel of the program's own above the projections: HTML that this renders with each look, and
+    /// answers for.
+    pub fn with_panel(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.panel = Some(Box::new(render));
         self
     }
 
@@ -88,8 +97,8 @@ pub async fn serve(listener: TcpListener, mut page: Page, beside: Router) -> std
 /// The routes of a page, to be mounted in the application's own server: `/`, and what it asks for beside
 /// itself. It has to be called on a runtime, and its path has to end with a slash.
 pub fn router(page: Page) -> Router {
-    let Page { settings, registry, say, progress, guard: who } = page;
-    let poller = Arc::new(Poller::start(Lookout::new(settings, registry), say, progress));
+    let Page { settings, registry, say, progress, panel, guard: who } = page;
+    let poller = Arc::new(Poller::start(Lookout::new(settings, registry), say, progress, panel));
     let asset = |kind: &'static str, text: &'static str| {
         get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
     };

@@ -48,7 +48,7 @@ test("a pause is said in large type, with who paused it", async (test) => {
   const rebuild = bench.spawn("rebuild", "Assets", "--yes", "--lease-ttl", "10s", ...SLOWLY);
   await bench.visit();
   await bench.sees(".generations .building", "Generation 2");
-  await bench.run("pause", "Assets", "--reason", "a backup runs");
+  await bench.run("pause", "Assets", "--yes", "--reason", "a backup runs");
   await bench.sees(".waits", "waiting because");
   await bench.sees(".waits", "a backup runs");
   await bench.sees(".commands", "resume Assets");
@@ -57,7 +57,7 @@ test("a pause is said in large type, with who paused it", async (test) => {
   await bench.screenshot("page-dark", { fullPage: true });
   const size = await bench.page.locator(".waits").evaluate((element) => parseFloat(getComputedStyle(element).fontSize));
   assert.ok(size >= 20, `${size} px`);
-  await bench.run("resume", "Assets");
+  await bench.run("resume", "Assets", "--yes");
   assert.equal(await rebuild.ended, 0);
   await bench.sees(".generations .kept", "Generation 1");
   await bench.sees(".generations .active", "Generation 2");
@@ -67,12 +67,12 @@ test("a fence says why, and since when", async (test) => {
   const bench = await Bench.open(test);
   await bench.run("fixture", "--commits", "100");
   await bench.visit();
-  await bench.run("read-only", "on", "--reason", "clone and switch");
+  await bench.run("read-only", "on", "--yes", "--reason", "clone and switch");
   await bench.sees(".tile.bad", "refuses events");
   await bench.sees(".tile.bad", "clone and switch");
-  await bench.sees(".tile.bad", "ago");
+  await bench.sees(".tile.bad", "since");
   await bench.sees("#said", "The event store refuses events.");
-  await bench.run("read-only", "off");
+  await bench.run("read-only", "off", "--yes");
   await bench.sees(".tile.good", "takes events");
 });
 
@@ -116,11 +116,11 @@ test("a phone shows all of it without scrolling sideways", async (test) => {
   bench.spawn("rebuild", "Assets", "--yes", "--lease-ttl", "10s", ...SLOWLY);
   await bench.visit();
   await bench.sees(".generations .building", "Generation 2");
-  await bench.run("pause", "Assets", "--reason", "a backup runs");
+  await bench.run("pause", "Assets", "--yes", "--reason", "a backup runs");
   await bench.sees(".waits", "a backup runs");
   await bench.fits();
   await bench.screenshot("page-phone");
-  await bench.run("read-only", "on", "--reason", "a reason without any space: " + "x".repeat(80)).catch(() => {});
+  await bench.run("read-only", "on", "--yes", "--reason", "a reason without any space: " + "x".repeat(80)).catch(() => {});
   await bench.fits();
 });
 

@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use crate::operator::Role;
-use crate::page::html::age::age;
+use crate::page::html::age::{age, with_clocks};
 use crate::page::model::{Bar, Generation, Lane, Step, StepState, View, WorkShown};
 
 pub(super) fn lanes(view: &View) -> Markup {
@@ -58,7 +58,7 @@ fn a_generation(generation: &Generation) -> Markup {
                     }
                     @if let Some(since) = &generation.since {
                         div {
-                            dt { @if generation.role == Role::Active { "since" } @else { "begun" } }
+                            dt { @if generation.role == Role::Active { "became active" } @else { "begun" } }
                             dd { (age(since)) }
                         }
                     }
@@ -72,7 +72,7 @@ fn on_its_way(work: &WorkShown) -> Markup {
     html! {
         div.work {
             ol.steps aria-label="Steps of the build" { @for step in &work.steps { (a_step(step)) } }
-            @if let Some(reason) = &work.waits { p.waits { "waiting because " (reason) } }
+            @if let Some(reason) = &work.waits { p.waits { "waiting because " (with_clocks(reason)) } }
             @if let Some(failure) = &work.failure { p.failure { "It failed: " (failure) } }
             @if let Some(bar) = &work.bar { (a_bar(bar)) }
             @if work.rate.is_some() || !work.times.is_empty() {

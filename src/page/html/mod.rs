@@ -3,6 +3,7 @@
 mod age;
 mod lanes;
 mod panels;
+mod past;
 mod top;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -28,6 +29,9 @@ pub(super) fn parts(view: &View) -> Vec<Part> {
         ("lag", panels::lags(&view.lags)),
         ("failed", panels::failed(&view.failed)),
         ("instances", panels::instances(&view.instances)),
+        ("cut-overs", past::cut_overs(&view.history)),
+        ("verified", past::verified(&view.history.verified)),
+        ("history", past::deeds(&view.history.deeds)),
     ];
     parts.into_iter().map(|(id, html)| Part { id, html: html.into_string() }).collect()
 }
@@ -61,12 +65,16 @@ pub(super) fn document(parts: &[Part]) -> Markup {
                 main #main {
                     div #problem role="alert" { (part("problem")) }
                     section #tiles aria-label="State of the database" { (part("tiles")) }
+                    section #own aria-label="More" { (part("own")) }
                     section #next aria-label="Next commands" { (part("next")) }
                     section #lanes aria-label="Projections" { (part("lanes")) }
                     div.panels {
                         section #lag aria-label="Lag" { (part("lag")) }
+                        section #cut-overs aria-label="Cut-overs" { (part("cut-overs")) }
                         section #failed aria-label="Failed streams" { (part("failed")) }
+                        section #verified aria-label="Last verification" { (part("verified")) }
                         section #instances aria-label="Servers" { (part("instances")) }
+                        section #history aria-label="History" { (part("history")) }
                     }
                 }
                 footer {
@@ -78,6 +86,7 @@ pub(super) fn document(parts: &[Part]) -> Markup {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
     use crate::page::model::tests::{full, nothing};
@@ -118,7 +127,7 @@ mod tests {
             "refuses events",
             "readers are here",
             "States_Assets3",
-            "waiting because paused by me",
+            "waiting because it is paused by me",
             "100\u{202f}000 / 200\u{202f}000 commits",
             "12 s left",
             "planned 40 s",

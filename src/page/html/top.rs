@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::page::html::age::age;
+use crate::page::html::age::{age, clock, with_clocks};
 use crate::page::model::{Tile, View};
 
 pub(super) fn title(view: &View) -> Markup {
@@ -38,8 +38,8 @@ pub(super) fn tiles(tiles: &[Tile]) -> Markup {
             div class=(format!("tile {}", tile.tone.name())) {
                 h2 { (tile.label) }
                 p.value { (tile.value) }
-                @for detail in &tile.details { p.detail { (detail) } }
-                @if let Some(since) = &tile.since { p.detail { "since " (age(since)) } }
+                @for detail in &tile.details { p.detail { (with_clocks(detail)) } }
+                @if let Some(since) = &tile.since { p.detail { "since " (clock(since)) } }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod announcement;
 mod failed;
+mod history;
 mod lane;
 mod seen;
 mod tiles;
@@ -13,6 +14,7 @@ mod work;
 use std::sync::Arc;
 
 pub(super) use failed::{Failed, FailedStream};
+pub(super) use history::{CutOverShown, DeedShown, History, VerifiedShown};
 pub(super) use lane::{Generation, Lane};
 pub(super) use seen::Seen;
 pub(super) use tiles::Tile;
@@ -42,6 +44,7 @@ pub(super) struct View {
     pub(super) lags: Vec<LagShown>,
     pub(super) failed: Failed,
     pub(super) instances: Vec<InstanceRow>,
+    pub(super) history: History,
 }
 
 /// Why there is nothing newer.
@@ -81,6 +84,7 @@ impl View {
             lags: lags(seen, overview),
             failed: failed::failed(&overview.failures),
             instances: status.instances.clone(),
+            history: history::history(&overview.history),
         }
     }
 }
@@ -102,4 +106,5 @@ fn lags(seen: &Seen, overview: &Overview) -> Vec<LagShown> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 pub(super) mod tests;

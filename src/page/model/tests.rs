@@ -1,5 +1,7 @@
 //! Made-up databases, and what is shown of them.
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::observe::{Doing, Leader};
@@ -7,7 +9,7 @@ use crate::operator::{
     BuildingStatus, FailedStreamDetails, Failures, GenerationRow, Lag, LockStatus, ProjectionStatus, Role,
     Standing, StatusReport,
 };
-use crate::store::{Fence, FenceKind, StoredFailedStream};
+use crate::store::{Fence, FenceKind, HistoryEntry, HistoryWho, StoredFailedStream};
 
 fn leader(doing: Doing) -> Leader {
     Leader {
@@ -133,7 +135,7 @@ fn overview() -> Overview {
         message: "no field appId".into(),
         at: bson::DateTime::from_millis(0),
     };
-    let commit = Some(serde_json::json!({ "EventStream": "asset-1" }));
+    let commit = Some(json!({ "EventStream": "asset-1" }));
     Overview {
         status,
         generations: vec![row(2, Role::Kept), row(3, Role::Active), row(4, Role::Building)],
@@ -141,6 +143,23 @@ fn overview() -> Overview {
             reasons: vec![("unreadable".into(), 1)],
             first: vec![FailedStreamDetails { failed_stream, commit }],
         },
+        history: vec![
+            deed("paused", json!({ "reason": "a backup runs" })),
+            deed("cut_over", json!({ "fence_ms": 12.34, "refolded_fenced": 2, "verified": "proof" })),
+            deed("cut_over", json!({ "drain_ms": 80.0, "refolded_after": 1 })),
+            deed("verified", json!({ "verdict": "differs" })),
+        ],
+    }
+}
+
+fn deed(what: &str, details: Value) -> HistoryEntry {
+    HistoryEntry {
+        at: "2026-11-30T05:30:00Z".into(),
+        what: what.into(),
+        projection: Some("Assets".into()),
+        generation: Some(3),
+        who: HistoryWho { user: "ann".into(), host: "node-1".into(), pid: Some(7), version: "0.1.0".into() },
+        details: details.as_object().cloned().unwrap_or_default(),
     }
 }
 
@@ -184,7 +203,7 @@ fn generations_stand_in_their_order_with_readers_at_the_active_one() {
 #[test]
 fn what_the_leader_does_is_the_step_and_the_bar() {
     let work = work_of(|_| {}).unwrap();
-    assert_eq!((current(&work), work.waits.as_deref()), (Some("build"), Some("paused by me")));
+    assert_eq!((current(&work), work.waits.as_deref()), (Some("build"), Some("it is paused by me")));
     assert_eq!(work.bar.map(|bar| (bar.done, bar.planned)), Some((100_000, 200_000)));
     let verifying = work_of(|overview| {
         overview.status.leader = Some(leader(Doing { phase: "verifying".into(), ..doing() }));
@@ -232,4 +251,29 @@ fn the_work_of_this_process_goes_before_the_leaders_last_beat() {
     let seen = Seen { overview: Some(overview()), working, ..Seen::default() };
     let work = View::of(&seen, &say()).lanes.remove(0).work.unwrap();
     assert_eq!(work.bar.map(|bar| bar.done), Some(150_000));
+}
+
+#[test]
+fn a_cut_over_says_what_it_cost() {
+    let history = full().history;
+    let shown: Vec<_> =
+        history.cut_overs.iter().map(|one| (one.took.as_str(), one.late.as_deref())).collect();
+    let expected = [
+        ("12.3 ms fenced", Some("2 streams folded behind the fence")),
+        ("no fence, drained in 80 ms", Some("1 stream folded after the flip")),
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(history.deeds.len(), 4);
+    assert_eq!(
+        (history.deeds[0].who.as_str(), history.deeds[0].details.as_str()),
+        ("ann@node-1", "a backup runs")
+    );
+}
+
+#[test]
+fn the_newest_verification_counts() {
+    let verified = full().history.verified;
+    assert_eq!((verified.len(), verified[0].tone), (1, Tone::Good));
+    let alone = super::history::history(&[deed("verified", json!({ "verdict": "differs" }))]);
+    assert_eq!(alone.verified[0].tone, Tone::Bad);
 }

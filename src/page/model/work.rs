@@ -125,7 +125,10 @@ fn bar(doing: Option<&Doing>, building: Option<&BuildingStatus>) -> Option<Bar> 
 
 fn waits(doing: Option<&Doing>, building: Option<&BuildingStatus>) -> Option<String> {
     let paused = building.and_then(|building| building.paused.clone());
-    if let Some(reason) = paused.or_else(|| doing.and_then(|doing| doing.held.clone())) {
+    if let Some(paused) = paused {
+        return Some(format!("it is {paused}"));
+    }
+    if let Some(reason) = doing.and_then(|doing| doing.held.clone()) {
         return Some(reason);
     }
     let building = building.filter(|_| doing.is_none())?;
