@@ -22,8 +22,8 @@ use crate::cli::screen::logging::{self, LogFormat};
 use crate::cli::screen::output::{Format, Output};
 use crate::cli::squidex::SquidexArgs;
 use crate::cli::verbs::{
-    abort, adopt, cleanup, completions, cutover, errors, fixture, follow, lock, migrate, pause, plan,
-    read_only, rebuild, serve, status, verify,
+    abort, adopt, cleanup, completions, cutover, errors, fixture, follow, history, lock, migrate, pause,
+    plan, read_only, rebuild, serve, status, verify,
 };
 
 /// Rebuilds the snapshots of event-sourced systems on MongoDB.
@@ -110,6 +110,8 @@ enum Verb {
     /// Without --yes this lists what would go and what has to stay, each with its size and the reason, and
     /// changes nothing. A collection that statefold didn't build goes only if it is named in full.
     Cleanup(cleanup::CleanupArgs),
+    /// Show who built, verified, cut over, rolled back, paused, forced and released what, and when
+    History(history::HistoryArgs),
     /// Show the streams that could not be folded, or fold them once more
     Errors(errors::ErrorsArgs),
     /// Show who leads and who holds the migration lock, or release that lock
@@ -140,6 +142,7 @@ impl Verb {
             Self::Pause(args) => args.command(),
             Self::Resume(args) => args.command(),
             Self::Cleanup(args) => args.command(),
+            Self::History(args) => args.command(),
             Self::Errors(args) => args.command(),
             Self::Lock(args) => args.command(),
             Self::ReadOnly(args) => args.command(),
@@ -166,6 +169,7 @@ impl Verb {
             Self::Resume(args) => &args.connection,
             Self::Cleanup(args) => &args.connection,
             Self::Fixture(args) => &args.connection,
+            Self::History(args) => &args.connection,
             Self::Errors(args) => args.connection(),
             Self::Lock(args) => args.connection(),
             Self::ReadOnly(args) => args.connection(),
@@ -195,7 +199,12 @@ pub fn squidex_main() -> ExitCode {
         let without = |verb: &Verb| {
             matches!(
                 verb,
-                Verb::Fixture(_) | Verb::Lock(_) | Verb::ReadOnly(_) | Verb::Pause(_) | Verb::Resume(_)
+                Verb::Fixture(_)
+                    | Verb::History(_)
+                    | Verb::Lock(_)
+                    | Verb::ReadOnly(_)
+                    | Verb::Pause(_)
+                    | Verb::Resume(_)
             )
         };
         let connection = verb.connection().filter(|_| !without(verb));
@@ -261,6 +270,7 @@ async fn run<P: Args>(
         Verb::Pause(args) => pause::pause_now(args, &command, registry, output).await,
         Verb::Resume(args) => pause::resume_now(args, registry, output).await,
         Verb::Cleanup(args) => cleanup::run(args, &command, registry, output).await,
+        Verb::History(args) => history::run(args, output).await,
         Verb::Errors(args) => errors::run(args, &command, registry, output).await,
         Verb::Lock(args) => lock::run(args, &command, registry, output).await,
         Verb::ReadOnly(args) => read_only::run(args, &command, registry, output).await,

@@ -12,6 +12,7 @@ mod clone_and_switch;
 mod cut_short;
 mod errors;
 mod fixture;
+mod history;
 mod lag;
 mod listen;
 mod lock;

@@ -152,3 +152,37 @@ fn what_may_not_be_read_is_said_and_done_without() {
     let refused = run(&db, &uri_of(&server, "nothing"), &["plan"], 1);
     assert!(refused.stderr.contains("needs `find` on the database"), "{}", refused.stderr);
 }
+
+#[test]
+fn who_may_not_write_the_history_can_rebuild_all_the_same_and_is_told_once() {
+    let server = guarded("unrecorded");
+    let db = Db::at(server.uri.clone());
+    db.make_event_store(&[asset("1")]);
+    let admin = db.client().database("admin");
+    let mut all = vec!["find", "listCollections", "listIndexes", "changeStream", "createCollection"];
+    all.extend(["createIndex", "dropCollection", "renameCollectionSameDB"]);
+    let on = |collection: &str, actions: &[&str]| {
+        doc! { "resource": { "db": &db.name, "collection": collection }, "actions": actions.to_vec() }
+    };
+    let mut privileges = vec![on("", &all)];
+    let records = ["Builds", "Checkpoints", "Heads", "DeadLetters"].map(|name| format!("Statefold_{name}"));
+    let snapshots = ["States_Assets3", "States_Assets3__t1"].map(str::to_owned);
+    let written = records.into_iter().chain(snapshots).chain(["Migration".to_owned()]);
+    privileges.extend(written.map(|name| on(&name, &["insert", "update", "remove"])));
+    for command in [
+        doc! { "createRole": "unrecorded", "privileges": privileges, "roles": [] },
+        doc! { "createUser": "unrecorded", "pwd": "secret", "roles": ["unrecorded"] },
+    ] {
+        db.wait(async { admin.run_command(command).await }).unwrap();
+    }
+    let unrecorded = uri_of(&server, "unrecorded");
+    let plan = run(&db, &unrecorded, &["plan"], 0).stdout;
+    assert!(plan.contains("a verification isn't recorded in the history"), "{plan}");
+    let done = run(&db, &unrecorded, &["rebuild", "Assets", "--yes"], 0);
+    let told =
+        done.stderr.lines().filter(|line| line.contains("isn't recorded in Statefold_History")).count();
+    assert_eq!(told, 1, "{}", done.stderr);
+    assert!(done.stderr.contains(" cut over projection="), "{}", done.stderr);
+    assert_eq!(db.read("Statefold_History").len(), 0);
+    assert_eq!(run(&db, &unrecorded, &["history", "-o", "json"], 0).json(), serde_json::json!([]));
+}

@@ -52,3 +52,4 @@ mod squidex_sets;
 mod strategies;
 mod unfenced;
 mod verify;
+mod what_was_done;

@@ -53,9 +53,11 @@ pub(in crate::cli) fn show(mut progress: watch::Receiver<Progress>, interval: Du
         let pause = if drawn.is_some() { Duration::from_millis(100) } else { interval };
         let mut shown = String::new();
         loop {
-            // A change of phase is shown at once, all else at the pace of the interval.
-            let phase = progress.borrow_and_update().phase;
-            let moved = progress.wait_for(|now| now.phase != phase && now.phase != Phase::Planning);
+            // A bar shows a change of phase at once, all else at the pace of the interval. Where there is no
+            // bar, the log has a line for each phase.
+            let (phase, has_bar) = (progress.borrow_and_update().phase, drawn.is_some());
+            let moved =
+                progress.wait_for(|now| has_bar && now.phase != phase && now.phase != Phase::Planning);
             let ended = tokio::time::timeout(pause, moved).await.is_ok_and(|changed| changed.is_err());
             let now = progress.borrow().clone();
             let line = now.line();

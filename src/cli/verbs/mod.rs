@@ -8,6 +8,7 @@ pub(super) mod cutover;
 pub(super) mod errors;
 pub(super) mod fixture;
 pub(super) mod follow;
+pub(super) mod history;
 pub(super) mod lock;
 pub(super) mod migrate;
 pub(super) mod pause;

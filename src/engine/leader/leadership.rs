@@ -96,6 +96,7 @@ impl Leadership {
                 LockTaken::Ours(lock) => {
                     let earlier = self.keep_lock(Some(Arc::clone(&lock)));
                     debug_assert!(earlier.is_none(), "the migration lock is taken once");
+                    tracing::info!(token = self.mandate.token, "the migration lock is taken");
                     waiting.over();
                     return Ok(lock);
                 }
@@ -130,11 +131,13 @@ impl Leadership {
 
     /// Releases the migration lock; the lease stays held.
     pub(crate) async fn unlock(&self) {
-        if let Some(lock) = self.keep_lock(None)
-            && let Err(error) = lock.release().await
-        {
+        let Some(lock) = self.keep_lock(None) else { return };
+        match lock.release().await {
+            Ok(()) => tracing::info!(token = self.mandate.token, "the migration lock is released"),
             // The work is done, and the next leader takes the lock over.
-            tracing::warn!(error = %error.with_sources(), "the migration lock could not be released");
+            Err(error) => {
+                tracing::warn!(error = %error.with_sources(), "the migration lock could not be released");
+            }
         }
     }
 
@@ -150,7 +153,7 @@ impl Leadership {
             tracing::warn!(%error, "the keeper of the lease failed");
         }
         match self.shared.store.control().release_lease(&self.shared.owner, token).await {
-            Ok(true) => tracing::debug!(token, "the lease is released"),
+            Ok(true) => tracing::info!(token, "the lease is released"),
             Ok(false) if lost.is_none() => {
                 tracing::warn!(token, "the lease was no longer ours in the end");
                 // A write may notice the loss before a renewal does.

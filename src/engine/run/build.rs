@@ -9,10 +9,11 @@ use statefold_projections::Registered;
 
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
+use crate::engine::run::trail;
 use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::{BuildState, CutOverMode, Taken, Unnamed};
-use crate::observe::Recorder;
+use crate::observe::{Phase, Recorder};
 use crate::pipeline;
 use crate::pipeline::{Input, Job};
 use crate::plan::Partition;
@@ -84,6 +85,12 @@ impl Build {
         targets.filter_map(|target| self.job.staging.collection_of(target).map(str::to_owned)).collect()
     }
 
+    /// Enters that phase, and says so.
+    pub(super) fn begin_catching_up(&self) {
+        self.recorder.enter(Phase::CatchingUp, 0);
+        tracing::info!(build = %self.record().id, "catching up");
+    }
+
     /// Adds what was dirty to what has to be refolded.
     pub(super) fn due(&mut self, taken: Taken) {
         self.dirty.extend(taken.streams);
@@ -143,6 +150,12 @@ impl Run {
         build.counts.add(done.counts);
         build.digest.merge(done.digest);
         build.timings.build_ms = milliseconds(began);
+        if !build.todo.is_empty() {
+            let FoldCounts { commits, events, streams, snapshots, failed_streams, .. } = build.counts;
+            let seconds = began.elapsed().as_secs_f64();
+            let build = &build.record().id;
+            tracing::info!(%build, commits, events, streams, snapshots, failed_streams, seconds, "folded");
+        }
         let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
         build
             .staging()?
@@ -164,6 +177,7 @@ impl Run {
             return Err(Error::Interrupted);
         }
         build.timings.index_ms = milliseconds(began);
+        trail::indexed(&build.record().id, began);
         let timings = build.timings;
         build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await
     }
@@ -176,6 +190,7 @@ impl Run {
             return;
         }
         let failure = Failure { code: error.code().to_owned(), message: error.with_sources() };
+        tracing::warn!(build = %build.record().id, code = failure.code, "the build failed");
         let recorded = match build.staging() {
             Ok(staging) => staging.advance(BuildState::Failed, |record| record.failure = Some(failure)).await,
             Err(error) => Err(error),

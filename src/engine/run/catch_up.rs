@@ -8,6 +8,7 @@ use statefold_projections::Registered;
 
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
+use crate::engine::run::trail;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Taken, Unnamed, Verify, stream_hash};
 use crate::observe::Phase;
@@ -42,17 +43,20 @@ impl Run {
 
     /// Refolds dirty streams in rounds until few are left.
     pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
-        let mut before = u64::MAX;
+        let (began, mut streams, mut before) = (std::time::Instant::now(), 0, u64::MAX);
         for _ in 0..ROUNDS_MAX {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let refolded = self.catch_up_once(build, feed, None).await?;
+            streams += refolded;
             if refolded <= HANDFUL || (refolded <= FEW_STREAMS && refolded >= before) {
                 break;
             }
             before = refolded;
         }
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::info!(build = %build.record().id, streams, seconds, "caught up");
         self.sum_up(build).await
     }
 
@@ -156,7 +160,7 @@ impl Run {
         }
         if refolded > 0 {
             build.refolded += refolded;
-            tracing::info!(build = %build.record().id, streams = refolded, "caught up");
+            tracing::debug!(build = %build.record().id, streams = refolded, "refolded");
         }
         Ok(refolded)
     }
@@ -176,6 +180,7 @@ impl Run {
     pub(super) async fn check_heads(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         let began = std::time::Instant::now();
         build.recorder.enter(Phase::Checking, build.job.staging.partitions().len());
+        tracing::info!(build = %build.record().id, "checking");
         let partitions = build.job.staging.partitions();
         let now = self.store.operation_time().await?;
         let source =
@@ -201,6 +206,7 @@ impl Run {
         };
         self.judge_heads(build, feed, &difference).await?;
         build.timings.check_ms = super::build::milliseconds(began);
+        trail::checked(&build.record().id, &difference, build.timings.check_ms);
         Ok(())
     }
 }

@@ -86,6 +86,9 @@ impl Run {
             self.catch_up_builds(builds, feed).await?;
             for build in builds.iter() {
                 build.recorder.enter(Phase::Publishing, 0);
+                if tries == 1 {
+                    tracing::info!(build = %build.record().id, mode = %build.mode, "publishing");
+                }
             }
             match self.attempt_cut_over(builds, feed).await? {
                 Try::Done(built, cut_over) => return Ok((built, CutOver { tries, ..cut_over })),
@@ -136,7 +139,7 @@ impl Run {
         Self::finish_in_any_case(builds)?;
         let refolded_after = self.drain_all(builds, feed, &fence, flipped).await?;
         let drain_ms = if fence.lets_events_in() { tenths(asked.elapsed()) } else { 0.0 };
-        tracing::info!(fence_ms, drain_ms, refolded = refolded_fenced, drained = refolded_after, "cut over");
+        tracing::info!(fence_ms, drain_ms, refolded = refolded_fenced, drained = refolded_after, "drained");
         if self.has_events && fence.kind != FenceOver::ReadOnly {
             self.drain_saves(builds, feed).await?;
         }

@@ -40,7 +40,7 @@ impl Run {
                 "from_generation": self.former(build).await,
                 "mode": build.mode,
                 "fence": cut_over.fence,
-                "reason": cut_over.reason,
+                "fence_reason": cut_over.reason,
                 "read_only": cut_over.read_only.then_some(true),
                 "fence_ms": cut_over.fence_ms,
                 "drain_ms": cut_over.drain_ms,

@@ -113,6 +113,7 @@ impl Run {
                     return Ok(());
                 }
                 build.recorder.enter(Phase::Indexing, 0);
+                tracing::info!(build = %build.record().id, "indexing");
                 self.index_and_prove(build, feed).await
             });
         }
@@ -151,14 +152,14 @@ impl Run {
     async fn complete(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         if build.record().state == BuildState::CatchingUp {
             self.governor.step().await?;
-            build.recorder.enter(Phase::CatchingUp, 0);
+            build.begin_catching_up();
             self.catch_up(build, feed).await?;
             if !build.proof.heads {
                 self.check_heads(build, feed).await?;
             }
         }
         if build.record().state == BuildState::Published && !build.is_live() {
-            build.recorder.enter(Phase::CatchingUp, 0);
+            build.begin_catching_up();
             self.catch_up(build, feed).await?;
             if build.exclusively_ours {
                 (build.counts, build.digest) = build.job.staging.sums().await?;

@@ -129,6 +129,9 @@ impl FoldWork<'_> {
                 build.recorder.begin(Phase::Building, commits);
             }
             build.recorder.partitions(build.todo.len());
+            if !build.todo.is_empty() {
+                tracing::info!(build = %build.record().id, partitions = build.todo.len(), "building");
+            }
             let input = input.unwrap_or(Input::Streams);
             self.run.fold_partitions(build, &input, self.began).await?;
             self.run.workers.discard(input);

@@ -21,6 +21,7 @@ mod recover;
 mod report;
 mod request;
 mod roll_back;
+mod trail;
 mod two_phases;
 mod verify;
 

@@ -56,10 +56,12 @@ impl Run {
         } else {
             (PartitionsDone::default(), partitions, false)
         };
+        let id = &job.staging.record.id;
         if resumed {
             let kept = job.staging.partitions().len() - todo.len();
-            let id = &job.staging.record.id;
             tracing::info!(build = %id, kept, redo = todo.len(), "resuming the build");
+        } else {
+            tracing::info!(build = %id, partitions = todo.len(), "planned");
         }
         Ok(Build {
             recorder,

@@ -17,6 +17,7 @@ use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::catch_up::FEED_WAIT;
 use crate::engine::run::context::Run;
 use crate::engine::run::proof::Proof;
+use crate::engine::run::trail;
 use crate::engine::run::verify::subject_of;
 use crate::error::Result;
 use crate::lifecycle::{BuildState, HeadsDifference, Share, Unnamed, Verify};
@@ -48,7 +49,11 @@ impl Run {
         let spec = build.job.projection.spec().clone();
         let (indexed, proven) = {
             let build = &*build;
-            let index = async { build.job.staging.create_indexes(&spec).await.map(|()| milliseconds(began)) };
+            let index = async {
+                build.job.staging.create_indexes(&spec).await?;
+                trail::indexed(&build.record().id, began);
+                Ok::<_, crate::Error>(milliseconds(began))
+            };
             let prove = async {
                 let partitions = build.job.staging.partitions();
                 let Some(share) = share else {
@@ -69,6 +74,12 @@ impl Run {
         build.timings.check_ms = check_ms;
         build.timings.verify_ms = milliseconds(began) - check_ms;
         build.proof = Proof { heads: true, ..proof };
+        trail::checked(&build.record().id, &heads, check_ms);
+        if share.is_some() {
+            let (sampled, proven, milliseconds) =
+                (build.proof.sampled, build.proof.stored, build.timings.verify_ms);
+            tracing::info!(build = %build.record().id, sampled, proven, milliseconds, "read back");
+        }
         self.judge_heads(build, feed, &heads).await?;
         let timings = build.timings;
         build.staging()?.advance(BuildState::CatchingUp, |record| record.timings = timings).await

@@ -11,7 +11,6 @@ use crate::engine::run::verify::subject;
 use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share, Verify};
 use crate::next_step::NextStep;
-use crate::observe::Phase;
 use crate::store::{BuildRecord, Feed, Store, What};
 
 /// A generation to roll back to.
@@ -169,7 +168,7 @@ impl Run {
         feed: Option<&Feed>,
     ) -> Result<RebuildReport> {
         for build in builds.iter_mut() {
-            build.recorder.enter(Phase::CatchingUp, 0);
+            build.begin_catching_up();
             self.catch_up(build, feed).await?;
         }
         let share = match self.settings.tuning().verify {

@@ -111,6 +111,8 @@ impl Run {
 
     async fn advance_verified(&self, build: &mut Build) -> Result<()> {
         let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
+        let (how, milliseconds) = (build.verified, timings.verify_ms);
+        tracing::info!(build = %build.record().id, how, milliseconds, "verified");
         let verified = |record: &mut BuildRecord| {
             record.timings = timings;
             record.counts = counts.into();

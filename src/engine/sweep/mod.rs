@@ -13,9 +13,6 @@ use crate::lifecycle::{BuildState, KeepRules, Known};
 use crate::plan::{is_of_target, staging_parts, without_aside};
 use crate::store::{Deed, DropOutcome, ListedCollection, Mandate, Store, What};
 
-/// Number of dropped collections and builds that the history names.
-const NAMED_MAX: usize = 20;
-
 /// Cleans up at the end of a run that holds the lease, if automatic clean-up is configured: drops what has
 /// been eligible for the configured time. A failure is only logged, because the run itself has succeeded.
 pub(crate) async fn automatic(store: &Store, settings: &Settings, registry: &Registry, mandate: &Mandate) {
@@ -35,9 +32,9 @@ pub(crate) async fn automatic(store: &Store, settings: &Settings, registry: &Reg
 /// What a clean-up has dropped, for the history; nothing if that is nothing.
 pub(crate) fn cleaned_up(report: &CleanupReport, automatic: bool) -> Option<Deed> {
     let dropped: Vec<&str> = report.dropped().collect();
-    let (count, first): (usize, Vec<&str>) = (dropped.len(), dropped.into_iter().take(NAMED_MAX).collect());
-    let details = json!({ "count": count, "dropped": first, "automatic": automatic.then_some(true) });
-    (count > 0).then(|| Deed::new(What::CleanedUp, details))
+    let automatic = automatic.then_some(true);
+    let details = json!({ "count": dropped.len(), "dropped": dropped, "automatic": automatic });
+    (!dropped.is_empty()).then(|| Deed::new(What::CleanedUp, details))
 }
 
 /// Rules of what is kept, from the settings.

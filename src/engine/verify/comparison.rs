@@ -85,8 +85,10 @@ impl Comparison<'_> {
             .iter()
             .map(|subject| Recorder::new(subject.projection.spec().name(), self.progress))
             .collect();
-        for recorder in &recorders {
+        for (recorder, subject) in recorders.iter().zip(subjects) {
             recorder.enter(Phase::Verifying, 0);
+            let (projection, share) = (subject.projection.spec().name(), self.share);
+            tracing::info!(projection, collections = subject.collections.len(), %share, "comparing");
         }
         let mut stored = Vec::new();
         for subject in subjects {
@@ -155,6 +157,11 @@ impl Comparison<'_> {
             for name in &subject.collections {
                 foreign += self.store.snapshots().count_foreign(name).await?;
             }
+            let (projection, FoldCounts { events, streams, .. }) =
+                (subject.projection.spec().name(), done.counts);
+            let suspects_found = suspects.streams.len() as u64 + suspects.more;
+            let seconds = began.elapsed().as_secs_f64();
+            tracing::info!(projection, streams, events, suspects = suspects_found, seconds, "compared");
             outcomes.push(ComparisonOutcome {
                 counts: done.counts,
                 expected: done.digest,

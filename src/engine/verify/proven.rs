@@ -41,6 +41,8 @@ impl Comparison<'_> {
         let Some(share) = self.settings.tuning().verify.sample(counts.streams) else { return Ok(None) };
         let recorder = Recorder::new(subject.projection.spec().name(), self.progress);
         recorder.enter(Phase::Verifying, 0);
+        let (projection, began) = (subject.projection.spec().name(), std::time::Instant::now());
+        tracing::info!(projection, build = build.record.id, "proving");
         // The documents come first: reading them is all that is lost where the application writes them.
         let (governor, stream_index) = (self.governor.clone(), self.stream_index.clone());
         let sampled = Comparison { share, governor, stream_index, ..*self };
@@ -62,6 +64,8 @@ impl Comparison<'_> {
         names.dedup();
         let recheck = self.look_again(subject, &names, true, None).await?;
         let is_same = recheck.differences.is_empty() && recheck.moving.is_empty();
+        let (sampled, seconds) = (names.len(), began.elapsed().as_secs_f64());
+        tracing::info!(projection, build = build.record.id, sampled, proven = is_same, seconds, "read back");
         Ok(is_same.then_some(Proven { counts, digest, sampled: names.len() as u64 }))
     }
 

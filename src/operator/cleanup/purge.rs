@@ -53,6 +53,9 @@ pub async fn purge(settings: &Settings, registry: &Registry, request: Purge) -> 
     } else if let Some(control) = report.items.iter_mut().find(|item| item.kind == CleanupKind::Control) {
         control.done(crate::store::DropOutcome::Dropped);
     }
+    // The history is gone, too.
+    let dropped: Vec<&str> = report.dropped().collect();
+    tracing::info!(?dropped, forced = request.force, "purged");
     Ok(report)
 }
 

@@ -27,6 +27,8 @@ use crate::store::records::user;
 const KEPT: u32 = 5000;
 /// Length of a text in the details, at most.
 const CHARS_MAX: usize = 500;
+/// Length of a list in the details, at most.
+const ITEMS_MAX: usize = 20;
 /// Time after which a record is given up.
 const SECONDS_MAX: u64 = 5;
 
@@ -146,6 +148,7 @@ impl Deed {
     fn log(&self) {
         let Self { what, projection, generation, details } = self;
         let details = (!details.is_empty()).then(|| serde_json::to_string(details).unwrap_or_default());
+        let details = details.map(tracing::field::display);
         let (projection, what) = (projection.as_deref(), what.name().replace('_', " "));
         tracing::info!(projection, generation = *generation, details, "{what}");
     }
@@ -167,12 +170,13 @@ impl Deed {
     }
 }
 
-/// A value without the end of a text that is too long.
+/// A value without the end of a text or list that is too long.
 fn shortened(value: Value) -> Value {
     match value {
         Value::String(text) if text.chars().count() > CHARS_MAX => {
             text.chars().take(CHARS_MAX).chain(['…']).collect::<String>().into()
         }
+        Value::Array(all) => all.into_iter().take(ITEMS_MAX).collect(),
         other => other,
     }
 }
