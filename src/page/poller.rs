@@ -14,8 +14,8 @@ use crate::page::samples::Samples;
 
 /// Pause between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A look takes at most this part of the time: where it takes long, there are fewer.
-const PAUSES_PER_LOOK: u32 = 4;
+/// The pause is at least so many times as long as the look before it: where that takes long, there are fewer.
+const PAUSES_PER_LOOK: u32 = 2;
 /// A database that hasn't answered for so long is said to be silent.
 const SILENCE: Duration = Duration::from_secs(3);
 

@@ -1,6 +1,7 @@
 // A browser, a database of a test's own, and the program under test on it.
 
 import assert from "node:assert/strict";
+import { after } from "node:test";
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -14,9 +15,12 @@ const { MongoClient } = require("mongodb");
 
 const program = process.env.STATEFOLD;
 const scripts = join(import.meta.dirname, "..", "..", "scripts");
-const places = { cwd: tmpdir(), env: { ...process.env, STATEFOLD_PAGE_TOKEN: "" } };
+const places = { cwd: tmpdir(), env: { ...process.env, STATEFOLD_PAGE_TOKEN: "", USER: "ann" } };
 
 let count = 0;
+let browser;
+
+after(() => browser?.close());
 
 // The server of the tests, for the one that stops it.
 export const mongod = (...words) => execFileSync(join(scripts, "mongod"), [...words, "--name", process.env.MONGOD_NAME]);
@@ -24,16 +28,16 @@ export const mongod = (...words) => execFileSync(join(scripts, "mongod"), [...wo
 // A database of its own for one test, with the page about it in a browser. Whatever the test does, the page may not
 // ask anybody but its server, nor report an error.
 export class Bench {
-  static async open(test, { context = {}, serve = [], problems = [] } = {}) {
+  static async open(test, { context = {}, serve = [], problems = [], database } = {}) {
     const bench = new Bench();
-    bench.database = `browser_${process.pid}_${++count}`;
+    bench.database = database ?? `browser_${process.pid}_${++count}`;
     bench.client = await MongoClient.connect(process.env.MONGODB_URI);
     bench.db = bench.client.db(bench.database);
     bench.children = [];
     test.after(() => bench.close());
     bench.url = await bench.serve(...serve);
-    bench.browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
-    bench.context = await bench.browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
+    browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+    bench.context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
     bench.page = await bench.context.newPage();
     bench.problems = [];
     bench.expected = problems;
@@ -82,7 +86,7 @@ export class Bench {
 
   // Waits until an element has this text.
   async sees(selector, text) {
-    await this.page.locator(selector, { hasText: text }).first().waitFor({ timeout: 60_000 });
+    await this.page.locator(selector, { hasText: text }).first().waitFor({ timeout: 120_000 });
   }
 
   async screenshot(name, options = {}) {
@@ -100,7 +104,7 @@ export class Bench {
   }
 
   async close() {
-    await this.browser?.close();
+    await this.context?.close();
     for (const child of this.children) {
       child.kill("SIGKILL");
       await child.ended;

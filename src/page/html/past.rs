@@ -10,7 +10,9 @@ pub(super) fn cut_overs(history: &History) -> Markup {
         h2 { "Cut-overs" @if !history.cut_overs.is_empty() { span.quiet { " the newest first" } } }
         @if history.cut_overs.is_empty() { p.empty { "None yet." } }
         @else {
-            span.curve.bars aria-hidden="true" { (PreEscaped(&history.chart)) }
+            @if !history.chart.is_empty() {
+                span.curve.bars aria-hidden="true" { (PreEscaped(&history.chart)) }
+            }
             ol.past tabindex="0" { @for one in &history.cut_overs { (cut_over(one)) } }
         }
     }

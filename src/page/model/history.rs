@@ -59,7 +59,8 @@ pub(super) fn history(entries: &[HistoryEntry]) -> History {
     let costs: Vec<f64> = flips.iter().rev().map(|entry| cost(entry).0).collect();
     History {
         cut_overs: flips.iter().map(|entry| cut_over(entry)).collect(),
-        chart: bars(&costs),
+        // One alone says nothing.
+        chart: if costs.len() > 1 { bars(&costs) } else { String::new() },
         verified: verified(entries),
         deeds: entries.iter().take(DEEDS_MAX).map(deed).collect(),
     }
@@ -140,7 +141,12 @@ const DETAILS: [(&str, &str, &str); 8] = [
 ];
 
 fn deed(entry: &HistoryEntry) -> DeedShown {
+    let is_flip = matches!(entry.what.as_str(), "cut_over" | "rolled_back");
     let shown = |(name, before, after): &(&str, &str, &str)| {
+        // That of a flip is a word for machines: why there was a fence, or none.
+        if is_flip && *name == "reason" {
+            return None;
+        }
         let text = match entry.details.get(*name)? {
             Value::Bool(is_so) => return is_so.then(|| (*before).to_owned()),
             Value::String(text) => text.clone(),

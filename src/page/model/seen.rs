@@ -25,7 +25,7 @@ pub(in crate::page) struct Seen {
     /// The time of the curves.
     pub(in crate::page) now: f64,
     /// Of each projection its lag and its rate, as curves.
-    curves: BTreeMap<String, (String, Option<Rate>)>,
+    pub(super) curves: BTreeMap<String, (String, Option<Rate>)>,
 }
 
 /// Commits per second: the last one, and the curve of the last minutes.

@@ -60,7 +60,10 @@ fn events(status: &StatusReport) -> Tile {
 
 fn led(label: &'static str, leader: &Leader, is_at_work: bool, working: Option<&Doing>) -> Tile {
     let beat = format!("beat {}, {:.0} s ago", leader.beat, leader.last_beat_seconds.max(0.0));
-    let doing = working.unwrap_or(&leader.doing).line();
+    // Why it waits stands in the lane of its projection.
+    let doing = working.unwrap_or(&leader.doing);
+    let waits = if doing.held.is_some() { ", waiting" } else { "" };
+    let doing = format!("{}{waits}", Doing { held: None, eta_seconds: None, ..doing.clone() }.line());
     let doing = if doing.is_empty() { "not yet saying what it does".to_owned() } else { doing };
     Tile {
         label,

@@ -68,7 +68,8 @@ pub(super) fn work(
         Step { name, state }
     });
     let planned = row.and_then(|row| row.planned);
-    let left = doing.and_then(|doing| doing.eta_seconds).map(|eta| format!("{} left", duration(eta)));
+    let going = doing.filter(|doing| doing.held.is_none());
+    let left = going.and_then(|doing| doing.eta_seconds).map(|eta| format!("{} left", duration(eta)));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate in seconds")]
     let plan = planned.map(|(_, seconds)| format!("planned {}", duration(seconds.max(1.0).round() as u64)));
     Some(WorkShown {
@@ -107,7 +108,8 @@ fn step_of_state(building: &BuildingStatus) -> usize {
 }
 
 fn bar(doing: Option<&Doing>, building: Option<&BuildingStatus>) -> Option<Bar> {
-    if let Some(doing) = doing.filter(|doing| doing.commits_planned > 0) {
+    let reads = |doing: &&Doing| ["building", "verifying"].contains(&doing.phase.as_str());
+    if let Some(doing) = doing.filter(reads).filter(|doing| doing.commits_planned > 0) {
         // A partition that is read again is counted twice.
         let (done, planned) = (doing.commits.min(doing.commits_planned), doing.commits_planned);
         let line = format!("{} / {} commits", thousands(done), thousands(planned));
