@@ -45,8 +45,8 @@ test("a pause is said in large type, with who paused it", async (test) => {
   const bench = await Bench.open(test, { database: "Squidex" });
   await bench.run("fixture", "--commits", "20000");
   await bench.run("rebuild", "--yes");
-  const rebuild = bench.spawn("rebuild", "Assets", "--yes", "--lease-ttl", "10s", ...SLOWLY, "--batch-docs", "20");
   await bench.visit();
+  const rebuild = bench.spawn("rebuild", "Assets", "--yes", "--lease-ttl", "10s", ...SLOWLY, "--batch-docs", "2");
   await bench.sees(".generations .building", "Generation 4");
   await bench.run("pause", "Assets", "--yes", "--reason", "a backup runs");
   await bench.sees(".waits", "waiting because");
@@ -113,8 +113,8 @@ test("a phone shows all of it without scrolling sideways", async (test) => {
   const bench = await Bench.open(test, { context: phone });
   await bench.run("fixture", "--commits", "20000");
   await bench.run("rebuild", "--yes");
-  bench.spawn("rebuild", "Assets", "--yes", "--lease-ttl", "10s", ...SLOWLY, "--batch-docs", "20");
   await bench.visit();
+  bench.spawn("rebuild", "Assets", "--yes", "--lease-ttl", "10s", ...SLOWLY, "--batch-docs", "2");
   await bench.sees(".generations .building", "Generation 4");
   await bench.run("pause", "Assets", "--yes", "--reason", "a backup runs");
   await bench.sees(".waits", "a backup runs");
