@@ -28,7 +28,7 @@ use crate::page::poller::{Panel, Poller};
 
 /// Whoever opens the page waits so long for a look at the database; the page comes without one then, and
 /// fills itself when there is one.
-const FIRST_LOOK_MAX: Duration = Duration::from_secs(2);
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(4);
 
 /// A live page about a database, to be [served](serve) or [mounted](router).
 #[must_use]

@@ -52,9 +52,10 @@ test("a pause is said in large type, with who paused it", async (test) => {
   await bench.sees(".waits", "waiting because");
   await bench.sees(".waits", "a backup runs");
   await bench.sees(".commands", "resume Assets");
-  await bench.screenshot("page-light", { fullPage: true });
+  await bench.page.setViewportSize({ width: 1280, height: 1080 });
+  await bench.screenshot("page-light");
   await bench.page.emulateMedia({ colorScheme: "dark" });
-  await bench.screenshot("page-dark", { fullPage: true });
+  await bench.screenshot("page-dark");
   const size = await bench.page.locator(".waits").evaluate((element) => parseFloat(getComputedStyle(element).fontSize));
   assert.ok(size >= 20, `${size} px`);
   await bench.run("resume", "Assets", "--yes");
@@ -110,7 +111,7 @@ test("dark is dark", async (test) => {
 
 test("a phone shows all of it without scrolling sideways", async (test) => {
   const phone = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
-  const bench = await Bench.open(test, { context: phone });
+  const bench = await Bench.open(test, { context: phone, database: "Squidex" });
   await bench.run("fixture", "--commits", "20000");
   await bench.run("rebuild", "--yes");
   await bench.visit();

@@ -59,7 +59,7 @@ pub(super) fn document(parts: &[Part]) -> Markup {
                 header {
                     p.brand { "statefold" }
                     div #title { (part("title")) }
-                    p #connection { "as of now" }
+                    p #connection { "as it was loaded" }
                 }
                 p #said .unseen role="status" aria-live="polite" { (part("said")) }
                 main #main {
