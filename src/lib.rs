@@ -25,8 +25,8 @@
 //! store, except for events that an application appends with an [`EventWriter`].
 //!
 //! Metrics go through the `metrics` facade and logs through `tracing`; the library installs neither
-//! a recorder nor a subscriber. Features: `cli` (the command line, [`cli::main`]), `http` (metrics
-//! and health checks over HTTP), `exporter` (Prometheus); all are on by default.
+//! a recorder nor a subscriber. Features: `cli` (the command line, [`cli::main`]), `http` (metrics,
+//! health checks and a [live page](page) over HTTP), `exporter` (Prometheus); all are on by default.
 
 mod application;
 #[cfg(feature = "bench")]
@@ -49,6 +49,8 @@ mod lifecycle;
 mod next_step;
 pub mod observe;
 mod operator;
+#[cfg(feature = "http")]
+pub mod page;
 mod pipeline;
 mod plan;
 mod store;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::lifecycle::CutOverMode;
 
@@ -188,10 +189,28 @@ impl IntervalArgs {
     }
 }
 
-/// Where metrics and health checks are served.
+/// Where the live page, metrics and health checks are served.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ListenArgs {
-    /// Serve /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
+    /// Serve a live page, /metrics, /livez and /readyz here while it runs, as 127.0.0.1:9090
     #[arg(long, value_name = "ADDR", env = "STATEFOLD_LISTEN")]
     pub(super) listen: Option<String>,
+    #[command(flatten)]
+    pub(super) page: PageArgs,
+}
+
+/// Who may see the live page.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct PageArgs {
+    /// Show the live page only to whoever knows this: as ?token= in its address, or in a header
+    /// `Authorization: Bearer`. Better in the environment, where a list of processes doesn't show it
+    #[arg(long, value_name = "TOKEN", env = "STATEFOLD_PAGE_TOKEN", hide_env_values = true)]
+    pub(super) page_token: Option<SecretString>,
+}
+
+impl PageArgs {
+    /// The token, if there is one: an empty text comes from a variable that isn't set.
+    pub(super) fn token(&self) -> Option<SecretString> {
+        self.page_token.clone().filter(|token| !token.expose_secret().is_empty())
+    }
 }

@@ -30,6 +30,7 @@ pub(super) enum VerbName {
     Rebuild,
     Resume,
     Rollback,
+    Serve,
     Status,
     Verify,
 }
@@ -61,6 +62,7 @@ impl VerbName {
             Self::Rebuild => "rebuild",
             Self::Resume => "resume",
             Self::Rollback => "rollback",
+            Self::Serve => "serve",
             Self::Status => "status",
             Self::Verify => "verify",
         }
@@ -154,6 +156,12 @@ impl Command {
     /// Another verb, with its arguments, on the same database.
     pub(super) fn other(&self, verb: &str) -> String {
         format!("statefold {verb}{}", self.connection)
+    }
+
+    /// Says steps as commands, as [`Self::next`] does.
+    pub(super) fn says(&self) -> impl Fn(&NextStep) -> String + Send + Sync + 'static {
+        let command = self.clone();
+        move |step| command.next(step)
     }
 
     /// The command of a step that leads on, with the same connection.

@@ -25,7 +25,7 @@ use crate::cli::settings::{Raw, load};
 use crate::cli::squidex::SquidexArgs;
 use crate::cli::verbs::{
     abort, adopt, artefacts, cleanup, completions, cutover, errors, fixture, follow, health, history, lock,
-    migrate, pause, plan, read_only, rebuild, status, verify,
+    migrate, pause, plan, read_only, rebuild, serve, status, verify,
 };
 use crate::operator::refuse_slip;
 
@@ -96,6 +96,10 @@ enum Verb {
     /// same time: one follows, the others wait for it, and take over if it dies. It resumes where the
     /// last one stopped. Exit code 0 on Ctrl-C.
     Follow(follow::FollowArgs),
+    /// Serve a live page about the database, with metrics and health checks; changes nothing
+    ///
+    /// Until it is stopped. Exit code 0 on Ctrl-C.
+    Serve(serve::ServeArgs),
     /// End unfinished builds: drop their staging collections and records
     Abort(abort::AbortArgs),
     /// Let unfinished builds wait, from any terminal
@@ -144,6 +148,7 @@ impl Verb {
             Self::Adopt(args) => args.command(),
             Self::Verify(args) => args.command(),
             Self::Follow(args) => args.command(),
+            Self::Serve(args) => args.command(),
             Self::Abort(args) => args.command(),
             Self::Pause(args) => args.command(),
             Self::Resume(args) => args.command(),
@@ -170,6 +175,7 @@ impl Verb {
             Self::Adopt(args) => &args.connection,
             Self::Verify(args) => &args.connection,
             Self::Follow(args) => &args.connection,
+            Self::Serve(args) => &args.connection,
             Self::Abort(args) => &args.connection,
             Self::Pause(args) => &args.connection,
             Self::Resume(args) => &args.connection,
@@ -220,7 +226,7 @@ pub fn squidex_main() -> ExitCode {
             )
         };
         let connection = verb.connection().filter(|_| !without(verb));
-        args.registry(connection, matches!(verb, Verb::Migrate(_) | Verb::Status(_))).await
+        args.registry(connection, matches!(verb, Verb::Migrate(_) | Verb::Status(_) | Verb::Serve(_))).await
     };
     go(cli, registry, SquidexArgs::typed)
 }
@@ -314,7 +320,8 @@ async fn run<P: Args>(
         Verb::Rollback(args) => cutover::run(cutover::Way::Back, args, &command, registry, output).await,
         Verb::Adopt(args) => adopt::run(args, &command, registry, output).await,
         Verb::Verify(args) => verify::run(args, registry, output).await,
-        Verb::Follow(args) => follow::run(args, registry, output).await,
+        Verb::Follow(args) => follow::run(args, &command, registry, output).await,
+        Verb::Serve(args) => serve::run(args, &command, registry, output).await,
         Verb::Abort(args) => abort::run(args, &command, registry, output).await,
         Verb::Pause(args) => pause::pause_now(args, &command, registry, output).await,
         Verb::Resume(args) => pause::resume_now(args, &command, registry, output).await,

@@ -12,6 +12,10 @@ pub struct Doing {
     pub phase: String,
     /// Done share of this phase, in percent.
     pub percent: u8,
+    /// Commits read in this phase.
+    pub commits: u64,
+    /// Commits to read in this phase, as counted when planning; 0 if it reads none.
+    pub commits_planned: u64,
     /// Time left in this phase, in seconds, as far as it can be told.
     pub eta_seconds: Option<u64>,
     /// The reason why it reads and writes nothing for now, in words.

@@ -224,6 +224,8 @@ impl Doing {
             projection: progress.projection.clone(),
             phase: progress.phase.name().to_owned(),
             percent: (progress.share() * 100.0).round() as u8,
+            commits: progress.commits,
+            commits_planned: progress.commits_total,
             eta_seconds: progress.eta().map(|eta| eta.as_secs().max(1)),
             held: progress.held.clone(),
         }

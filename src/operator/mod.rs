@@ -11,6 +11,8 @@ mod failed_streams;
 mod follow;
 mod history;
 mod lock;
+#[cfg(feature = "http")]
+mod overview;
 mod pause;
 mod plan;
 mod read_only;
@@ -31,6 +33,8 @@ pub use follow::follow;
 pub use follow::request::{Follow, FollowReport, Followed};
 pub use history::history;
 pub use lock::{LockReport, lock_state, release_lock};
+#[cfg(feature = "http")]
+pub(crate) use overview::{Failures, GenerationRow, Lookout, Overview, Role};
 pub use pause::{PausedBuild, pause, resume, unfinished_builds};
 pub use plan::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};

@@ -20,7 +20,11 @@ pub use report::{BuildingStatus, LockStatus, ProjectionStatus, Standing, StatusR
 /// # Errors
 /// What the server said; a database without event store is not an error.
 pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusReport> {
-    let store = Store::connect(settings, registry).await?;
+    report(&Store::connect(settings, registry).await?, settings, registry).await
+}
+
+/// Reads the status of a connected database.
+pub(super) async fn report(store: &Store, settings: &Settings, registry: &Registry) -> Result<StatusReport> {
     let collections = store.collection_names().await?;
     let has_event_store = collections.contains(&store.layout.collection);
     let lock = store.control().lock_state().await?.filter(|lock| lock.locked);
@@ -44,13 +48,13 @@ pub async fn status(settings: &Settings, registry: &Registry) -> Result<StatusRe
     };
     let positions = follow_control.control().positions().await?;
     for projection in registry.projections() {
-        let mut status = status_of(&store, projection, &collections, has_event_store).await?;
+        let mut status = status_of(store, projection, &collections, has_event_store).await?;
         if let Some(build) = &mut status.building {
             let older = cannot_read(&report.instances, &status.projection, build.projection_version);
             build.older_servers = older.map(name_of).collect();
         }
         if let Some(number) = status.active_generation.filter(|_| status.state == Standing::UpToDate) {
-            status.lag = lag_of(&store, projection, number, &positions).await?;
+            status.lag = lag_of(store, projection, number, &positions).await?;
         }
         report.projections.push(status);
     }

@@ -31,6 +31,7 @@ mod read_only;
 mod rebuild;
 mod recipe;
 mod roles;
+mod serve;
 mod signals;
 mod support;
 mod verify;

@@ -11,6 +11,8 @@ use crate::support::{Db, oracle};
 const SERVERS: usize = 16;
 /// The builds of all projections, in order.
 const BUILT: [&str; 7] = ["Apps2", "AssetFolders3", "Assets3", "Contents4", "Rules2", "Schemas2", "Teams2"];
+/// As servers start for the first time beside other databases.
+const MIGRATE: [&str; 2] = ["migrate", "--allow-empty"];
 const LEASE: &str = "poll = \"200ms\"";
 
 /// Starts sixteen servers and returns the outcome of the one that led.
@@ -70,6 +72,4 @@ async fn of_sixteen_servers_on_an_event_store_one_leads() {
     assert_built_once(&db, &led).await;
     assert_same(&db.read("States_Assets3").await, &oracle::assets(&commits));
     assert_same(&db.read("States_AssetFolders3").await, &oracle::asset_folders(&commits));
-    /// As a server that starts for the first time, beside other databases.
-    const MIGRATE: [&str; 2] = ["migrate", "--allow-empty"];
 }

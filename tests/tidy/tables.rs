@@ -37,10 +37,11 @@ const HOUSE: Level = Level {
         (
             "cli",
             Only(
-                "http operator application engine store observe fixture config plan lifecycle error next_step projections",
+                "http page operator application engine store observe fixture config plan lifecycle error next_step projections",
             ),
         ),
         ("http", Only("observe")),
+        ("page", Only("operator store observe config lifecycle next_step projections")),
         ("operator", Only("engine store pipeline observe config plan lifecycle error next_step projections")),
         ("application", Only("engine store pipeline observe config lifecycle error projections")),
         ("engine", Only("store pipeline observe fold config plan lifecycle error next_step projections")),
@@ -157,17 +158,19 @@ const VERBS: Level = Level {
         ("pause", Only("")),
         ("plan", Only("")),
         ("read_only", Only("")),
+        ("serve", Only("")),
         ("status", Only("")),
         ("verify", Only("")),
     ],
 };
 
-/// What an operator asks for: no verb uses another.
+/// What an operator asks for: no verb uses another; only the overview of the live page puts reports together.
 const OPERATOR: Level = Level {
     folder: "src/operator",
     crates: &[],
     rooms: &[
         ("mod", Below),
+        ("overview", Only("status failed_streams")),
         ("abort", Only("")),
         ("adopt", Only("")),
         ("cleanup", Only("")),

@@ -1,35 +1,71 @@
-//! `--listen`: installs the Prometheus recorder and serves it with the health checks.
+//! `--listen`: installs the Prometheus recorder and serves it with the health checks and the live page.
 
+use secrecy::SecretString;
+use statefold_projections::Registry;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::cli::screen::output::Output;
+use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::next_step::NextStep;
 use crate::observe::Progress;
 
-/// Binds the address and serves until the program ends. Returns the address that was bound.
+/// What is served, and where.
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "without `http` nothing is served"))]
+pub(in crate::cli) struct Served {
+    pub(in crate::cli) address: String,
+    /// The token that the page asks for.
+    pub(in crate::cli) token: Option<SecretString>,
+    pub(in crate::cli) settings: Settings,
+    pub(in crate::cli) registry: Registry,
+    /// Says a next step as a command.
+    pub(in crate::cli) say: Box<dyn Fn(&NextStep) -> String + Send + Sync>,
+}
+
+/// Binds the address and serves until the program ends.
 ///
 /// # Errors
 /// [`Error::Io`] if it can't be bound; [`Error::Config`] if this program was built without `http`.
 #[cfg(feature = "http")]
 pub(in crate::cli) async fn listen(
-    address: &str,
+    served: Served,
     progress: watch::Receiver<Progress>,
     output: &Output,
-) -> Result<()> {
+) -> Result<JoinHandle<()>> {
+    use crate::page::Page;
+
+    let Served { address, token, settings, registry, say } = served;
     let doing = || format!("listening on {address}");
-    let listener = tokio::net::TcpListener::bind(address)
+    let listener = tokio::net::TcpListener::bind(&address)
         .await
         .map_err(|source| Error::Io { doing: doing(), source })?;
     let bound = listener.local_addr().map_err(|source| Error::Io { doing: doing(), source })?;
-    output.note(&format!("serving http://{bound}/metrics, /livez and /readyz"));
+    output.note(&format!("serving http://{bound}/ (the live page), /metrics, /livez and /readyz"));
+    if !bound.ip().is_loopback() {
+        let whoever = match token {
+            Some(_) => "whoever has the token",
+            None => "everybody who can reach it (--page-token limits that)",
+        };
+        output.note(&format!(
+            "beyond this machine: the page shows {whoever} hosts, counts, commands and the events of failed \
+             streams; metrics and health checks need no token"
+        ));
+    }
     // Installed before anything is counted.
     let render = recorder();
-    tokio::spawn(async move {
-        if let Err(error) = crate::http::serve(listener, progress, render).await {
-            tracing::warn!(%error, "the metrics server ended");
+    let mut page = Page::new(&settings, &registry)
+        .with_commands(move |step| Some(say(step)))
+        .with_progress(progress.clone());
+    if let Some(token) = token {
+        page = page.with_token(token);
+    }
+    let health = crate::http::router(progress, render);
+    Ok(tokio::spawn(async move {
+        if let Err(error) = crate::page::serve(listener, page, health).await {
+            tracing::warn!(%error, "the server of page and metrics ended");
         }
-    });
-    Ok(())
+    }))
 }
 
 /// Says that this program can't listen.
@@ -37,7 +73,11 @@ pub(in crate::cli) async fn listen(
 /// # Errors
 /// Always [`Error::Config`].
 #[cfg(not(feature = "http"))]
-pub(in crate::cli) async fn listen(_: &str, _: watch::Receiver<Progress>, _: &Output) -> Result<()> {
+pub(in crate::cli) async fn listen(
+    _: Served,
+    _: watch::Receiver<Progress>,
+    _: &Output,
+) -> Result<JoinHandle<()>> {
     Err(Error::Config(vec!["--listen needs a statefold that was built with the feature `http`".into()]))
 }
 

@@ -42,6 +42,21 @@ pub(in crate::cli) fn cancel_on_signal(token: CancellationToken, progress: watch
     });
 }
 
+/// Waits for the first signal that ends a program which has nothing to finish.
+pub(in crate::cli) async fn stopped() {
+    let is_hang_up_ignored = is_hang_up_ignored();
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv(), if !is_hang_up_ignored => {}
+    }
+}
+
 /// Whether whoever started the program made it ignore SIGHUP, as far as the system tells (proc(5)).
 fn is_hang_up_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::cli::screen::metrics::Served;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::{metrics, progress, signals};
 use crate::engine::running::Running;
@@ -16,14 +17,14 @@ use crate::observe::Progress;
 /// That of the work, or that the address can't be listened on.
 pub(in crate::cli) async fn watched<T: Send + 'static>(
     begin: impl FnOnce() -> Running<T>,
-    listen: Option<&str>,
+    served: Option<Served>,
     interval: Duration,
     output: &Output,
 ) -> Result<T> {
     // The recorder has to be there before the first metric.
     let (sender, health) = watch::channel(Progress::default());
-    if let Some(address) = listen {
-        metrics::listen(address, health, output).await?;
+    if let Some(served) = served {
+        metrics::listen(served, health, output).await?;
     }
     let running = begin();
     signals::cancel_on_signal(running.cancellation(), running.progress());

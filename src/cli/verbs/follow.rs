@@ -5,6 +5,7 @@ use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, IntervalArgs, LeaseArgs, ListenArgs, NeverAsksArgs, TuningArgs};
 use crate::cli::command::{Command, VerbName};
+use crate::cli::screen::metrics::Served;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, table};
 use crate::cli::screen::watch;
@@ -44,7 +45,12 @@ impl FollowArgs {
     }
 }
 
-pub(in crate::cli) async fn run(args: &FollowArgs, registry: &Registry, output: &Output) -> Result<u8> {
+pub(in crate::cli) async fn run(
+    args: &FollowArgs,
+    command: &Command,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8> {
     let raw = Raw {
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
@@ -52,6 +58,13 @@ pub(in crate::cli) async fn run(args: &FollowArgs, registry: &Registry, output: 
         ..Raw::default()
     };
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
+    let served = listen.map(|address| Served {
+        address,
+        token: args.listen.page.token(),
+        settings: settings.clone(),
+        registry: registry.clone(),
+        say: Box::new(command.says()),
+    });
     let mut request =
         Follow { projections: args.projections.clone(), keep_warm: args.keep_warm, ..Follow::default() };
     if let Some(text) = &args.compare_every {
@@ -60,7 +73,7 @@ pub(in crate::cli) async fn run(args: &FollowArgs, registry: &Registry, output: 
     }
     let interval = args.interval.interval();
     let begin = || follow(&settings, registry, request);
-    let report = watch::watched(begin, listen.as_deref(), interval, output).await?;
+    let report = watch::watched(begin, served, interval, output).await?;
     output.result(&report, text);
     Ok(0)
 }

@@ -8,6 +8,7 @@ use crate::cli::args::{
     ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, NeverAsksArgs, ThrottleArgs, TuningArgs,
 };
 use crate::cli::command::{Command, VerbName};
+use crate::cli::screen::metrics::Served;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::watch;
 use crate::cli::settings::{Loaded, Raw, load};
@@ -38,9 +39,16 @@ pub(in crate::cli) async fn run(
         ..Raw::default()
     };
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
+    let served = listen.map(|address| Served {
+        address,
+        token: args.listen.page.token(),
+        settings: settings.clone(),
+        registry: registry.clone(),
+        say: Box::new(command.says()),
+    });
     let interval = args.interval.interval();
     let begin = || migrate(&settings, registry, Migrate::default());
-    let outcome = watch::watched(begin, listen.as_deref(), interval, output).await?;
+    let outcome = watch::watched(begin, served, interval, output).await?;
     output.result(&outcome, |outcome| text(outcome, command));
     Ok(0)
 }

@@ -17,5 +17,6 @@ pub(super) mod pause;
 pub(super) mod plan;
 pub(super) mod read_only;
 pub(super) mod rebuild;
+pub(super) mod serve;
 pub(super) mod status;
 pub(super) mod verify;

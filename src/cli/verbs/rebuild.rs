@@ -8,6 +8,7 @@ use crate::cli::args::{
     TuningArgs,
 };
 use crate::cli::command::{Command, VerbName};
+use crate::cli::screen::metrics::Served;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::watch;
 use crate::cli::settings::{Loaded, Raw, load};
@@ -61,9 +62,16 @@ pub(in crate::cli) async fn run(
         output.nothing_changed(&command.clone().arguments(args.fresh.then(|| "--fresh".to_owned())));
         return Ok(0);
     }
+    let served = listen.map(|address| Served {
+        address,
+        token: args.listen.page.token(),
+        settings: settings.clone(),
+        registry: registry.clone(),
+        say: Box::new(command.says()),
+    });
     let interval = args.interval.interval();
     let begin = || rebuild(&settings, registry, request);
-    let report = watch::watched(begin, listen.as_deref(), interval, output).await?;
+    let report = watch::watched(begin, served, interval, output).await?;
     output.result(&report, |report| text(report, settings.database(), &args.readers, command));
     Ok(0)
 }

@@ -2,11 +2,15 @@
 
 use bson::{DateTime, Document, doc};
 use futures::TryStreamExt;
+#[cfg(feature = "http")]
+use mongodb::Collection;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::fold::FailedStream;
 use crate::store::builds::build::BuildStore;
+#[cfg(feature = "http")]
+use crate::store::connection::number_of;
 use crate::store::connection::{Builds, FORMAT, call, readable, written_late};
 use crate::store::records::FAILED_STREAMS;
 
@@ -90,6 +94,34 @@ impl Builds<'_> {
     /// The records of one failed stream, of all builds.
     pub(crate) async fn failed_streams_of(self, stream: &str) -> Result<Vec<StoredFailedStream>> {
         self.find_failed_streams(doc! { "Stream": stream }, 0).await
+    }
+
+    /// The number of failed streams of some builds, by reason, the most frequent first.
+    #[cfg(feature = "http")]
+    pub(crate) async fn reasons_of_failures(self, builds: &[String]) -> Result<Vec<(String, u64)>> {
+        let failed_streams: Collection<Document> = self.store.collection(FAILED_STREAMS);
+        let pipeline = [
+            doc! { "$match": { "Build": { "$in": builds } } },
+            doc! { "$group": { "_id": "$Reason", "streams": { "$sum": 1 } } },
+            doc! { "$sort": { "streams": -1, "_id": 1 } },
+        ];
+        let group = async move { failed_streams.aggregate(pipeline).await?.try_collect::<Vec<_>>().await };
+        let found = call("counting the failed streams", group).await?;
+        let read = |document: Document| {
+            let streams = document.get("streams").and_then(number_of)?;
+            Some((document.get_str("_id").ok()?.to_owned(), u64::try_from(streams).ok()?))
+        };
+        Ok(found.into_iter().filter_map(read).collect())
+    }
+
+    /// The failed streams of some builds, at most `limit`.
+    #[cfg(feature = "http")]
+    pub(crate) async fn failed_streams_in(
+        self,
+        builds: &[String],
+        limit: i64,
+    ) -> Result<Vec<StoredFailedStream>> {
+        self.find_failed_streams(doc! { "Build": { "$in": builds } }, limit).await
     }
 
     async fn find_failed_streams(self, filter: Document, limit: i64) -> Result<Vec<StoredFailedStream>> {

@@ -30,7 +30,7 @@ pub struct Fence {
     pub token: i64,
     /// When it was raised, in milliseconds since 1970.
     #[serde(skip)]
-    since_ms: i64,
+    pub(crate) since_ms: i64,
 }
 
 /// Purpose of a fence.

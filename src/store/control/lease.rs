@@ -101,20 +101,24 @@ impl LeaseHolder {
 fn doing_of(document: &Document) -> Doing {
     let number = |name: &str| document.get(name).and_then(number_of);
     let text = |name: &str| document.get_str(name).unwrap_or_default().to_owned();
+    let count = |name: &str| number(name).and_then(|count| u64::try_from(count).ok());
     Doing {
         projection: text("Projection"),
         phase: text("Phase"),
         percent: number("Percent").and_then(|percent| u8::try_from(percent).ok()).unwrap_or(0),
-        eta_seconds: number("EtaSeconds").and_then(|eta| u64::try_from(eta).ok()),
+        commits: count("Commits").unwrap_or(0),
+        commits_planned: count("CommitsPlanned").unwrap_or(0),
+        eta_seconds: count("EtaSeconds"),
         held: document.get_str("Held").ok().map(str::to_owned),
     }
 }
 
 fn doing_document(doing: &Doing) -> Document {
-    let eta = doing.eta_seconds.and_then(|eta| i64::try_from(eta).ok());
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     doc! {
         "Projection": &doing.projection, "Phase": &doing.phase, "Percent": i32::from(doing.percent),
-        "EtaSeconds": eta, "Held": doing.held.as_ref(),
+        "Commits": signed(doing.commits), "CommitsPlanned": signed(doing.commits_planned),
+        "EtaSeconds": doing.eta_seconds.map(signed), "Held": doing.held.as_ref(),
     }
 }
 
