@@ -291,7 +291,8 @@ fn go<P: Args>(
 
 /// Refuses a database without an event store where another one has events, unless that is accepted.
 async fn refuse_slip_of(verb: &Verb, registry: &Registry) -> crate::error::Result<()> {
-    let works_without = matches!(verb, Verb::Fixture(_) | Verb::Lock(_));
+    // The page says it itself, and stays while no server answers.
+    let works_without = matches!(verb, Verb::Fixture(_) | Verb::Lock(_) | Verb::Serve(_));
     let connection = verb.connection().filter(|connection| !works_without && !connection.allow_empty);
     // Wrong settings are said by the verb, with those of its own flags.
     match connection.map(|connection| load(connection, &Raw::default())) {

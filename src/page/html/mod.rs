@@ -131,7 +131,7 @@ mod tests {
             "100\u{202f}000 / 200\u{202f}000 commits",
             "12 s left",
             "planned 40 s",
-            "statefold resume Assets --yes",
+            "statefold resume Assets",
             "unreadable",
             "web-1",
         ] {

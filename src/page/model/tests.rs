@@ -168,7 +168,7 @@ fn deed(what: &str, details: Value) -> HistoryEntry {
 
 fn say() -> Say {
     Arc::new(|step| match step {
-        NextStep::Resume(Some(projection)) => Some(format!("statefold resume {projection} --yes")),
+        NextStep::Resume(Some(projection)) => Some(format!("statefold resume {projection}")),
         _ => None,
     })
 }
@@ -199,7 +199,7 @@ fn generations_stand_in_their_order_with_readers_at_the_active_one() {
     let roles: Vec<_> =
         view.lanes[0].generations.iter().map(|found| (found.number, found.role_name)).collect();
     assert_eq!(roles, [(2, "kept"), (3, "active"), (4, "building")]);
-    assert_eq!(view.next, ["statefold resume Assets --yes"]);
+    assert_eq!(view.next, ["statefold resume Assets"]);
     assert_eq!(view.lags[0].tone, Tone::Warn);
 }
 
