@@ -3,7 +3,8 @@
 #
 #   docker build -t statefold .
 #   docker run --rm -e MONGODB_URI -e STATEFOLD_DATABASE=Squidex statefold plan
-#   docker run -d -p 127.0.0.1:9090:9090 -e MONGODB_URI -e STATEFOLD_DATABASE=Squidex statefold follow
+#   docker run -d -p 127.0.0.1:9090:9090 -e MONGODB_URI -e STATEFOLD_DATABASE=Squidex -e STATEFOLD_PAGE_TOKEN \
+#     statefold follow
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src

@@ -22,6 +22,7 @@ use mongodb::{Client, Database};
 use statefold::page::{Page, serve};
 use statefold::{EventWriter, Expected, NewEvent, NextStep, Settings, follow_active, squidex};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The app that the writer's assets belong to.
 const APP: &str = "00000000-0000-0000-0000-00000000de30";
@@ -102,13 +103,15 @@ async fn main() -> Result<(), Failure> {
     let page = Page::new(&settings, &registry).with_commands(command).with_panel(move || panel.panel());
     let buttons = Router::new().route("/demo/{what}", post(pressed)).with_state(Arc::clone(&demo));
     let writer = EventWriter::connect(&settings, &registry).await?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         served = serve(listener, page, buttons) => served?,
         ended = Arc::clone(&demo).write(writer) => ended?,
         ended = Arc::clone(&demo).count() => ended?,
         ended = Arc::clone(&demo).run_verbs() => ended?,
         ended = Arc::clone(&demo).follow() => ended?,
-        signal = tokio::signal::ctrl_c() => signal?,
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
     Ok(())
 }
@@ -116,7 +119,7 @@ async fn main() -> Result<(), Failure> {
 /// A next step as the command that is typed for it.
 fn command(step: &NextStep) -> Option<String> {
     Some(match step {
-        NextStep::CutOver(projection) => format!("statefold cutover {projection} --yes"),
+        NextStep::CutOver { projection, .. } => format!("statefold cutover {projection} --yes"),
         NextStep::Resume(Some(projection)) => format!("statefold resume {projection} --yes"),
         NextStep::EndReadOnly => "statefold read-only off --yes".into(),
         NextStep::ListFailedStreams => "statefold errors list".into(),

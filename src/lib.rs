@@ -98,6 +98,7 @@ pub use operator::{LockReport, lock_state, release_lock};
 pub use operator::{PausedBuild, pause, resume, unfinished_builds};
 pub use operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
 pub use operator::{Verification, VerifyReport, verify};
+pub use operator::{check_read_only_off, check_read_only_on};
 pub use operator::{check_rebuild, cutover, rebuild, rollback};
 pub use store::{DropOutcome, LockState, StoredFailedStream};
 pub use store::{FixtureReport, FixtureRequest, write_fixture};

@@ -15,7 +15,12 @@ pub enum NextStep {
         max_errors: Option<u64>,
     },
     /// Cut over to the complete build of this projection, with [`crate::cutover`].
-    CutOver(String),
+    CutOver {
+        /// Name of the projection.
+        projection: String,
+        /// Failed streams that are allowed, if not none, as [`crate::Tuning::max_errors`].
+        max_errors: Option<u64>,
+    },
     /// Give the unfinished build of this projection up, with [`crate::abort`]; all, if none is named.
     Abort(Option<String>),
     /// Let the paused build of this projection continue, with [`crate::resume`]; all, if none is named.
@@ -53,6 +58,11 @@ pub enum NextStep {
 }
 
 impl NextStep {
+    /// The step that cuts over to a build without failed streams.
+    pub(crate) fn cut_over(projection: &str) -> Self {
+        Self::CutOver { projection: projection.to_owned(), max_errors: None }
+    }
+
     /// The step that rebuilds one projection.
     pub(crate) fn rebuild(projection: &str) -> Self {
         Self::Rebuild { projections: vec![projection.to_owned()], postpone: false, max_errors: None }

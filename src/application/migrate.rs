@@ -243,7 +243,7 @@ fn is_worth_trying_again(error: &Error) -> bool {
     match error {
         Error::LeaseHeld { .. } | Error::LockHeld { .. } => false,
         Error::Newer { .. } | Error::Config(_) | Error::Registry(_) | Error::Unsupported(_) => false,
-        Error::Permission { .. } => false,
+        Error::Permission { .. } | Error::Refused { .. } => false,
         other => other.class() != Class::Interrupted,
     }
 }

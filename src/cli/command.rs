@@ -122,6 +122,9 @@ impl Command {
         {
             text.push_str(&format!(" --database {database}"));
         }
+        if connection.allow_empty {
+            text.push_str(" --allow-empty");
+        }
         if let Some(file) = connection.config.as_deref()
             && std::env::var_os("STATEFOLD_CONFIG").as_deref() != Some(file.as_os_str())
         {
@@ -181,7 +184,10 @@ impl Command {
                 let words = words.chain(postpone.then_some("--postpone")).chain(allowed.as_deref());
                 words.chain(["--yes"]).collect::<Vec<_>>().join(" ")
             }
-            NextStep::CutOver(projection) => format!("cutover {projection} --yes"),
+            NextStep::CutOver { projection, max_errors } => {
+                let allowed = max_errors.map_or_else(String::new, |number| format!(" --max-errors {number}"));
+                format!("cutover {projection}{allowed} --yes")
+            }
             NextStep::Abort(projection) => of_one("abort", projection.as_deref()),
             NextStep::Resume(projection) => of_one("resume", projection.as_deref()),
             NextStep::Migrate => "migrate".to_owned(),
@@ -228,6 +234,15 @@ impl Command {
         let words: Vec<&str> =
             std::iter::once(self.verb.words()).chain(arguments).chain(flags).chain(yes).collect();
         self.other(&words.join(" "))
+    }
+
+    /// What is certain of the publishing when it failed: a migration publishes each projection when it is
+    /// finished, all other verbs all of them together.
+    pub(super) fn published(&self) -> &'static str {
+        match self.verb {
+            VerbName::Migrate => "What was published stays published. ",
+            _ => "Nothing was published. ",
+        }
     }
 
     /// Whether it builds or publishes a generation.

@@ -100,7 +100,7 @@ impl Failed {
                 again()
             ),
             Error::NotCutOver { .. } => {
-                format!("Nothing was published, the finished generation is kept. Run again: {}", again())
+                format!("{}The finished generation is kept. Run again: {}", self.command.published(), again())
             }
             Error::ReadOnly { .. } => format!("To end that: {}", next(NextStep::EndReadOnly)),
             Error::WritesFenced { .. } => format!("See what stands: {}", next(NextStep::ShowFence)),
@@ -120,10 +120,9 @@ impl Failed {
                 next(NextStep::ReleaseLock)
             ),
             Error::Mismatch(_) => {
-                let kept = if self.command.is_work() {
-                    "Nothing was published, what is built so far is kept. "
-                } else {
-                    ""
+                let kept = match self.command.is_work() {
+                    true => format!("{}What is built so far is kept. ", self.command.published()),
+                    false => String::new(),
                 };
                 let scratch = self.command.fresh_rebuild();
                 format!("{kept}Run again: {}\nTo build everything from scratch: {scratch}", again())
@@ -141,7 +140,8 @@ impl Failed {
             Error::Unreachable { .. } | Error::Deadline { .. } | Error::Server { transient: true, .. } => {
                 if self.command.is_work() {
                     format!(
-                        "Nothing was published, what is built so far is kept. When the server is back: {}",
+                        "{}What is built so far is kept. When the server is back: {}",
+                        self.command.published(),
                         again()
                     )
                 } else {
@@ -158,8 +158,8 @@ impl Failed {
                 )
             }
             Error::DiskFull { .. } => format!(
-                "Nothing was published, what is built so far is kept. Make room, then run again: {}\n\
-                 Or give the space back: {}",
+                "{}What is built so far is kept. Make room, then run again: {}\nOr give the space back: {}",
+                self.command.published(),
                 again(),
                 next(NextStep::Abort(None)),
             ),
@@ -167,7 +167,7 @@ impl Failed {
             Error::Newer { .. } => "Use the newer statefold; this one changes nothing here.".into(),
             Error::Interrupted => {
                 if self.command.is_work() {
-                    format!("Nothing was published. To resume: {}", again())
+                    format!("{}To resume: {}", self.command.published(), again())
                 } else {
                     return None;
                 }

@@ -4,6 +4,7 @@
 
 mod args;
 mod command;
+mod consent;
 mod exit;
 mod screen;
 mod settings;
@@ -12,6 +13,7 @@ mod text;
 mod values;
 mod verbs;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -27,6 +29,7 @@ use crate::cli::verbs::{
     abort, adopt, artefacts, cleanup, completions, cutover, errors, fixture, follow, health, history, lock,
     migrate, pause, plan, read_only, rebuild, serve, status, verify,
 };
+use crate::next_step::NextStep;
 use crate::operator::refuse_slip;
 
 /// Rebuilds the snapshots of event-sourced systems on MongoDB.
@@ -234,7 +237,7 @@ pub fn squidex_main() -> ExitCode {
 /// Parses the command line. A wrong one is said on standard error, and as JSON if that was asked for.
 fn parsed<P: Args>() -> std::result::Result<Cli<P>, ExitCode> {
     Cli::<P>::try_parse().map_err(|error| {
-        if error.use_stderr() && asks_for_json(std::env::args()) {
+        if error.use_stderr() && asks_for_json(std::env::args_os()) {
             Output::new(Format::Json).usage(&error.to_string());
         }
         let _ = error.print();
@@ -243,8 +246,8 @@ fn parsed<P: Args>() -> std::result::Result<Cli<P>, ExitCode> {
 }
 
 /// Whether these words ask for JSON, although they can't all be understood.
-fn asks_for_json(words: impl Iterator<Item = String>) -> bool {
-    let words: Vec<String> = words.collect();
+fn asks_for_json(words: impl Iterator<Item = OsString>) -> bool {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let is_flag = |word: &str| word == "-o" || word == "--output";
     let apart =
         words.windows(2).any(|pair| matches!(pair, [flag, value] if is_flag(flag) && value == "json"));
@@ -309,12 +312,13 @@ async fn run<P: Args>(
     output: &Output,
 ) -> std::result::Result<u8, Failed> {
     let command = verb.command().also(typed);
+    output.lifts_by(command.next(&NextStep::EndReadOnly));
     if let Err(error) = refuse_slip_of(&verb, registry).await {
         return Err(Failed::new(error, &command));
     }
     let result = match &verb {
         Verb::Status(args) => status::run(args, &command, registry, output).await,
-        Verb::Plan(args) => plan::run(args, registry, output).await,
+        Verb::Plan(args) => plan::run(args, &command, registry, output).await,
         Verb::Migrate(args) => migrate::run(args, &command, registry, output).await,
         Verb::Rebuild(args) => rebuild::run(args, &command, registry, output).await,
         Verb::Cutover(args) => cutover::run(cutover::Way::Forward, args, &command, registry, output).await,

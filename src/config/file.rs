@@ -133,8 +133,9 @@ pub fn read_file(path: &Path) -> Result<FileSettings> {
         let at = start.and_then(|start| text.get(..start)).map(|before| before.matches('\n').count());
         let line = at.map_or_else(String::new, |at| format!(" line {}", at + 1));
         problems.push(format!("{name}{line}: {}", without_values(error.message())));
-        // Whether the rest is valid is seen without that setting, if the file can be read at all.
-        match at.filter(|_| text.parse::<toml::Table>().is_ok()).and_then(|at| without_setting(&text, at)) {
+        // Whether the rest is valid is seen without that setting, if it can be read at all.
+        let rest = at.and_then(|at| without_setting(&text, at));
+        match rest.filter(|rest| text.parse::<toml::Table>().is_ok() && rest.parse::<toml::Table>().is_ok()) {
             Some(rest) => text = rest,
             None => return Err(Error::Config(problems)),
         }

@@ -97,7 +97,7 @@ impl Refolding {
         }
         if record.swap.is_some() {
             let reason = format!("{id} is in the middle of a cut-over: finish that first");
-            return Refoldable::No(Error::not_ready(reason, NextStep::CutOver(name.to_owned())));
+            return Refoldable::No(Error::not_ready(reason, NextStep::cut_over(name)));
         }
         let build = self.store.builds().open_for_writing(record, spec.stream_filter().first(), &self.mandate);
         let (projection, recorder) = (projection.clone(), recorder.clone());

@@ -1,8 +1,9 @@
-//! Whether a database has an event store.
+//! What is looked at before a verb begins: whether a database has an event store, and whether somebody is at work.
 
 use statefold_projections::Registry;
 
 use crate::config::Settings;
+use crate::engine::leader::refuse_led;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -21,5 +22,18 @@ pub(crate) async fn refuse_slip(settings: &Settings, registry: &Registry) -> Res
     match store.databases_with_events().await {
         others if others.is_empty() => Ok(()),
         others => Err(Error::NoEventStore { database: store.database().to_owned(), others }),
+    }
+}
+
+/// Who is at work, so that a verb that needs the lease would not get it now; `None` if it would, or would
+/// wait.
+///
+/// # Errors
+/// What the server said.
+pub(crate) async fn at_work(settings: &Settings, registry: &Registry) -> Result<Option<String>> {
+    let store = Store::connect(settings, registry).await?;
+    match refuse_led(&store, settings).await {
+        Err(Error::LeaseHeld { holder }) => Ok(Some(holder)),
+        other => other.map(|()| None),
     }
 }

@@ -26,7 +26,7 @@ pub use adopt::{Adopt, AdoptReport, adopt};
 pub use cleanup::{Cleanup, Purge, cleanup, purge};
 pub use dedicated::dedicated_contents;
 #[cfg(feature = "cli")]
-pub(crate) use event_store::refuse_slip;
+pub(crate) use event_store::{at_work, refuse_slip};
 pub use failed_streams::retry::{Healed, LeftOut, RetryReport, retry_failed_streams, streams_to_retry};
 pub use failed_streams::{FailedStreamDetails, FailedStreamRow, failed_stream, failed_streams};
 pub use follow::follow;
@@ -37,7 +37,9 @@ pub use lock::{LockReport, lock_state, release_lock};
 pub(crate) use overview::{Failures, GenerationRow, Lookout, Overview, Role};
 pub use pause::{PausedBuild, pause, resume, unfinished_builds};
 pub use plan::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
-pub use read_only::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+pub use read_only::{
+    ReadOnlyReport, check_read_only_off, check_read_only_on, read_only_off, read_only_on, read_only_status,
+};
 pub use rebuild::{
     Destination, check_rebuild, cutover, cutover_destinations, rebuild, rollback, rollback_destinations,
 };

@@ -10,7 +10,7 @@ use serde_json::json;
 use statefold_projections::Registry;
 
 use crate::config::Settings;
-use crate::engine::leader::lead;
+use crate::engine::leader::{lead, refuse_led};
 use crate::error::{Error, Result};
 use crate::plan::Topology;
 use crate::store::{Deed, Fence, FenceKind, Fenced, Lifted, Mandate, Store, What};
@@ -90,6 +90,40 @@ pub async fn read_only_on(
         store.control().record([Deed::new(What::ReadOnlyOn, details)]).await;
     }
     report(settings, &store, changed, None).await
+}
+
+/// Whether [`read_only_on`] would begin; changes nothing. The report is that of now.
+///
+/// # Errors
+/// Those with which it would begin.
+pub async fn check_read_only_on(
+    settings: &Settings,
+    registry: &Registry,
+    reason: Option<&str>,
+) -> Result<ReadOnlyReport> {
+    let store = connect(settings, registry).await?;
+    match store.control().fence().await?.filter(|fence| fence.kind == FenceKind::ReadOnly) {
+        Some(fence) if reason.is_some_and(|reason| reason != fence.reason) => return Err(fence.into_error()),
+        Some(_) => {}
+        None => refuse_led(&store, settings).await?,
+    }
+    report(settings, &store, false, None).await
+}
+
+/// Whether [`read_only_off`] would begin; changes nothing. The report is that of now.
+///
+/// # Errors
+/// Those with which it would begin.
+pub async fn check_read_only_off(settings: &Settings, registry: &Registry) -> Result<ReadOnlyReport> {
+    let store = connect(settings, registry).await?;
+    if let Some(fence) = store.control().fence().await? {
+        let waits_for_nobody =
+            fence.kind == FenceKind::ReadOnly && store.facts.topology == Topology::ReplicaSet;
+        if !waits_for_nobody {
+            refuse_led(&store, settings).await?;
+        }
+    }
+    report(settings, &store, false, None).await
 }
 
 /// Ends read-only mode: the event store has its former options again. Lifts the fence of an interrupted

@@ -8,11 +8,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::engine::leader::{Leadership, lead_watched};
+use crate::engine::leader::{Leadership, lead_watched, refuse_led};
 use crate::engine::looking::while_looking;
 use crate::engine::preflight::preflight;
 use crate::engine::run::{
-    Caller, Rebuild, RebuildReport, Run, RunInputs, WhenFinished, check_mode, refuse_past, rollback_targets,
+    Caller, Rebuild, RebuildReport, Run, RunInputs, WhenFinished, check_mode, refuse_downgrade, refuse_past,
+    rollback_targets,
 };
 use crate::engine::running::Running;
 use crate::engine::sweep;
@@ -21,7 +22,7 @@ use crate::lifecycle::{BuildState, CutOverMode, is_fingerprint_of};
 use crate::next_step::NextStep;
 use crate::observe::{Progress, Recorder};
 use crate::operator::rights::missing_rights;
-use crate::store::{BuildRecord, Store, StreamIndex};
+use crate::store::{BuildRecord, Store, StoredFailedStream, StreamIndex};
 
 /// Begins to rebuild projections into their next generations. Must be called on a tokio runtime.
 ///
@@ -83,10 +84,12 @@ pub async fn cutover_destinations(
     request: &Rebuild,
 ) -> Result<Vec<Destination>> {
     let Some((store, selected)) = prepare(settings, registry, request).await? else { return Ok(Vec::new()) };
+    warn_of_lock(&store).await;
     let mut destinations = Vec::new();
     for projection in complete(&store, selected, !request.projections.is_empty()).await? {
         let records = store.builds().records(Some(projection.spec().name())).await?;
         let Some(record) = records.iter().find(|record| record.can_cut_over()) else { continue };
+        refuse_failed_streams(&store, settings, record).await?;
         destinations.push(destination(&store, &projection, record.generation, request).await?);
     }
     Ok(destinations)
@@ -103,6 +106,7 @@ pub async fn rollback_destinations(
 ) -> Result<Vec<Destination>> {
     let Some((store, selected)) = prepare(settings, registry, request).await? else { return Ok(Vec::new()) };
     let named = !request.projections.is_empty();
+    warn_of_lock(&store).await;
     let mut destinations = Vec::new();
     for target in rollback_targets(&store, registry, selected, named).await? {
         destinations.push(destination(&store, target.projection(), target.generation(), request).await?);
@@ -117,9 +121,31 @@ pub async fn rollback_destinations(
 pub async fn check_rebuild(settings: &Settings, registry: &Registry, request: &Rebuild) -> Result<()> {
     let Some((store, selected)) = prepare(settings, registry, request).await? else { return Ok(()) };
     for projection in &selected {
-        check_mode(&store, projection.spec(), request).await?;
+        refuse_downgrade(&store, projection).await?;
+        check_mode(&store, projection.spec(), request, Caller::Operator).await?;
     }
     Ok(())
+}
+
+/// Refuses a build that has more failed streams than the settings allow.
+async fn refuse_failed_streams(store: &Store, settings: &Settings, record: &BuildRecord) -> Result<()> {
+    let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+    let (failed_streams, streams) = (unsigned(record.counts.failed_streams), unsigned(record.counts.streams));
+    let limit = settings.tuning().max_errors;
+    if !limit.is_exceeded(failed_streams, streams) {
+        return Ok(());
+    }
+    let first = store.builds().failed_streams(Some(&record.id), 5).await?;
+    let example = |failed: &StoredFailedStream| {
+        format!("{} at event {}: {}", failed.stream, failed.offset, failed.message)
+    };
+    Err(Error::FailedStreams {
+        projection: record.projection.clone(),
+        failed_streams,
+        streams,
+        allowed: limit.to_string(),
+        examples: first.iter().map(example).collect(),
+    })
 }
 
 /// Warns of what would end a rebuild after its hours of building.
@@ -134,6 +160,10 @@ async fn warn_early(store: &Store, selected: &[Registered], request: &Rebuild) {
     if request.postpone {
         return;
     }
+    warn_of_lock(store).await;
+}
+
+async fn warn_of_lock(store: &Store) {
     if let Ok(Some(lock)) = store.control().lock_state().await
         && lock.locked
     {
@@ -153,12 +183,8 @@ async fn prepare(
         return Ok(None);
     }
     refuse_past(settings, &selected)?;
-    match store.control().lease().await? {
-        Some(held) if held.is_at_work(settings.lease().ttl) => {
-            Err(Error::LeaseHeld { holder: held.leader.line() })
-        }
-        _ => Ok(Some((store, selected))),
-    }
+    refuse_led(&store, settings).await?;
+    Ok(Some((store, selected)))
 }
 
 async fn destination(
@@ -168,7 +194,7 @@ async fn destination(
     request: &Rebuild,
 ) -> Result<Destination> {
     let name = projection.spec().name();
-    let mode = check_mode(store, projection.spec(), request).await?;
+    let mode = check_mode(store, projection.spec(), request, Caller::Operator).await?;
     let from = store.control().active(name).await?.map(|active| active.active);
     Ok(Destination { projection: name.to_owned(), from, generation, mode })
 }

@@ -31,6 +31,7 @@ pub(super) async fn report(store: &Store, settings: &Settings, registry: &Regist
     let fence = store.control().fence().await?;
     let follow_control = store.follow_control();
     let held = store.control().lease().await?;
+    let followed = follow_control.control().lease().await?;
     let mut report = StatusReport {
         database: store.database().to_owned(),
         server_version: store.facts.version.clone(),
@@ -40,7 +41,8 @@ pub(super) async fn report(store: &Store, settings: &Settings, registry: &Regist
         fence,
         is_led: held.as_ref().is_some_and(|held| held.is_at_work(settings.lease().ttl)),
         leader: held.map(|held| held.leader),
-        follower: follow_control.control().lease().await?.map(|held| held.leader),
+        is_followed: followed.as_ref().is_some_and(|held| held.is_at_work(settings.lease().ttl)),
+        follower: followed.map(|held| held.leader),
         instances: store.control().instances().await?,
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
         projections: Vec::new(),

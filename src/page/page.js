@@ -42,6 +42,8 @@ function put(element, html) {
     later.set(element, html);
     return;
   }
+  // What was held back is older.
+  later.delete(element);
   const open = new Map();
   for (const details of element.querySelectorAll("details[open]")) {
     open.set(details.dataset.key, details.querySelector("pre")?.scrollTop ?? 0);

@@ -16,6 +16,8 @@ use crate::page::samples::Samples;
 const EVERY: Duration = Duration::from_secs(1);
 /// The pause is at least so many times as long as the look before it: where that takes long, there are fewer.
 const PAUSES_PER_LOOK: u32 = 2;
+/// The longest pause between two looks.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// A database that hasn't answered for so long is said to be silent.
 const SILENCE: Duration = Duration::from_secs(3);
 
@@ -106,6 +108,11 @@ impl Work {
                     }
                 }
             };
+            // After a failure it is tried again soon: that look took long because nobody answered.
+            let pause = match &looked {
+                Ok(_) => EVERY.max(began.elapsed() * PAUSES_PER_LOOK).min(PAUSE_MAX),
+                Err(_) => EVERY,
+            };
             match looked {
                 Ok(overview) => {
                     self.seen.overview = Some(overview);
@@ -117,7 +124,7 @@ impl Work {
                     self.show(Some(error.with_sources()));
                 }
             }
-            tokio::time::sleep(EVERY.max(began.elapsed() * PAUSES_PER_LOOK)).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -45,7 +45,7 @@ impl Samples {
             .as_ref()
             .filter(|(projection, phase, ..)| (projection, phase) == (&doing.projection, &doing.phase));
         let Some((_, _, commits, before)) = same else {
-            self.rates.remove(&doing.projection);
+            doing.projection.split(", ").for_each(|one| _ = self.rates.remove(one));
             self.last = Some((doing.projection.clone(), doing.phase.clone(), doing.commits, at));
             return;
         };
@@ -55,7 +55,10 @@ impl Samples {
         }
         #[expect(clippy::cast_precision_loss, reason = "a number to look at")]
         let rate = doing.commits.saturating_sub(*commits) as f64 / (at - before);
-        push(self.rates.entry(doing.projection.clone()).or_default(), at, rate);
+        // One pass reads for several projections, which are named together.
+        for one in doing.projection.split(", ") {
+            push(self.rates.entry(one.to_owned()).or_default(), at, rate);
+        }
         self.last = Some((doing.projection.clone(), doing.phase.clone(), doing.commits, at));
     }
 

@@ -25,7 +25,7 @@ fn without_yes_nothing_changes_and_the_command_is_said() {
     let before = everything(&db);
     for verb in [
         "rebuild",
-        "cutover",
+        "cutover --max-errors 1",
         "rollback AssetFolders",
         "abort",
         "pause",
@@ -87,15 +87,25 @@ fn what_would_be_refused_is_refused_without_yes_too() {
         ("rollback", 2),
         ("rollback Assets", 2),
         ("rebuild Assets --mode rename", 2),
-        ("rebuild Assets --mode view", 0),
     ] {
         let words: Vec<&str> = verb.split(' ').collect();
         let dry = db.run(&words, code);
-        if code == 0 {
-            continue;
-        }
         let done = db.run(&[&words[..], &["--yes"]].concat(), code);
         let said = |stderr: &str| stderr.lines().filter(|line| !line.contains(" INFO ")).collect::<String>();
         assert_eq!(said(&dry.stderr), said(&done.stderr), "{verb}");
     }
+    // And the other way round.
+    let [created, garbage] = broken("bad");
+    let failing = Db::with(&[asset("a"), created, garbage]);
+    failing.run(&["rebuild", "Assets", "--postpone", "--max-errors", "1", "--yes"], 0);
+    for code in [["cutover"].as_slice(), &["cutover", "--yes"]].map(|verb| failing.run(verb, 6)) {
+        assert!(code.stderr.contains("--max-errors 1"), "{}", code.stderr);
+    }
+    failing.run(&["cutover", "--max-errors", "1"], 0);
+    failing.run(&["cutover", "--max-errors", "1", "--yes"], 0);
+    let refused = failing.run(&["rebuild", "Assets", "--mode", "rename", "-o", "json"], 2);
+    assert_eq!(refused.json()["error"]["code"], "unsupported", "{}", refused.stdout);
+    failing.run(&["read-only", "on", "--reason", "a", "--yes"], 0);
+    failing.run(&["read-only", "on", "--reason", "b"], 3);
+    failing.run(&["read-only", "on", "--reason", "b", "--yes"], 3);
 }

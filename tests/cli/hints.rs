@@ -90,6 +90,13 @@ fn after_failed_streams() {
     assert_eq!(verbs[..2], ["statefold errors list", "statefold errors retry --yes"], "{verbs:?}");
     assert!(verbs[2].starts_with("statefold rebuild ") && verbs[2].contains("--max-errors 1"), "{verbs:?}");
     run(&status[2], &[0]);
+    // A postponed build with failed streams: what is printed allows them.
+    let postponed = db.run(&["rebuild", "Assets", "--postpone", "--max-errors", "1", "--yes"], 0);
+    let status = hints(&db.run(&["status"], 0));
+    let cut_over = status.iter().find(|hint| hint.starts_with("statefold cutover ")).unwrap();
+    assert!(cut_over.contains("--max-errors 1"), "{cut_over}");
+    let printed = hints(&postponed);
+    run(printed.iter().find(|hint| hint.starts_with("statefold cutover ")).unwrap(), &[0]);
     let other = Db::with(&commits);
     let failed = hints(&other.run(&["rebuild", "Assets", "--yes"], 6));
     run(&failed[0], &[0]);
@@ -165,7 +172,7 @@ fn after_a_refusal() {
 }
 
 #[test]
-fn after_a_difference() {
+fn what_a_difference_and_a_slip_say() {
     let server = OwnServer::start("hints-mismatch", &[]);
     let db = Db::at(server.uri.clone());
     db.make_event_store(&[asset("a"), asset("b")]);

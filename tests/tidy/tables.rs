@@ -124,7 +124,8 @@ const CLI: Level = Level {
     rooms: &[
         ("mod", Only("verbs screen exit squidex settings command args")),
         ("squidex", Only("settings args")),
-        ("verbs", Only("text screen settings values exit command args")),
+        ("verbs", Only("text consent screen settings values exit command args")),
+        ("consent", Only("screen command")),
         ("values", Only("")),
         ("text", Only("screen command")),
         ("screen", Only("exit command")),

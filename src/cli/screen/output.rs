@@ -1,7 +1,7 @@
 //! Standard output and standard error: results go to the first, all else to the second.
 
 use std::io::{ErrorKind, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -16,15 +16,27 @@ pub(in crate::cli) struct Output {
     format: Format,
     /// Why a result could not be printed.
     lost: Mutex<Option<String>>,
+    /// The command that lifts a fence.
+    lift: OnceLock<String>,
 }
 
 impl Output {
     pub(in crate::cli) fn new(format: Format) -> Self {
-        Self { format, lost: Mutex::default() }
+        Self { format, lost: Mutex::default(), lift: OnceLock::new() }
     }
 
     pub(in crate::cli) fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    /// Notes the command that lifts a fence, for whoever ends the program while one stands.
+    pub(in crate::cli) fn lifts_by(&self, command: String) {
+        _ = self.lift.set(command);
+    }
+
+    /// That command.
+    pub(in crate::cli) fn lift(&self) -> String {
+        self.lift.get().cloned().unwrap_or_default()
     }
 
     /// Prints a result as JSON, or as the text that `text` makes of it.

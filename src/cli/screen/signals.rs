@@ -9,7 +9,12 @@ use crate::cli::screen::output::{Format, Output};
 use crate::observe::Progress;
 
 /// Cancels the token at the first signal and ends the program at the second.
-pub(in crate::cli) fn cancel_on_signal(token: CancellationToken, progress: watch::Receiver<Progress>) {
+/// `lift` is the command that lifts a fence.
+pub(in crate::cli) fn cancel_on_signal(
+    token: CancellationToken,
+    progress: watch::Receiver<Progress>,
+    lift: String,
+) {
     // As under `nohup`. Asked before tokio takes the signal over.
     let is_hang_up_ignored = is_hang_up_ignored();
     tokio::spawn(async move {
@@ -29,9 +34,8 @@ pub(in crate::cli) fn cancel_on_signal(token: CancellationToken, progress: watch
             }
             if !first {
                 if progress.borrow().fenced {
-                    Output::new(Format::Text).note(
-                        "The event store refuses events. To lift the fence: statefold read-only off --yes",
-                    );
+                    Output::new(Format::Text)
+                        .note(&format!("The event store refuses events. To lift the fence: {lift}"));
                 }
                 std::process::exit(i32::from(EXIT_INTERRUPTED));
             }

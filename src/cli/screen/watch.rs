@@ -27,7 +27,7 @@ pub(in crate::cli) async fn watched<T: Send + 'static>(
         metrics::listen(served, health, output).await?;
     }
     let running = begin();
-    signals::cancel_on_signal(running.cancellation(), running.progress());
+    signals::cancel_on_signal(running.cancellation(), running.progress(), output.lift());
     let forward = tokio::spawn(forward(running.progress(), sender));
     let shown = progress::show(running.progress(), interval);
     let result = running.await;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::cli::command::Command;
 use crate::operator::{Grant, MissingRight};
 
 /// The rights that are missing, by step: those without which it fails, then what the others cost.
-pub(in crate::cli) fn missing(rights: &[MissingRight]) -> String {
+pub(in crate::cli) fn missing(rights: &[MissingRight], command: &Command) -> String {
     let mut fatal: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     let mut costs: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for right in rights {
@@ -34,7 +35,7 @@ pub(in crate::cli) fn missing(rights: &[MissingRight]) -> String {
         text.push_str(&format!("\nnote: without {} {without}", rights.join(", ")));
     }
     if !rights.is_empty() {
-        text.push_str("\nWhat grants them: statefold plan --grant");
+        text.push_str(&format!("\nWhat grants them: {}", command.other("plan --grant")));
     }
     text
 }

@@ -5,6 +5,7 @@ use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, ConsentArgs, LeaseArgs};
 use crate::cli::command::{Command, VerbName};
+use crate::cli::consent::announced;
 use crate::cli::screen::output::Output;
 use crate::cli::settings::{Raw, load};
 use crate::error::Result;
@@ -40,7 +41,7 @@ pub(in crate::cli) async fn run(
     let builds = abort(&settings, registry, &args.projections, dry_run).await?;
     output.result(&builds, |builds| text(builds, dry_run));
     if dry_run && !builds.is_empty() {
-        output.nothing_changed(command);
+        announced(command, &settings, registry, output).await?;
     }
     Ok(0)
 }

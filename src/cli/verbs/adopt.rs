@@ -5,6 +5,7 @@ use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, ConsentArgs, IntervalArgs, LeaseArgs, TuningArgs};
 use crate::cli::command::{Command, VerbName};
+use crate::cli::consent::announced;
 use crate::cli::exit::EXIT_MISMATCH;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::watch;
@@ -19,6 +20,7 @@ impl AdoptArgs {
         Command::new(VerbName::Adopt, &self.connection)
             .arguments([self.projection.clone()])
             .arguments(self.collections.iter().map(|name| format!("--collection {name}")))
+            .arguments(self.generation.map(|number| format!("--generation {number}")))
     }
 }
 
@@ -51,7 +53,7 @@ pub(in crate::cli) async fn run(
         return Ok(EXIT_MISMATCH);
     }
     if !report.adopted {
-        output.nothing_changed(command);
+        announced(command, &settings, registry, output).await?;
     }
     Ok(0)
 }

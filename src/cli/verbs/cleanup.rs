@@ -6,6 +6,7 @@ use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, ConsentArgs, KeepArgs, LeaseArgs};
 use crate::cli::command::{Command, VerbName};
+use crate::cli::consent::announced;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, or_dash, table};
 use crate::cli::settings::{Raw, load};
@@ -71,7 +72,7 @@ pub(in crate::cli) async fn run(
         if args.purge && report.items.iter().any(is_active) {
             output.note("This would drop ACTIVE generations: whoever reads them finds nothing any more.");
         }
-        output.nothing_changed(command);
+        announced(command, &settings, registry, output).await?;
     }
     Ok(0)
 }

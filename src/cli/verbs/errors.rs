@@ -6,6 +6,7 @@ use statefold_projections::Registry;
 
 use crate::cli::args::{Connection, ConsentArgs, LeaseArgs};
 use crate::cli::command::{Command, VerbName, quoted};
+use crate::cli::consent::announced;
 use crate::cli::exit::EXIT_FAILED_STREAMS;
 use crate::cli::screen::output::Output;
 use crate::cli::screen::table::table;
@@ -67,7 +68,7 @@ pub(in crate::cli) async fn run(
                 false => format!("Would be folded once more:\n{}", streams(rows)),
             });
             if !rows.is_empty() {
-                output.nothing_changed(command);
+                announced(command, &settings, registry, output).await?;
             }
         }
         ErrorsVerb::Retry { names, .. } => {

@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::fixture::{Kinds, Share, Shares};
 use crate::observe::Progress;
 use crate::operator::{Purge, purge, rebuild};
-use crate::store::{FixtureRequest, rename_snapshots, write_fixture};
+use crate::store::{FixtureRequest, check_fixture, rename_snapshots, write_fixture};
 
 /// Pause between two log lines of a rebuild.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -81,6 +81,13 @@ impl FixtureArgs {
         let flags = [
             flag("commits", Some(self.commits.to_string())),
             flag("streams", self.streams.map(|streams| streams.to_string())),
+            flag("seed", Some(self.seed).filter(|_| !self.append).map(|seed| seed.to_string())),
+            flag("kinds", self.kinds.map(|kinds| kinds.to_string())),
+            flag("deleted", self.deleted.map(|share| share.to_string())),
+            flag("legacy", self.legacy.map(|share| share.to_string())),
+            flag("multi", self.multi.map(|share| share.to_string())),
+            self.snapshots.then(|| "--snapshots".to_owned()),
+            self.if_missing.then(|| "--if-missing".to_owned()),
             self.append.then(|| "--append".to_owned()),
         ];
         Command::new(VerbName::Fixture, &self.connection).arguments(flags.into_iter().flatten())
@@ -113,14 +120,17 @@ pub(in crate::cli) async fn run(
     let settings = load(&args.connection, &Raw::default())?.settings;
     // An empty database loses nothing: only what is there already is asked about.
     if args.consent.dry_run || args.append && !args.consent.yes {
-        let (database, commits) = (settings.database(), args.commits);
+        let database = settings.database();
+        let commits = check_fixture(&settings, args.request()).await?;
         let json = json!({ "database": database, "would_write": commits, "append": args.append });
         output.result(&json, |_| format!("{} commits would be written into {database}", number(commits)));
-        output.note(&format!("Nothing was changed. To do it: {} --yes", command.again()));
+        if commits > 0 {
+            output.note(&format!("Nothing was changed. To do it: {} --yes", command.again()));
+        }
         return Ok(0);
     }
     let cancel = CancellationToken::new();
-    signals::cancel_on_signal(cancel.clone(), watch::channel(Progress::default()).1);
+    signals::cancel_on_signal(cancel.clone(), watch::channel(Progress::default()).1, output.lift());
     let (written, counter) = watch::channel(0);
     let shown = progress::show_count(counter, args.commits, "commits");
     let began = Instant::now();

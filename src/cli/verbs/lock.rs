@@ -68,6 +68,13 @@ pub(in crate::cli) async fn run(
     let connection = args.connection();
     let settings = load(connection, &Raw::default())?.settings;
     let report = lock_state(&settings, registry).await?;
+    let refused = refusal(&args.verb).filter(|_| report.lock.as_ref().is_some_and(|lock| lock.locked));
+    if let Some(refused) = refused {
+        if !output.is_json() {
+            output.result(&report, text);
+        }
+        return Err(Error::Config(vec![refused.to_owned()]));
+    }
     output.result(&report, text);
     let LockVerb::Release { force, consent, .. } = args.verb else { return Ok(0) };
     let Some(lock) = report.lock.filter(|lock| lock.locked) else {
@@ -76,15 +83,6 @@ pub(in crate::cli) async fn run(
         }
         return Ok(0);
     };
-    let asks = !consent.yes && !consent.dry_run;
-    if asks && !std::io::stdin().is_terminal() {
-        let problem = "lock release asks on a terminal, and this is none: say --force --yes, or --dry-run";
-        return Err(Error::Config(vec![problem.to_owned()]));
-    }
-    if consent.yes && !force {
-        let problem = "lock release needs --force: that the holder is certainly dead";
-        return Err(Error::Config(vec![problem.to_owned()]));
-    }
     if !force || consent.dry_run || !(consent.yes || confirmed(output)) {
         let release = command.next(&NextStep::ReleaseLock);
         output.note(&format!("Nothing was changed. If the holder is certainly dead: {release}"));
@@ -101,6 +99,16 @@ pub(in crate::cli) async fn run(
         document: format!("{collection}/{{_id: \"{id}\"}}"),
         holder: "by somebody else by now".into(),
     })
+}
+
+/// Why a lock that is held is not released, before anybody is asked.
+fn refusal(verb: &LockVerb) -> Option<&'static str> {
+    let LockVerb::Release { force, consent, .. } = verb else { return None };
+    let asks = !consent.yes && !consent.dry_run;
+    if asks && !std::io::stdin().is_terminal() {
+        return Some("lock release asks on a terminal, and this is none: say --force --yes, or --dry-run");
+    }
+    (consent.yes && !force).then_some("lock release needs --force: that the holder is certainly dead")
 }
 
 fn text(report: &LockReport) -> String {

@@ -26,7 +26,12 @@ impl PlanArgs {
     }
 }
 
-pub(in crate::cli) async fn run(args: &PlanArgs, registry: &Registry, output: &Output) -> Result<u8> {
+pub(in crate::cli) async fn run(
+    args: &PlanArgs,
+    command: &Command,
+    registry: &Registry,
+    output: &Output,
+) -> Result<u8> {
     let raw = Raw { tuning: Some(&args.tuning), ..Raw::default() };
     let settings = load(&args.connection, &raw)?.settings;
     if args.grant {
@@ -34,7 +39,7 @@ pub(in crate::cli) async fn run(args: &PlanArgs, registry: &Registry, output: &O
         output.result(&rights::roles(&report.missing_rights), |_| rights::grants(&report.missing_rights));
         return Ok(0);
     }
-    show(&settings, registry, &args.projections, output).await?;
+    show(&settings, registry, &args.projections, command, output).await?;
     Ok(0)
 }
 
@@ -43,11 +48,12 @@ pub(in crate::cli) async fn show(
     settings: &Settings,
     registry: &Registry,
     projections: &[String],
+    command: &Command,
     output: &Output,
-) -> Result<()> {
+) -> Result<PlanReport> {
     let report = preview(settings, registry, projections).await?;
-    output.result(&report, text);
-    Ok(())
+    output.result(&report, |report| text(report, command));
+    Ok(report)
 }
 
 fn capacity_text(capacity: &CapacityPlan) -> String {
@@ -73,7 +79,7 @@ fn capacity_text(capacity: &CapacityPlan) -> String {
     text
 }
 
-fn text(report: &PlanReport) -> String {
+fn text(report: &PlanReport, command: &Command) -> String {
     if !report.has_event_store {
         return no_event_store(&report.database, &report.databases_with_events);
     }
@@ -151,7 +157,7 @@ fn text(report: &PlanReport) -> String {
     if let Some(capacity) = &report.capacity {
         text.push_str(&capacity_text(capacity));
     }
-    text.push_str(&rights::missing(&report.missing_rights));
+    text.push_str(&rights::missing(&report.missing_rights, command));
     for note in &report.notes {
         text.push_str(&format!("\nnote: {note}"));
     }

@@ -10,7 +10,10 @@ use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::fenced;
 use crate::error::Result;
 use crate::next_step::NextStep;
-use crate::operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+use crate::operator::{
+    ReadOnlyReport, check_read_only_off, check_read_only_on, read_only_off, read_only_on, read_only_status,
+};
+use crate::store::FenceKind;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReadOnlyArgs {
@@ -97,7 +100,12 @@ pub(in crate::cli) async fn run(
     if let ReadOnlyVerb::On { consent, .. } | ReadOnlyVerb::Off { consent, .. } = &args.verb
         && !consent.yes
     {
-        let report = read_only_status(&settings, registry).await?;
+        let report = match &args.verb {
+            ReadOnlyVerb::On { reason, .. } => {
+                check_read_only_on(&settings, registry, reason.as_deref()).await?
+            }
+            _ => check_read_only_off(&settings, registry).await?,
+        };
         let (would, can) = intention(&args.verb, &report);
         output.result(&report, |_| would);
         if can {
@@ -124,7 +132,12 @@ fn intention(verb: &ReadOnlyVerb, report: &ReadOnlyReport) -> (String, bool) {
     match &report.fence {
         None if is_on => (format!("The event store of {} would refuse events.", report.database), true),
         None => ("Nothing to do. The event store takes events.".to_owned(), false),
-        Some(fence) if is_on => (format!("Nothing to do. {}", fenced(fence, report.is_led)), false),
+        Some(fence) if is_on && fence.kind == FenceKind::ReadOnly => {
+            (format!("Nothing to do. {}", fenced(fence, report.is_led)), false)
+        }
+        Some(fence) if is_on => {
+            (format!("The fence that stands ({fence}) would be lifted; then it would refuse events."), true)
+        }
         Some(fence) => (format!("The event store would take events again: it refuses them ({fence})."), true),
     }
 }

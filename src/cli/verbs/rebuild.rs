@@ -17,8 +17,8 @@ use crate::cli::text::generations::built_text;
 use crate::cli::verbs::plan;
 use crate::config::Throttle;
 use crate::engine::run::{Rebuild, RebuildReport};
-use crate::error::Result;
-use crate::operator::{check_rebuild, rebuild};
+use crate::error::{Error, Insistence, Result};
+use crate::operator::{PlanReport, ProjectionPlan, check_rebuild, rebuild};
 
 impl RebuildArgs {
     /// The command that resumes: without `--fresh`, so that nothing is built twice.
@@ -57,8 +57,17 @@ pub(in crate::cli) async fn run(
         force: args.readers.force,
     };
     if !args.consent.yes {
-        plan::show(&settings, registry, &args.projections, output).await?;
-        check_rebuild(&settings, registry, &request).await?;
+        let checked = check_rebuild(&settings, registry, &request).await;
+        if output.is_json() && checked.is_err() {
+            // One document: the refusal.
+            return checked.map(|()| 0);
+        }
+        let report = plan::show(&settings, registry, &args.projections, command, output).await?;
+        checked?;
+        if !report.has_event_store {
+            return Ok(0);
+        }
+        refuse_shortage(&report, settings.throttle().ignore_margin, args.fresh)?;
         output.nothing_changed(&command.clone().arguments(args.fresh.then(|| "--fresh".to_owned())));
         return Ok(0);
     }
@@ -72,19 +81,37 @@ pub(in crate::cli) async fn run(
     let interval = args.interval.interval();
     let begin = || rebuild(&settings, registry, request);
     let report = watch::watched(begin, served, interval, output).await?;
-    output.result(&report, |report| text(report, settings.database(), &args.readers, command));
+    output.result(&report, |report| text(report, settings.database(), args, command));
     Ok(0)
 }
 
-fn text(report: &RebuildReport, database: &str, readers: &ReadersArgs, command: &Command) -> String {
+/// Refuses what the run would refuse for lack of room, unless all of it is begun already.
+fn refuse_shortage(report: &PlanReport, ignore_margin: bool, fresh: bool) -> Result<()> {
+    let resumes = |plan: &ProjectionPlan| {
+        !fresh && plan.resumable.as_ref().is_some_and(|resumable| resumable.same_definition)
+    };
+    let reasons = report.capacity.iter().flat_map(|capacity| capacity.shortages.clone());
+    let reasons: Vec<String> = reasons.collect();
+    if reasons.is_empty() || ignore_margin || report.projections.iter().all(resumes) {
+        return Ok(());
+    }
+    Err(Error::Refused { reasons, unless: Insistence::IgnoreMargin })
+}
+
+fn text(report: &RebuildReport, database: &str, args: &RebuildArgs, command: &Command) -> String {
     if report.projections.is_empty() {
         return no_event_store(database, &report.databases_with_events);
     }
     let mut text = built_text(report, command);
     if report.postponed {
         let names = report.projections.iter().map(|built| built.projection.clone());
-        let verb: Vec<String> =
-            std::iter::once("cutover".to_owned()).chain(names).chain(readers.typed()).collect();
+        let max_errors = args.checks.max_errors.iter().map(|limit| format!("--max-errors {limit}"));
+        let verb: Vec<String> = std::iter::once("cutover".to_owned())
+            .chain(names)
+            .chain(args.readers.typed())
+            .chain(args.checks.typed())
+            .chain(max_errors)
+            .collect();
         let verb = format!("{} --yes", verb.join(" "));
         text.push_str(&format!("\nReaders still have what they had. To cut over: {}", command.other(&verb)));
     }

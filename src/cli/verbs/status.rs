@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 use statefold_projections::Registry;
 
 use crate::cli::args::Connection;
@@ -71,6 +72,9 @@ async fn watch(settings: &Settings, command: &Command, registry: &Registry, outp
             shown = shown => match shown {
                 Ok(shown) if output.is_json() => output.line(&shown),
                 Ok(shown) => output.screen(&format!("{now}\n{}", text(&shown))),
+                Err(error) if output.is_json() => {
+                    output.line(&json!({ "error": { "code": error.code(), "message": error.with_sources() } }));
+                }
                 // It may be back soon: a screen that is watched stays.
                 Err(error) => output.screen(&format!("{now}\n{}", error.with_sources())),
             },

@@ -162,6 +162,23 @@ impl Claimant<'_> {
     }
 }
 
+/// Refuses what would have to wait for a leader that is at work, unless there is a limit for that: what the
+/// claim of an operator's verb would do.
+///
+/// # Errors
+/// [`Error::LeaseHeld`]; what the server said.
+pub(crate) async fn refuse_led(store: &Store, settings: &Settings) -> Result<()> {
+    if settings.lease().wait_limit.is_some() {
+        return Ok(());
+    }
+    match store.control().lease().await? {
+        Some(held) if held.is_at_work(settings.lease().ttl) => {
+            Err(Error::LeaseHeld { holder: held.leader.line() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// State of one claim, from look to look.
 struct Attempt<'a> {
     claimant: &'a Claimant<'a>,

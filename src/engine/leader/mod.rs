@@ -6,6 +6,6 @@ mod leadership;
 mod shared;
 mod waiting;
 
-pub(crate) use claim::{Claimant, Claimed, lead, lead_watched};
+pub(crate) use claim::{Claimant, Claimed, lead, lead_watched, refuse_led};
 pub(crate) use leadership::Leadership;
 pub(crate) use waiting::{Patience, Waiting};

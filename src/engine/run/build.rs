@@ -216,18 +216,6 @@ impl Run {
         }
     }
 
-    /// Refuses to replace a generation that a newer program built.
-    pub(super) async fn refuse_downgrade(&self, projection: &Registered) -> Result<()> {
-        let (name, known) = (projection.spec().name(), projection.spec().version());
-        match self.store.control().active(name).await? {
-            Some(active) if active.projection_version > known => {
-                let what = format!("the active generation of {name}");
-                Err(Error::Newer { what, found: active.projection_version, known })
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Describes the failed streams of a build that has too many of them to be published.
     pub(super) async fn too_many_failed(&self, build: &Build) -> Result<Error> {
         let record = build.record();
@@ -250,5 +238,20 @@ impl Run {
             allowed: self.settings.tuning().max_errors.to_string(),
             examples: failed_streams.iter().map(example).collect(),
         })
+    }
+}
+
+/// Refuses to replace a generation that a newer program built.
+///
+/// # Errors
+/// [`Error::Newer`]; what the server said.
+pub(crate) async fn refuse_downgrade(store: &Store, projection: &Registered) -> Result<()> {
+    let (name, known) = (projection.spec().name(), projection.spec().version());
+    match store.control().active(name).await? {
+        Some(active) if active.projection_version > known => {
+            let what = format!("the active generation of {name}");
+            Err(Error::Newer { what, found: active.projection_version, known })
+        }
+        _ => Ok(()),
     }
 }

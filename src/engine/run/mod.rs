@@ -38,6 +38,7 @@ use crate::store::Feed;
 use build::Build;
 use recover::Recovered;
 
+pub(crate) use build::refuse_downgrade;
 pub(crate) use context::{Run, RunInputs};
 pub(crate) use fence::refuse_past;
 pub(crate) use modes::check_mode;
@@ -112,8 +113,8 @@ impl Run {
     /// Refuses projections that this program or this mode can't publish.
     async fn refuse_unpublishable(&self, selected: &[Registered]) -> Result<()> {
         for projection in selected {
-            self.refuse_downgrade(projection).await?;
-            check_mode(&self.store, projection.spec(), &self.request).await?;
+            refuse_downgrade(&self.store, projection).await?;
+            check_mode(&self.store, projection.spec(), &self.request, self.caller).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use statefold_projections::Spec;
 use crate::engine::preflight::{check_number, has_further_databases, kept_beside};
 use crate::engine::run::build::Build;
 use crate::engine::run::context::Run;
-use crate::engine::run::request::Rebuild;
+use crate::engine::run::request::{Caller, Rebuild};
 use crate::error::{Error, Insistence, Result};
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::next_step::NextStep;
@@ -26,7 +26,7 @@ impl Run {
         for build in builds {
             let spec = build.job.projection.spec().clone();
             let active = self.store.control().active(spec.name()).await?;
-            build.mode = mode_of(&self.request, Some(build.record()), active.as_ref());
+            build.mode = mode_of(&self.request, self.caller, Some(build.record()), active.as_ref());
             if build.record().swap.is_some() {
                 build.mode = CutOverMode::Rename;
                 continue;
@@ -35,7 +35,8 @@ impl Run {
                 let names = build.collections();
                 check_rename(&self.store, &spec, active.as_ref(), Successors::Built(&names)).await?;
             } else {
-                check_others(&self.store, &spec, active.as_ref(), build.mode, self.request.force).await?;
+                refuse_leaving(&spec, active.as_ref(), &self.request)?;
+                check_view(&self.store, &spec, build.mode).await?;
             }
         }
         Ok(())
@@ -46,31 +47,40 @@ impl Run {
 ///
 /// # Errors
 /// As [`Run::choose_modes`], before anything is built.
-pub(crate) async fn check_mode(store: &Store, spec: &Spec, request: &Rebuild) -> Result<CutOverMode> {
+pub(crate) async fn check_mode(
+    store: &Store,
+    spec: &Spec,
+    request: &Rebuild,
+    caller: Caller,
+) -> Result<CutOverMode> {
     let active = store.control().active(spec.name()).await?;
     let records = store.builds().records(Some(spec.name())).await?;
     let open = records.iter().find(|record| record.state.is_resumable());
-    let mode = mode_of(request, open, active.as_ref());
+    let mode = mode_of(request, caller, open, active.as_ref());
+    // Also when the cut-over is postponed: the build remembers what was agreed to.
+    refuse_leaving(spec, active.as_ref(), request)?;
     if request.postpone {
         return Ok(mode);
     }
     // A cut-over that was interrupted may have renamed the collections already; it is finished.
     let is_published = records.iter().any(|record| record.state == BuildState::Published);
     if mode != CutOverMode::Rename {
-        check_others(store, spec, active.as_ref(), mode, request.force).await?;
+        check_view(store, spec, mode).await?;
     } else if active.is_none() || !is_published {
         check_rename(store, spec, active.as_ref(), Successors::Planned(spec)).await?;
     }
     Ok(mode)
 }
 
-/// The mode that was asked for, that with which the build was postponed, or that of the active generation.
+/// The mode that was asked for, that with which the build was postponed, or that of the active generation. A
+/// server that starts changes no mode.
 fn mode_of(
     request: &Rebuild,
+    caller: Caller,
     record: Option<&BuildRecord>,
     active: Option<&ActiveGeneration>,
 ) -> CutOverMode {
-    let postponed = record.and_then(|record| record.mode);
+    let postponed = record.filter(|_| caller == Caller::Operator).and_then(|record| record.mode);
     request.mode.or(postponed).unwrap_or_else(|| active.map(|active| active.mode).unwrap_or_default())
 }
 
@@ -90,15 +100,11 @@ async fn check_rename(
     store.snapshots().check_asides(active).await
 }
 
-/// Refuses a view whose name is taken, and to leave behind those who read by name.
-async fn check_others(
-    store: &Store,
-    spec: &Spec,
-    active: Option<&ActiveGeneration>,
-    mode: CutOverMode,
-    force: bool,
-) -> Result<()> {
-    if let Some(active) = active.filter(|active| active.mode == CutOverMode::Rename && !force) {
+/// Refuses a request for a mode that leaves behind those who read by name.
+fn refuse_leaving(spec: &Spec, active: Option<&ActiveGeneration>, request: &Rebuild) -> Result<()> {
+    let asked = request.mode.filter(|mode| *mode != CutOverMode::Rename && !request.force);
+    let left = active.filter(|active| active.mode == CutOverMode::Rename);
+    if let (Some(mode), Some(active)) = (asked, left) {
         return Err(Error::Refused {
             reasons: vec![format!(
                 "readers of {} find it by the name {}, as an application that has it built in; with the mode \
@@ -109,6 +115,11 @@ async fn check_others(
             unless: Insistence::Force,
         });
     }
+    Ok(())
+}
+
+/// Refuses a view whose name is taken.
+async fn check_view(store: &Store, spec: &Spec, mode: CutOverMode) -> Result<()> {
     if mode == CutOverMode::View {
         for target in spec.targets() {
             if store.snapshots().named(target.collection()).await? == NameHolder::Other {

@@ -105,7 +105,7 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
                  then roll back",
                 other.id
             ),
-            next: vec![NextStep::CutOver(name.to_owned()), NextStep::Abort(Some(name.to_owned()))],
+            next: vec![NextStep::cut_over(name), NextStep::Abort(Some(name.to_owned()))],
         }));
     }
     // Its record may still say that it is active.

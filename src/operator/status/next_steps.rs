@@ -64,7 +64,8 @@ pub(super) fn next_steps(report: &StatusReport) -> Vec<NextStep> {
     }
     for status in unfinished() {
         if complete(status) {
-            steps.push(NextStep::CutOver(status.projection.clone()));
+            let failed = Some(failed_streams(status)).filter(|failed| *failed > 0);
+            steps.push(NextStep::CutOver { projection: status.projection.clone(), max_errors: failed });
         } else if !behind.contains(&status.projection) {
             let projections = vec![status.projection.clone()];
             steps.push(NextStep::Rebuild { projections, postpone: false, max_errors });

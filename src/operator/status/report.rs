@@ -64,6 +64,8 @@ pub struct StatusReport {
     pub is_led: bool,
     /// Who follows: keeps active generations current, if somebody does.
     pub follower: Option<Leader>,
+    /// Whether that process is at work, as far as can be told.
+    pub is_followed: bool,
     /// The servers that run.
     pub instances: Vec<InstanceRow>,
     /// The registered projections.

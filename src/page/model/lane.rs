@@ -1,5 +1,6 @@
 //! A projection with its generations, from the oldest to the one that is being built.
 
+use crate::observe::Doing;
 use crate::operator::{GenerationRow, Overview, ProjectionStatus, Role, Standing};
 use crate::page::model::seen::Seen;
 use crate::page::model::tone::Tone;
@@ -45,14 +46,16 @@ fn lane(seen: &Seen, overview: &Overview, status: &ProjectionStatus) -> Lane {
     let rows = overview.generations.iter().filter(|row| row.projection == *name);
     let leader = overview.status.leader.as_ref().filter(|_| overview.status.is_led);
     let doing = seen.working.as_ref().or(leader.map(|leader| &leader.doing));
-    let doing = doing.filter(|doing| doing.projection == *name);
+    // One pass reads for several projections, which are named together.
+    let is_ours = |doing: &&Doing| doing.projection.split(", ").any(|one| one == name);
+    let (is_led, doing) = (doing.is_some(), doing.filter(is_ours));
     let building = rows.clone().find(|row| row.role == Role::Building);
     Lane {
         projection: name.clone(),
         version: status.projection_version,
         standing: standing(status.state),
         generations: rows.map(generation).collect(),
-        work: work(doing, status.building.as_ref(), building, seen.rate(name)),
+        work: work(doing, is_led, status.building.as_ref(), building, seen.rate(name)),
         notes: notes(status, overview.status.is_led),
     }
 }

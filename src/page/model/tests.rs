@@ -115,6 +115,7 @@ fn overview() -> Overview {
         leader: Some(leader(doing())),
         is_led: true,
         follower: None,
+        is_followed: false,
         instances: vec![InstanceRow {
             id: "1".into(),
             host: "web-1".into(),

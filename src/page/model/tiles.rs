@@ -21,7 +21,10 @@ pub(super) fn tiles(status: &StatusReport, working: Option<&Doing>) -> Vec<Tile>
     vec![
         events(status),
         leader.map_or_else(|| nobody("Leader"), |leader| led("Leader", leader, status.is_led, working)),
-        follower.map_or_else(|| nobody("Follower"), |follower| led("Follower", follower, true, None)),
+        follower.map_or_else(
+            || nobody("Follower"),
+            |follower| led("Follower", follower, status.is_followed, None),
+        ),
         lock(status),
     ]
 }

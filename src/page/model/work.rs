@@ -47,6 +47,7 @@ pub(in crate::page) struct Bar {
 /// What is at work on a projection, if somebody is, or what is left of a build that nobody works on.
 pub(super) fn work(
     doing: Option<&Doing>,
+    is_led: bool,
     building: Option<&BuildingStatus>,
     row: Option<&GenerationRow>,
     rate: Option<Rate>,
@@ -77,7 +78,7 @@ pub(super) fn work(
         bar: bar(doing, building),
         times: left.into_iter().chain(plan).collect(),
         rate: rate.filter(|_| doing.is_some()),
-        waits: waits(doing, building),
+        waits: waits(doing, is_led, building),
         failure: building.and_then(|building| building.failure.clone()).filter(|_| doing.is_none()),
     })
 }
@@ -125,7 +126,7 @@ fn bar(doing: Option<&Doing>, building: Option<&BuildingStatus>) -> Option<Bar> 
     Some(Bar { done, planned, line })
 }
 
-fn waits(doing: Option<&Doing>, building: Option<&BuildingStatus>) -> Option<String> {
+fn waits(doing: Option<&Doing>, is_led: bool, building: Option<&BuildingStatus>) -> Option<String> {
     let paused = building.and_then(|building| building.paused.clone());
     if let Some(paused) = paused {
         return Some(format!("it is {paused}"));
@@ -134,7 +135,9 @@ fn waits(doing: Option<&Doing>, building: Option<&BuildingStatus>) -> Option<Str
         return Some(reason);
     }
     let building = building.filter(|_| doing.is_none())?;
-    Some(if !building.can_cut_over {
+    Some(if is_led && !building.can_cut_over {
+        "the leader works on another projection: its turn comes".to_owned()
+    } else if !building.can_cut_over {
         "nobody works on it".to_owned()
     } else if building.older_servers.is_empty() {
         "it is complete and verified: readers get it with the cut-over".to_owned()

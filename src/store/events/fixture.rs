@@ -52,18 +52,16 @@ pub struct FixtureReport {
     pub seed: u64,
 }
 
-/// Writes a fixture. `written` counts the commits so far.
-///
-/// # Errors
-/// [`Error::Unsupported`] if the event store has commits of no fixture, or has a fixture and `append` isn't
-/// set; [`Error::Config`] if the numbers don't fit.
-pub async fn write_fixture(
-    settings: &Settings,
-    request: FixtureRequest,
-    written: watch::Sender<u64>,
-    cancel: CancellationToken,
-) -> Result<FixtureReport> {
-    let store = Store::dial(settings, &Registry::default()).await?;
+/// What a request for a fixture comes to.
+enum Due {
+    /// It is there already.
+    Nothing(FixtureReport),
+    /// Commits of this fixture, behind those of its earlier runs.
+    Commits(FixtureSpec, Vec<Run>, Option<Run>),
+}
+
+/// Decides what a request comes to in this database.
+async fn due(store: &Store, request: FixtureRequest) -> Result<Due> {
     let marker = store.events().fixture_marker().await?;
     let events = store.collection(&store.layout.collection);
     let full =
@@ -78,7 +76,7 @@ pub async fn write_fixture(
         }
         (Some((spec, runs)), _, false) if request.if_missing => {
             let commits_total = spec.commits + runs.iter().map(|run| run.commits).sum::<u64>();
-            return Ok(FixtureReport { commits: 0, commits_total, seed: spec.seed });
+            return Ok(Due::Nothing(FixtureReport { commits: 0, commits_total, seed: spec.seed }));
         }
         (Some(_), _, false) => {
             return Err(Error::Unsupported(format!(
@@ -97,6 +95,38 @@ pub async fn write_fixture(
             let spec = FixtureSpec::new(request.commits, request.streams, request.seed).map_err(invalid)?;
             (spec.with_kinds(request.kinds).with_shares(request.shares), Vec::new(), None)
         }
+    };
+    Ok(Due::Commits(spec, before, more))
+}
+
+/// The number of commits that [`write_fixture`] would write; changes nothing.
+///
+/// # Errors
+/// Those with which it would begin.
+#[cfg(feature = "cli")]
+pub(crate) async fn check_fixture(settings: &Settings, request: FixtureRequest) -> Result<u64> {
+    let store = Store::dial(settings, &Registry::default()).await?;
+    Ok(match due(&store, request).await? {
+        Due::Nothing(_) => 0,
+        Due::Commits(..) => request.commits,
+    })
+}
+
+/// Writes a fixture. `written` counts the commits so far.
+///
+/// # Errors
+/// [`Error::Unsupported`] if the event store has commits of no fixture, or has a fixture and `append` isn't
+/// set; [`Error::Config`] if the numbers don't fit.
+pub async fn write_fixture(
+    settings: &Settings,
+    request: FixtureRequest,
+    written: watch::Sender<u64>,
+    cancel: CancellationToken,
+) -> Result<FixtureReport> {
+    let store = Store::dial(settings, &Registry::default()).await?;
+    let (spec, before, more) = match due(&store, request).await? {
+        Due::Nothing(report) => return Ok(report),
+        Due::Commits(spec, before, more) => (spec, before, more),
     };
     store.events().create_indexes().await?;
     // The marker first: commits without it could never be appended to.

@@ -16,7 +16,7 @@ mod source;
 pub(crate) use append::Inserted;
 pub(crate) use feed::{Feed, FeedLag, Marker};
 pub(crate) use fixture::FIXTURE_MARKER;
-#[cfg(feature = "cli")]
-pub(crate) use fixture::rename_snapshots;
 pub use fixture::{FixtureReport, FixtureRequest, write_fixture};
+#[cfg(feature = "cli")]
+pub(crate) use fixture::{check_fixture, rename_snapshots};
 pub(crate) use source::{EventStore, StreamIndex};
