@@ -1,4 +1,5 @@
-//! What is looked at before a verb begins: whether a database has an event store, and whether somebody is at work.
+//! What is looked at before a verb begins: whether a database has an event store, and whether somebody is at
+//! work.
 
 use statefold_projections::Registry;
 

@@ -103,7 +103,7 @@ fn what_would_be_refused_is_refused_without_yes_too() {
     }
     failing.run(&["cutover", "--max-errors", "1"], 0);
     failing.run(&["cutover", "--max-errors", "1", "--yes"], 0);
-    let refused = failing.run(&["rebuild", "Assets", "--mode", "rename", "-o", "json"], 2);
+    let refused = failing.run(&["rebuild", "AssetFolders", "--mode", "rename", "-o", "json"], 2);
     assert_eq!(refused.json()["error"]["code"], "unsupported", "{}", refused.stdout);
     failing.run(&["read-only", "on", "--reason", "a", "--yes"], 0);
     failing.run(&["read-only", "on", "--reason", "b"], 3);

@@ -49,10 +49,15 @@ pub(in crate::cli) async fn run(
     };
     let (sender, health) = watch::channel(Progress::default());
     Recorder::ready(&sender);
+    // Signals are watched before it is said that the page is there.
+    let mut stopped = std::pin::pin!(signals::stopped());
+    if futures::poll!(&mut stopped).is_ready() {
+        return Ok(0);
+    }
     let server = listen(served, health, output).await?;
     // Whoever watches now is cut off: there is nothing to finish.
     tokio::select! {
-        () = signals::stopped() => Ok(0),
+        () = stopped => Ok(0),
         _ = server => Ok(crate::cli::exit::EXIT_FAILURE),
     }
 }

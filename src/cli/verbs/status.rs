@@ -73,7 +73,8 @@ async fn watch(settings: &Settings, command: &Command, registry: &Registry, outp
                 Ok(shown) if output.is_json() => output.line(&shown),
                 Ok(shown) => output.screen(&format!("{now}\n{}", text(&shown))),
                 Err(error) if output.is_json() => {
-                    output.line(&json!({ "error": { "code": error.code(), "message": error.with_sources() } }));
+                    let (code, message) = (error.code(), error.with_sources());
+                    output.line(&json!({ "error": { "code": code, "message": message } }));
                 }
                 // It may be back soon: a screen that is watched stays.
                 Err(error) => output.screen(&format!("{now}\n{}", error.with_sources())),

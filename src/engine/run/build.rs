@@ -17,7 +17,7 @@ use crate::observe::{Phase, Recorder};
 use crate::pipeline;
 use crate::pipeline::{Input, Job};
 use crate::plan::Partition;
-use crate::store::{BuildRecord, BuildStore, EventStore, Failure, SwapRecord, Timings};
+use crate::store::{BuildRecord, BuildStore, EventStore, Failure, Store, SwapRecord, Timings};
 
 /// Number of failed streams named in an error.
 const EXAMPLES_MAX: i64 = 5;

@@ -1,7 +1,7 @@
 //! What of a run goes into the history: builds that are complete, cut-overs and roll backs.
 //!
-//! An operator's run writes it before it takes the migration lock, or after it has released that; a server that
-//! starts holds that lock all along. Readers and writers never wait for it.
+//! An operator's run writes it before it takes the migration lock, or after it has released that; a server
+//! that starts holds that lock all along. Readers and writers never wait for it.
 
 use serde_json::json;
 

@@ -64,7 +64,8 @@ pub(super) fn next_steps(report: &StatusReport) -> Vec<NextStep> {
     }
     for status in unfinished() {
         if complete(status) {
-            let failed = Some(failed_streams(status)).filter(|failed| *failed > 0);
+            let failed = status.building.as_ref().map(|build| build.failed_streams);
+            let failed = failed.filter(|failed| *failed > 0);
             steps.push(NextStep::CutOver { projection: status.projection.clone(), max_errors: failed });
         } else if !behind.contains(&status.projection) {
             let projections = vec![status.projection.clone()];
