@@ -224,6 +224,7 @@ const PROJECTIONS: Level = Level {
         ("index", Only("")),
         ("error", Only("")),
         ("chunked", Only("")),
+        ("declarative", Only("")),
     ],
 };
 
