@@ -294,7 +294,7 @@ fn fold(expression: Expression, at: &str) -> Compiled {
         return Ok(expression);
     }
     let bound = Bound::new(Document::new(), Document::new());
-    let scope = Scope { root: None, bound: &bound, frame: None };
+    let scope = Scope { root: None, bound: &bound, frame: None, gaps: None };
     match expression.evaluate(&scope) {
         Ok(value) => Ok(Expression::Constant(value.map(std::borrow::Cow::into_owned))),
         Err(error) => Err(CompileError::new(at, format!("it always fails: {error}"))),

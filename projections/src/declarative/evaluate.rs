@@ -9,7 +9,7 @@ use super::expression::{Base, Expression};
 use super::functions::convert;
 use super::number::Number;
 use super::path::{in_document, in_value, of_value};
-use super::scope::{Frame, Scope};
+use super::scope::{Frame, Gaps, Scope};
 use super::value::{Args, Value, expected, is_nullish, is_true};
 
 type Evaluated<'a> = Result<Value<'a>, ApplyError>;
@@ -26,8 +26,10 @@ impl Expression {
             Self::Document(members) => {
                 let mut document = Document::new();
                 for (name, value) in members {
-                    if let Some(value) = value.evaluate(scope)? {
-                        document.insert(name.as_str(), value.into_owned());
+                    match (value.evaluate(scope)?, scope.gaps) {
+                        (Some(value), _) => drop(document.insert(name.as_str(), value.into_owned())),
+                        (None, Some(gaps)) => gaps.leave(name),
+                        (None, None) => {}
                     }
                 }
                 Ok(owned(Bson::Document(document)))
@@ -38,6 +40,9 @@ impl Expression {
             }
             Self::Call(function, parts, given) => {
                 let values = parts.iter().map(|part| part.evaluate(scope)).collect::<Result<Vec<_>, _>>()?;
+                if let (Some(gaps), "$setField" | "$unsetField") = (scope.gaps, function.name) {
+                    note_gap(&values, gaps).map_err(|fault| fault.of(function.name))?;
+                }
                 let result = (function.call)(&Args::new(&values, *given));
                 result.map(|value| value.map(Cow::Owned)).map_err(|fault| fault.of(function.name))
             }
@@ -95,6 +100,18 @@ impl Expression {
             }
         }
     }
+}
+
+/// A field that is taken out of an object keeps its place there, as one that a stage removes.
+fn note_gap(values: &[Value<'_>], gaps: &Gaps) -> Result<(), Fault> {
+    let [Some(name), input, value @ ..] = values else { return Ok(()) };
+    let Bson::String(name) = name.as_ref() else { return Ok(()) };
+    if !matches!(value, [Some(_)]) {
+        gaps.leave(name);
+    } else if input.as_deref().and_then(Bson::as_document).is_some_and(|input| !input.contains_key(name)) {
+        gaps.check(name)?;
+    }
+    Ok(())
 }
 
 fn owned<'a>(value: Bson) -> Value<'a> {

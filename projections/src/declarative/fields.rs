@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 
 use super::error::ApplyError;
 use super::expression::Expression;
-use super::scope::Scope;
+use super::scope::{Gaps, Scope};
 
 /// Fields to compute, in order.
 #[derive(Debug, Clone, Default)]
@@ -49,12 +49,19 @@ impl Computed {
         for (name, value) in &self.0 {
             match value {
                 Value::Computed(expression) => match expression.evaluate(scope)?.map(Cow::into_owned) {
-                    Some(value) => drop(document.insert(name.as_str(), value)),
-                    None => drop(document.remove(name)),
+                    Some(value) => {
+                        check(document, name, scope)?;
+                        document.insert(name.as_str(), value);
+                    }
+                    None => {
+                        leave(scope, name);
+                        document.remove(name);
+                    }
                 },
                 Value::Fields(fields) => match document.get_mut(name) {
                     Some(value) => fields.apply_to_value(value, scope)?,
                     None => {
+                        check(document, name, scope)?;
                         let mut inner = Document::new();
                         fields.apply(&mut inner, scope)?;
                         document.insert(name.as_str(), inner);
@@ -76,6 +83,19 @@ impl Computed {
                 Ok(())
             }
         }
+    }
+}
+
+fn leave(scope: &Scope<'_>, name: &str) {
+    if let Some(gaps) = scope.gaps {
+        gaps.leave(name);
+    }
+}
+
+fn check(document: &Document, name: &str, scope: &Scope<'_>) -> Result<(), ApplyError> {
+    match scope.gaps {
+        Some(gaps) if !document.contains_key(name) => gaps.check(name).map_err(|fault| fault.of("$set")),
+        _ => Ok(()),
     }
 }
 
@@ -138,23 +158,26 @@ impl Projected {
     }
 
     /// Takes them away.
-    pub(super) fn exclude(&self, document: &mut Document) {
+    pub(super) fn exclude(&self, document: &mut Document, gaps: &Gaps) {
         for (name, shown) in &self.0 {
             match shown {
-                Shown::Is => drop(document.remove(name)),
+                Shown::Is => {
+                    gaps.leave(name);
+                    document.remove(name);
+                }
                 Shown::Fields(fields) => {
                     if let Some(value) = document.get_mut(name) {
-                        fields.exclude_from(value);
+                        fields.exclude_from(value, gaps);
                     }
                 }
             }
         }
     }
 
-    fn exclude_from(&self, value: &mut Bson) {
+    fn exclude_from(&self, value: &mut Bson, gaps: &Gaps) {
         match value {
-            Bson::Document(document) => self.exclude(document),
-            Bson::Array(items) => items.iter_mut().for_each(|item| self.exclude_from(item)),
+            Bson::Document(document) => self.exclude(document, gaps),
+            Bson::Array(items) => items.iter_mut().for_each(|item| self.exclude_from(item, gaps)),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use bson::{Bson, Document};
 use super::compile::Compiled;
 use super::error::{ApplyError, CompileError, Fault};
 use super::order::is_equal;
-use super::scope::Bound;
+use super::scope::{Bound, Gaps};
 use super::stage::Stage;
 use super::update::Update;
 
@@ -58,8 +58,9 @@ impl Plan {
         };
         let id = document.get(ID).cloned();
         let mut result = std::mem::take(document);
+        let gaps = Gaps::default();
         for (i, stage) in stages.iter().enumerate() {
-            result = stage.apply(result, bound, i + 1 == stages.len())?;
+            result = stage.apply(result, bound, &gaps, i + 1 == stages.len())?;
         }
         if let Some(name) = result.keys().find(|name| name.starts_with('$')) {
             let reason = format!("a document can't have the field `{name}`");
@@ -70,17 +71,17 @@ impl Plan {
     }
 }
 
-/// The document with the `_id` it had.
-fn with_id(result: Document, id: Option<Bson>) -> Result<Document, ApplyError> {
-    match (result.get(ID), id) {
-        (_, None) => Ok(result),
-        (Some(own), Some(id)) if is_equal(own, &id) => Ok(result),
-        (Some(_), Some(_)) => Err(Fault::Wrong("the `_id` can't be changed".to_owned()).of("the pipeline")),
-        (None, Some(id)) => {
-            let mut document = Document::new();
-            document.insert(ID, id);
-            document.extend(result);
-            Ok(document)
+/// The document with the `_id` it had, in front, where the server stores it.
+fn with_id(mut result: Document, id: Option<Bson>) -> Result<Document, ApplyError> {
+    let Some(id) = id else { return Ok(result) };
+    let own = match result.remove(ID) {
+        Some(own) if !is_equal(&own, &id) => {
+            return Err(Fault::Wrong("the `_id` can't be changed".to_owned()).of("the pipeline"));
         }
-    }
+        own => own.unwrap_or(id),
+    };
+    let mut document = Document::new();
+    document.insert(ID, own);
+    document.extend(result);
+    Ok(document)
 }

@@ -1,7 +1,10 @@
 //! What an expression can see: the document, the event, the stream, and variables.
 
+use std::cell::RefCell;
+
 use bson::{Bson, Document};
 
+use super::error::{Fault, refused};
 use super::value::Value;
 
 /// One event and its stream, as `$$event` and `$$stream`.
@@ -35,6 +38,29 @@ pub(super) struct Frame<'a> {
     pub(super) outer: Option<&'a Frame<'a>>,
 }
 
+/// Names of fields that were removed or left out while a pipeline is applied. On the server such a field keeps its
+/// place for the stages that follow, though nobody sees it: to set it again is refused.
+#[derive(Debug, Default)]
+pub(super) struct Gaps(RefCell<Vec<String>>);
+
+impl Gaps {
+    /// Remembers a field.
+    pub(super) fn leave(&self, name: &str) {
+        let mut names = self.0.borrow_mut();
+        if !names.iter().any(|own| own == name) {
+            names.push(name.to_owned());
+        }
+    }
+
+    /// Fails if a field that is to be made may have a place.
+    pub(super) fn check(&self, name: &str) -> Result<(), Fault> {
+        if self.0.borrow().iter().any(|own| own == name) {
+            return refused(format!("`{name}` was removed or left out before, and is set again"));
+        }
+        Ok(())
+    }
+}
+
 /// All that is visible.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
@@ -42,6 +68,7 @@ pub(super) struct Scope<'a> {
     pub(super) root: Option<&'a Document>,
     pub(super) bound: &'a Bound,
     pub(super) frame: Option<&'a Frame<'a>>,
+    pub(super) gaps: Option<&'a Gaps>,
 }
 
 impl<'a> Scope<'a> {

@@ -9,7 +9,7 @@ use super::error::{ApplyError, CompileError, Fault};
 use super::expression::Expression;
 use super::fields::{Computed, Projected, Shown};
 use super::path;
-use super::scope::{Bound, Scope};
+use super::scope::{Bound, Gaps, Scope};
 use super::shape::{Mode, projection};
 use super::value::type_name;
 
@@ -89,22 +89,29 @@ impl Stage {
         &self,
         document: Document,
         bound: &Bound,
+        gaps: &Gaps,
         is_last: bool,
     ) -> Result<Document, ApplyError> {
         match self {
             Self::Exclude(projected) => {
                 let mut document = document;
-                projected.exclude(&mut document);
+                projected.exclude(&mut document, gaps);
                 Ok(document)
             }
             Self::Set(computed) => {
                 let mut changed = document.clone();
-                computed.apply(&mut changed, &Scope { root: Some(&document), bound, frame: None })?;
+                computed.apply(
+                    &mut changed,
+                    &Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) },
+                )?;
                 Ok(changed)
             }
             Self::Include(projected, computed) => {
                 let mut kept = projected.include(&document);
-                computed.apply(&mut kept, &Scope { root: Some(&document), bound, frame: None })?;
+                computed.apply(
+                    &mut kept,
+                    &Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) },
+                )?;
                 if projected.drop_gaps(&mut kept) && !is_last {
                     let reason =
                         "it drops items of an array before another stage, which would still see them"
@@ -114,7 +121,7 @@ impl Stage {
                 Ok(kept)
             }
             Self::Replace(expression) => {
-                let scope = Scope { root: Some(&document), bound, frame: None };
+                let scope = Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) };
                 match expression.evaluate(&scope)?.map(Cow::into_owned) {
                     Some(Bson::Document(document)) => Ok(document),
                     other => {

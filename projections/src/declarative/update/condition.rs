@@ -21,6 +21,8 @@ pub(super) enum Condition<T = Expression> {
     Item(Vec<Test<T>>),
     /// The item is a document whose field at this path passes tests.
     Field(Vec<String>, Vec<Test<T>>),
+    /// The item is a document, and fulfils the condition.
+    Document(Box<Self>),
     /// All, any or none.
     All(Vec<Self>),
     Any(Vec<Self>),
@@ -35,10 +37,14 @@ impl Condition {
     pub(super) fn of_pull(value: &Bson, at: &str) -> Compiled<Self> {
         match value {
             Bson::Document(members) if !members.contains_key("$literal") => {
+                if members.contains_key("$not") {
+                    return Err(CompileError::new(at, "`$not` must be beside a field"));
+                }
                 if members.keys().next().is_some_and(|name| TESTS.contains(&name.as_str())) {
                     tests(members, at).map(Self::Item)
                 } else {
-                    Self::of_fields(members, at, &|name| Some(name.to_owned()))
+                    let fields = Self::of_fields(members, at, &|name| Some(name.to_owned()))?;
+                    Ok(Self::Document(Box::new(fields)))
                 }
             }
             Bson::RegularExpression(_) => Err(CompileError::new(at, "regular expressions are refused")),
@@ -102,6 +108,7 @@ impl Condition {
             Self::Equal(value) => now.value(value)?.map(Condition::Equal),
             Self::Item(own) => tests(own)?.map(Condition::Item),
             Self::Field(path, own) => tests(own)?.map(|tests| Condition::Field(path.clone(), tests)),
+            Self::Document(fields) => fields.bind(now)?.map(|fields| Condition::Document(Box::new(fields))),
             Self::All(own) => parts(own)?.map(Condition::All),
             Self::Any(own) => parts(own)?.map(Condition::Any),
             Self::None(own) => parts(own)?.map(Condition::None),
@@ -169,7 +176,7 @@ impl Condition<Bson> {
         match self {
             Self::Equal(value) => is_equal(item, value),
             Self::Item(tests) => passes(item, &[], tests),
-            Self::Field(path, _) if !path.is_empty() && !matches!(item, Bson::Document(_)) => false,
+            Self::Document(fields) => matches!(item, Bson::Document(_)) && fields.matches(item),
             Self::Field(path, tests) => passes(item, path, tests),
             Self::All(parts) => parts.iter().all(|part| part.matches(item)),
             Self::Any(parts) => parts.iter().any(|part| part.matches(item)),

@@ -20,7 +20,7 @@ pub(super) struct Now<'a> {
 impl Now<'_> {
     /// The value of an operand; none if it is missing.
     pub(super) fn value(&self, operand: &Expression) -> Result<Option<Bson>, ApplyError> {
-        let scope = Scope { root: None, bound: self.bound, frame: None };
+        let scope = Scope { root: None, bound: self.bound, frame: None, gaps: None };
         Ok(operand.evaluate(&scope)?.map(Cow::into_owned))
     }
 }

@@ -81,7 +81,7 @@ impl Update {
                 };
                 let only_new = name == "$setOnInsert";
                 if only_new && path.iter().any(|part| matches!(part, Part::Items(_))) {
-                    return Err(failed("a new document has no items to change".to_owned()));
+                    return Err(failed("it is refused: a new document has no items to change".to_owned()));
                 }
                 root.add(&path, Node::Change(change, only_new)).map_err(failed)?;
             }
