@@ -219,9 +219,18 @@ impl Compiler {
             } else {
                 self.expression(value, &format!("{at}.{name}"))?
             };
-            let must_be_constant = ["field", "useLongestLength"].contains(name);
-            if must_be_constant && !part.is_constant() {
-                return Err(CompileError::new(&format!("{at}.{name}"), "it must be constant"));
+            let problem = match (*name, &part, value) {
+                ("field", Expression::Constant(Some(Bson::String(_))), _) => None,
+                ("field", ..) => Some("it must be a constant string"),
+                ("useLongestLength", _, value) if !matches!(value, Bson::Boolean(_)) => {
+                    Some("it must be true or false")
+                }
+                ("inputs", _, Bson::Array(items)) if !items.is_empty() => None,
+                ("inputs", ..) => Some("it must be an array with at least one item"),
+                _ => None,
+            };
+            if let Some(problem) = problem {
+                return Err(CompileError::new(&format!("{at}.{name}"), problem));
             }
             given |= 1 << i;
             parts.push(part);

@@ -39,7 +39,7 @@ impl Expression {
                 values.collect::<Result<Vec<_>, _>>().map(|values| owned(Bson::Array(values)))
             }
             Self::Call(function, parts, given) => {
-                let values = parts.iter().map(|part| part.evaluate(scope)).collect::<Result<Vec<_>, _>>()?;
+                let values = arguments(parts, scope, function.name)?;
                 if let (Some(gaps), "$setField" | "$unsetField") = (scope.gaps, function.name) {
                     note_gap(&values, gaps).map_err(|fault| fault.of(function.name))?;
                 }
@@ -100,6 +100,26 @@ impl Expression {
             }
         }
     }
+}
+
+/// The server may not evaluate an argument behind one that decides alone: where such a one fails, nobody knows.
+fn arguments<'a>(
+    parts: &'a [Expression],
+    scope: &Scope<'a>,
+    name: &str,
+) -> Result<Vec<Value<'a>>, ApplyError> {
+    let mut values = Vec::with_capacity(parts.len());
+    for part in parts {
+        let value = part.evaluate(scope).map_err(|error| match error {
+            ApplyError::Wrong { .. } if !values.is_empty() => {
+                let reason = format!("it fails, or doesn't need this argument, which fails: {error}");
+                Fault::Refused(reason).of(name)
+            }
+            error => error,
+        });
+        values.push(value?);
+    }
+    Ok(values)
 }
 
 /// A field that is taken out of an object keeps its place there, as one that a stage removes.

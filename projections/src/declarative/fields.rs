@@ -182,16 +182,15 @@ impl Projected {
         }
     }
 
-    /// A document of them only, in its order.
+    /// A document of them only, in its order. What isn't kept within them leaves a gap, which a computed field may
+    /// still fill.
     pub(super) fn include(&self, document: &Document) -> Document {
         let mut kept = Document::new();
         for (name, value) in document {
             match self.find(name) {
                 Some(Shown::Is) => drop(kept.insert(name.as_str(), value.clone())),
                 Some(Shown::Fields(fields)) => {
-                    if let Some(value) = fields.include_of(value) {
-                        kept.insert(name.as_str(), value);
-                    }
+                    kept.insert(name.as_str(), fields.include_of(value).unwrap_or(Bson::Undefined));
                 }
                 None => {}
             }
@@ -199,7 +198,6 @@ impl Projected {
         kept
     }
 
-    /// Items of an array that aren't kept leave a gap: a computed field may still fill it.
     fn include_of(&self, value: &Bson) -> Option<Bson> {
         match value {
             Bson::Document(document) => Some(Bson::Document(self.include(document))),
@@ -211,26 +209,30 @@ impl Projected {
         }
     }
 
-    /// Removes the gaps that remained; returns true if there was one.
-    pub(super) fn drop_gaps(&self, document: &mut Document) -> bool {
+    /// Removes the gaps that remained; returns true if there was one in an array.
+    pub(super) fn drop_gaps(&self, document: &mut Document, gaps: &Gaps) -> bool {
         let mut found = false;
         for (name, shown) in &self.0 {
+            if matches!(document.get(name), Some(Bson::Undefined)) {
+                document.remove(name);
+                gaps.leave(name);
+            }
             if let (Shown::Fields(fields), Some(value)) = (shown, document.get_mut(name)) {
-                found |= fields.drop_gaps_of(value);
+                found |= fields.drop_gaps_of(value, gaps);
             }
         }
         found
     }
 
-    fn drop_gaps_of(&self, value: &mut Bson) -> bool {
+    fn drop_gaps_of(&self, value: &mut Bson, gaps: &Gaps) -> bool {
         match value {
-            Bson::Document(document) => self.drop_gaps(document),
+            Bson::Document(document) => self.drop_gaps(document, gaps),
             Bson::Array(items) => {
                 let before = items.len();
                 items.retain(|item| !matches!(item, Bson::Undefined));
                 let mut found = before != items.len();
                 for item in items {
-                    found |= self.drop_gaps_of(item);
+                    found |= self.drop_gaps_of(item, gaps);
                 }
                 found
             }

@@ -23,7 +23,7 @@ pub(super) struct Shape {
     pub(super) is_exclusion: bool,
     kept: Vec<Vec<String>>,
     taken: Vec<Vec<String>>,
-    has_computed: bool,
+    computed_paths: Vec<Vec<String>>,
 }
 
 /// Reads it.
@@ -71,10 +71,7 @@ fn read(
             value => {
                 let expression = compiler.expression(value, &at)?;
                 shape.computed.add(&path, expression).map_err(failed)?;
-                if mode == Mode::Project {
-                    shape.projected.add_parents(&path).map_err(failed)?;
-                }
-                shape.has_computed = true;
+                shape.computed_paths.push(path);
             }
         }
     }
@@ -82,8 +79,14 @@ fn read(
 }
 
 fn settle(shape: &mut Shape) -> Result<(), String> {
+    let all = || shape.kept.iter().chain(&shape.taken).chain(&shape.computed_paths);
+    for (i, path) in all().enumerate() {
+        if all().enumerate().any(|(other, within)| i != other && within.starts_with(path)) {
+            return Err("two of its paths are the same, or one lies within the other".to_owned());
+        }
+    }
     let is_id = |path: &Vec<String>| path.len() == 1 && path.first().is_some_and(|name| name == "_id");
-    let keeps = shape.has_computed || shape.kept.iter().any(|path| !is_id(path));
+    let keeps = !shape.computed_paths.is_empty() || shape.kept.iter().any(|path| !is_id(path));
     let takes = shape.taken.iter().any(|path| !is_id(path));
     if keeps && takes {
         return Err("it both keeps fields and takes some away".to_owned());
@@ -95,6 +98,9 @@ fn settle(shape: &mut Shape) -> Result<(), String> {
     }
     for path in &kept {
         shape.projected.add(path, Shown::Is)?;
+    }
+    for path in &shape.computed_paths {
+        shape.projected.add_parents(path)?;
     }
     // The stream's key stays, whether it is said or not.
     if !shape.projected.has("_id") && !taken.iter().any(is_id) {

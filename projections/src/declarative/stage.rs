@@ -112,7 +112,7 @@ impl Stage {
                     &mut kept,
                     &Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) },
                 )?;
-                if projected.drop_gaps(&mut kept) && !is_last {
+                if projected.drop_gaps(&mut kept, gaps) && !is_last {
                     let reason =
                         "it drops items of an array before another stage, which would still see them"
                             .to_owned();

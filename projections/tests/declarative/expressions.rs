@@ -262,6 +262,7 @@ fn expression(operands: &mut Operands, random: &mut Random, depth: usize) -> (St
             for (i, (argument_name, wanted)) in wanted.iter().enumerate() {
                 if i < required || random.percent(50) {
                     let made = match *argument_name {
+                        "useLongestLength" if random.percent(90) => Bson::Boolean(random.percent(50)),
                         "field" | "useLongestLength" => {
                             value(random, wanted).map_or(Bson::Null, |value| bson!({ "$literal": value }))
                         }

@@ -148,6 +148,11 @@ pub(crate) fn random(random: &mut Random) -> Case {
             } else {
                 bind(&operand, random)
             };
+        // What is no number is found here where it is applied, there at once.
+        let is_number =
+            matches!(theirs, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_));
+        let must_be_number = ["$inc", "$mul"].contains(&operator);
+        let mine = if must_be_number && !is_number { theirs.clone() } else { mine };
         payload.extend(values);
         for (update, value) in [(&mut here, mine), (&mut there, theirs)] {
             let fields = update.entry(operator).or_insert(Bson::Document(doc! {}));

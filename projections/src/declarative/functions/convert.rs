@@ -51,9 +51,33 @@ fn kind_of(to: Option<&Bson>) -> Option<&'static str> {
     }
 }
 
-/// Whether it names a type that a value can be converted to.
+/// Types that nothing can be converted to, which isn't an error of the definition.
+const OTHER_KINDS: [(&str, i32); 13] = [
+    ("object", 3),
+    ("array", 4),
+    ("binData", 5),
+    ("undefined", 6),
+    ("null", 10),
+    ("regex", 11),
+    ("dbPointer", 12),
+    ("javascript", 13),
+    ("symbol", 14),
+    ("javascriptWithScope", 15),
+    ("timestamp", 17),
+    ("minKey", -1),
+    ("maxKey", 127),
+];
+
+/// Whether it names a type at all.
 pub(in crate::declarative) fn is_kind(to: Option<&Bson>) -> bool {
-    kind_of(to).is_some()
+    let is_other = match to {
+        Some(Bson::String(name)) => OTHER_KINDS.iter().any(|(own, _)| own == name),
+        to => {
+            let number = to.and_then(Number::of).and_then(Number::as_int);
+            OTHER_KINDS.iter().any(|(_, own)| number == Some(*own))
+        }
+    };
+    is_other || kind_of(to).is_some()
 }
 
 /// Converts a value that isn't null to the type that is named.
@@ -70,9 +94,7 @@ pub(in crate::declarative) fn convert(input: Option<&Bson>, to: Option<&Bson>) -
 
 fn to_kind(input: &Bson, kind: &str) -> Outcome {
     let value = match (kind, input) {
-        ("bool", Bson::Boolean(value)) => Bson::Boolean(*value),
-        ("bool", Bson::String(_) | Bson::ObjectId(_) | Bson::DateTime(_)) => Bson::Boolean(true),
-        ("bool", input) if Number::of(input).is_some() => Bson::Boolean(is_true(Some(input))),
+        ("bool", input) => Bson::Boolean(is_true(Some(input))),
         ("date", Bson::DateTime(_)) => input.clone(),
         ("date", Bson::ObjectId(id)) => Bson::DateTime(id.timestamp()),
         ("date", Bson::Timestamp(at)) => Bson::DateTime(DateTime::from_millis(i64::from(at.time) * 1000)),

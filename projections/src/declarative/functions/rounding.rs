@@ -37,10 +37,13 @@ fn to_whole(args: &Args<'_>, double: fn(f64) -> f64) -> Outcome {
 
 fn to_place(args: &Args<'_>, mode: Mode) -> Outcome {
     let value = args.get(0);
-    if is_nullish(value) || (args.len() == 2 && args.is_nullish(1)) {
+    if is_nullish(value) {
         return Ok(Some(Bson::Null));
     }
     let Some(number) = value.and_then(Number::of) else { return expected("a number", value) };
+    if args.len() == 2 && args.is_nullish(1) {
+        return Ok(Some(Bson::Null));
+    }
     let place = if args.len() == 2 { place(args.get(1))? } else { 0 };
     let result = match number {
         Number::Decimal(_) => return refused("a decimal"),

@@ -39,7 +39,7 @@ fn union(args: &Args<'_>) -> Outcome {
 
 fn intersection(args: &Args<'_>) -> Outcome {
     let mut common: Option<Vec<Bson>> = None;
-    for value in args.iter() {
+    for (at, value) in args.iter().enumerate() {
         match value {
             value if is_nullish(value) => return Ok(Some(Bson::Null)),
             Some(Bson::Array(items)) => match &mut common {
@@ -48,7 +48,7 @@ fn intersection(args: &Args<'_>) -> Outcome {
             },
             value => return expected("an array", value),
         }
-        if common.as_ref().is_some_and(Vec::is_empty) {
+        if at > 0 && common.as_ref().is_some_and(Vec::is_empty) {
             break;
         }
     }

@@ -74,6 +74,9 @@ fn add(args: &Args<'_>, sign: i64) -> Outcome {
     let unit = unit(args.get(1))?;
     let amount = whole(args.get(2))?;
     let start = check_range(millis(args.get(0))?)?;
+    if start < 0 && start % 1000 != 0 {
+        return refused("a date before 1970 with milliseconds, of which the server loses a second");
+    }
     let beyond = || Fault::Wrong("the date is out of range".to_owned());
     let amount = amount.checked_mul(sign).ok_or_else(beyond)?;
     let by = |size: i64| amount.checked_mul(size).and_then(|by| start.checked_add(by)).ok_or_else(beyond);

@@ -13,7 +13,7 @@ pub(super) fn coerced(value: Option<&Bson>) -> Result<String, Fault> {
         Some(Bson::String(text) | Bson::Symbol(text) | Bson::JavaScriptCode(text)) => Ok(text.clone()),
         Some(Bson::Int32(value)) => Ok(value.to_string()),
         Some(Bson::Int64(value)) => Ok(value.to_string()),
-        Some(Bson::Double(value)) => Ok(double(*value)),
+        Some(Bson::Double(_)) => refused("the text of a double has 6 digits there; take $toString"),
         Some(Bson::DateTime(date)) => iso(*date),
         Some(Bson::Decimal128(value)) => Ok(value.to_string()),
         Some(Bson::Timestamp(_)) => refused("the text of a timestamp"),
