@@ -226,6 +226,7 @@ impl Compiler {
                     Some("it must be true or false")
                 }
                 ("inputs", _, Bson::Array(items)) if !items.is_empty() => None,
+                ("defaults", _, value) if !matches!(value, Bson::Array(_)) => Some("it must be an array"),
                 ("inputs", ..) => Some("it must be an array with at least one item"),
                 _ => None,
             };

@@ -85,6 +85,10 @@ impl Expression {
                 let (input, to) = (input.evaluate(scope)?, to.evaluate(scope)?);
                 let instead =
                     |other: &'a Option<Box<Self>>| other.as_ref().map(|other| other.evaluate(scope));
+                let to_what = to.as_deref();
+                if !is_nullish(to_what) && !convert::is_kind(to_what) {
+                    return Err(Fault::Wrong("`to` is no type".to_owned()).of("$convert"));
+                }
                 if is_nullish(input.as_deref()) {
                     return instead(on_null).unwrap_or(Ok(owned(Bson::Null)));
                 }

@@ -266,7 +266,7 @@ fn expression(operands: &mut Operands, random: &mut Random, depth: usize) -> (St
                         "field" | "useLongestLength" => {
                             value(random, wanted).map_or(Bson::Null, |value| bson!({ "$literal": value }))
                         }
-                        "inputs" => Bson::Array(
+                        "inputs" | "defaults" => Bson::Array(
                             (0..random.below(4))
                                 .map(|_| argument(operands, random, &["array"], depth))
                                 .collect(),

@@ -136,7 +136,7 @@ fn operand(operator: &str, random: &mut Random) -> Bson {
 pub(crate) fn random(random: &mut Random) -> Case {
     let (mut here, mut there, mut payload) = (Document::new(), Document::new(), Document::new());
     let (mut filters, mut names) = (Vec::new(), Vec::new());
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.below(2) {
         let (operator, path) = (*random.pick(&OPERATORS), *random.pick(&PATHS));
         let operand = operand(operator, random);
         let is_condition = operator == "$pull" && matches!(operand, Bson::Document(_));

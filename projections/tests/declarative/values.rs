@@ -173,7 +173,9 @@ pub(crate) fn document(random: &mut Random) -> Document {
     for name in ["c", "a", "b", "d"] {
         let value = match random.below(5) {
             0 => Some(nested(random, 3)),
+            1 | 2 if name == "a" => of(random, &["array"]),
             1 | 2 => of(random, &["array", "object"]),
+            3 if name == "b" => of(random, &["object"]),
             _ => any(random),
         };
         if let Some(value) = value {

@@ -13,7 +13,8 @@ pub(super) fn coerced(value: Option<&Bson>) -> Result<String, Fault> {
         Some(Bson::String(text) | Bson::Symbol(text) | Bson::JavaScriptCode(text)) => Ok(text.clone()),
         Some(Bson::Int32(value)) => Ok(value.to_string()),
         Some(Bson::Int64(value)) => Ok(value.to_string()),
-        Some(Bson::Double(_)) => refused("the text of a double has 6 digits there; take $toString"),
+        Some(Bson::Double(value)) if value.is_finite() => Ok(double(*value)),
+        Some(Bson::Double(_)) => refused("the text of NaN and infinity"),
         Some(Bson::DateTime(date)) => iso(*date),
         Some(Bson::Decimal128(value)) => Ok(value.to_string()),
         Some(Bson::Timestamp(_)) => refused("the text of a timestamp"),
@@ -31,7 +32,7 @@ pub(super) fn iso(date: DateTime) -> Result<String, Fault> {
     Ok(format!("{day}T{:02}:{:02}:{:02}.{:03}Z", at.hour, at.minute, at.second, at.millis))
 }
 
-/// A double with up to 16 digits, without zeros at the end: C's `%.16g`.
+/// A double with up to 6 digits, without zeros at the end: C's `%g`.
 pub(super) fn double(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -39,11 +40,11 @@ pub(super) fn double(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    let text = format!("{value:.15e}");
+    let text = format!("{value:.5e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let behind = usize::try_from(15 - exponent).unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        let behind = usize::try_from(5 - exponent).unwrap_or(0);
         return trimmed(&format!("{value:.behind$}")).to_owned();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
