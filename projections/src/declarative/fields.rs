@@ -215,6 +215,8 @@ impl Projected {
         for (name, shown) in &self.0 {
             if matches!(document.get(name), Some(Bson::Undefined)) {
                 document.remove(name);
+            }
+            if matches!(shown, Shown::Fields(_)) && !document.contains_key(name) {
                 gaps.leave(name);
             }
             if let (Shown::Fields(fields), Some(value)) = (shown, document.get_mut(name)) {

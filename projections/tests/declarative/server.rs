@@ -83,9 +83,12 @@ impl Server {
         let find = doc! { "find": &collection, "batchSize": 100_000, "singleBatch": true };
         let reply_of_find = self.command(&find);
         for document in reply_of_find.get_document("cursor").unwrap().get_array("firstBatch").unwrap() {
-            let document = Document::try_from(document.unwrap().as_document().unwrap()).unwrap();
+            let document = document.unwrap().as_document().unwrap();
             let number: usize = document.get_str("_id").unwrap()[1..].parse().unwrap();
-            outcomes[number] = Outcome::Document(document);
+            outcomes[number] = match Document::try_from(document) {
+                Ok(document) => Outcome::Document(document),
+                Err(error) => Outcome::Error(format!("a document that no driver can read: {error}")),
+            };
         }
         // A text of the server may be cut within a character.
         for error in reply.get_array("writeErrors").ok().into_iter().flatten() {

@@ -5,8 +5,10 @@ use std::cmp::Ordering;
 use bson::Bson;
 
 use super::now::Now;
+use crate::declarative::decimal::Decimal;
 use crate::declarative::error::ApplyError;
 use crate::declarative::expression::Expression;
+use crate::declarative::number::Number;
 use crate::declarative::order::{compare, rank};
 use crate::declarative::value::is_nullish;
 
@@ -70,7 +72,11 @@ impl Test<Bson> {
 
 /// Only values of like types compare; missing counts as null.
 fn compares(op: Op, value: Option<&Bson>, operand: &Bson) -> bool {
-    let is_nan = |value: Option<&Bson>| matches!(value, Some(Bson::Double(value)) if value.is_nan());
+    let is_nan = |value: Option<&Bson>| match value.and_then(Number::of) {
+        Some(Number::Double(value)) => value.is_nan(),
+        Some(Number::Decimal(value)) => value == Decimal::NaN,
+        _ => false,
+    };
     let includes_equal = matches!(op, Op::Equal | Op::GreaterOrEqual | Op::LessOrEqual);
     if is_nullish(Some(operand)) {
         return includes_equal && is_nullish(value);
