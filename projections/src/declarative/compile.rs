@@ -236,6 +236,10 @@ impl Compiler {
             given |= 1 << i;
             parts.push(part);
         }
+        let has_defaults = members.get_array("defaults").is_ok_and(|list| !list.is_empty());
+        if has_defaults && members.get("useLongestLength") != Some(&Bson::Boolean(true)) {
+            return Err(CompileError::new(at, "`defaults` needs `useLongestLength: true`"));
+        }
         Ok(Expression::Call(function, parts, given))
     }
 }

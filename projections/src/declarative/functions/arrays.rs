@@ -112,14 +112,8 @@ fn zip(args: &Args<'_>) -> Outcome {
         Some(Bson::Boolean(longest)) => *longest,
         other => return expected("a bool", other),
     };
-    let defaults: &[Bson] = if args.is_given(2) {
-        if !longest {
-            return wrong("`defaults` needs `useLongestLength`");
-        }
-        args.array(2)?
-    } else {
-        &[]
-    };
+    // An empty list is as none.
+    let defaults = if args.is_given(2) { args.array(2)? } else { &[] };
     let mut inputs = Vec::new();
     let mut is_null = false;
     for input in args.array(0)? {
@@ -132,7 +126,7 @@ fn zip(args: &Args<'_>) -> Outcome {
     if is_null {
         return Ok(Some(Bson::Null));
     }
-    if args.is_given(2) && defaults.len() != inputs.len() {
+    if !defaults.is_empty() && defaults.len() != inputs.len() {
         return wrong("`defaults` and `inputs` differ in length");
     }
     let lengths = inputs.iter().map(|items| items.len());

@@ -52,7 +52,8 @@ fn kind_of(to: Option<&Bson>) -> Option<&'static str> {
 }
 
 /// Types that nothing can be converted to, which isn't an error of the definition.
-const OTHER_KINDS: [(&str, i32); 13] = [
+const OTHER_KINDS: [(&str, i32); 14] = [
+    ("missing", 0),
     ("object", 3),
     ("array", 4),
     ("binData", 5),

@@ -19,10 +19,13 @@ fn whole(args: &Args<'_>, at: usize) -> Result<i32, Fault> {
 }
 
 fn slice(args: &Args<'_>) -> Outcome {
-    if (0..args.len()).any(|at| args.is_nullish(at)) {
+    if args.is_nullish(0) || args.is_nullish(1) {
         return Ok(Some(Bson::Null));
     }
     let (items, first) = (args.array(0)?, whole(args, 1)?);
+    if args.len() == 3 && args.is_nullish(2) {
+        return Ok(Some(Bson::Null));
+    }
     let size = |number: i32| usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
     let from_end = items.len().saturating_sub(size(first));
     let (start, count) = if args.len() == 3 {

@@ -39,7 +39,7 @@ fn union(args: &Args<'_>) -> Outcome {
 
 fn intersection(args: &Args<'_>) -> Outcome {
     let mut common: Option<Vec<Bson>> = None;
-    for (at, value) in args.iter().enumerate() {
+    for value in args.iter() {
         match value {
             value if is_nullish(value) => return Ok(Some(Bson::Null)),
             Some(Bson::Array(items)) => match &mut common {
@@ -47,9 +47,6 @@ fn intersection(args: &Args<'_>) -> Outcome {
                 None => common = Some(set(items.clone())),
             },
             value => return expected("an array", value),
-        }
-        if at > 0 && common.as_ref().is_some_and(Vec::is_empty) {
-            break;
         }
     }
     Ok(Some(Bson::Array(common.unwrap_or_default())))
