@@ -25,7 +25,8 @@ impl CompileError {
     }
 }
 
-/// An event whose update fails on a document, as it would on the server. The document may be half changed then.
+/// An event whose update fails on a document, as it would on the server. The document may be half changed
+/// then.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ApplyError {

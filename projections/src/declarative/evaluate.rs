@@ -106,7 +106,8 @@ impl Expression {
     }
 }
 
-/// The server may not evaluate an argument behind one that decides alone: where such a one fails, nobody knows.
+/// The server may not evaluate an argument behind one that decides alone: where such a one fails, nobody
+/// knows.
 fn arguments<'a>(
     parts: &'a [Expression],
     scope: &Scope<'a>,

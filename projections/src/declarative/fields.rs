@@ -182,8 +182,8 @@ impl Projected {
         }
     }
 
-    /// A document of them only, in its order. What isn't kept within them leaves a gap, which a computed field may
-    /// still fill.
+    /// A document of them only, in its order. What isn't kept within them leaves a gap, which a computed
+    /// field may still fill.
     pub(super) fn include(&self, document: &Document) -> Document {
         let mut kept = Document::new();
         for (name, value) in document {

@@ -173,8 +173,8 @@ fn check_variable(name: &str, at: &str) -> Compiled<()> {
     if is_free && begins_well && name.chars().all(is_letter) {
         return Ok(());
     }
-    let problem = format!(
-        "`{name}` can't be the name of a variable: it begins with a small letter, has only letters, digits and `_`, and isn't `event` or `stream`"
-    );
+    let rule =
+        "it begins with a small letter, has only letters, digits and `_`, and isn't `event` or `stream`";
+    let problem = format!("`{name}` can't be the name of a variable: {rule}");
     Err(CompileError::new(at, problem))
 }

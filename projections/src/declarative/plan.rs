@@ -24,9 +24,9 @@ const ID: &str = "_id";
 impl Plan {
     /// Compiles an update document, such as `{ "$set": { "a": 1 } }`, with its array filters.
     ///
-    /// A string that begins with `$$event.` or `$$stream.` is a variable, also within objects and arrays. If it is
-    /// missing, its member of an object is left out, its item of an array is null, and an operator whose whole
-    /// operand it is leaves the field alone. `{ "$literal": … }` is the value itself.
+    /// A string that begins with `$$event.` or `$$stream.` is a variable, also within objects and arrays.
+    /// If it is missing, its member of an object is left out, its item of an array is null, and an operator
+    /// whose whole operand it is leaves the field alone. `{ "$literal": … }` is the value itself.
     ///
     /// # Errors
     /// [`CompileError`] at the part that is wrong.
@@ -49,8 +49,8 @@ impl Plan {
     /// Applies it to a document, for one event. A new document has nothing but its `_id`.
     ///
     /// # Errors
-    /// [`ApplyError`] where the server would fail as well, or where its result can't be had. The document may be
-    /// half changed then.
+    /// [`ApplyError`] where the server would fail as well, or where its result can't be had. The document
+    /// may be half changed then.
     pub fn apply(&self, document: &mut Document, bound: &Bound, is_new: bool) -> Result<(), ApplyError> {
         let stages = match &self.0 {
             Kind::Update(update) => return update.apply(document, bound, is_new),

@@ -38,8 +38,8 @@ pub(super) struct Frame<'a> {
     pub(super) outer: Option<&'a Frame<'a>>,
 }
 
-/// Names of fields that were removed or left out while a pipeline is applied. On the server such a field keeps its
-/// place for the stages that follow, though nobody sees it: to set it again is refused.
+/// Names of fields that were removed or left out while a pipeline is applied. On the server such a field
+/// keeps its place for the stages that follow, though nobody sees it: to set it again is refused.
 #[derive(Debug, Default)]
 pub(super) struct Gaps(RefCell<Vec<String>>);
 

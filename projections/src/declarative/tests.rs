@@ -1,4 +1,5 @@
-//! Errors of definitions, and rules that are ours and not the server's. What is the server's is tested against it.
+//! Errors of definitions, and rules that are ours and not the server's. What is the server's is tested
+//! against it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use bson::{Bson, Document, bson, doc};

@@ -43,7 +43,8 @@ impl Outcome {
 
 impl Case {
     fn event(&self) -> Document {
-        doc! { "payload": self.payload.clone(), "headers": { "Timestamp": "t" }, "type": "Happened", "number": 7_i64 }
+        let headers = doc! { "Timestamp": "t" };
+        doc! { "payload": self.payload.clone(), "headers": headers, "type": "Happened", "number": 7_i64 }
     }
 
     /// The outcome here.

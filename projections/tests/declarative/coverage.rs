@@ -30,7 +30,8 @@ impl Coverage {
     pub(crate) fn count(&mut self, case: &Case, ours: &Outcome, theirs: &Outcome) -> Verdict {
         let verdict = match (ours, theirs) {
             (Outcome::Refused(_), _) => Verdict::Refused,
-            // A constant that can't be evaluated is refused wherever it stands; the server may never come there.
+            // A constant that can't be evaluated is refused wherever it stands; the server may never come
+            // there.
             (Outcome::Error(reason), Outcome::Document(_)) if reason.contains("it always fails") => {
                 Verdict::Refused
             }

@@ -89,8 +89,11 @@ const LISTS: [(&str, usize, usize, &[&[&str]]); 76] = [
 const NUMBER: &[&str] = &["int", "long", "double", "infinite", "decimal"];
 const ANY: &[&str] = &["int", "string", "array", "object", "double", "bool", "date", "null"];
 
-/// Operators of named arguments, each with the types that make sense.
-const NAMED: [(&str, &[(&str, &[&str])], usize); 14] = [
+/// Name of an operator, its arguments with the types that make sense, how many of them must be there.
+type Named = (&'static str, &'static [(&'static str, &'static [&'static str])], usize);
+
+/// Operators of named arguments.
+const NAMED: [Named; 14] = [
     ("$trim", &[("input", &["string"]), ("chars", &["string"])], 1),
     ("$ltrim", &[("input", &["string"]), ("chars", &["string"])], 1),
     ("$rtrim", &[("input", &["string"]), ("chars", &["string"])], 1),
@@ -310,10 +313,10 @@ fn form(operands: &mut Operands, random: &mut Random, depth: usize) -> (String, 
             let initial = random.pick(&[bson!([]), bson!(0), bson!(null)]).clone();
             ("$reduce", bson!({ "$reduce": { "input": input, "initialValue": initial, "in": step } }))
         }
-        4 => (
-            "$let",
-            bson!({ "$let": { "vars": { "x": input, "y": other.clone() }, "in": ["$$x.b", inner(random, "$$y")] } }),
-        ),
+        4 => ("$let", {
+            let body = inner(random, "$$y");
+            bson!({ "$let": { "vars": { "x": input, "y": other.clone() }, "in": ["$$x.b", body] } })
+        }),
         5 => {
             let by = random
                 .pick(&[bson!(1), bson!(-1), bson!({ "b": 1 }), bson!({ "b.c": -1, "c": 1 }), bson!(2)])

@@ -1,14 +1,8 @@
-//! The interpreter of projections as data, held against a real server: the same documents, updates and events,
-//! made from a seed, and the same bytes, or an error on both sides.
+//! The interpreter of projections as data, held against a real server: the same documents, updates and
+//! events, made from a seed, and the same bytes, or an error on both sides.
 //!
 //! `STATEFOLD_CASES` is the number of random cases, `STATEFOLD_SEED` where they begin.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 mod case;
 mod coverage;
