@@ -240,6 +240,10 @@ impl Compiler {
         if has_defaults && members.get("useLongestLength") != Some(&Bson::Boolean(true)) {
             return Err(CompileError::new(at, "`defaults` needs `useLongestLength: true`"));
         }
+        let count = |name: &str| members.get_array(name).map_or(0, Vec::len);
+        if has_defaults && count("defaults") != count("inputs") {
+            return Err(CompileError::new(at, "`defaults` and `inputs` differ in length"));
+        }
         Ok(Expression::Call(function, parts, given))
     }
 }

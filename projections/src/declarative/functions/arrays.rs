@@ -115,16 +115,12 @@ fn zip(args: &Args<'_>) -> Outcome {
     // An empty list is as none.
     let defaults = if args.is_given(2) { args.array(2)? } else { &[] };
     let mut inputs = Vec::new();
-    let mut is_null = false;
     for input in args.array(0)? {
         match input {
             Bson::Array(items) => inputs.push(items),
-            input if is_nullish(Some(input)) => is_null = true,
+            input if is_nullish(Some(input)) => return Ok(Some(Bson::Null)),
             input => return expected("an array", Some(input)),
         }
-    }
-    if is_null {
-        return Ok(Some(Bson::Null));
     }
     if !defaults.is_empty() && defaults.len() != inputs.len() {
         return wrong("`defaults` and `inputs` differ in length");

@@ -18,7 +18,12 @@ pub(super) const TABLE: [Function; 6] = [
 
 fn merge(args: &Args<'_>) -> Outcome {
     let mut merged = Document::new();
-    for value in args.iter() {
+    // The items of a single array are as so many arguments.
+    let values: Vec<Option<&Bson>> = match args.get(0) {
+        Some(Bson::Array(items)) if args.len() == 1 => items.iter().map(Some).collect(),
+        _ => args.iter().collect(),
+    };
+    for value in values {
         match value {
             Some(Bson::Document(members)) => merged.extend(members.clone()),
             value if is_nullish(value) => {}

@@ -63,10 +63,10 @@ impl Change {
     pub(super) fn is_idle(&self, now: &Now<'_>) -> Result<bool, ApplyError> {
         Ok(match self {
             Self::Set(operand) | Self::Inc(operand) | Self::Mul(operand) | Self::Limit(_, operand) => {
-                now.value(operand)?.is_none()
+                now.is_missing(operand)?
             }
-            Self::AddToSet(operand, _) | Self::PullAll(operand) => now.value(operand)?.is_none(),
-            Self::Push(push) => push.items(now)?.is_none(),
+            Self::AddToSet(operand, _) | Self::PullAll(operand) => now.is_missing(operand)?,
+            Self::Push(push) => now.is_missing(&push.operand)?,
             Self::Pull(condition) => condition.bind(now)?.is_none(),
             Self::Rename(number) => now.renamed.get(*number).is_none_or(Option::is_none),
             Self::Unset | Self::Pop(_) => false,

@@ -23,6 +23,12 @@ impl Now<'_> {
         let scope = Scope { root: None, bound: self.bound, frame: None, gaps: None };
         Ok(operand.evaluate(&scope)?.map(Cow::into_owned))
     }
+
+    /// Whether an operand is missing.
+    pub(super) fn is_missing(&self, operand: &Expression) -> Result<bool, ApplyError> {
+        let scope = Scope { root: None, bound: self.bound, frame: None, gaps: None };
+        Ok(operand.evaluate(&scope)?.is_none())
+    }
 }
 
 /// The items of an operand: each of an array, or the one.
