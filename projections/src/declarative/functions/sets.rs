@@ -43,7 +43,14 @@ fn intersection(args: &Args<'_>) -> Outcome {
         match value {
             value if is_nullish(value) => return Ok(Some(Bson::Null)),
             Some(Bson::Array(items)) => match &mut common {
-                Some(common) => common.retain(|item| has(items, item)),
+                Some(common) => {
+                    // Of equal values of two types, the server keeps those of the smaller set.
+                    let mut other = set(items.clone());
+                    if common.len() > other.len() {
+                        std::mem::swap(common, &mut other);
+                    }
+                    common.retain(|item| has(&other, item));
+                }
                 None => common = Some(set(items.clone())),
             },
             value => return expected("an array", value),
