@@ -41,6 +41,28 @@ impl Computed {
         Ok(())
     }
 
+    /// Takes the place of what lies above a path that is kept: computed fields beside it come there.
+    pub(super) fn reserve(&mut self, path: &[String]) {
+        let Some((first, rest)) = path.split_first().filter(|(_, rest)| !rest.is_empty()) else { return };
+        match self.0.iter_mut().find(|(name, _)| name == first) {
+            Some((_, Value::Fields(fields))) => fields.reserve(rest),
+            Some(_) => {}
+            None => {
+                let mut fields = Self::default();
+                fields.reserve(rest);
+                self.0.push((first.clone(), Value::Fields(fields)));
+            }
+        }
+    }
+
+    /// Whether it computes anything.
+    fn computes(&self) -> bool {
+        self.0.iter().any(|(_, value)| match value {
+            Value::Computed(_) => true,
+            Value::Fields(fields) => fields.computes(),
+        })
+    }
+
     /// Computes them.
     ///
     /// # Errors
@@ -58,6 +80,7 @@ impl Computed {
                         document.remove(name);
                     }
                 },
+                Value::Fields(fields) if !fields.computes() => {}
                 Value::Fields(fields) => match document.get_mut(name) {
                     Some(value) => fields.apply_to_value(value, scope)?,
                     None => {

@@ -65,6 +65,9 @@ fn read(
             Bson::Boolean(_) | Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_)
                 if mode == Mode::Project =>
             {
+                if is_true(Some(value)) {
+                    shape.computed.reserve(&path);
+                }
                 let list = if is_true(Some(value)) { &mut shape.kept } else { &mut shape.taken };
                 list.push(path);
             }
