@@ -157,7 +157,7 @@ fn rename_target(from: &str, to: &Bson, path: &[Part]) -> Result<String, String>
     // The server looks at it in the order of all changes, which may have made the array longer by then.
     let is_place = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
     if path.iter().any(|part| matches!(part, Part::Name(name) if is_place(name))) {
-        return Err("a path with a number can't be renamed: it may be an item of an array".to_owned());
+        return Err("a path with a number is refused: it may be an item of an array".to_owned());
     }
     Ok(to.clone())
 }
