@@ -11,6 +11,7 @@
 
 mod chunked;
 mod commit;
+pub mod declarative;
 mod error;
 mod event;
 mod index;

@@ -228,6 +228,7 @@ const PROJECTIONS: Level = Level {
         ("index", Only("")),
         ("error", Only("")),
         ("chunked", Only("")),
+        ("declarative", Only("")),
     ],
 };
 
