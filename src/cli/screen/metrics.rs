@@ -5,6 +5,7 @@ use statefold_projections::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::cli::command::Command;
 use crate::cli::screen::output::Output;
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -14,13 +15,27 @@ use crate::observe::Progress;
 /// What is served, and where.
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "without `http` nothing is served"))]
 pub(in crate::cli) struct Served {
-    pub(in crate::cli) address: String,
+    address: String,
     /// The token that the page asks for.
-    pub(in crate::cli) token: Option<SecretString>,
-    pub(in crate::cli) settings: Settings,
-    pub(in crate::cli) registry: Registry,
+    token: Option<SecretString>,
+    settings: Settings,
+    registry: Registry,
     /// Says a next step as a command.
-    pub(in crate::cli) say: Box<dyn Fn(&NextStep) -> String + Send + Sync>,
+    say: Box<dyn Fn(&NextStep) -> String + Send + Sync>,
+}
+
+impl Served {
+    /// A page about this database, whose next steps are commands beside this one.
+    pub(in crate::cli) fn new(
+        address: String,
+        token: Option<SecretString>,
+        settings: &Settings,
+        registry: &Registry,
+        command: &Command,
+    ) -> Self {
+        let (settings, registry) = (settings.clone(), registry.clone());
+        Self { address, token, settings, registry, say: Box::new(command.says()) }
+    }
 }
 
 /// Binds the address and serves until the program ends.

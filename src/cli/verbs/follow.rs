@@ -58,13 +58,8 @@ pub(in crate::cli) async fn run(
         ..Raw::default()
     };
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
-    let served = listen.map(|address| Served {
-        address,
-        token: args.listen.page.token(),
-        settings: settings.clone(),
-        registry: registry.clone(),
-        say: Box::new(command.says()),
-    });
+    let token = args.listen.page.token();
+    let served = listen.map(|address| Served::new(address, token, &settings, registry, command));
     let mut request =
         Follow { projections: args.projections.clone(), keep_warm: args.keep_warm, ..Follow::default() };
     if let Some(text) = &args.compare_every {

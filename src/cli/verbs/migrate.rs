@@ -39,13 +39,8 @@ pub(in crate::cli) async fn run(
         ..Raw::default()
     };
     let Loaded { settings, listen } = load(&args.connection, &raw)?;
-    let served = listen.map(|address| Served {
-        address,
-        token: args.listen.page.token(),
-        settings: settings.clone(),
-        registry: registry.clone(),
-        say: Box::new(command.says()),
-    });
+    let token = args.listen.page.token();
+    let served = listen.map(|address| Served::new(address, token, &settings, registry, command));
     let interval = args.interval.interval();
     let begin = || migrate(&settings, registry, Migrate::default());
     let outcome = watch::watched(begin, served, interval, output).await?;

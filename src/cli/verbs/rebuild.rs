@@ -71,13 +71,8 @@ pub(in crate::cli) async fn run(
         output.nothing_changed(&command.clone().arguments(args.fresh.then(|| "--fresh".to_owned())));
         return Ok(0);
     }
-    let served = listen.map(|address| Served {
-        address,
-        token: args.listen.page.token(),
-        settings: settings.clone(),
-        registry: registry.clone(),
-        say: Box::new(command.says()),
-    });
+    let token = args.listen.page.token();
+    let served = listen.map(|address| Served::new(address, token, &settings, registry, command));
     let interval = args.interval.interval();
     let begin = || rebuild(&settings, registry, request);
     let report = watch::watched(begin, served, interval, output).await?;

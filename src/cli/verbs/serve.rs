@@ -40,13 +40,8 @@ pub(in crate::cli) async fn run(
 ) -> Result<u8> {
     let raw = Raw { listen: Some(&args.listen), ..Raw::default() };
     let Loaded { settings, listen: address } = load(&args.connection, &raw)?;
-    let served = Served {
-        address: address.unwrap_or_else(|| ADDRESS.to_owned()),
-        token: args.listen.page.token(),
-        settings,
-        registry: registry.clone(),
-        say: Box::new(command.says()),
-    };
+    let (address, token) = (address.unwrap_or_else(|| ADDRESS.to_owned()), args.listen.page.token());
+    let served = Served::new(address, token, &settings, registry, command);
     let (sender, health) = watch::channel(Progress::default());
     Recorder::ready(&sender);
     // Signals are watched before it is said that the page is there.
