@@ -3,7 +3,7 @@
 use bson::{Document, doc};
 use mongodb::Client;
 
-use crate::pause::{Running, held, nothing_is_written, slow, wait_until};
+use crate::pause::{Running, SLOW_MS, held, nothing_is_written, quick, slow, wait_until};
 use crate::support::{Db, OwnServer};
 
 /// The members of the replica set, the primary first.
@@ -23,7 +23,7 @@ fn writing_waits_for_a_secondary_that_is_behind_and_goes_on_when_it_has_caught_u
     let server = OwnServer::start("lag", &["--nodes", "3"]);
     let mut db = Db::at(server.uri.clone());
     db.run(&["fixture", "--commits", "8000"], 0);
-    slow(&db, 100);
+    slow(&db, SLOW_MS);
     db.uri = format!("{}&appName=slow", db.uri);
     let members = members(&db);
     let stopped = |mode: &str| {
@@ -37,6 +37,7 @@ fn writing_waits_for_a_secondary_that_is_behind_and_goes_on_when_it_has_caught_u
     assert!(held(&db).unwrap().starts_with("the secondary "), "{:?}", held(&db));
     nothing_is_written(&db);
     assert!(running.is_running());
+    quick(&db);
     stopped("off");
     let said = running.ended(0);
     assert!(said.contains("at most 2 s are allowed") && said.contains("writing continues"), "{said}");

@@ -91,6 +91,17 @@ pub(crate) fn slow(db: &Db, milliseconds: i32) {
     db.wait(async { admin.run_command(fail).await }).unwrap();
 }
 
+/// What is written takes no longer than it must, from now on.
+pub(crate) fn quick(db: &Db) {
+    let off = doc! { "configureFailPoint": "failCommand", "mode": "off" };
+    let admin = db.client().database("admin");
+    db.wait(async { admin.run_command(off).await }).unwrap();
+}
+
+/// How slow a batch is where a run mustn't be over before something is seen of it: the whole takes half a
+/// minute then.
+pub(crate) const SLOW_MS: i32 = 500;
+
 /// A server of its own, with a store; batches of whoever calls itself `slow` take their time.
 pub(crate) fn own(test: &str, milliseconds: i32) -> (crate::support::OwnServer, Db) {
     let server = crate::support::OwnServer::start(test, &[]);
@@ -124,7 +135,7 @@ pub(crate) fn nothing_is_written(db: &Db) {
 
 #[test]
 fn a_running_rebuild_is_paused_says_why_and_is_resumed() {
-    let (_server, db) = own("pause", 100);
+    let (_server, db) = own("pause", SLOW_MS);
     let mut running = Running::start(&db, &[]);
     wait_until("a partition to be finished", || done(&db) >= 1);
     let paused = db.run(&["pause", "--yes", "Assets", "--reason", "month-end", "-o", "json"], 0).json();
@@ -142,6 +153,7 @@ fn a_running_rebuild_is_paused_says_why_and_is_resumed() {
     assert!(running.is_running());
     assert!(building(&db)["paused"].as_str().unwrap().contains("month-end"));
 
+    quick(&db);
     let resumed = db.run(&["resume", "--yes"], 0).stdout;
     assert!(resumed.contains("Assets3 (building) was paused by"), "{resumed}");
     assert!(db.run(&["resume", "--yes"], 0).stdout.contains("Nothing to resume"));
@@ -153,7 +165,7 @@ fn a_running_rebuild_is_paused_says_why_and_is_resumed() {
 
 #[test]
 fn a_build_that_is_begun_again_stays_paused_and_can_be_interrupted() {
-    let (_server, db) = own("pause-again", 100);
+    let (_server, db) = own("pause-again", SLOW_MS);
     let first = Running::start(&db, &[]);
     wait_until("a partition to be finished", || done(&db) >= 1);
     first.interrupt();
@@ -168,6 +180,7 @@ fn a_build_that_is_begun_again_stays_paused_and_can_be_interrupted() {
     again.interrupt();
     again.ended(130);
     assert!(done(&db) <= before);
+    quick(&db);
     db.run(&["resume", "--yes"], 0);
     Running::start(&db, &[]).ended(0);
 }
