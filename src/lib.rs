@@ -97,9 +97,11 @@ pub use operator::{Healed, LeftOut, RetryReport, retry_failed_streams, streams_t
 pub use operator::{LockReport, lock_state, release_lock};
 pub use operator::{PausedBuild, pause, resume, unfinished_builds};
 pub use operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
+pub use operator::{SampledTypes, commits_of_stream, sample_types};
 pub use operator::{Verification, VerifyReport, verify};
 pub use operator::{check_read_only_off, check_read_only_on};
 pub use operator::{check_rebuild, cutover, rebuild, rollback};
 pub use store::{DropOutcome, LockState, StoredFailedStream};
 pub use store::{FixtureReport, FixtureRequest, write_fixture};
 pub use store::{HistoryEntry, HistoryWho};
+pub use store::{ShapeRequest, write_shape};

@@ -84,6 +84,9 @@ fn emit(mut whole: Whole) -> (Whole, usize) {
 
 #[library_benchmark]
 #[bench::assets(Whole::new())]
+#[bench::folders_in_rust(Whole::folders(false))]
+#[bench::folders_as_data(Whole::folders(true))]
+#[bench::orders_as_data(Whole::orders())]
 fn whole(mut whole: Whole) -> (Whole, usize) {
     let bytes = black_box(&mut whole).run();
     (whole, bytes)

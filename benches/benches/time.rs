@@ -62,6 +62,20 @@ fn whole(criterion: &mut Criterion) {
     group.bench_function("emit", |bencher| bencher.iter(|| whole.emit()));
 }
 
+/// Projections as data, beside the one in Rust that gives the same bytes.
+fn as_data(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("as data");
+    let all = [
+        ("folders in Rust", Whole::folders(false)),
+        ("folders as data", Whole::folders(true)),
+        ("orders as data", Whole::orders()),
+    ];
+    for (name, mut whole) in all {
+        group.throughput(Throughput::Elements(whole.commits() as u64));
+        group.bench_function(name, |bencher| bencher.iter(|| whole.run()));
+    }
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
@@ -71,5 +85,6 @@ fn main() {
     apply(&mut criterion);
     spill(&mut criterion);
     whole(&mut criterion);
+    as_data(&mut criterion);
     criterion.final_summary();
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, LazyLock};
 
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf};
 use statefold::bench::{Route, Router, decode_frame, encode_frame};
-use statefold::fixture::{FixtureSpec, Generator};
+use statefold::fixture::{FixtureSpec, Generator, Shape, ShapedCommits};
+use statefold::projections::declarative::{Definitions, Format};
 use statefold::projections::{Commit, Layout, NoLookup, Registered, Registry, Slot, Snapshots, States};
 use statefold::squidex;
 
@@ -48,15 +49,47 @@ pub fn store() -> impl Iterator<Item = &'static RawDocument> {
     DOCUMENTS.iter().map(AsRef::as_ref)
 }
 
-fn assets() -> &'static Registered {
-    match REGISTRY.get("Assets") {
+static FOLDERS: LazyLock<Vec<RawDocumentBuf>> = LazyLock::new(|| {
+    let spec =
+        FixtureSpec::new(STORE, None, 1).map(|spec| spec.with_kinds("folders".parse().unwrap_or_default()));
+    match spec {
+        Ok(spec) => Generator::new(spec).collect(),
+        Err(error) => unreachable!("a constant: {error}"),
+    }
+});
+static ORDERS: LazyLock<Vec<RawDocumentBuf>> =
+    LazyLock::new(|| ShapedCommits::new(Shape::Orders, STORE, 1).collect());
+static FOLDERS_AS_DATA: LazyLock<Registry> =
+    LazyLock::new(|| as_data(include_str!("../../examples/projections/assetfolders.toml")));
+static ORDERS_AS_DATA: LazyLock<Registry> =
+    LazyLock::new(|| as_data(include_str!("../../examples/projections/orders.toml")));
+
+fn as_data(text: &str) -> Registry {
+    let registry =
+        Definitions::parse("shipped", text, Format::Toml).map(|definitions| definitions.registry());
+    match registry {
+        Ok(Ok(registry)) => registry,
+        wrong => unreachable!("it ships: {wrong:?}"),
+    }
+}
+
+fn registered(registry: &'static Registry, name: &str) -> &'static Registered {
+    match registry.get(name) {
         Ok(registered) => registered,
         Err(error) => unreachable!("registered: {error}"),
     }
 }
 
+fn assets() -> &'static Registered {
+    registered(&REGISTRY, "Assets")
+}
+
 fn decode(document: &'static RawDocument) -> Commit<'static> {
-    match Commit::decode(document, layout()) {
+    decode_with(document, layout())
+}
+
+fn decode_with(document: &'static RawDocument, layout: &'static Layout) -> Commit<'static> {
+    match Commit::decode(document, layout) {
         Ok(commit) => commit,
         Err(error) => unreachable!("the fixture writes commits: {error}"),
     }
@@ -226,8 +259,10 @@ impl Fold {
     }
 }
 
-/// The assets of the whole fixture, from documents to snapshots, in the order of the store.
+/// The streams of a projection in a whole fixture, from documents to snapshots, in the order of the store.
 pub struct Whole {
+    projection: Registered,
+    layout: &'static Layout,
     states: Box<dyn States>,
     /// Each document with the position of its stream.
     documents: Vec<(&'static RawDocument, usize)>,
@@ -237,14 +272,33 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Collects the documents and streams, without folding.
+    /// The assets.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(assets(), layout(), &DOCUMENTS)
+    }
+
+    /// Asset folders, folded by the projection in Rust or by the one that is written as data.
+    #[must_use]
+    pub fn folders(as_data: bool) -> Self {
+        let registry = if as_data { &FOLDERS_AS_DATA } else { &*REGISTRY };
+        Self::of(registered(registry, "AssetFolders"), layout(), &FOLDERS)
+    }
+
+    /// Orders, whose projection is written as data.
+    #[must_use]
+    pub fn orders() -> Self {
+        Self::of(registered(&ORDERS_AS_DATA, "Orders"), ORDERS_AS_DATA.layout(), &ORDERS)
+    }
+
+    /// Collects the documents and streams, without folding.
+    fn of(projection: &Registered, layout: &'static Layout, store: &'static [RawDocumentBuf]) -> Self {
         let mut places = std::collections::HashMap::new();
         let (mut documents, mut streams) = (Vec::new(), Vec::new());
-        for document in store() {
-            let stream = decode(document).stream;
-            if assets().spec().stream_filter().matches(stream) {
+        for document in store {
+            let document: &RawDocument = document;
+            let stream = decode_with(document, layout).stream;
+            if projection.spec().stream_filter().matches(stream) {
                 let place = *places.entry(stream).or_insert_with(|| {
                     streams.push(stream);
                     streams.len() - 1
@@ -252,8 +306,9 @@ impl Whole {
                 documents.push((document, place));
             }
         }
-        let snapshots = Snapshots::new(1);
-        Self { states: assets().states(), documents, streams, slots: Vec::new(), snapshots }
+        let snapshots = Snapshots::new(projection.spec().targets().len());
+        let (projection, states) = (projection.clone(), projection.states());
+        Self { projection, layout, states, documents, streams, slots: Vec::new(), snapshots }
     }
 
     /// Number of commits.
@@ -273,7 +328,7 @@ impl Whole {
         self.slots = self.streams.iter().map(|_| self.states.open()).collect();
         let mut events = 0;
         for (document, place) in &self.documents {
-            let commit = decode(document);
+            let commit = decode_with(document, self.layout);
             if let Some(slot) = self.slots.get(*place) {
                 events += self.states.apply(*slot, &commit).unwrap_or(0);
             }
@@ -289,9 +344,9 @@ impl Whole {
 
     /// Writes the snapshots of all states, and returns their bytes.
     pub fn emit(&mut self) -> usize {
-        self.snapshots = Snapshots::new(1);
+        self.snapshots = Snapshots::new(self.projection.spec().targets().len());
         for (slot, stream) in self.slots.iter().zip(&self.streams) {
-            if let Some(key) = assets().spec().stream_filter().key(stream) {
+            if let Some(key) = self.projection.spec().stream_filter().key(stream) {
                 // A stream without a snapshot writes nothing.
                 let _written = self.states.emit(*slot, &key, &NoLookup, &mut self.snapshots);
             }

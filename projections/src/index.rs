@@ -37,10 +37,13 @@ impl IndexDefinition {
     /// ```
     #[must_use]
     pub fn on<const N: usize>(keys: [(&str, Direction); N]) -> Self {
-        Self {
-            keys: keys.iter().map(|(field, direction)| ((*field).to_owned(), *direction)).collect(),
-            unique: false,
-        }
+        Self::of(keys.iter().map(|(field, direction)| ((*field).to_owned(), *direction)).collect())
+    }
+
+    /// An index on these fields, not unique, for definitions that are read at run time.
+    #[must_use]
+    pub fn of(keys: Vec<(String, Direction)>) -> Self {
+        Self { keys, unique: false }
     }
 
     /// Makes the index unique.

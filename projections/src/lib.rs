@@ -25,6 +25,7 @@ mod stream;
 mod target;
 pub mod testing;
 mod walk;
+mod writer;
 
 pub use chunked::Chunked;
 pub use commit::Commit;
@@ -34,7 +35,8 @@ pub use index::{Direction, IndexDefinition};
 pub use layout::{Layout, OffsetMeaning, Since};
 pub use projection::{Lookup, NoLookup, Projection, Reads, Spec};
 pub use registry::{Registered, Registry, VersionStep};
-pub use snapshot::{ArrayWriter, DocumentWriter, SNAPSHOT_BYTES_MAX, Sink, SnapshotBuffer, Snapshots};
+pub use snapshot::{SNAPSHOT_BYTES_MAX, Sink, SnapshotBuffer, Snapshots};
 pub use states::{Slot, States};
 pub use stream::{StreamFilter, StreamKey};
 pub use target::Target;
+pub use writer::{ArrayWriter, DocumentWriter};

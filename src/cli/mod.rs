@@ -5,6 +5,7 @@
 mod args;
 mod command;
 mod consent;
+mod definitions;
 mod exit;
 mod screen;
 mod settings;
@@ -27,7 +28,7 @@ use crate::cli::settings::{Raw, load};
 use crate::cli::squidex::SquidexArgs;
 use crate::cli::verbs::{
     abort, adopt, artefacts, cleanup, completions, cutover, errors, fixture, follow, health, history, lock,
-    migrate, pause, plan, read_only, rebuild, serve, status, verify,
+    migrate, pause, plan, projections, read_only, rebuild, serve, status, verify,
 };
 use crate::next_step::NextStep;
 use crate::operator::refuse_slip;
@@ -124,6 +125,8 @@ enum Verb {
     Lock(lock::LockArgs),
     /// Make the event store refuse events, or take them again
     ReadOnly(read_only::ReadOnlyArgs),
+    /// Check, try and test projections that are written as data, in TOML or JSON files
+    Projections(projections::ProjectionsArgs),
     /// Make a large, realistic Squidex event store to try things on
     Fixture(fixture::FixtureArgs),
     /// Ask a rebuild, migrate or follow that listens whether it is alive or ready
@@ -160,6 +163,7 @@ impl Verb {
             Self::Errors(args) => args.command(),
             Self::Lock(args) => args.command(),
             Self::ReadOnly(args) => args.command(),
+            Self::Projections(args) => args.command(),
             Self::Fixture(args) => args.command(),
             Self::Health(_) => health::HealthArgs::command(),
             Self::Completions(_) | Self::Artefacts(_) => completions::CompletionsArgs::command(),
@@ -188,7 +192,9 @@ impl Verb {
             Self::Errors(args) => args.connection(),
             Self::Lock(args) => args.connection(),
             Self::ReadOnly(args) => args.connection(),
-            Self::Health(_) | Self::Completions(_) | Self::Artefacts(_) => return None,
+            Self::Projections(_) | Self::Health(_) | Self::Completions(_) | Self::Artefacts(_) => {
+                return None;
+            }
         })
     }
 }
@@ -226,6 +232,7 @@ pub fn squidex_main() -> ExitCode {
                     | Verb::ReadOnly(_)
                     | Verb::Pause(_)
                     | Verb::Resume(_)
+                    | Verb::Projections(_)
             )
         };
         let connection = verb.connection().filter(|_| !without(verb));
@@ -336,6 +343,7 @@ async fn run<P: Args>(
         Verb::Lock(args) => lock::run(args, &command, registry, output).await,
         Verb::ReadOnly(args) => read_only::run(args, &command, registry, output).await,
         Verb::Fixture(args) => fixture::run(args, &command, registry, output).await,
+        Verb::Projections(args) => projections::run(args, output).await,
         Verb::Health(args) => health::run(args, output),
         Verb::Completions(args) => {
             completions::run(args, Cli::<P>::command(), registry, output);

@@ -16,7 +16,7 @@ use crate::lifecycle::{ErrorLimit, Fencing, Verify};
 use crate::plan::Strategy;
 
 /// Settings file that is read if it exists.
-const DEFAULT_FILE: &str = "statefold.toml";
+pub(super) const DEFAULT_FILE: &str = "statefold.toml";
 
 /// The flags of a verb, before they are validated; those it doesn't have are absent.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use statefold_projections::squidex::{
 };
 
 use crate::cli::args::Connection;
+use crate::cli::definitions::DefinitionArgs;
 use crate::cli::settings::{Raw, file_of, load};
 use crate::config::{SquidexFile, database_name_problem};
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ use crate::operator::dedicated_contents;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Squidex")]
 pub(super) struct SquidexArgs {
+    #[command(flatten)]
+    definitions: DefinitionArgs,
     /// How apps, teams, schemas and rules are stored: document, string or binary, as
     /// store:mongoDB:valueRepresentation of Squidex [default: document]
     #[arg(long, global = true, value_name = "FORM", env = "STATEFOLD_VALUES")]
@@ -62,16 +65,21 @@ impl SquidexArgs {
             shown("dedicated-contents", "STATEFOLD_DEDICATED_CONTENTS", self.dedicated_contents.clone())
                 .replace("contents ", "contents="),
             shown("rules", "STATEFOLD_RULES", self.rules.clone()),
+            self.definitions.typed(),
         ]
         .concat()
     }
 
-    /// The projections of Squidex under these settings, or those of them that a migration brings up to date.
+    /// The projections of definition files, if there are some; else those of Squidex under these settings, or
+    /// those of them that a migration brings up to date.
     /// Which schemas have collections of their own is read from the database.
     ///
     /// # Errors
     /// [`Error::Config`] with all problems together; what the server said.
     pub(super) async fn registry(&self, connection: Option<&Connection>, narrowed: bool) -> Result<Registry> {
+        if let Some(definitions) = self.definitions.read(connection)? {
+            return Ok(definitions.registry()?);
+        }
         let file = connection.and_then(|connection| file_of(connection).ok()).unwrap_or_default().squidex;
         let (mut problems, names) = (Vec::new(), file.projections.clone().filter(|_| narrowed));
         let given = self.dedicated_contents.as_deref().filter(|given| !given.is_empty());

@@ -15,6 +15,8 @@ pub struct FileSettings {
     pub uri: Option<ConnectionString>,
     /// Name of the database.
     pub database: Option<String>,
+    /// Files with projections as data, instead of those of Squidex: paths from where this file is.
+    pub projections: Option<Vec<PathBuf>>,
     /// Threads that fold.
     pub threads: Option<usize>,
     /// Number of cursors and partitions that are read and written at the same time.

@@ -3,6 +3,7 @@
 
 mod abort;
 mod adopt;
+mod authoring;
 mod cleanup;
 mod dedicated;
 #[cfg(feature = "cli")]
@@ -23,6 +24,7 @@ mod verify;
 
 pub use abort::{Aborted, abort};
 pub use adopt::{Adopt, AdoptReport, adopt};
+pub use authoring::{SampledTypes, commits_of_stream, sample_types};
 pub use cleanup::{Cleanup, Purge, cleanup, purge};
 pub use dedicated::dedicated_contents;
 #[cfg(feature = "cli")]

@@ -9,7 +9,7 @@ use statefold_projections::{Registered, Registry};
 use crate::config::Settings;
 use crate::engine::run::{cannot_read, name_of};
 use crate::error::Result;
-use crate::lifecycle::{BuildState, CutOverMode};
+use crate::lifecycle::{BuildState, CutOverMode, is_fingerprint_of};
 use crate::store::{ActiveGeneration, BuildRecord, NameHolder, Positions, Store};
 
 pub use lag::Lag;
@@ -101,6 +101,8 @@ async fn status_of(
         state,
         active_generation: active.as_ref().map(|active| active.active),
         active_version: active.as_ref().map(|active| active.projection_version),
+        redefined: state == Standing::UpToDate
+            && record.is_some_and(|record| !is_fingerprint_of(&record.fingerprint, spec, &store.layout)),
         snapshots,
         digest: record.and_then(|record| record.digest.clone()),
         failed_streams: record.map_or(0, failed_streams),

@@ -31,9 +31,12 @@ pub(crate) use control::{LeaseHolder, LeaseTaken, Mandate, Owner};
 pub(crate) use control::{Lock, LockTaken};
 pub(crate) use events::FIXTURE_MARKER;
 pub(crate) use events::Inserted;
+#[cfg(feature = "cli")]
+pub(crate) use events::check_shape;
 pub(crate) use events::{EventStore, StreamIndex};
 pub(crate) use events::{Feed, FeedLag, Marker};
 pub use events::{FixtureReport, FixtureRequest, write_fixture};
+pub use events::{ShapeRequest, write_shape};
 #[cfg(feature = "cli")]
 pub(crate) use events::{check_fixture, rename_snapshots};
 pub(crate) use records::PauseRecord;

@@ -27,6 +27,7 @@ mod margin;
 mod outcomes;
 mod pause;
 mod pipes;
+mod projections;
 mod read_only;
 mod rebuild;
 mod recipe;

@@ -7,6 +7,7 @@ mod support;
 mod active;
 mod append;
 mod arriving;
+mod as_data;
 mod begin_anew;
 mod cancelled;
 mod cleanup;

@@ -29,6 +29,10 @@ const HOUSE: Level = Level {
     rooms: &[
         ("main", Only("")),
         (
+            "declarative",
+            Only("registry states projection target commit snapshot event stream layout index error"),
+        ),
+        (
             "lib",
             Only(
                 "cli operator application engine store observe fold config plan lifecycle error next_step projections",
@@ -123,8 +127,9 @@ const CLI: Level = Level {
     crates: &[],
     rooms: &[
         ("mod", Only("verbs screen exit squidex settings command args")),
-        ("squidex", Only("settings args")),
-        ("verbs", Only("text consent screen settings values exit command args")),
+        ("squidex", Only("definitions settings args")),
+        ("verbs", Only("definitions text consent screen settings values exit command args")),
+        ("definitions", Only("settings command args")),
         ("consent", Only("screen command")),
         ("values", Only("")),
         ("text", Only("screen command")),
@@ -158,6 +163,7 @@ const VERBS: Level = Level {
         ("migrate", Only("")),
         ("pause", Only("")),
         ("plan", Only("")),
+        ("projections", Only("")),
         ("read_only", Only("")),
         ("serve", Only("")),
         ("status", Only("")),
@@ -174,6 +180,7 @@ const OPERATOR: Level = Level {
         ("overview", Only("status failed_streams")),
         ("abort", Only("")),
         ("adopt", Only("")),
+        ("authoring", Only("")),
         ("cleanup", Only("")),
         ("dedicated", Only("")),
         ("event_store", Only("")),
@@ -210,17 +217,18 @@ const PROJECTIONS: Level = Level {
     crates: &[],
     rooms: &[
         ("testing", Only("registry states projection commit snapshot layout error")),
-        ("squidex", Only("registry projection target snapshot event stream layout index error")),
+        ("squidex", Only("registry projection target snapshot writer event stream layout index error")),
         (
             "lib",
-            Only("registry target states projection commit snapshot event stream layout index error chunked"),
+            Only("registry target states projection commit snapshot writer event stream layout index error chunked"),
         ),
         ("registry", Only("states projection target snapshot event stream layout error")),
         ("states", Only("projection commit snapshot stream error chunked")),
         ("projection", Only("target snapshot event stream error")),
         ("target", Only("index")),
         ("commit", Only("event walk layout error")),
-        ("snapshot", Only("error")),
+        ("snapshot", Only("writer error")),
+        ("writer", Only("")),
         ("event", Only("walk error")),
         ("walk", Only("")),
         ("stream", Only("")),
@@ -228,7 +236,6 @@ const PROJECTIONS: Level = Level {
         ("index", Only("")),
         ("error", Only("")),
         ("chunked", Only("")),
-        ("declarative", Only("")),
     ],
 };
 

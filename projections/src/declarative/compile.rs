@@ -309,7 +309,7 @@ fn field_path(base: Base, text: &str, at: &str) -> Compiled {
 /// Evaluates what doesn't depend on anything. One that fails would fail for every event, as on the server.
 fn fold(expression: Expression, at: &str) -> Compiled {
     if !expression.is_constant() {
-        return Ok(expression);
+        return gather(expression, at);
     }
     let bound = Bound::new(Document::new(), Document::new());
     let scope = Scope { root: None, bound: &bound, frame: None, gaps: None };
@@ -317,4 +317,34 @@ fn fold(expression: Expression, at: &str) -> Compiled {
         Ok(value) => Ok(Expression::Constant(value.map(std::borrow::Cow::into_owned))),
         Err(error) => Err(CompileError::new(at, format!("it always fails: {error}"))),
     }
+}
+
+/// Operators whose arguments the server may put in another order.
+const GATHERED: [&str; 2] = ["$add", "$multiply"];
+
+/// Sums and products as the server computes them: those within are a part of the one around them, and what
+/// is constant becomes one argument, the last. That shows in digits that rounding loses.
+fn gather(expression: Expression, at: &str) -> Compiled {
+    let Expression::Call(function, parts, given) = expression else { return Ok(expression) };
+    if !GATHERED.contains(&function.name) {
+        return Ok(Expression::Call(function, parts, given));
+    }
+    let (mut variable, mut constant) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part {
+            // What is within was gathered before: its own constant is its last argument.
+            Expression::Call(own, parts, _) if own.name == function.name => {
+                for part in parts {
+                    if part.is_constant() { &mut constant } else { &mut variable }.push(part);
+                }
+            }
+            part if part.is_constant() => constant.push(part),
+            part => variable.push(part),
+        }
+    }
+    if constant.len() > 1 {
+        constant = vec![fold(Expression::Call(function, constant, given), at)?];
+    }
+    variable.extend(constant);
+    Ok(Expression::Call(function, variable, given))
 }

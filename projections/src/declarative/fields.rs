@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 
 use super::error::ApplyError;
 use super::expression::Expression;
-use super::scope::{Gaps, Scope};
+use super::scope::{Bound, Gaps, Scope};
 
 /// Fields to compute, in order.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +93,40 @@ impl Computed {
             }
         }
         Ok(())
+    }
+
+    /// As [`apply`](Self::apply), without a copy of the document, if all of them are at its top: they are
+    /// computed before any of them is set. Gives the document back if they aren't.
+    ///
+    /// # Errors
+    /// [`ApplyError`] of an expression.
+    pub(super) fn apply_at_top(
+        &self,
+        mut document: Document,
+        bound: &Bound,
+        gaps: &Gaps,
+    ) -> Result<Result<Document, Document>, ApplyError> {
+        let scope = Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) };
+        let mut values = Vec::with_capacity(self.0.len());
+        for (name, value) in &self.0 {
+            let Value::Computed(expression) = value else { return Ok(Err(document)) };
+            values.push((name, expression.evaluate(&scope)?.map(Cow::into_owned)));
+        }
+        for (name, value) in values {
+            match value {
+                Some(value) => {
+                    if !document.contains_key(name) {
+                        gaps.check(name).map_err(|fault| fault.of("$set"))?;
+                    }
+                    document.insert(name.as_str(), value);
+                }
+                None => {
+                    gaps.leave(name);
+                    document.remove(name);
+                }
+            }
+        }
+        Ok(Ok(document))
     }
 
     fn apply_to_value(&self, value: &mut Bson, scope: &Scope<'_>) -> Result<(), ApplyError> {

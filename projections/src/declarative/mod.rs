@@ -4,10 +4,7 @@
 //! A [`Plan`] is compiled from what the definition says, then applied to the state of a stream with each
 //! event bound as `$$event` and its stream as `$$stream`. The result is, byte for byte, the one of MongoDB
 //! 6.0, or an error: where the server fails, and where its result can't be had here. Nothing depends on a
-//! clock, on chance or on a server. The engine doesn't use this yet.
-//!
-//! Known to differ: sums and products with a constant among variables, in the last digit of a double or in
-//! the zeros at the end of a decimal, because the server adds up constants first.
+//! clock, on chance or on a server. [`Definitions`] are whole projections made of them, from files.
 //!
 //! Refused by name are: what depends on clock, chance or server; JavaScript; regular expressions;
 //! logarithms and powers, whose last digits depend on the machine; decimals that would be rounded, and
@@ -40,6 +37,7 @@
 
 mod compile;
 mod decimal;
+mod definition;
 mod error;
 mod evaluate;
 mod expression;
@@ -47,6 +45,7 @@ mod fields;
 mod forms;
 mod function;
 mod functions;
+mod guard;
 mod nearest;
 mod number;
 mod order;
@@ -61,6 +60,7 @@ mod tests;
 mod update;
 mod value;
 
+pub use definition::{Declared, DeclaredState, Definitions, Example, Format, Outcome, Problem, SCHEMA};
 pub use error::{ApplyError, CompileError};
 pub use plan::Plan;
 pub use scope::Bound;

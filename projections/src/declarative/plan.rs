@@ -74,6 +74,9 @@ impl Plan {
 /// The document with the `_id` it had, in front, where the server stores it.
 fn with_id(mut result: Document, id: Option<Bson>) -> Result<Document, ApplyError> {
     let Some(id) = id else { return Ok(result) };
+    if result.iter().next().is_some_and(|(name, own)| name == ID && *own == id) {
+        return Ok(result);
+    }
     let own = match result.remove(ID) {
         Some(own) if !is_equal(&own, &id) => {
             return Err(Fault::Wrong("the `_id` can't be changed".to_owned()).of("the pipeline"));

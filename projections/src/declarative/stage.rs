@@ -99,6 +99,10 @@ impl Stage {
                 Ok(document)
             }
             Self::Set(computed) => {
+                let document = match computed.apply_at_top(document, bound, gaps)? {
+                    Ok(changed) => return Ok(changed),
+                    Err(document) => document,
+                };
                 let mut changed = document.clone();
                 computed.apply(
                     &mut changed,

@@ -1,7 +1,7 @@
 //! Written snapshots are read back; a failed one leaves nothing.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use bson::{Bson, doc};
+use bson::{Bson, RawDocument, doc};
 
 use super::*;
 

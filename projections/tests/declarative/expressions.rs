@@ -7,7 +7,11 @@ use crate::random::Random;
 use crate::values::{any, of, types};
 
 /// Operators of lists: name, fewest and most arguments, types that make sense.
-const LISTS: [(&str, usize, usize, &[&[&str]]); 76] = [
+const LISTS: [(&str, usize, usize, &[&[&str]]); 80] = [
+    ("$sum", 0, 4, &[TOTAL]),
+    ("$avg", 0, 4, &[TOTAL]),
+    ("$min", 0, 4, &[ANY]),
+    ("$max", 0, 4, &[ANY]),
     ("$add", 0, 4, &[NUMBER]),
     ("$subtract", 2, 2, &[NUMBER]),
     ("$multiply", 0, 4, &[NUMBER]),
@@ -86,6 +90,7 @@ const LISTS: [(&str, usize, usize, &[&[&str]]); 76] = [
     ("$getField", 1, 1, &[ANY]),
 ];
 
+const TOTAL: &[&str] = &["int", "long", "double", "infinite", "decimal", "array", "null"];
 const NUMBER: &[&str] = &["int", "long", "double", "infinite", "decimal"];
 const ANY: &[&str] = &["int", "string", "array", "object", "double", "bool", "date", "null"];
 

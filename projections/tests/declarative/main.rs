@@ -9,6 +9,7 @@ mod coverage;
 mod expressions;
 mod random;
 mod server;
+mod shipped;
 mod stages;
 mod updates;
 mod values;

@@ -18,10 +18,12 @@ use crate::cli::settings::{Raw, load};
 use crate::config::Settings;
 use crate::engine::run::Rebuild;
 use crate::error::Result;
-use crate::fixture::{Kinds, Share, Shares};
+use crate::fixture::{Kinds, Shape, Share, Shares};
 use crate::observe::Progress;
 use crate::operator::{Purge, purge, rebuild};
-use crate::store::{FixtureRequest, check_fixture, rename_snapshots, write_fixture};
+use crate::store::{
+    FixtureRequest, ShapeRequest, check_fixture, check_shape, rename_snapshots, write_fixture, write_shape,
+};
 
 /// Pause between two log lines of a rebuild.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -48,6 +50,10 @@ pub(in crate::cli) struct FixtureArgs {
     /// languages, with drafts, components and references.
     #[arg(long, value_name = "KINDS")]
     kinds: Option<Kinds>,
+    /// An event store of another shape instead, for projections as data: orders, accounts or library
+    #[arg(long, value_name = "SHAPE")]
+    #[arg(conflicts_with_all = ["streams", "kinds", "deleted", "legacy", "multi", "snapshots", "append"])]
+    shape: Option<Shape>,
     /// Share of the streams of assets and contents that are deleted for good [default: 1]
     #[arg(long, value_name = "PERCENT")]
     deleted: Option<Share>,
@@ -82,6 +88,7 @@ impl FixtureArgs {
             flag("commits", Some(self.commits.to_string())),
             flag("streams", self.streams.map(|streams| streams.to_string())),
             flag("seed", Some(self.seed).filter(|_| !self.append).map(|seed| seed.to_string())),
+            flag("shape", self.shape.map(|shape| shape.to_string())),
             flag("kinds", self.kinds.map(|kinds| kinds.to_string())),
             flag("deleted", self.deleted.map(|share| share.to_string())),
             flag("legacy", self.legacy.map(|share| share.to_string())),
@@ -91,6 +98,11 @@ impl FixtureArgs {
             self.append.then(|| "--append".to_owned()),
         ];
         Command::new(VerbName::Fixture, &self.connection).arguments(flags.into_iter().flatten())
+    }
+
+    fn shaped(&self) -> Option<ShapeRequest> {
+        let Self { commits, seed, if_missing, .. } = *self;
+        self.shape.map(|shape| ShapeRequest { shape, commits, seed, if_missing })
     }
 
     fn request(&self) -> FixtureRequest {
@@ -121,7 +133,10 @@ pub(in crate::cli) async fn run(
     // An empty database loses nothing: only what is there already is asked about.
     if args.consent.dry_run || args.append && !args.consent.yes {
         let database = settings.database();
-        let commits = check_fixture(&settings, args.request()).await?;
+        let commits = match args.shaped() {
+            Some(request) => check_shape(&settings, request).await?,
+            None => check_fixture(&settings, args.request()).await?,
+        };
         let json = json!({ "database": database, "would_write": commits, "append": args.append });
         output.result(&json, |_| format!("{} commits would be written into {database}", number(commits)));
         if commits > 0 {
@@ -134,6 +149,19 @@ pub(in crate::cli) async fn run(
     let (written, counter) = watch::channel(0);
     let shown = progress::show_count(counter, args.commits, "commits");
     let began = Instant::now();
+    if let Some(request) = args.shaped() {
+        let result = write_shape(&settings, request, written, cancel).await;
+        drop(shown);
+        let commits = result?;
+        let (database, took) = (settings.database(), began.elapsed().as_secs_f64());
+        let shape = request.shape.to_string();
+        let json = json!({ "database": database, "shape": shape, "commits": commits, "seed": request.seed });
+        output.result(&json, |_| {
+            let collection = request.shape.layout().collection;
+            format!("{} commits written into {database}.{collection} in {}", number(commits), seconds(took))
+        });
+        return Ok(0);
+    }
     let result = write_fixture(&settings, args.request(), written, cancel.clone()).await;
     drop(shown);
     let report = result?;

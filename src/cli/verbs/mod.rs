@@ -15,6 +15,7 @@ pub(super) mod lock;
 pub(super) mod migrate;
 pub(super) mod pause;
 pub(super) mod plan;
+pub(super) mod projections;
 pub(super) mod read_only;
 pub(super) mod rebuild;
 pub(super) mod serve;

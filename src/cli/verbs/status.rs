@@ -170,6 +170,13 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
         }
     }
     for status in &report.projections {
+        if status.redefined {
+            let (name, version) = (&status.projection, status.projection_version);
+            text.push_str(&format!(
+                "\n{name}: the definition has changed since the active generation was built, and is still \
+                 version {version}: raise its version, then rebuild."
+            ));
+        }
         for view in &status.views_elsewhere {
             text.push_str(&format!("\n{view}: the next rebuild or cut-over puts it right."));
         }

@@ -46,6 +46,7 @@ fn assets() -> ProjectionStatus {
         state: Standing::Behind,
         active_generation: Some(3),
         active_version: Some(1),
+        redefined: false,
         collections: vec!["States_Assets3".into()],
         mode: Some(CutOverMode::Pointer),
         views_elsewhere: vec![],

@@ -135,7 +135,7 @@ pub async fn write_fixture(
         Some(more) => Generator::resume(spec, &before, more),
         None => Generator::new(spec),
     };
-    let commits = store.events().write_commits(generator, written, cancel).await?;
+    let commits = store.events().write_commits(generator, MARKER_ID, written, cancel).await?;
     let earlier: u64 =
         if more.is_some() { spec.commits + before.iter().map(|run| run.commits).sum::<u64>() } else { 0 };
     Ok(FixtureReport { commits, commits_total: earlier + commits, seed: spec.seed })
@@ -249,9 +249,11 @@ impl Events<'_> {
         Ok(())
     }
 
-    async fn write_commits(
+    /// Writes commits, then completes the marker.
+    pub(super) async fn write_commits(
         self,
-        generator: Generator,
+        mut generator: impl Iterator<Item = RawDocumentBuf> + Send + 'static,
+        marker: &str,
         written: watch::Sender<u64>,
         cancel: CancellationToken,
     ) -> Result<u64> {
@@ -259,7 +261,6 @@ impl Events<'_> {
         let stop = cancel.clone();
         // Generating computes for minutes, so it runs on a thread of its own.
         let producer = tokio::task::spawn_blocking(move || {
-            let mut generator = generator;
             loop {
                 let batch: Vec<RawDocumentBuf> = generator.by_ref().take(COMMITS_PER_INSERT).collect();
                 if batch.is_empty() || stop.is_cancelled() || batches.blocking_send(batch).is_err() {
@@ -294,7 +295,8 @@ impl Events<'_> {
         let markers = self.store.collection(FIXTURE_MARKER);
         // Acknowledged by a majority, as all writes of this client are; so are all earlier writes then.
         let complete = doc! { "$set": { "Complete": true } };
-        let mark = async move { markers.update_one(doc! { "_id": MARKER_ID }, complete).await };
+        let marker = marker.to_owned();
+        let mark = async move { markers.update_one(doc! { "_id": marker }, complete).await };
         call("completing the fixture", mark).await?;
         Ok(*written.borrow())
     }

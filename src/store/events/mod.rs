@@ -8,9 +8,11 @@ mod changes;
 mod feed;
 mod fixture;
 mod heads;
+mod look;
 mod natural;
 mod part;
 mod sample;
+mod shaped;
 mod source;
 
 pub(crate) use append::Inserted;
@@ -19,4 +21,7 @@ pub(crate) use fixture::FIXTURE_MARKER;
 pub use fixture::{FixtureReport, FixtureRequest, write_fixture};
 #[cfg(feature = "cli")]
 pub(crate) use fixture::{check_fixture, rename_snapshots};
+#[cfg(feature = "cli")]
+pub(crate) use shaped::check_shape;
+pub use shaped::{ShapeRequest, write_shape};
 pub(crate) use source::{EventStore, StreamIndex};

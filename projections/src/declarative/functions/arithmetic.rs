@@ -23,14 +23,14 @@ const BEYOND_DATES: &str = "the date is out of range";
 
 /// A sum of doubles that keeps what rounding loses, as the server's does.
 #[derive(Debug, Default)]
-struct Sum {
+pub(super) struct Sum {
     sum: f64,
     lost: f64,
     plain: f64,
 }
 
 impl Sum {
-    fn add(&mut self, value: f64) {
+    pub(super) fn add(&mut self, value: f64) {
         self.plain += value;
         let sum = self.sum + value;
         let part = sum - self.sum;
@@ -39,19 +39,19 @@ impl Sum {
     }
 
     /// A long in two parts that doubles hold.
-    fn add_long(&mut self, value: i64) {
+    pub(super) fn add_long(&mut self, value: i64) {
         let high = (value >> 32) << 32;
         self.add(long_to_double(value - high));
         self.add(long_to_double(high));
     }
 
-    fn total(&self) -> f64 {
+    pub(super) fn total(&self) -> f64 {
         let total = self.sum + self.lost;
         if total.is_nan() { self.plain } else { total }
     }
 }
 
-fn add(args: &Args<'_>) -> Outcome {
+pub(super) fn add(args: &Args<'_>) -> Outcome {
     let (mut whole, mut doubles, mut decimal) = (0_i128, Sum::default(), Decimal::whole(0));
     let (mut date, mut has_long, mut has_double, mut has_decimal) = (None, false, false, false);
     for value in args.iter() {

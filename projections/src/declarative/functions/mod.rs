@@ -14,13 +14,15 @@ mod sets;
 mod spans;
 mod strings;
 mod text;
+mod totals;
 mod trim;
 
 use super::function::Function;
 
-const TABLES: [&[Function]; 13] = [
+const TABLES: [&[Function]; 14] = [
     &arithmetic::TABLE,
     &rounding::TABLE,
+    &totals::TABLE,
     &comparison::TABLE,
     &strings::TABLE,
     &trim::TABLE,

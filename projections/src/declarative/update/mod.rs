@@ -12,4 +12,6 @@ mod test;
 mod tree;
 mod walk;
 
+#[cfg(test)]
+pub(super) use operators::NAMES;
 pub(super) use operators::Update;

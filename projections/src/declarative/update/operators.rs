@@ -30,7 +30,7 @@ pub(in crate::declarative) struct Update {
     renamed: Vec<Vec<String>>,
 }
 
-const NAMES: [&str; 13] = [
+pub(in crate::declarative) const NAMES: [&str; 13] = [
     "$set",
     "$unset",
     "$inc",

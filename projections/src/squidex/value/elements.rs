@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use super::key::{Keys, escape, without_zeros};
-use crate::snapshot::decimal;
+use crate::writer::decimal;
 
 /// Elements, one behind the other.
 #[derive(Debug, Default)]

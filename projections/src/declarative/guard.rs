@@ -1,0 +1,26 @@
+//! A condition over a document and an event.
+
+use bson::{Bson, Document};
+
+use super::compile::{Compiled, Compiler};
+use super::error::ApplyError;
+use super::expression::Expression;
+use super::scope::{Bound, Scope};
+use super::value::is_true;
+
+/// A compiled condition: an expression that is true as the server's `$cond` takes it.
+#[derive(Debug, Clone)]
+pub(super) struct Guard(Expression);
+
+impl Guard {
+    /// Compiles it.
+    pub(super) fn compile(expression: &Bson) -> Compiled<Self> {
+        Compiler::default().expression(expression, "").map(Self)
+    }
+
+    /// Whether it holds.
+    pub(super) fn holds(&self, document: &Document, bound: &Bound) -> Result<bool, ApplyError> {
+        let scope = Scope { root: Some(document), bound, frame: None, gaps: None };
+        Ok(is_true(self.0.evaluate(&scope)?.as_deref()))
+    }
+}

@@ -1,0 +1,110 @@
+//! `statefold projections check`
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use statefold_projections::Projection;
+use statefold_projections::declarative::Definitions;
+
+use crate::cli::args::Connection;
+use crate::cli::definitions::read_each;
+use crate::cli::screen::output::Output;
+use crate::cli::screen::table::{count, number};
+use crate::cli::settings::{Raw, file_of, load};
+use crate::error::Result;
+use crate::operator::{SampledTypes, sample_types};
+
+/// What was found.
+#[derive(Debug, Serialize)]
+struct Checked {
+    /// Number of commits in the sample; none without a server.
+    sampled_commits: Option<u64>,
+    projections: Vec<CheckedProjection>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedProjection {
+    projection: String,
+    version: u32,
+    tests: usize,
+    /// Number of sampled events of types that the file has.
+    events: Option<u64>,
+    /// Types that the sample has and the file hasn't, the most frequent first.
+    not_mentioned: Vec<(String, u64)>,
+    /// Types that the file has and the sample hasn't.
+    not_sampled: Vec<String>,
+}
+
+pub(super) async fn run(connection: &Connection, files: &[PathBuf], output: &Output) -> Result<u8> {
+    let has_server = connection.uri.is_some() || file_of(connection)?.uri.is_some();
+    let mut all = Vec::new();
+    for definitions in read_each(files)? {
+        let sampled = match has_server {
+            true => {
+                let settings = load(connection, &Raw::default())?.settings;
+                Some(sample_types(&settings, &definitions.registry()?).await?)
+            }
+            false => None,
+        };
+        all.push(checked(&definitions, sampled.as_ref()));
+    }
+    output.result(&all, |all| all.iter().map(text).collect::<Vec<_>>().join("\n"));
+    if !has_server {
+        output.note(
+            "No server was given, so nothing was held against an event store: add --uri and --database.",
+        );
+    }
+    Ok(0)
+}
+
+fn checked(definitions: &Definitions, sampled: Option<&SampledTypes>) -> Checked {
+    let projections = definitions.projections().map(|declared| {
+        let spec = declared.spec();
+        let mentioned: BTreeSet<&str> = declared.event_types().collect();
+        let found = sampled.and_then(|sampled| sampled.by_projection.get(spec.name()));
+        let mut not_mentioned: Vec<(String, u64)> = found.map_or_else(Vec::new, |types| {
+            let unknown = types.iter().filter(|(name, _)| !declared.mentions(name));
+            unknown.map(|(name, events)| (name.clone(), *events)).collect()
+        });
+        not_mentioned.sort_by_key(|(name, events)| (std::cmp::Reverse(*events), name.clone()));
+        let not_sampled =
+            mentioned.iter().filter(|name| found.is_some_and(|types| !types.contains_key(**name)));
+        let tests = definitions.run_examples().filter(|(projection, ..)| *projection == spec.name()).count();
+        CheckedProjection {
+            projection: spec.name().to_owned(),
+            version: spec.version(),
+            tests,
+            events: found.map(|types| types.values().sum::<u64>()),
+            not_sampled: not_sampled.map(|name| (*name).to_owned()).collect(),
+            not_mentioned,
+        }
+    });
+    Checked { projections: projections.collect(), sampled_commits: sampled.map(|sampled| sampled.commits) }
+}
+
+fn text(checked: &Checked) -> String {
+    let mut lines = Vec::new();
+    if let Some(commits) = checked.sampled_commits {
+        lines.push(format!("Held against {} of the event store:", count(commits, "commit", "commits")));
+    }
+    for one in &checked.projections {
+        let tests = count(one.tests as u64, "test", "tests");
+        lines.push(format!("{} (version {}, {tests}): well formed", one.projection, one.version));
+        if let Some(0) = one.events {
+            lines.push("  no event of its streams is in the sample: is the prefix right?".to_owned());
+        }
+        for (name, events) in &one.not_mentioned {
+            let times = count(*events, "time", "times");
+            lines.push(format!("  {name}: {times} in the sample, and not in the file: it is left alone"));
+        }
+        if !one.not_sampled.is_empty() && one.events.is_some_and(|events| events > 0) {
+            lines.push(format!("  in the file, and not in the sample: {}", one.not_sampled.join(", ")));
+        }
+        if one.not_mentioned.is_empty() && one.events.is_some_and(|events| events > 0) {
+            let events = number(one.events.unwrap_or(0));
+            lines.push(format!("  all types of the {events} events in its streams are in the file"));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,152 @@
+//! Projections as data: check, try, test, and everything that a projection in Rust can do.
+
+use bson::doc;
+
+use crate::support::{Db, done, program};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/projections");
+
+fn shipped(name: &str) -> String {
+    format!("{FOLDER}/{name}.toml")
+}
+
+/// A file with this text, gone with the test.
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+fn path(file: &tempfile::NamedTempFile) -> &str {
+    file.path().to_str().unwrap()
+}
+
+#[test]
+fn the_shipped_files_are_tested_without_a_server() {
+    let names = ["orders", "accounts", "library", "assetfolders"].map(shipped);
+    let all = [&["projections", "test"], names.each_ref().map(String::as_str).as_slice()].concat();
+    let said = done(program().args(all), 0).stdout;
+    assert!(said.contains("ok      Orders: a total is the sum of its lines"), "{said}");
+    assert!(said.ends_with(" passed.\n") && !said.contains("FAILED"), "{said}");
+}
+
+#[test]
+fn a_test_that_fails_is_said_with_its_line_and_a_wrong_file_with_all_that_is_wrong() {
+    let text = std::fs::read_to_string(shipped("library")).unwrap();
+    let wrong = file(&text.replace("books = [], count = 0 }\n\n[[", "books = [], count = 1 }\n\n[["));
+    let said = done(program().args(["projections", "test", path(&wrong)]), 1).stdout;
+    assert!(
+        said.contains("count is 0 (32 bits), not 1 (32 bits)") && said.contains("1 of 3 failed"),
+        "{said}"
+    );
+
+    let broken = file(&text.replace("\"$push\"", "\"$psh\"").replace("version = 1", "version = \"one\""));
+    for verb in ["test", "check"] {
+        let said = done(program().args(["projections", verb, path(&broken)]), 2).stderr;
+        assert!(
+            said.contains("did you mean `$push`?") && said.contains("a whole number from 1 on"),
+            "{said}"
+        );
+    }
+    let missing = done(program().args(["projections", "check", "nowhere.toml"]), 2).stderr;
+    assert!(missing.contains("nowhere.toml: it can't be read"), "{missing}");
+}
+
+#[test]
+fn the_schema_is_printed_and_is_the_one_in_the_docs() {
+    let printed = done(program().args(["projections", "schema"]), 0).stdout;
+    let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/projections.schema.json");
+    let documented: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(docs).unwrap()).unwrap();
+    assert_eq!(schema, documented);
+}
+
+#[test]
+fn a_file_is_held_against_the_types_in_the_event_store() {
+    let db = Db::new();
+    db.run(&["fixture", "--shape", "orders", "--commits", "2000"], 0);
+    let said = db.run(&["projections", "check", &shipped("orders")], 0).stdout;
+    assert!(said.contains("Held against 2 000 commits") && said.contains("InvoiceViewed: "), "{said}");
+    let json = db.run(&["projections", "check", &shipped("orders"), "-o", "json"], 0).json();
+    let unknown = json[0]["projections"][0]["not_mentioned"].as_array().unwrap();
+    assert_eq!(unknown.len(), 1, "{json}");
+    assert_eq!(unknown[0][0], "InvoiceViewed", "{json}");
+    let text = std::fs::read_to_string(shipped("orders")).unwrap();
+    let other = file(&text.replace("\"order-\"", "\"ordr-\""));
+    let said = db.run(&["projections", "check", path(&other)], 0).stdout;
+    assert!(said.contains("is the prefix right?"), "{said}");
+}
+
+#[test]
+fn what_each_event_of_a_stream_does_is_shown() {
+    let db = Db::new();
+    let event = |kind: &str, payload: bson::Document| doc! { "type": kind, "payload": payload };
+    let line = doc! { "sku": "tea", "quantity": 2, "price": 450 };
+    let commits = [
+        doc! { "stream": "order-7", "offset": 0_i64, "events": [event("OrderPlaced", doc! { "customer": "ann" })] },
+        doc! { "stream": "order-7", "offset": 1_i64, "events": [event("LineAdded", line), event("Looked", doc! {})] },
+    ];
+    db.wait(async { db.collection("commits").insert_many(&commits).await }).unwrap();
+    let tried = ["projections", "try", &shipped("orders"), "--stream", "order-7"];
+    let said = db.run(&tried, 0).stdout;
+    assert!(said.contains("0  OrderPlaced  creates"), "{said}");
+    assert!(said.contains("~ total = {\"$numberLong\":\"900\"}, was {\"$numberLong\":\"0\"}"), "{said}");
+    assert!(
+        said.contains("2  Looked  isn't in the file") && said.contains("Snapshot in OpenOrders"),
+        "{said}"
+    );
+    let none = db.run(&["projections", "try", &shipped("orders"), "--stream", "order-8"], 2).stderr;
+    assert!(none.contains("has no stream order-8"), "{none}");
+    let other = db.run(&["projections", "try", &shipped("orders"), "--stream", "account-8"], 2).stderr;
+    assert!(other.contains("their names begin with order-…"), "{other}");
+}
+
+#[test]
+fn each_shape_is_built_verified_rolled_back_and_kept_current() {
+    for (shape, projection) in [("orders", "Orders"), ("accounts", "Accounts"), ("library", "Shelves")] {
+        let db = Db::new();
+        db.run(&["fixture", "--shape", shape, "--commits", "3000"], 0);
+        let file = shipped(shape);
+        let with = |words: &[&str], code: i32| db.run(&[words, &["--projections", &file]].concat(), code);
+        assert!(with(&["plan"], 0).stdout.contains(projection));
+        with(&["rebuild", "--yes"], 0);
+        let verified = with(&["verify", "--full"], 0).stdout;
+        assert!(
+            verified.contains(&format!("{projection} (generation 1) equals the event store")),
+            "{verified}"
+        );
+        with(&["rebuild", "--fresh", "--yes"], 0);
+        with(&["rollback", "--yes"], 0);
+        assert!(with(&["status"], 0).stdout.contains("current"), "{shape}");
+    }
+}
+
+#[test]
+fn a_definition_that_changed_under_the_same_version_is_told() {
+    let db = Db::new();
+    db.run(&["fixture", "--shape", "library", "--commits", "500"], 0);
+    let text = std::fs::read_to_string(shipped("library")).unwrap();
+    let first = file(&text);
+    db.run(&["rebuild", "--yes", "--projections", path(&first)], 0);
+    let same = db.run(&["status", "--projections", path(&first)], 0).stdout;
+    assert!(!same.contains("definition"), "{same}");
+    let changed = file(&text.replace("\"$inc\" = { count = 1 }", "\"$inc\" = { count = 2 }"));
+    let told = db.run(&["status", "--projections", path(&changed)], 0).stdout;
+    assert!(
+        told.contains("the definition has changed since") && told.contains("raise its version"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_settings_file_names_the_files_from_where_it_is() {
+    let db = Db::new();
+    db.run(&["fixture", "--shape", "library", "--commits", "500"], 0);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(shipped("library"), folder.path().join("library.toml")).unwrap();
+    let settings = folder.path().join("settings.toml");
+    std::fs::write(&settings, "projections = [\"library.toml\"]\n").unwrap();
+    let said = db.run(&["plan", "--config", settings.to_str().unwrap()], 0).stdout;
+    assert!(said.contains("Shelves"), "{said}");
+}
