@@ -3,7 +3,7 @@
 use bson::{Document, Timestamp};
 use statefold_projections::StreamFilter;
 
-use crate::lifecycle::dirty::{Dirty, Unnamed};
+use crate::lifecycle::dirty::Dirty;
 
 /// Field of a change with the document as it was.
 pub(crate) const BEFORE: &str = "fullDocumentBeforeChange";
@@ -63,12 +63,15 @@ impl<'a> Change<'a> {
             let main = left_out.and_then(|suffix| stream.strip_suffix(suffix)).unwrap_or(stream);
             if filter.matches(main) {
                 dirty.mark(main, at);
+                if main != stream {
+                    dirty.ends(main, at);
+                }
             }
         }
         // The stream that a commit belonged to before it was changed or deleted.
         let known = if is_new { after } else { before };
         if known.is_none() {
-            dirty.mark_unnamed(Unnamed::Deleted);
+            dirty.mark_deleted(at);
         }
     }
 }
@@ -79,6 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::lifecycle::dirty::Unnamed;
 
     fn filter() -> StreamFilter {
         StreamFilter::prefix("asset-").without_suffix("--deleted")

@@ -1,11 +1,15 @@
 //! Dirty streams, which changed since they were folded, in bounded memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use bson::Timestamp;
 
 /// Memory of an entry besides its name, about.
 const ENTRY_BYTES: usize = 64;
+/// Seconds within which the commits of a stream are deleted that said that it ends.
+const ENDING_SECONDS: u32 = 60;
+/// Ends of streams that are remembered, at most.
+const ENDING_MAX: usize = 1000;
 
 /// What is known of the streams that aren't dirty by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,13 +39,21 @@ pub(crate) struct Dirty {
     bytes: usize,
     bytes_max: usize,
     unnamed: Unnamed,
+    /// Streams that said lately that they end, with the time: their commits are about to be deleted.
+    ending: VecDeque<(String, Timestamp)>,
 }
 
 impl Dirty {
     /// An empty set, which remembers names of so many bytes; any other stream may be dirty beyond that.
     #[must_use]
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { streams: HashMap::new(), bytes: 0, bytes_max, unnamed: Unnamed::Clean }
+        Self {
+            streams: HashMap::new(),
+            bytes: 0,
+            bytes_max,
+            unnamed: Unnamed::Clean,
+            ending: VecDeque::new(),
+        }
     }
 
     /// Marks a stream that changed at that time.
@@ -56,6 +68,24 @@ impl Dirty {
             self.bytes = bytes;
             self.streams.insert(stream.to_owned(), at);
         }
+    }
+
+    /// Remembers that a stream said at that time that it ends.
+    pub(crate) fn ends(&mut self, stream: &str, at: Timestamp) {
+        if self.ending.len() == ENDING_MAX {
+            self.ending.pop_front();
+        }
+        self.ending.push_back((stream.to_owned(), at));
+    }
+
+    /// Marks that a commit was deleted at that time, nobody says of which stream: probably of one that ended
+    /// right before, so that these are refolded soon; all others have to be compared.
+    pub(crate) fn mark_deleted(&mut self, at: Timestamp) {
+        self.mark_unnamed(Unnamed::Deleted);
+        let lately = |since: &Timestamp| at.time.saturating_sub(since.time) <= ENDING_SECONDS;
+        let ending: Vec<String> =
+            self.ending.iter().filter(|(_, since)| lately(since)).map(|(stream, _)| stream.clone()).collect();
+        ending.iter().for_each(|stream| self.mark(stream, at));
     }
 
     /// Marks streams whose names aren't known: only a comparison with the event store can tell which ones are
@@ -168,5 +198,23 @@ mod tests {
         assert!(dirty.is_empty());
         dirty.mark("d", at(2));
         assert_eq!(dirty.take(), taken(&["d"], Unnamed::Clean));
+    }
+
+    #[test]
+    fn a_stream_that_ended_right_before_a_delete_is_dirty_once_more() {
+        let mut dirty = Dirty::new(1_000_000);
+        for time in [10, 100] {
+            let name = format!("ended-{time}");
+            dirty.mark(&name, at(time));
+            dirty.ends(&name, at(time));
+        }
+        dirty.take();
+        dirty.mark_deleted(at(101));
+        assert_eq!(dirty.take(), taken(&["ended-100"], Unnamed::Deleted));
+        for number in 0..2 * ENDING_MAX {
+            dirty.ends(&format!("{number}"), at(200));
+        }
+        dirty.mark_deleted(at(200));
+        assert_eq!(dirty.take().streams.len(), ENDING_MAX);
     }
 }

@@ -15,6 +15,7 @@ mod cleanup_cut_short;
 mod content_database;
 mod cut_short;
 mod dedicated;
+mod deletes_go_on;
 mod empty;
 mod failed_streams;
 mod failover;

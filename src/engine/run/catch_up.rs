@@ -41,7 +41,7 @@ impl Run {
         Ok(Some(self.store.events().feed(since, filters, FEED_PATIENCE)))
     }
 
-    /// Refolds dirty streams in rounds until few are left.
+    /// Refolds dirty streams in rounds until few are left, then compares all heads if commits were deleted.
     pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
         let (began, mut streams, mut before) = (std::time::Instant::now(), 0, u64::MAX);
         for _ in 0..ROUNDS_MAX {
@@ -55,13 +55,19 @@ impl Run {
             }
             before = refolded;
         }
+        // Once, not in each round: a comparison takes a minute where there are millions of streams, and deletes
+        // may go on all the while.
+        if build.unnamed == Unnamed::Deleted {
+            streams += self.refold_some(build, Unnamed::Deleted, false).await?;
+        }
         let seconds = began.elapsed().as_secs_f64();
         tracing::info!(build = %build.record().id, streams, seconds, "caught up");
         self.sum_up(build).await
     }
 
     /// Refolds every stream that was dirty before this began, or when the fence was raised. Returns the
-    /// number of refolded streams.
+    /// number of refolded streams. What unnamed deletes left stays due: comparing all heads takes longer than
+    /// a round may, and than writers may wait.
     pub(super) async fn catch_up_once(
         &self,
         build: &mut Build,
@@ -91,9 +97,9 @@ impl Run {
             build.dirty.extend(streams);
         }
         // Deletes come past the fence, too. What they left is compared before it is raised and after it is
-        // lifted, because a comparison takes longer than writers may wait.
+        // lifted.
         let unnamed = match build.unnamed {
-            Unnamed::Deleted if feed.is_some() && fence.is_some() => Unnamed::Clean,
+            Unnamed::Deleted if feed.is_some() => Unnamed::Clean,
             other => other,
         };
         let refolded = self.refold_some(build, unnamed, false).await?;
