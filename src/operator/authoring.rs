@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "cli")]
+use bson::Document;
 use bson::RawDocumentBuf;
 use serde::Serialize;
 use statefold_projections::Registry;
 
 use crate::config::Settings;
 use crate::error::Result;
+#[cfg(feature = "cli")]
+use crate::fold::{FieldDifference, field_differences};
 use crate::store::Store;
 
 /// Commits of a sample.
@@ -39,6 +43,12 @@ pub async fn sample_types(settings: &Settings, registry: &Registry) -> Result<Sa
         }
     }
     Ok(found)
+}
+
+/// What differs between the states of a stream before and after an event.
+#[cfg(feature = "cli")]
+pub(crate) fn changes(before: &Document, after: &Document) -> Vec<FieldDifference> {
+    field_differences(before, after)
 }
 
 /// The first commits of a stream, in order; all of them if `limit` is 0.

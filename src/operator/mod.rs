@@ -24,6 +24,8 @@ mod verify;
 
 pub use abort::{Aborted, abort};
 pub use adopt::{Adopt, AdoptReport, adopt};
+#[cfg(feature = "cli")]
+pub(crate) use authoring::changes;
 pub use authoring::{SampledTypes, commits_of_stream, sample_types};
 pub use cleanup::{Cleanup, Purge, cleanup, purge};
 pub use dedicated::dedicated_contents;

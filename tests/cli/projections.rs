@@ -83,9 +83,12 @@ fn what_each_event_of_a_stream_does_is_shown() {
     let db = Db::new();
     let event = |kind: &str, payload: bson::Document| doc! { "type": kind, "payload": payload };
     let line = doc! { "sku": "tea", "quantity": 2, "price": 450 };
+    let commit = |offset: i64, events: Vec<bson::Document>| {
+        doc! { "stream": "order-7", "offset": offset, "events": events }
+    };
     let commits = [
-        doc! { "stream": "order-7", "offset": 0_i64, "events": [event("OrderPlaced", doc! { "customer": "ann" })] },
-        doc! { "stream": "order-7", "offset": 1_i64, "events": [event("LineAdded", line), event("Looked", doc! {})] },
+        commit(0, vec![event("OrderPlaced", doc! { "customer": "ann" })]),
+        commit(1, vec![event("LineAdded", line), event("Looked", doc! {})]),
     ];
     db.wait(async { db.collection("commits").insert_many(&commits).await }).unwrap();
     let tried = ["projections", "try", &shipped("orders"), "--stream", "order-7"];

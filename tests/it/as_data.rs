@@ -28,7 +28,7 @@ fn folded(projection: &Registered, layout: &Layout, commits: &[RawDocumentBuf]) 
     Some(snapshots.targets()[0].documents().map(<[u8]>::to_vec).collect())
 }
 
-/// How many commits; a million take half a minute, and a release build.
+/// How many commits; a million take a minute.
 fn commits() -> u64 {
     std::env::var("STATEFOLD_COMMITS").map_or(20_000, |text| text.parse().unwrap())
 }
@@ -49,6 +49,5 @@ fn asset_folders_as_data_are_those_in_rust_byte_for_byte() {
         assert!(ours == theirs, "{stream}: {ours:?} {theirs:?}");
         snapshots += usize::from(theirs.is_some_and(|snapshots: Vec<Vec<u8>>| !snapshots.is_empty()));
     }
-    println!("{snapshots} snapshots of {} streams are the same", streams.len());
     assert!(snapshots > streams.len() / 2);
 }

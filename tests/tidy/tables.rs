@@ -29,10 +29,6 @@ const HOUSE: Level = Level {
     rooms: &[
         ("main", Only("")),
         (
-            "declarative",
-            Only("registry states projection target commit snapshot event stream layout index error"),
-        ),
-        (
             "lib",
             Only(
                 "cli operator application engine store observe fold config plan lifecycle error next_step projections",
@@ -46,7 +42,10 @@ const HOUSE: Level = Level {
         ),
         ("http", Only("observe")),
         ("page", Only("operator store observe config lifecycle next_step projections")),
-        ("operator", Only("engine store pipeline observe config plan lifecycle error next_step projections")),
+        (
+            "operator",
+            Only("engine store pipeline observe fold config plan lifecycle error next_step projections"),
+        ),
         ("application", Only("engine store pipeline observe config lifecycle error projections")),
         ("engine", Only("store pipeline observe fold config plan lifecycle error next_step projections")),
         ("store", Only("pipeline observe fold config plan lifecycle fixture error projections")),
@@ -216,11 +215,17 @@ const PROJECTIONS: Level = Level {
     folder: "projections/src",
     crates: &[],
     rooms: &[
+        (
+            "declarative",
+            Only("testing registry states projection target commit snapshot event stream layout index error"),
+        ),
         ("testing", Only("registry states projection commit snapshot layout error")),
         ("squidex", Only("registry projection target snapshot writer event stream layout index error")),
         (
             "lib",
-            Only("registry target states projection commit snapshot writer event stream layout index error chunked"),
+            Only(
+                "registry target states projection commit snapshot writer event stream layout index error chunked",
+            ),
         ),
         ("registry", Only("states projection target snapshot event stream layout error")),
         ("states", Only("projection commit snapshot stream error chunked")),

@@ -55,8 +55,8 @@ impl Run {
             }
             before = refolded;
         }
-        // Once, not in each round: a comparison takes a minute where there are millions of streams, and deletes
-        // may go on all the while.
+        // Once, not in each round: a comparison takes a minute where there are millions of streams, and
+        // deletes may go on all the while.
         if build.unnamed == Unnamed::Deleted {
             streams += self.refold_some(build, Unnamed::Deleted, false).await?;
         }

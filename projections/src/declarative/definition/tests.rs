@@ -93,7 +93,8 @@ fn an_event_isnt_known_where_snapshots_are_made() {
 #[test]
 fn an_update_inserts_as_an_upsert_does_and_a_delete_deletes() {
     let text = shelves(
-        "[projection.on.Filled]\n\"$inc\" = { count = 1 }\n\"$setOnInsert\" = { first = \"$$event.payload.t\" }\n\
+        "[projection.on.Filled]\n\"$inc\" = { count = 1 }\n\
+         \"$setOnInsert\" = { first = \"$$event.payload.t\" }\n\
          [projection.on.Closed]\ndelete = true\n",
     );
     let given =
@@ -125,7 +126,8 @@ fn only_an_event_that_creates_makes_an_object_where_one_says_so() {
 #[test]
 fn an_event_counts_only_if_its_condition_holds() {
     let text = shelves(
-        "version_field = \"vs\"\n[projection.on.Renamed]\nwhen = { \"$ne\" = [\"$name\", \"$$event.payload.name\"] }\n\
+        "version_field = \"vs\"\n[projection.on.Renamed]\n\
+         when = { \"$ne\" = [\"$name\", \"$$event.payload.name\"] }\n\
          \"$set\" = { name = \"$$event.payload.name\" }\n\"$inc\" = { changes = 1 }\n",
     );
     let name = |name: &str| serde_json::json!({ "name": name });
@@ -139,7 +141,9 @@ fn an_event_counts_only_if_its_condition_holds() {
 #[test]
 fn old_events_are_reshaped_once_or_over_several_types() {
     let text = shelves(
-        "[projection.upcast]\nPut = { type = \"Added\", pipeline = [{ \"$set\" = { n = { \"$multiply\" = [\"$dozens\", 12] } } }] }\n\
+        "[projection.upcast]\n\
+         Put = { type = \"Added\", \
+         pipeline = [{ \"$set\" = { n = { \"$multiply\" = [\"$dozens\", 12] } } }] }\n\
          Stored = { type = \"Put\", pipeline = [{ \"$set\" = { dozens = \"$$event.payload.d\" } }] }\n\
          Placed = \"Added\"\n[projection.on.Added]\n\"$inc\" = { count = \"$$event.payload.n\" }\n",
     );
@@ -154,7 +158,8 @@ fn a_target_has_its_own_view_of_the_state_and_only_some_of_it() {
     let text = shelves("[projection.on.Filled]\n\"$inc\" = { count = 1, hidden = 1 }\n").replace(
         "[\"Shelves\"]",
         "[{ collection = \"All\", emit = [{ \"$unset\" = \"hidden\" }] }, \
-         { collection = \"Full\", when = { \"$gte\" = [\"$count\", 2] }, emit = [{ \"$project\" = { k = \"$$stream.key\" } }] }]",
+         { collection = \"Full\", when = { \"$gte\" = [\"$count\", 2] }, \
+         emit = [{ \"$project\" = { k = \"$$stream.key\" } }] }]",
     );
     let one = || given(declared(&text)).stream("shelf-7").event("Filled", serde_json::json!({}));
     one().then_snapshots(&[("All", doc! { "_id": "7", "count": 1 })]);

@@ -13,8 +13,7 @@ use crate::cli::exit::EXIT_FAILED_STREAMS;
 use crate::cli::screen::output::Output;
 use crate::cli::settings::{Raw, load};
 use crate::error::{Error, Result};
-use crate::fold::{FieldDifference, field_differences};
-use crate::operator::commits_of_stream;
+use crate::operator::{changes, commits_of_stream};
 
 /// What became of a stream in one projection.
 #[derive(Debug, Serialize)]
@@ -140,16 +139,17 @@ fn described(
     after: Option<&Document>,
 ) -> TriedEvent {
     let none = Document::new();
-    let changes = field_differences(before.unwrap_or(&none), after.unwrap_or(&none));
-    let change =
-        |FieldDifference { path, expected, found, .. }| Change { path, before: expected, after: found };
+    let changes = changes(before.unwrap_or(&none), after.unwrap_or(&none));
     TriedEvent {
         number,
         event_type: event_type.to_owned(),
         is_known,
         created: before.is_none() && after.is_some(),
         deleted: before.is_some() && after.is_none(),
-        changes: changes.into_iter().map(change).collect(),
+        changes: changes
+            .into_iter()
+            .map(|change| Change { path: change.path, before: change.expected, after: change.found })
+            .collect(),
     }
 }
 
