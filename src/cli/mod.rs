@@ -222,20 +222,22 @@ pub fn squidex_main() -> ExitCode {
         Err(code) => return code,
     };
     let registry = async |args: &SquidexArgs, verb: &Verb| {
-        // These need no projections: they work whatever the database holds.
-        let without = |verb: &Verb| {
-            matches!(
-                verb,
-                Verb::Fixture(_)
-                    | Verb::History(_)
-                    | Verb::Lock(_)
-                    | Verb::ReadOnly(_)
-                    | Verb::Pause(_)
-                    | Verb::Resume(_)
-                    | Verb::Projections(_)
-            )
-        };
-        let connection = verb.connection().filter(|_| !without(verb));
+        // These need no projections: they work whatever the database holds, and whatever a file says.
+        let needs_none = matches!(
+            verb,
+            Verb::Fixture(_)
+                | Verb::History(_)
+                | Verb::Lock(_)
+                | Verb::Projections(_)
+                | Verb::Health(_)
+                | Verb::Artefacts(_)
+        );
+        if !needs_none && let Some(definitions) = args.definitions.read(verb.connection())? {
+            return Ok(definitions.registry()?);
+        }
+        // These need none of what the database says of projections.
+        let is_plain = needs_none || matches!(verb, Verb::ReadOnly(_) | Verb::Pause(_) | Verb::Resume(_));
+        let connection = verb.connection().filter(|_| !is_plain);
         args.registry(connection, matches!(verb, Verb::Migrate(_) | Verb::Status(_) | Verb::Serve(_))).await
     };
     go(cli, registry, SquidexArgs::typed)

@@ -19,7 +19,7 @@ use crate::operator::dedicated_contents;
 #[command(next_help_heading = "Squidex")]
 pub(super) struct SquidexArgs {
     #[command(flatten)]
-    definitions: DefinitionArgs,
+    pub(super) definitions: DefinitionArgs,
     /// How apps, teams, schemas and rules are stored: document, string or binary, as
     /// store:mongoDB:valueRepresentation of Squidex [default: document]
     #[arg(long, global = true, value_name = "FORM", env = "STATEFOLD_VALUES")]
@@ -70,16 +70,12 @@ impl SquidexArgs {
         .concat()
     }
 
-    /// The projections of definition files, if there are some; else those of Squidex under these settings, or
-    /// those of them that a migration brings up to date.
+    /// The projections of Squidex under these settings, or those of them that a migration brings up to date.
     /// Which schemas have collections of their own is read from the database.
     ///
     /// # Errors
     /// [`Error::Config`] with all problems together; what the server said.
     pub(super) async fn registry(&self, connection: Option<&Connection>, narrowed: bool) -> Result<Registry> {
-        if let Some(definitions) = self.definitions.read(connection)? {
-            return Ok(definitions.registry()?);
-        }
         let file = connection.and_then(|connection| file_of(connection).ok()).unwrap_or_default().squidex;
         let (mut problems, names) = (Vec::new(), file.projections.clone().filter(|_| narrowed));
         let given = self.dedicated_contents.as_deref().filter(|given| !given.is_empty());

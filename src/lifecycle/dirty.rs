@@ -8,8 +8,8 @@ use bson::Timestamp;
 const ENTRY_BYTES: usize = 64;
 /// Seconds within which the commits of a stream are deleted that said that it ends.
 const ENDING_SECONDS: u32 = 60;
-/// Ends of streams that are remembered, at most.
-const ENDING_MAX: usize = 1000;
+/// Ends of streams that are remembered, at most: few enough to refold all of them in a round.
+const ENDING_MAX: usize = 100;
 
 /// What is known of the streams that aren't dirty by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,8 @@ impl Dirty {
 
     /// Remembers that a stream said at that time that it ends.
     pub(crate) fn ends(&mut self, stream: &str, at: Timestamp) {
+        self.ending
+            .retain(|(ended, since)| ended != stream && at.time.saturating_sub(since.time) <= ENDING_SECONDS);
         if self.ending.len() == ENDING_MAX {
             self.ending.pop_front();
         }
@@ -82,10 +84,13 @@ impl Dirty {
     /// right before, so that these are refolded soon; all others have to be compared.
     pub(crate) fn mark_deleted(&mut self, at: Timestamp) {
         self.mark_unnamed(Unnamed::Deleted);
-        let lately = |since: &Timestamp| at.time.saturating_sub(since.time) <= ENDING_SECONDS;
-        let ending: Vec<String> =
-            self.ending.iter().filter(|(_, since)| lately(since)).map(|(stream, _)| stream.clone()).collect();
-        ending.iter().for_each(|stream| self.mark(stream, at));
+        let ending = std::mem::take(&mut self.ending);
+        for (stream, since) in &ending {
+            if at.time.saturating_sub(since.time) <= ENDING_SECONDS {
+                self.mark(stream, at);
+            }
+        }
+        self.ending = ending;
     }
 
     /// Marks streams whose names aren't known: only a comparison with the event store can tell which ones are

@@ -133,11 +133,11 @@ fn a_definition_that_changed_under_the_same_version_is_told() {
     let first = file(&text);
     db.run(&["rebuild", "--yes", "--projections", path(&first)], 0);
     let same = db.run(&["status", "--projections", path(&first)], 0).stdout;
-    assert!(!same.contains("definition"), "{same}");
+    assert!(!same.contains("the definition or"), "{same}");
     let changed = file(&text.replace("\"$inc\" = { count = 1 }", "\"$inc\" = { count = 2 }"));
     let told = db.run(&["status", "--projections", path(&changed)], 0).stdout;
     assert!(
-        told.contains("the definition has changed since") && told.contains("raise its version"),
+        told.contains("the definition or its settings have changed") && told.contains("raise the version"),
         "{told}"
     );
 }

@@ -115,6 +115,17 @@ impl Compiler {
                 None => return Err(self.unknown_variable(name, at)),
             },
         };
+        let known: &[&str] = match base {
+            Base::Event => &["payload", "headers", "type", "number", "timestamp"],
+            Base::Stream => &["key", "name"],
+            Base::Root | Base::Local(..) => &[],
+        };
+        let first = path.map(|path| path.split('.').next().unwrap_or(path));
+        if let Some(first) = first.filter(|first| !known.is_empty() && !known.contains(first)) {
+            let meant = nearest(first, known.iter().copied()).map(|meant| format!("$${name}.{meant}"));
+            let problem = format!("`$${name}` has {}, and no `{first}`", known.join(", "));
+            return Err(CompileError { meant, ..CompileError::new(at, problem) });
+        }
         match path {
             Some(path) => field_path(base, path, at),
             None => Ok(Expression::Path(base, Vec::new())),

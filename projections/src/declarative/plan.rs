@@ -71,6 +71,21 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Applies a pipeline to an object that isn't a document of a collection: its `_id` is a field as any other.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub(super) fn reshape(&self, mut object: Document, bound: &Bound) -> Result<Document, ApplyError> {
+        let Kind::Pipeline(stages) = &self.0 else { return Ok(object) };
+        let gaps = Gaps::default();
+        for (i, stage) in stages.iter().enumerate() {
+            object = stage.apply(object, bound, &gaps, i + 1 == stages.len())?;
+        }
+        Ok(object)
+    }
+}
+
 /// The document with the `_id` it had, in front, where the server stores it.
 fn with_id(mut result: Document, id: Option<Bson>) -> Result<Document, ApplyError> {
     let Some(id) = id else { return Ok(result) };

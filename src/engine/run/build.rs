@@ -45,6 +45,8 @@ pub(super) struct Build {
     pub(super) unnamed: Unnamed,
     /// Everything acknowledged up to this operation time is folded, as far as a round of catching up knows.
     pub(super) folded: Option<Timestamp>,
+    /// As `folded`, but for streams whose commits were deleted.
+    pub(super) named_until: Option<Timestamp>,
     /// Streams that were drained since the flip.
     pub(super) drained: BTreeSet<String>,
     /// Ids of snapshots that were refolded since the fence was raised, if it is.

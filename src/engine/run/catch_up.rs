@@ -41,9 +41,26 @@ impl Run {
         Ok(Some(self.store.events().feed(since, filters, FEED_PATIENCE)))
     }
 
-    /// Refolds dirty streams in rounds until few are left, then compares all heads if commits were deleted.
+    /// Refolds dirty streams in rounds until few are left. If commits were deleted, all heads are compared
+    /// then, and what changed meanwhile is refolded.
     pub(super) async fn catch_up(&self, build: &mut Build, feed: Option<&Feed>) -> Result<()> {
-        let (began, mut streams, mut before) = (std::time::Instant::now(), 0, u64::MAX);
+        let began = std::time::Instant::now();
+        let mut streams = self.catch_up_in_rounds(build, feed).await?;
+        // Once, not in each round: a comparison takes a minute where there are millions of streams, and
+        // deletes may go on all the while.
+        if build.unnamed == Unnamed::Deleted {
+            streams += self.refold_some(build, Unnamed::Deleted, false).await?;
+            build.folded = build.named_until;
+            streams += self.catch_up_in_rounds(build, feed).await?;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::info!(build = %build.record().id, streams, seconds, "caught up");
+        self.sum_up(build).await
+    }
+
+    /// Refolds dirty streams in rounds until few are left, and returns their number.
+    async fn catch_up_in_rounds(&self, build: &mut Build, feed: Option<&Feed>) -> Result<u64> {
+        let (mut streams, mut before) = (0, u64::MAX);
         for _ in 0..ROUNDS_MAX {
             if self.cancel.is_cancelled() {
                 return Err(Error::Interrupted);
@@ -55,14 +72,7 @@ impl Run {
             }
             before = refolded;
         }
-        // Once, not in each round: a comparison takes a minute where there are millions of streams, and
-        // deletes may go on all the while.
-        if build.unnamed == Unnamed::Deleted {
-            streams += self.refold_some(build, Unnamed::Deleted, false).await?;
-        }
-        let seconds = began.elapsed().as_secs_f64();
-        tracing::info!(build = %build.record().id, streams, seconds, "caught up");
-        self.sum_up(build).await
+        Ok(streams)
     }
 
     /// Refolds every stream that was dirty before this began, or when the fence was raised. Returns the
@@ -103,7 +113,11 @@ impl Run {
             other => other,
         };
         let refolded = self.refold_some(build, unnamed, false).await?;
-        build.folded = now;
+        build.named_until = now;
+        // What deletes left isn't folded: whoever goes on after a crash has to see them, too.
+        if build.unnamed == Unnamed::Clean {
+            build.folded = now;
+        }
         build.recorder.lag(0, 0);
         Ok(refolded)
     }

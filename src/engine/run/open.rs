@@ -75,6 +75,7 @@ impl Run {
             dirty: BTreeSet::new(),
             unnamed: if needs_full_compare || since.is_none() { Unnamed::Unknown } else { Unnamed::Clean },
             folded: None,
+            named_until: None,
             drained: BTreeSet::new(),
             touched: None,
             proof: Proof::default(),

@@ -247,6 +247,7 @@ impl Run {
             dirty: BTreeSet::new(),
             unnamed: Unnamed::Unknown,
             folded: None,
+            named_until: None,
             drained: BTreeSet::new(),
             touched: None,
             proof: Proof::default(),

@@ -99,8 +99,8 @@ pub struct ProjectionStatus {
     pub active_generation: Option<u32>,
     /// Version it was built with.
     pub active_version: Option<u32>,
-    /// Whether it was built with another definition of that version than this program has: the version
-    /// wasn't raised when the definition changed.
+    /// Whether it was built with another definition of that version than this program has, or with other
+    /// settings.
     pub redefined: bool,
     /// Its collections.
     pub collections: Vec<String>,

@@ -63,7 +63,11 @@ impl Declared {
     /// Whether the file says something about this type of event.
     #[must_use]
     pub fn mentions(&self, event_type: &str) -> bool {
-        self.known(event_type).is_some() || self.ignored.iter().any(|ignored| ignored == event_type)
+        let ignored = |ignored: &String| match self.lower.is_empty() {
+            true => ignored == event_type,
+            false => ignored.eq_ignore_ascii_case(event_type),
+        };
+        self.known(event_type).is_some() || self.ignored.iter().any(ignored)
     }
 
     /// Event types that the file says something about: handled, upcast, or ignored on purpose.
@@ -97,15 +101,14 @@ impl Declared {
                     Some(payload) => payload,
                     None => self.binding.payload(event, &Fields::All)?,
                 };
-                let Bson::Document(mut payload) = payload else {
+                let Bson::Document(payload) = payload else {
                     let what = format!("upcast.{}: the payload is no object", seen.event_type);
                     return Err(FoldError::Payload(what));
                 };
                 let now = Seen { event_type: seen.event_type, payload: Some(payload.clone().into()) };
                 let bound = self.binding.bind(needs, event, &now, key)?;
                 let failed = |error| refused("upcast", seen.event_type, &error);
-                reshape.apply(&mut payload, &bound, false).map_err(failed)?;
-                seen.payload = Some(Bson::Document(payload));
+                seen.payload = Some(Bson::Document(reshape.reshape(payload, &bound).map_err(failed)?));
             }
             seen.event_type = &upcast.event_type;
         }
@@ -131,6 +134,10 @@ impl Projection for Declared {
         let seen = self.seen(event_type, event, &key)?;
         let Some(handler) = self.handlers.get(seen.event_type) else { return Ok(()) };
         let is_new = state.document.is_none();
+        // What isn't there needs no deletion.
+        if is_new && matches!(handler.action, Action::Delete) {
+            return Ok(());
+        }
         if is_new && !handler.creates {
             match self.creation {
                 Creation::Any => {}

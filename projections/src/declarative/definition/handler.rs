@@ -63,7 +63,13 @@ pub(super) fn read(part: &Part<'_>) -> Option<Handler> {
             let filters = filters.map_or_else(|| Some(Vec::new()), |filters| documents(&filters))?;
             needs.add(&Bson::Document(update.clone()));
             filters.iter().for_each(|filter| needs.add(&Bson::Document(filter.clone())));
-            let compiled = Plan::update(&update, &filters).map_err(|error| part.uncompilable(error));
+            let compiled = Plan::update(&update, &filters).map_err(|mut error| {
+                // The key of the file, where the compiler has the server's.
+                if let Some(rest) = error.at.strip_prefix("arrayFilters") {
+                    error.at = format!("array_filters{rest}");
+                }
+                part.uncompilable(error);
+            });
             Action::Change(compiled.ok()?)
         }
     };

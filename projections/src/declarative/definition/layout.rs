@@ -111,7 +111,7 @@ pub(super) fn read(part: &Part<'_>) -> Store {
 fn name(part: &Part<'_>, key: &str) -> Option<String> {
     let given = part.get(key)?;
     let name = given.text()?;
-    if name.is_empty() || name.contains(['$', '\0', '.']) {
+    if name.is_empty() || name.contains(['$', '\0']) || name.contains('.') && key != "collection" {
         given.problem("this is no name: it is empty, or has a dot, `$` or NUL in it");
         return None;
     }

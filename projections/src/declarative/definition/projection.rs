@@ -1,6 +1,8 @@
 //! Reads one `[[projection]]` of a definition file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use bson::Bson;
 
 use super::binding::Binding;
 use super::declared::{Creation, Declared};
@@ -27,7 +29,7 @@ pub(super) const KEYS: [&str; 12] = [
 ];
 
 /// Parts that decide about the snapshots, beside name, streams and targets.
-const SHAPE: [&str; 6] = ["on", "upcast", "before_creation", "version_field", "targets", "id"];
+const SHAPE: [&str; 5] = ["on", "upcast", "before_creation", "version_field", "targets"];
 
 /// Reads it.
 pub(super) fn read(part: &Part<'_>, store: &Store) -> Option<Declared> {
@@ -54,9 +56,10 @@ pub(super) fn read(part: &Part<'_>, store: &Store) -> Option<Declared> {
             handlers.insert(event_type.to_owned(), handler);
         }
     }
-    let upcasts = upcasts(part);
     let ignored = part.get("ignores").map(|ignores| ignores.items()).unwrap_or_default();
-    let ignored = ignored.iter().filter_map(|event_type| event_type.text().map(str::to_owned)).collect();
+    let ignored: Vec<String> =
+        ignored.iter().filter_map(|event_type| event_type.text().map(str::to_owned)).collect();
+    let upcasts = upcasts(part, &ignored);
     let is_explicit = handlers.values().any(|handler| handler.creates);
     let creation = match part.get("before_creation") {
         None if is_explicit => Creation::Explicit,
@@ -115,17 +118,32 @@ fn filter(part: &Part<'_>) -> StreamFilter {
     }
 }
 
-/// The upcasts, none of which leads back to itself.
-fn upcasts(part: &Part<'_>) -> HashMap<String, Upcast> {
+/// The upcasts: each leads to a type that something is said about, and none back to itself.
+fn upcasts(part: &Part<'_>, ignored: &[String]) -> HashMap<String, Upcast> {
     let mut upcasts = HashMap::new();
     let Some(all) = part.get("upcast") else { return upcasts };
+    let all_members = all.members();
     for (event_type, upcast) in all.members() {
         if let Some(upcast) = handler::read_upcast(&upcast) {
             upcasts.insert(event_type.to_owned(), upcast);
         }
     }
+    let handled = part.get("on").map(|on| on.members()).unwrap_or_default();
+    let known = || {
+        let types = handled.iter().chain(&all_members).map(|(name, _)| *name);
+        types.chain(ignored.iter().map(String::as_str))
+    };
     for (event_type, upcast) in all.members() {
         let mut at = event_type;
+        if let Some(to) = upcasts.get(event_type).map(|upcast| upcast.event_type.as_str())
+            && !known().any(|name| name == to)
+        {
+            upcast.unknown(
+                &format!("`{to}` is neither in `on` nor in `upcast` nor in `ignores`"),
+                to,
+                known(),
+            );
+        }
         for _ in 0..=upcasts.len() {
             match upcasts.get(at) {
                 Some(next) => at = &next.event_type,
@@ -147,9 +165,20 @@ fn upcasts(part: &Part<'_>) -> HashMap<String, Upcast> {
 fn shape(part: &Part<'_>, store: &Store) -> String {
     let mut text = format!("declared {:?} {} ", store.event_time, store.ignores_case);
     for key in SHAPE {
-        if let Some(value) = part.get(key).and_then(|part| part.bson()) {
-            text.push_str(key);
-            canonical(&value, &mut text);
+        match part.get(key).and_then(|part| part.bson()) {
+            // In which order types of events are written down doesn't matter.
+            Some(Bson::Document(members)) if key == "on" || key == "upcast" => {
+                let sorted: BTreeMap<String, Bson> = members.into_iter().collect();
+                for (event_type, value) in &sorted {
+                    text.push_str(&format!("{key}.{event_type}"));
+                    canonical(value, &mut text);
+                }
+            }
+            Some(value) => {
+                text.push_str(key);
+                canonical(&value, &mut text);
+            }
+            None => {}
         }
     }
     text

@@ -86,6 +86,16 @@ impl<'a> Part<'a> {
         self.problems.add(self.node.line, &self.path, what, None);
     }
 
+    /// Notes a name that isn't known, with the nearest one that is.
+    pub(super) fn unknown<'n>(&self, what: &str, name: &str, known: impl Iterator<Item = &'n str>) {
+        self.problems.add(self.node.line, &self.path, what, nearest(name, known));
+    }
+
+    /// Notes a problem at another line of this part.
+    pub(super) fn problem_at(&self, line: usize, what: impl Into<String>) {
+        self.problems.add(line, &self.path, what, None);
+    }
+
     /// Notes what the compiler says of this part.
     pub(super) fn uncompilable(&self, error: CompileError) {
         let CompileError { at, problem, meant } = error;

@@ -58,9 +58,9 @@ pub(super) fn read(part: &Part<'_>) -> Option<(Target, Emit)> {
 
 /// A snapshot is made of the whole state: no single event is there then.
 fn no_event(part: &Part<'_>) {
-    for (_, text) in part.node.texts() {
+    for (line, text) in part.node.texts() {
         if text == "$$event" || text.starts_with("$$event.") {
-            part.problem(format!("`{text}` isn't known here: a snapshot is made from the state"));
+            part.problem_at(line, format!("`{text}` isn't known here: a snapshot is made from the state"));
         }
     }
 }

@@ -82,6 +82,29 @@ fn two_projections_of_one_target_and_circles_of_upcasts_are_refused() {
 }
 
 #[test]
+fn a_misspelt_type_or_part_of_an_event_is_said() {
+    let lost = shelves("[projection.upcast]\nOld = \"Aded\"\n[projection.on.Added]\ndelete = true\n");
+    let found = problems(&lost);
+    assert!(found[0].contains("`Aded` is neither in `on`"), "{found:?}");
+    assert!(found[0].ends_with("did you mean `Added`?"), "{found:?}");
+    let part = shelves("[projection.on.A]\n\"$set\" = { a = \"$$event.paylod.a\" }\n");
+    assert!(problems(&part)[0].ends_with("did you mean `$$event.payload`?"), "{:?}", problems(&part));
+    let key = shelves("[projection.on.A]\n\"$set\" = { a = \"$$stream.id\" }\n");
+    assert!(problems(&key)[0].contains("`$$stream` has key, name, and no `id`"), "{:?}", problems(&key));
+}
+
+#[test]
+fn a_payload_may_have_an_id_that_an_upcast_changes() {
+    let text = shelves(
+        "[projection.upcast]\nOld = { type = \"New\", \
+         pipeline = [{ \"$set\" = { id = \"$_id\" } }, { \"$unset\" = \"_id\" }] }\n\
+         [projection.on.New]\n\"$set\" = { all = \"$$event.payload\" }\n",
+    );
+    let old = given(declared(&text)).stream("shelf-7").event("Old", serde_json::json!({ "_id": "x" }));
+    old.then_snapshot(doc! { "_id": "7", "all": { "id": "x" } });
+}
+
+#[test]
 fn an_event_isnt_known_where_snapshots_are_made() {
     let text = shelves("[projection.on.A]\ndelete = true\n").replace(
         "[\"Shelves\"]",

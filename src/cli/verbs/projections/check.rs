@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use statefold_projections::Projection;
-use statefold_projections::declarative::Definitions;
+use statefold_projections::declarative::{Definitions, Outcome};
 
 use crate::cli::args::Connection;
 use crate::cli::definitions::read_each;
@@ -28,6 +28,7 @@ struct CheckedProjection {
     projection: String,
     version: u32,
     tests: usize,
+    failed_tests: usize,
     /// Number of sampled events of types that the file has.
     events: Option<u64>,
     /// Types that the sample has and the file hasn't, the most frequent first.
@@ -68,13 +69,17 @@ fn checked(definitions: &Definitions, sampled: Option<&SampledTypes>) -> Checked
             unknown.map(|(name, events)| (name.clone(), *events)).collect()
         });
         not_mentioned.sort_by_key(|(name, events)| (std::cmp::Reverse(*events), name.clone()));
-        let not_sampled =
-            mentioned.iter().filter(|name| found.is_some_and(|types| !types.contains_key(**name)));
-        let tests = definitions.run_examples().filter(|(projection, ..)| *projection == spec.name()).count();
+        let is_sampled = |name: &str| {
+            found.is_some_and(|types| types.keys().any(|sampled| sampled.eq_ignore_ascii_case(name)))
+        };
+        let not_sampled = mentioned.iter().filter(|name| found.is_some() && !is_sampled(name));
+        let tests = definitions.run_examples().filter(|(projection, ..)| *projection == spec.name());
+        let (right, wrong): (Vec<_>, Vec<_>) = tests.partition(|(.., outcome)| *outcome == Outcome::Right);
         CheckedProjection {
             projection: spec.name().to_owned(),
             version: spec.version(),
-            tests,
+            tests: right.len() + wrong.len(),
+            failed_tests: wrong.len(),
             events: found.map(|types| types.values().sum::<u64>()),
             not_sampled: not_sampled.map(|name| (*name).to_owned()).collect(),
             not_mentioned,
@@ -91,6 +96,10 @@ fn text(checked: &Checked) -> String {
     for one in &checked.projections {
         let tests = count(one.tests as u64, "test", "tests");
         lines.push(format!("{} (version {}, {tests}): well formed", one.projection, one.version));
+        if one.failed_tests > 0 {
+            let failed = count(one.failed_tests as u64, "test fails", "tests fail");
+            lines.push(format!("  {failed}: statefold projections test says how"));
+        }
         if let Some(0) = one.events {
             lines.push("  no event of its streams is in the sample: is the prefix right?".to_owned());
         }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use statefold_projections::declarative::SCHEMA;
 
 use crate::cli::args::Connection;
-use crate::cli::command::{Command, VerbName};
+use crate::cli::command::{Command, VerbName, quoted};
 use crate::cli::screen::output::Output;
 use crate::error::Result;
 
@@ -67,8 +67,9 @@ impl ProjectionsArgs {
             ProjectionsVerb::Check { connection, files } => {
                 (VerbName::ProjectionsCheck, Some(connection), shown(files))
             }
-            ProjectionsVerb::Try { connection, file, .. } => {
-                (VerbName::ProjectionsTry, Some(connection), shown(std::slice::from_ref(file)))
+            ProjectionsVerb::Try { connection, file, stream, .. } => {
+                let words = vec![file.display().to_string(), format!("--stream {}", quoted(stream))];
+                (VerbName::ProjectionsTry, Some(connection), words)
             }
             ProjectionsVerb::Test { files } => (VerbName::ProjectionsTest, None, shown(files)),
             ProjectionsVerb::Schema => (VerbName::ProjectionsSchema, None, Vec::new()),
