@@ -36,7 +36,7 @@ fn a_test_that_fails_is_said_with_its_line_and_a_wrong_file_with_all_that_is_wro
     let wrong = file(&text.replace("books = [], count = 0 }\n\n[[", "books = [], count = 1 }\n\n[["));
     let said = done(program().args(["projections", "test", path(&wrong)]), 1).stdout;
     assert!(
-        said.contains("count is 0 (32 bits), not 1 (32 bits)") && said.contains("1 of 3 failed"),
+        said.contains("count is 0 (32 bits), not 1 (32 bits)") && said.contains("1 of 3 tests failed"),
         "{said}"
     );
 
@@ -121,7 +121,7 @@ fn each_shape_is_built_verified_rolled_back_and_kept_current() {
         );
         with(&["rebuild", "--fresh", "--yes"], 0);
         with(&["rollback", "--yes"], 0);
-        assert!(with(&["status"], 0).stdout.contains("current"), "{shape}");
+        assert!(with(&["status"], 0).stdout.contains("up to date"), "{shape}");
     }
 }
 

@@ -72,7 +72,8 @@ impl Plan {
 }
 
 impl Plan {
-    /// Applies a pipeline to an object that isn't a document of a collection: its `_id` is a field as any other.
+    /// Applies a pipeline to an object that isn't a document of a collection: its `_id` is a field as any
+    /// other.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).

@@ -173,9 +173,9 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
         if status.redefined {
             let (name, version) = (&status.projection, status.projection_version);
             text.push_str(&format!(
-                "\n{name}: the definition or its settings have changed since the active generation was built, \
-                 and it is still version {version}: rebuild, or use the settings that it was built with. (In a \
-                 file of projections, raise the version.)"
+                "\n{name}: the definition or its settings have changed since the active generation was \
+                 built, and it is still version {version}: rebuild, or use the settings that it was built \
+                 with. (In a file of projections, raise the version.)"
             ));
         }
         for view in &status.views_elsewhere {

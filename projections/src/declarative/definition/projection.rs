@@ -101,7 +101,8 @@ fn lower(part: &Part<'_>) -> HashMap<String, String> {
     for (event_type, named) in
         ["on", "upcast"].iter().filter_map(|key| part.get(key)).flat_map(|all| all.members())
     {
-        if types.insert(event_type.to_ascii_lowercase(), event_type.to_owned()).is_some() {
+        let before = types.insert(event_type.to_ascii_lowercase(), event_type.to_owned());
+        if before.is_some_and(|before| before != event_type) {
             named.problem("another type has this name but for its case, which doesn't matter in this layout");
         }
     }

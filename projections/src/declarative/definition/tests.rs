@@ -77,7 +77,9 @@ fn two_projections_of_one_target_and_circles_of_upcasts_are_refused() {
     let circle =
         shelves("[projection.upcast]\nA = \"B\"\nB = { type = \"A\" }\n[projection.on.C]\ndelete = true\n");
     assert!(problems(&circle)[0].ends_with("the upcasts go in a circle"), "{:?}", problems(&circle));
-    let hidden = shelves("[projection.upcast]\nA = \"B\"\n[projection.on.A]\ndelete = true\n");
+    let hidden = shelves(
+        "[projection.upcast]\nA = \"B\"\n[projection.on.A]\ndelete = true\n[projection.on.B]\ndelete = true\n",
+    );
     assert!(problems(&hidden)[0].contains("would never see it"), "{:?}", problems(&hidden));
 }
 
