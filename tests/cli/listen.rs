@@ -72,7 +72,7 @@ fn what_a_rebuild_exports_is_what_is_documented_and_verification_is_counted_apar
     let args = ["rebuild", "Assets", "AssetFolders", "--yes", "--verify", "full", "--strategy", "spill"];
     let listening = Listening::start(&db, &[&args[..], &["--poll", "100ms"]].concat());
     // Everything is built and verified then; only the cut-over is left.
-    let metrics = listening.waiting_for("lock");
+    let metrics = listening.waiting_for("lock", &both);
     metrics.check();
     all_are(&metrics, "waiting", &both);
     for projection in both {
@@ -108,11 +108,11 @@ fn what_migrate_exports_is_what_is_documented_for_the_leader_and_those_that_wait
     let db = Db::with(&[asset("a")]);
     lock(&db);
     let leader = Listening::start(&db, &["migrate", "--poll", "100ms"]);
-    let metrics = leader.waiting_for("lock");
+    let metrics = leader.waiting_for("lock", &[]);
     metrics.check();
     assert_eq!(metrics.all("statefold_commits_total", &[]).iter().sum::<f64>(), 0.0);
     let follower = Listening::start(&db, &["migrate", "--poll", "100ms"]);
-    let metrics = follower.waiting_for("lease");
+    let metrics = follower.waiting_for("lease", &["Assets", "AssetFolders", "Rules"]);
     metrics.check();
     all_are(&metrics, "waiting", &["Assets", "AssetFolders", "Rules"]);
     assert_eq!(metrics.one("statefold_lease_token", &[]), 0.0);
@@ -144,7 +144,7 @@ fn what_follow_exports_is_what_is_documented_for_the_one_that_follows_and_its_st
     assert_eq!(metrics.one("statefold_read_only_since_timestamp_seconds", &[]), 0.0);
 
     let standby = Listening::start(&db, &args);
-    let metrics = standby.waiting_for("lease");
+    let metrics = standby.waiting_for("lease", &["Assets"]);
     metrics.check();
     all_are(&metrics, "waiting", &["Assets"]);
 

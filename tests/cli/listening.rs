@@ -60,8 +60,15 @@ impl Listening {
     }
 
     /// The metrics, once the program waits for this.
-    pub(crate) fn waiting_for(&self, reason: &str) -> Exposition {
-        self.metrics(|metrics| metrics.all("statefold_waiting", &[("reason", reason)]) == [1.0])
+    pub(crate) fn waiting_for(&self, reason: &str, projections: &[&str]) -> Exposition {
+        // One is said a moment before the other.
+        let is_phase = |metrics: &Exposition, projection: &&str| {
+            metrics.all("statefold_phase", &[("projection", *projection), ("phase", "waiting")]) == [1.0]
+        };
+        self.metrics(|metrics| {
+            metrics.all("statefold_waiting", &[("reason", reason)]) == [1.0]
+                && projections.iter().all(|projection| is_phase(metrics, projection))
+        })
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -151,8 +151,8 @@ fn lookup<'a>(base: Base, path: &[String], scope: &Scope<'a>) -> Value<'a> {
     match base {
         Base::Root if path.is_empty() => scope.root.map(|root| Cow::Owned(Bson::Document(root.clone()))),
         Base::Root => in_document(scope.root?, path),
-        Base::Event => in_value(scope.bound.event(), path),
-        Base::Stream => in_value(scope.bound.stream(), path),
+        Base::Event => scope.bound.event(path),
+        Base::Stream => scope.bound.stream(path),
         Base::Local(outwards, at) => {
             let value = scope.local(outwards, at)?;
             match value {

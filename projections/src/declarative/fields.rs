@@ -95,38 +95,93 @@ impl Computed {
         Ok(())
     }
 
-    /// As [`apply`](Self::apply), without a copy of the document, if all of them are at its top: they are
-    /// computed before any of them is set. Gives the document back if they aren't.
+    /// As [`apply`](Self::apply), without a copy of the document: everything is computed before anything is
+    /// set. Gives the document back if that goes through an array, item by item.
     ///
     /// # Errors
     /// [`ApplyError`] of an expression.
-    pub(super) fn apply_at_top(
+    pub(super) fn apply_in_place(
         &self,
         mut document: Document,
         bound: &Bound,
         gaps: &Gaps,
     ) -> Result<Result<Document, Document>, ApplyError> {
         let scope = Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) };
-        let mut values = Vec::with_capacity(self.0.len());
-        for (name, value) in &self.0 {
-            let Value::Computed(expression) = value else { return Ok(Err(document)) };
-            values.push((name, expression.evaluate(&scope)?.map(Cow::into_owned)));
+        let mut values = Vec::new();
+        if !self.compute(Some(&document), &scope, &mut values)? {
+            return Ok(Err(document));
         }
-        for (name, value) in values {
+        self.put(&mut document, &mut values.into_iter(), gaps)?;
+        Ok(Ok(document))
+    }
+
+    /// Computes all values, in order, for a part of the document. False if there is an array on the way.
+    fn compute(
+        &self,
+        part: Option<&Document>,
+        scope: &Scope<'_>,
+        values: &mut Vec<Option<Bson>>,
+    ) -> Result<bool, ApplyError> {
+        for (name, value) in &self.0 {
             match value {
-                Some(value) => {
-                    if !document.contains_key(name) {
-                        gaps.check(name).map_err(|fault| fault.of("$set"))?;
-                    }
-                    document.insert(name.as_str(), value);
+                Value::Computed(expression) => {
+                    values.push(expression.evaluate(scope)?.map(Cow::into_owned));
                 }
-                None => {
-                    gaps.leave(name);
-                    document.remove(name);
+                Value::Fields(fields) if !fields.computes() => {}
+                Value::Fields(fields) => {
+                    let within = match part.and_then(|part| part.get(name)) {
+                        Some(Bson::Array(_)) => return Ok(false),
+                        Some(Bson::Document(within)) => Some(within),
+                        _ => None,
+                    };
+                    if !fields.compute(within, scope, values)? {
+                        return Ok(false);
+                    }
                 }
             }
         }
-        Ok(Ok(document))
+        Ok(true)
+    }
+
+    /// Sets computed values, in the same order.
+    fn put(
+        &self,
+        document: &mut Document,
+        values: &mut impl Iterator<Item = Option<Bson>>,
+        gaps: &Gaps,
+    ) -> Result<(), ApplyError> {
+        let check = |document: &Document, name: &String| match document.contains_key(name) {
+            true => Ok(()),
+            false => gaps.check(name).map_err(|fault| fault.of("$set")),
+        };
+        for (name, value) in &self.0 {
+            match value {
+                Value::Computed(_) => match values.next().flatten() {
+                    Some(value) => {
+                        check(document, name)?;
+                        document.insert(name.as_str(), value);
+                    }
+                    None => {
+                        gaps.leave(name);
+                        document.remove(name);
+                    }
+                },
+                Value::Fields(fields) if !fields.computes() => {}
+                Value::Fields(fields) => match document.get_mut(name) {
+                    Some(Bson::Document(within)) => fields.put(within, values, gaps)?,
+                    other => {
+                        let is_there = other.is_some();
+                        let mut within = Document::new();
+                        fields.put(&mut within, values, gaps)?;
+                        if !is_there {
+                            check(document, name)?;
+                        }
+                        document.insert(name.as_str(), within);
+                    }
+                },
+            }
+        }
+        Ok(())
     }
 
     fn apply_to_value(&self, value: &mut Bson, scope: &Scope<'_>) -> Result<(), ApplyError> {

@@ -77,13 +77,15 @@ impl Plan {
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
-    pub(super) fn reshape(&self, mut object: Document, bound: &Bound) -> Result<Document, ApplyError> {
-        let Kind::Pipeline(stages) = &self.0 else { return Ok(object) };
-        let gaps = Gaps::default();
-        for (i, stage) in stages.iter().enumerate() {
-            object = stage.apply(object, bound, &gaps, i + 1 == stages.len())?;
+    pub(super) fn reshape(&self, object: &Document, bound: &Bound) -> Result<Document, ApplyError> {
+        let Kind::Pipeline(stages) = &self.0 else { return Ok(object.clone()) };
+        let (gaps, last) = (Gaps::default(), stages.len());
+        let Some((first, others)) = stages.split_first() else { return Ok(object.clone()) };
+        let mut made = first.made_of(object, bound, &gaps, last == 1)?;
+        for (i, stage) in others.iter().enumerate() {
+            made = stage.apply(made, bound, &gaps, i + 2 == last)?;
         }
-        Ok(object)
+        Ok(made)
     }
 }
 

@@ -1,34 +1,56 @@
 //! What an expression can see: the document, the event, the stream, and variables.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use bson::{Bson, Document};
 
 use super::error::{Fault, refused};
+use super::path::in_value;
 use super::value::Value;
 
 /// One event and its stream, as `$$event` and `$$stream`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Bound {
-    event: Bson,
-    stream: Bson,
+    event: Members,
+    stream: Members,
 }
+
+/// A few members, in order: a search through them is quicker than a table.
+pub(super) type Members = Vec<(Cow<'static, str>, Bson)>;
 
 impl Bound {
     /// The event with `payload`, `headers`, `type`, `number` and `timestamp`; the stream with `key`. They may
     /// have more or fewer fields: whatever isn't there is missing.
     #[must_use]
     pub fn new(event: Document, stream: Document) -> Self {
-        Self { event: Bson::Document(event), stream: Bson::Document(stream) }
+        let members = |document: Document| {
+            document.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect()
+        };
+        Self { event: members(event), stream: members(stream) }
     }
 
-    pub(super) fn event(&self) -> &Bson {
-        &self.event
+    /// As [`new`](Self::new), of members.
+    pub(super) fn of(event: Members, stream: Members) -> Self {
+        Self { event, stream }
     }
 
-    pub(super) fn stream(&self) -> &Bson {
-        &self.stream
+    pub(super) fn event<'a>(&'a self, path: &[String]) -> Value<'a> {
+        in_members(&self.event, path)
     }
+
+    pub(super) fn stream<'a>(&'a self, path: &[String]) -> Value<'a> {
+        in_members(&self.stream, path)
+    }
+}
+
+fn in_members<'a>(members: &'a Members, path: &[String]) -> Value<'a> {
+    let Some((first, rest)) = path.split_first() else {
+        let all = members.iter().map(|(name, value)| (name.to_string(), value.clone()));
+        return Some(Cow::Owned(Bson::Document(all.collect())));
+    };
+    let (_, value) = members.iter().find(|(name, _)| name == first)?;
+    in_value(value, rest)
 }
 
 /// The variables of one `$let`, `$map`, `$filter` or `$reduce`.

@@ -81,6 +81,23 @@ impl Stage {
         Ok(Self::Exclude(projected))
     }
 
+    /// The document after the stage, made from one that stays.
+    ///
+    /// # Errors
+    /// [`ApplyError`] of an expression.
+    pub(super) fn made_of(
+        &self,
+        document: &Document,
+        bound: &Bound,
+        gaps: &Gaps,
+        is_last: bool,
+    ) -> Result<Document, ApplyError> {
+        match self {
+            Self::Replace(expression) => replaced(expression, document, bound, gaps),
+            other => other.apply(document.clone(), bound, gaps, is_last),
+        }
+    }
+
     /// The document after the stage.
     ///
     /// # Errors
@@ -99,7 +116,7 @@ impl Stage {
                 Ok(document)
             }
             Self::Set(computed) => {
-                let document = match computed.apply_at_top(document, bound, gaps)? {
+                let document = match computed.apply_in_place(document, bound, gaps)? {
                     Ok(changed) => return Ok(changed),
                     Err(document) => document,
                 };
@@ -124,16 +141,23 @@ impl Stage {
                 }
                 Ok(kept)
             }
-            Self::Replace(expression) => {
-                let scope = Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) };
-                match expression.evaluate(&scope)?.map(Cow::into_owned) {
-                    Some(Bson::Document(document)) => Ok(document),
-                    other => {
-                        let reason = format!("it must be an object, not {}", type_name(other.as_ref()));
-                        Err(Fault::Wrong(reason).of("$replaceWith"))
-                    }
-                }
-            }
+            Self::Replace(expression) => replaced(expression, &document, bound, gaps),
+        }
+    }
+}
+
+fn replaced(
+    expression: &Expression,
+    document: &Document,
+    bound: &Bound,
+    gaps: &Gaps,
+) -> Result<Document, ApplyError> {
+    let scope = Scope { root: Some(document), bound, frame: None, gaps: Some(gaps) };
+    match expression.evaluate(&scope)?.map(Cow::into_owned) {
+        Some(Bson::Document(document)) => Ok(document),
+        other => {
+            let reason = format!("it must be an object, not {}", type_name(other.as_ref()));
+            Err(Fault::Wrong(reason).of("$replaceWith"))
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use super::layout::Form;
 use super::needs::{Fields, Needs};
 use super::source::whole;
-use crate::declarative::scope::Bound;
+use crate::declarative::scope::{Bound, Members};
 use crate::{Event, FoldError, Payload, StreamKey};
 
 /// How events are read.
@@ -32,36 +32,36 @@ impl Binding {
         now: &Seen<'_>,
         key: &StreamKey<'_>,
     ) -> Result<Bound, FoldError> {
-        let mut bound = Document::new();
+        let mut bound: Members = Vec::new();
         if !needs.payload.is_none() {
             let payload = match &now.payload {
                 Some(payload) => payload.clone(),
                 None => self.payload(event, &needs.payload)?,
             };
-            bound.insert("payload", payload);
+            bound.push(("payload".into(), payload));
         }
         if !needs.headers.is_none()
             && let Some(headers) = event.metadata
         {
-            bound.insert("headers", document(headers, &needs.headers)?);
+            bound.push(("headers".into(), document(headers, &needs.headers)?.into()));
         }
         if needs.event_type {
-            bound.insert("type", now.event_type);
+            bound.push(("type".into(), now.event_type.into()));
         }
         if needs.number {
-            bound.insert("number", event.number);
+            bound.push(("number".into(), event.number.into()));
         }
         if needs.timestamp
             && let Some(time) = self.time(event)?
         {
-            bound.insert("timestamp", time);
+            bound.push(("timestamp".into(), time));
         }
-        let mut stream = Document::new();
+        let mut stream: Members = Vec::new();
         if needs.stream {
-            stream.insert("key", key.id());
-            stream.insert("name", key.stream());
+            stream.push(("key".into(), key.id().into()));
+            stream.push(("name".into(), key.stream().into()));
         }
-        Ok(Bound::new(bound, stream))
+        Ok(Bound::of(bound, stream))
     }
 
     /// The payload, or these fields of it.

@@ -95,7 +95,9 @@ impl Declared {
         key: &StreamKey<'_>,
     ) -> Result<Seen<'a>, FoldError> {
         let mut seen = Seen { event_type, payload: None };
-        while let Some(upcast) = self.upcasts.get(seen.event_type) {
+        while let Some(upcast) =
+            if self.upcasts.is_empty() { None } else { self.upcasts.get(seen.event_type) }
+        {
             if let Some((reshape, needs)) = &upcast.reshape {
                 let payload = match seen.payload.take() {
                     Some(payload) => payload,
@@ -108,7 +110,7 @@ impl Declared {
                 let now = Seen { event_type: seen.event_type, payload: Some(payload.clone().into()) };
                 let bound = self.binding.bind(needs, event, &now, key)?;
                 let failed = |error| refused("upcast", seen.event_type, &error);
-                seen.payload = Some(Bson::Document(reshape.reshape(payload, &bound).map_err(failed)?));
+                seen.payload = Some(Bson::Document(reshape.reshape(&payload, &bound).map_err(failed)?));
             }
             seen.event_type = &upcast.event_type;
         }
@@ -190,11 +192,7 @@ impl Projection for Declared {
                 continue;
             }
             let made = match &emit.pipeline {
-                Some(pipeline) => {
-                    let mut made = document.clone();
-                    pipeline.apply(&mut made, &bound, false).map_err(failed)?;
-                    Some(made)
-                }
+                Some(pipeline) => Some(pipeline.reshape(document, &bound).map_err(failed)?),
                 None => None,
             };
             let made = made.as_ref().unwrap_or(document);
