@@ -337,7 +337,9 @@ const GATHERED: [&str; 2] = ["$add", "$multiply"];
 /// is constant becomes one argument, the last. That shows in digits that rounding loses.
 fn gather(expression: Expression, at: &str) -> Compiled {
     let Expression::Call(function, parts, given) = expression else { return Ok(expression) };
-    if !GATHERED.contains(&function.name) {
+    // With one constant, or none, the server leaves them as they are.
+    let constants = parts.iter().filter(|part| part.is_constant()).count();
+    if !GATHERED.contains(&function.name) || constants < 2 {
         return Ok(Expression::Call(function, parts, given));
     }
     let (mut variable, mut constant) = (Vec::new(), Vec::new());
