@@ -330,34 +330,28 @@ fn fold(expression: Expression, at: &str) -> Compiled {
     }
 }
 
-/// Operators whose arguments the server may put in another order.
-const GATHERED: [&str; 2] = ["$add", "$multiply"];
+/// Operators that the server takes apart from the left.
+const FROM_THE_LEFT: [&str; 2] = ["$add", "$multiply"];
 
-/// Sums and products as the server computes them: those within are a part of the one around them, and what
-/// is constant becomes one argument, the last. That shows in digits that rounding loses.
+/// Sums and products as the server computes them: one that stands first is a part of the one around it, and
+/// the constants that stand first become one. That shows in digits that rounding loses.
 fn gather(expression: Expression, at: &str) -> Compiled {
     let Expression::Call(function, parts, given) = expression else { return Ok(expression) };
-    // With one constant, or none, the server leaves them as they are.
-    let constants = parts.iter().filter(|part| part.is_constant()).count();
-    if !GATHERED.contains(&function.name) || constants < 2 {
+    if !FROM_THE_LEFT.contains(&function.name) {
         return Ok(Expression::Call(function, parts, given));
     }
-    let (mut variable, mut constant) = (Vec::new(), Vec::new());
-    for part in parts {
+    let mut all = Vec::with_capacity(parts.len());
+    for (i, part) in parts.into_iter().enumerate() {
         match part {
-            // What is within was gathered before: its own constant is its last argument.
-            Expression::Call(own, parts, _) if own.name == function.name => {
-                for part in parts {
-                    if part.is_constant() { &mut constant } else { &mut variable }.push(part);
-                }
-            }
-            part if part.is_constant() => constant.push(part),
-            part => variable.push(part),
+            Expression::Call(own, within, _) if i == 0 && own.name == function.name => all.extend(within),
+            part => all.push(part),
         }
     }
-    if constant.len() > 1 {
-        constant = vec![fold(Expression::Call(function, constant, given), at)?];
+    let constants = all.iter().take_while(|part| part.is_constant()).count();
+    if constants > 1 {
+        let others = all.split_off(constants);
+        let one = fold(Expression::Call(function, all, given), at)?;
+        all = std::iter::once(one).chain(others).collect();
     }
-    variable.extend(constant);
-    Ok(Expression::Call(function, variable, given))
+    Ok(Expression::Call(function, all, given))
 }

@@ -116,7 +116,7 @@ fn arguments<'a>(
     let mut values = Vec::with_capacity(parts.len());
     for part in parts {
         let value = part.evaluate(scope).map_err(|error| match error {
-            ApplyError::Wrong { .. } if !values.is_empty() => {
+            ApplyError::Wrong { .. } if !values.is_empty() || matches!(part, Expression::Array(_)) => {
                 let reason = format!("it fails, or doesn't need this argument, which fails: {error}");
                 Fault::Refused(reason).of(name)
             }

@@ -50,7 +50,8 @@ fn to_place(args: &Args<'_>, mode: Mode) -> Outcome {
         Number::Double(value) => Number::Double(double(value, place, mode)?),
         Number::Int(value) => match i32::try_from(whole(value.into(), place, mode)) {
             Ok(value) => Number::Int(value),
-            Err(_) => Number::Long(i64::try_from(whole(value.into(), place, mode)).unwrap_or(0)),
+            // Some of these the server wraps around.
+            Err(_) => return refused("the rounded value is beyond 32 bits"),
         },
         Number::Long(value) => match i64::try_from(whole(value, place, mode)) {
             Ok(value) => Number::Long(value),

@@ -61,7 +61,10 @@ fn whole(value: Option<&Bson>) -> Result<i64, Fault> {
     let number = value.and_then(Number::of);
     let whole = match number {
         Some(Number::Double(value)) => truncated(value).filter(|_| value.trunc() == value),
-        Some(Number::Decimal(_)) => number.and_then(Number::as_int).map(i64::from),
+        Some(number @ Number::Decimal(_)) => match number.as_int() {
+            Some(whole) => Some(whole.into()),
+            None => return refused("a decimal that isn't a whole number of 32 bits"),
+        },
         number => number.and_then(Number::whole),
     };
     whole.map_or_else(|| wrong("it must be a whole number"), Ok)

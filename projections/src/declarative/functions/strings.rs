@@ -87,7 +87,8 @@ fn index_of(args: &Args<'_>) -> Outcome {
     let (input, token) = (args.text(0)?, args.text(1)?);
     let length = input.chars().count();
     let (start, end) = (bound(args, 2)?.unwrap_or(0), bound(args, 3)?.unwrap_or(length).min(length));
-    if start > end {
+    // Nothing is found behind the end, not even nothing.
+    if start > end || (token.is_empty() && start == length && start > 0) {
         return Ok(Some(Bson::Int32(-1)));
     }
     let within: String = input.chars().skip(start).take(end - start).collect();
