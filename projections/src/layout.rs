@@ -69,6 +69,25 @@ impl Default for Layout {
 }
 
 impl Layout {
+    /// A plain layout for stores that have none yet: commits with a name, the number of their first event,
+    /// and their events.
+    #[must_use]
+    pub fn commits() -> Self {
+        Self {
+            collection: "commits".into(),
+            stream: "stream".into(),
+            offset: "offset".into(),
+            offset_meaning: OffsetMeaning::FirstEvent,
+            count: None,
+            timestamp: None,
+            events: "events".into(),
+            event_type: "type".into(),
+            payload: "payload".into(),
+            metadata: "headers".into(),
+            since: None,
+        }
+    }
+
     /// Number of the first event of a commit with this stored offset.
     #[must_use]
     pub fn first_number(&self, offset: i64) -> i64 {

@@ -42,23 +42,9 @@ impl Default for Store {
     }
 }
 
-/// A plain layout for stores that have none yet: commits with a name, the number of their first event, and
-/// their events.
 fn commits() -> Store {
-    let layout = Layout {
-        collection: "commits".into(),
-        stream: "stream".into(),
-        offset: "offset".into(),
-        offset_meaning: OffsetMeaning::FirstEvent,
-        count: None,
-        timestamp: None,
-        events: "events".into(),
-        event_type: "type".into(),
-        payload: "payload".into(),
-        metadata: "headers".into(),
-        since: None,
-    };
-    Store { layout, form: None, event_time: Some("timestamp".to_owned()), ignores_case: false }
+    let event_time = Some("timestamp".to_owned());
+    Store { layout: Layout::commits(), form: None, event_time, ignores_case: false }
 }
 
 /// Reads the table `layout`.
