@@ -38,6 +38,12 @@ impl<'a> Element<'a> {
         self.name == name.as_bytes()
     }
 
+    /// The name as a text.
+    #[inline]
+    pub(crate) fn name(&self) -> Result<&'a str, Unsupported> {
+        std::str::from_utf8(self.name).map_err(|_| Unsupported)
+    }
+
     /// The text of a string.
     #[inline]
     pub(crate) fn text(&self) -> Result<&'a str, Unsupported> {

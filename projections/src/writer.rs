@@ -4,6 +4,8 @@
 
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 
+use crate::walk::Element;
+
 /// Appends elements to a BSON document.
 #[derive(Debug)]
 pub struct DocumentWriter<'a> {
@@ -147,6 +149,15 @@ impl<'a> DocumentWriter<'a> {
     pub(crate) fn bytes(&mut self, element_type: u8, name: &str, value: &[u8]) {
         self.header(element_type, name);
         self.bytes.extend_from_slice(value);
+    }
+
+    /// Appends an element of another document, unchanged.
+    pub(crate) fn element(&mut self, element: &Element<'_>) {
+        self.bytes.reserve(element.name.len() + element.value.len() + 2);
+        self.bytes.push(element.kind);
+        self.bytes.extend_from_slice(element.name);
+        self.bytes.push(0);
+        self.bytes.extend_from_slice(element.value);
     }
 
     /// Appends all elements of another document except `_id`, unchanged.

@@ -82,6 +82,9 @@ pub struct ProjectionPlan {
     pub indexes: Vec<String>,
     /// The active generation, if there is one.
     pub active_generation: Option<u32>,
+    /// Whether the active generation is of this version, but was built with another definition or settings
+    /// that change snapshots.
+    pub redefined: bool,
     /// Partitions they are divided into.
     pub partitions: u32,
     /// Estimate from a timed sample.
@@ -222,6 +225,7 @@ async fn plan_of(
         _ => next_generation(spec, &store.collection_names().await?, &recorded)
             .map_err(|error| Error::Unsupported(error.to_string()))?,
     };
+    let active = store.control().active(spec.name()).await?;
     Ok(ProjectionPlan {
         projection: spec.name().to_owned(),
         projection_version: spec.version(),
@@ -232,7 +236,13 @@ async fn plan_of(
             .iter()
             .flat_map(|target| target.indexes().iter().map(|index| index.name()))
             .collect(),
-        active_generation: store.control().active(spec.name()).await?.map(|active| active.active),
+        redefined: active.as_ref().is_some_and(|active| {
+            let of_active = records.iter().find(|record| record.generation == active.active);
+            active.projection_version == spec.version()
+                && of_active
+                    .is_some_and(|record| !is_fingerprint_of(&record.fingerprint, spec, &store.layout))
+        }),
+        active_generation: active.map(|active| active.active),
         partitions,
         estimate,
         verify_seconds,

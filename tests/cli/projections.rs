@@ -1,7 +1,10 @@
 //! Projections as data: check, try, test, and everything that a projection in Rust can do.
 
+use std::time::{Duration, Instant};
+
 use bson::doc;
 
+use crate::listening::Listening;
 use crate::support::{Db, done, program};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/projections");
@@ -99,6 +102,12 @@ fn what_each_event_of_a_stream_does_is_shown() {
         said.contains("2  Looked  isn't in the file") && said.contains("Snapshot in OpenOrders"),
         "{said}"
     );
+    assert!(!said.contains("goes on"), "{said}");
+    let first = db.run(&[tried.as_slice(), &["--limit", "1"]].concat(), 0).stdout;
+    assert!(first.contains("creates") && !first.contains("LineAdded"), "{first}");
+    assert!(first.contains("The stream goes on"), "{first}");
+    let all = db.run(&[tried.as_slice(), &["--limit", "2"]].concat(), 0).stdout;
+    assert!(all.contains("LineAdded") && !all.contains("goes on"), "{all}");
     let none = db.run(&["projections", "try", &shipped("orders"), "--stream", "order-8"], 2).stderr;
     assert!(none.contains("has no stream order-8"), "{none}");
     let other = db.run(&["projections", "try", &shipped("orders"), "--stream", "account-8"], 2).stderr;
@@ -126,20 +135,54 @@ fn each_shape_is_built_verified_rolled_back_and_kept_current() {
 }
 
 #[test]
+fn a_server_that_starts_builds_what_its_files_say_and_a_follower_keeps_it_current() {
+    let db = Db::new();
+    db.run(&["fixture", "--shape", "accounts", "--commits", "500"], 0);
+    let first = shipped("accounts");
+    db.run(&["migrate", "--projections", &first], 0);
+    let again = db.run(&["migrate", "--projections", &first], 0).stdout;
+    assert!(!again.contains("generation"), "{again}");
+
+    let follower = Listening::start(&db, &["follow", "--poll", "100ms", "--projections", &first]);
+    let accounts = [("projection", "Accounts"), ("phase", "following")];
+    follower.metrics(|metrics| metrics.all("statefold_phase", &accounts) == [1.0]);
+    let opened = doc! { "type": "Opened", "payload": "{ \"owner\": \"somebody\", \"iban\": \"DE0\" }" };
+    let commit = doc! { "stream": "account-new", "offset": 0_i64, "events": [opened] };
+    db.wait(async { db.collection("commits").insert_one(commit).await }).unwrap();
+    let folded = db.collection("Accounts1");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let wanted = || doc! { "_id": "new", "owner": "somebody" };
+    while db.wait(async { folded.find_one(wanted()).await }).unwrap().is_none() {
+        assert!(Instant::now() < deadline, "the new account was never folded");
+    }
+    follower.signal("-INT");
+    follower.succeeds();
+
+    // The next version comes with the next release, and is built when it starts.
+    let next = file(&std::fs::read_to_string(&first).unwrap().replace("version = 1", "version = 2"));
+    db.run(&["migrate", "--projections", path(&next)], 0);
+    let status = db.run(&["status", "--projections", path(&next)], 0).stdout;
+    assert!(status.contains("up to date") && db.collections().contains(&"Accounts2".to_owned()), "{status}");
+}
+
+#[test]
 fn a_definition_that_changed_under_the_same_version_is_told() {
     let db = Db::new();
     db.run(&["fixture", "--shape", "library", "--commits", "500"], 0);
     let text = std::fs::read_to_string(shipped("library")).unwrap();
     let first = file(&text);
     db.run(&["rebuild", "--yes", "--projections", path(&first)], 0);
-    let same = db.run(&["status", "--projections", path(&first)], 0).stdout;
-    assert!(!same.contains("the definition or"), "{same}");
     let changed = file(&text.replace("\"$inc\" = { count = 1 }", "\"$inc\" = { count = 2 }"));
-    let told = db.run(&["status", "--projections", path(&changed)], 0).stdout;
-    assert!(
-        told.contains("the definition or its settings have changed") && told.contains("raise the version"),
-        "{told}"
-    );
+    for verb in ["status", "plan"] {
+        let same = db.run(&[verb, "--projections", path(&first)], 0).stdout;
+        assert!(!same.contains("the definition or"), "{same}");
+        let told = db.run(&[verb, "--projections", path(&changed)], 0).stdout;
+        assert!(
+            told.contains("the definition or its settings have changed")
+                && told.contains("raise the version"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

@@ -6,9 +6,10 @@ use bson::{Bson, Document};
 
 use super::error::{ApplyError, Fault, wrong};
 use super::expression::{Base, Expression};
+use super::function::Function;
 use super::functions::convert;
 use super::number::Number;
-use super::path::{in_document, in_value, of_value};
+use super::path::{in_members, in_value, of_value};
 use super::scope::{Frame, Gaps, Scope};
 use super::value::{Args, Value, expected, is_nullish, is_true};
 
@@ -38,14 +39,7 @@ impl Expression {
                 let values = parts.iter().map(|part| part.evaluate(scope).map(or_null));
                 values.collect::<Result<Vec<_>, _>>().map(|values| owned(Bson::Array(values)))
             }
-            Self::Call(function, parts, given) => {
-                let values = arguments(parts, scope, function.name)?;
-                if let (Some(gaps), "$setField" | "$unsetField") = (scope.gaps, function.name) {
-                    note_gap(&values, gaps).map_err(|fault| fault.of(function.name))?;
-                }
-                let result = (function.call)(&Args::new(&values, *given));
-                result.map(|value| value.map(Cow::Owned)).map_err(|fault| fault.of(function.name))
-            }
+            Self::Call(function, parts, given) => call(function, parts, *given, scope),
             Self::And(parts) => is_any(parts, false, scope).map(|found| owned(Bson::Boolean(!found))),
             Self::Or(parts) => is_any(parts, true, scope).map(|found| owned(Bson::Boolean(found))),
             Self::IfNull(parts) => {
@@ -106,25 +100,42 @@ impl Expression {
     }
 }
 
-/// The server may not evaluate an argument behind one that decides alone: where such a one fails, nobody
-/// knows.
-fn arguments<'a>(
-    parts: &'a [Expression],
-    scope: &Scope<'a>,
-    name: &str,
-) -> Result<Vec<Value<'a>>, ApplyError> {
-    let mut values = Vec::with_capacity(parts.len());
-    for part in parts {
-        let value = part.evaluate(scope).map_err(|error| match error {
-            ApplyError::Wrong { .. } if !values.is_empty() || matches!(part, Expression::Array(_)) => {
-                let reason = format!("it fails, or doesn't need this argument, which fails: {error}");
-                Fault::Refused(reason).of(name)
-            }
-            error => error,
-        });
-        values.push(value?);
+/// Evaluates the arguments and calls a function. Few arguments need no memory of their own.
+fn call<'a>(function: &Function, parts: &'a [Expression], given: u32, scope: &Scope<'a>) -> Evaluated<'a> {
+    let argument = |at: usize, part: &'a Expression| argument(at, part, scope, function.name);
+    match parts {
+        [one] => with_arguments(function, &[argument(0, one)?], given, scope),
+        [one, other] => with_arguments(function, &[argument(0, one)?, argument(1, other)?], given, scope),
+        parts => {
+            let values = parts.iter().enumerate().map(|(at, part)| argument(at, part));
+            with_arguments(function, &values.collect::<Result<Vec<_>, _>>()?, given, scope)
+        }
     }
-    Ok(values)
+}
+
+fn with_arguments<'a>(
+    function: &Function,
+    values: &[Value<'_>],
+    given: u32,
+    scope: &Scope<'a>,
+) -> Evaluated<'a> {
+    let failed = |fault: Fault| fault.of(function.name);
+    if let (Some(gaps), "$setField" | "$unsetField") = (scope.gaps, function.name) {
+        note_gap(values, gaps).map_err(failed)?;
+    }
+    (function.call)(&Args::new(values, given)).map(|value| value.map(Cow::Owned)).map_err(failed)
+}
+
+/// The value of one argument. The server may not evaluate one behind another that decides alone: where such
+/// a one fails, nobody knows.
+fn argument<'a>(at: usize, part: &'a Expression, scope: &Scope<'a>, name: &str) -> Evaluated<'a> {
+    part.evaluate(scope).map_err(|error| match error {
+        ApplyError::Wrong { .. } if at > 0 || matches!(part, Expression::Array(_)) => {
+            let reason = format!("it fails, or doesn't need this argument, which fails: {error}");
+            Fault::Refused(reason).of(name)
+        }
+        error => error,
+    })
 }
 
 /// A field that is taken out of an object keeps its place there, as one that a stage removes.
@@ -149,8 +160,7 @@ fn or_null(value: Value<'_>) -> Bson {
 
 fn lookup<'a>(base: Base, path: &[String], scope: &Scope<'a>) -> Value<'a> {
     match base {
-        Base::Root if path.is_empty() => scope.root.map(|root| Cow::Owned(Bson::Document(root.clone()))),
-        Base::Root => in_document(scope.root?, path),
+        Base::Root => in_members(scope.root?, path),
         Base::Event => scope.bound.event(path),
         Base::Stream => scope.bound.stream(path),
         Base::Local(outwards, at) => {

@@ -58,6 +58,37 @@ pub(super) enum Base {
 }
 
 impl Expression {
+    /// Calls this with each expression that it is made of.
+    pub(super) fn parts(&self, look: &mut impl FnMut(&Self)) {
+        match self {
+            Self::Constant(_) | Self::Path(..) => {}
+            Self::Document(members) => members.iter().for_each(|(_, part)| look(part)),
+            Self::Array(parts) | Self::Call(_, parts, _) => parts.iter().for_each(look),
+            Self::And(parts) | Self::Or(parts) | Self::IfNull(parts) => parts.iter().for_each(look),
+            Self::Switch(branches, default) => {
+                for (condition, then) in branches {
+                    look(condition);
+                    look(then);
+                }
+                default.iter().for_each(|part| look(part));
+            }
+            Self::Let(values, body) => {
+                values.iter().for_each(&mut *look);
+                look(body);
+            }
+            Self::Map(parts) => parts.iter().for_each(look),
+            Self::Filter(parts, limit) => {
+                parts.iter().for_each(&mut *look);
+                limit.iter().for_each(|part| look(part));
+            }
+            Self::Reduce(parts) => parts.iter().for_each(look),
+            Self::Convert { input, on_error, on_null } => {
+                input.iter().for_each(&mut *look);
+                on_error.iter().chain(on_null).for_each(|part| look(part));
+            }
+        }
+    }
+
     /// Whether it has the same value for every document and event.
     pub(super) fn is_constant(&self) -> bool {
         let all = |parts: &[Self]| parts.iter().all(Self::is_constant);

@@ -6,7 +6,9 @@ use bson::{Bson, Document};
 
 use super::error::ApplyError;
 use super::expression::Expression;
+use super::members::{Members, set};
 use super::scope::{Bound, Gaps, Scope};
+use super::touched::Touched;
 
 /// Fields to compute, in order.
 #[derive(Debug, Clone, Default)]
@@ -63,31 +65,45 @@ impl Computed {
         })
     }
 
+    /// Adds the fields that it looks at or sets.
+    pub(super) fn touch(&self, touched: &mut Touched) {
+        for (name, value) in &self.0 {
+            match value {
+                Value::Computed(_) => touched.write(name),
+                Value::Fields(_) => touched.read(name),
+            }
+        }
+        self.look(touched);
+    }
+
+    fn look(&self, touched: &mut Touched) {
+        for (_, value) in &self.0 {
+            match value {
+                Value::Computed(expression) => touched.look(expression),
+                Value::Fields(fields) => fields.look(touched),
+            }
+        }
+    }
+
     /// Computes them.
     ///
     /// # Errors
     /// [`ApplyError`] of an expression.
-    pub(super) fn apply(&self, document: &mut Document, scope: &Scope<'_>) -> Result<(), ApplyError> {
+    pub(super) fn apply(&self, members: &mut dyn Members, scope: &Scope<'_>) -> Result<(), ApplyError> {
         for (name, value) in &self.0 {
             match value {
-                Value::Computed(expression) => match expression.evaluate(scope)?.map(Cow::into_owned) {
-                    Some(value) => {
-                        check(document, name, scope)?;
-                        document.insert(name.as_str(), value);
-                    }
-                    None => {
-                        leave(scope, name);
-                        document.remove(name);
-                    }
-                },
+                Value::Computed(expression) => {
+                    let value = expression.evaluate(scope)?.map(Cow::into_owned);
+                    put(members, name, value, scope.gaps)?;
+                }
                 Value::Fields(fields) if !fields.computes() => {}
-                Value::Fields(fields) => match document.get_mut(name) {
+                Value::Fields(fields) => match members.get_mut(name) {
                     Some(value) => fields.apply_to_value(value, scope)?,
                     None => {
-                        check(document, name, scope)?;
                         let mut inner = Document::new();
+                        check(members, name, scope.gaps)?;
                         fields.apply(&mut inner, scope)?;
-                        document.insert(name.as_str(), inner);
+                        members.add(name, inner.into());
                     }
                 },
             }
@@ -95,30 +111,30 @@ impl Computed {
         Ok(())
     }
 
-    /// As [`apply`](Self::apply), without a copy of the document: everything is computed before anything is
-    /// set. Gives the document back if that goes through an array, item by item.
+    /// Computes everything, then sets it.
     ///
     /// # Errors
     /// [`ApplyError`] of an expression.
-    pub(super) fn apply_in_place(
+    pub(super) fn change(
         &self,
-        mut document: Document,
-        bound: &Bound,
+        members: &mut dyn Members,
+        bound: &Bound<'_>,
         gaps: &Gaps,
-    ) -> Result<Result<Document, Document>, ApplyError> {
-        let scope = Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) };
-        let mut values = Vec::new();
-        if !self.compute(Some(&document), &scope, &mut values)? {
-            return Ok(Err(document));
+    ) -> Result<(), ApplyError> {
+        let mut values = Vec::with_capacity(self.0.len());
+        let scope = Scope { root: Some(&*members), bound, frame: None, gaps: Some(gaps) };
+        if self.compute(Some(&*members), &scope, &mut values)? {
+            return self.put(members, &mut values.into_iter(), gaps);
         }
-        self.put(&mut document, &mut values.into_iter(), gaps)?;
-        Ok(Ok(document))
+        // It goes through an array, item by item.
+        let before = members.copy();
+        self.apply(members, &Scope { root: Some(&before), bound, frame: None, gaps: Some(gaps) })
     }
 
     /// Computes all values, in order, for a part of the document. False if there is an array on the way.
     fn compute(
         &self,
-        part: Option<&Document>,
+        part: Option<&dyn Members>,
         scope: &Scope<'_>,
         values: &mut Vec<Option<Bson>>,
     ) -> Result<bool, ApplyError> {
@@ -131,7 +147,7 @@ impl Computed {
                 Value::Fields(fields) => {
                     let within = match part.and_then(|part| part.get(name)) {
                         Some(Bson::Array(_)) => return Ok(false),
-                        Some(Bson::Document(within)) => Some(within),
+                        Some(Bson::Document(within)) => Some(within as &dyn Members),
                         _ => None,
                     };
                     if !fields.compute(within, scope, values)? {
@@ -146,37 +162,24 @@ impl Computed {
     /// Sets computed values, in the same order.
     fn put(
         &self,
-        document: &mut Document,
+        members: &mut dyn Members,
         values: &mut impl Iterator<Item = Option<Bson>>,
         gaps: &Gaps,
     ) -> Result<(), ApplyError> {
-        let check = |document: &Document, name: &String| match document.contains_key(name) {
-            true => Ok(()),
-            false => gaps.check(name).map_err(|fault| fault.of("$set")),
-        };
         for (name, value) in &self.0 {
             match value {
-                Value::Computed(_) => match values.next().flatten() {
-                    Some(value) => {
-                        check(document, name)?;
-                        document.insert(name.as_str(), value);
-                    }
-                    None => {
-                        gaps.leave(name);
-                        document.remove(name);
-                    }
-                },
+                Value::Computed(_) => put(members, name, values.next().flatten(), Some(gaps))?,
                 Value::Fields(fields) if !fields.computes() => {}
-                Value::Fields(fields) => match document.get_mut(name) {
+                Value::Fields(fields) => match members.get_mut(name) {
                     Some(Bson::Document(within)) => fields.put(within, values, gaps)?,
                     other => {
                         let is_there = other.is_some();
                         let mut within = Document::new();
                         fields.put(&mut within, values, gaps)?;
                         if !is_there {
-                            check(document, name)?;
+                            check(members, name, Some(gaps))?;
                         }
-                        document.insert(name.as_str(), within);
+                        set(members, name, within.into());
                     }
                 },
             }
@@ -198,15 +201,33 @@ impl Computed {
     }
 }
 
-fn leave(scope: &Scope<'_>, name: &str) {
-    if let Some(gaps) = scope.gaps {
-        gaps.leave(name);
+/// Sets a computed value; one that is missing takes the member away.
+fn put(
+    members: &mut dyn Members,
+    name: &str,
+    value: Option<Bson>,
+    gaps: Option<&Gaps>,
+) -> Result<(), ApplyError> {
+    match (value, members.get_mut(name)) {
+        (Some(value), Some(own)) => *own = value,
+        (Some(value), None) => {
+            check(members, name, gaps)?;
+            members.add(name, value);
+        }
+        (None, _) => {
+            if let Some(gaps) = gaps {
+                gaps.leave(name);
+            }
+            members.remove(name);
+        }
     }
+    Ok(())
 }
 
-fn check(document: &Document, name: &str, scope: &Scope<'_>) -> Result<(), ApplyError> {
-    match scope.gaps {
-        Some(gaps) if !document.contains_key(name) => gaps.check(name).map_err(|fault| fault.of("$set")),
+/// Fails if a member that isn't there may have a place.
+fn check(members: &dyn Members, name: &str, gaps: Option<&Gaps>) -> Result<(), ApplyError> {
+    match gaps {
+        Some(gaps) if members.get(name).is_none() => gaps.check(name).map_err(|fault| fault.of("$set")),
         _ => Ok(()),
     }
 }
@@ -269,16 +290,21 @@ impl Projected {
         self.0.iter().find(|(name, _)| name == wanted).map(|(_, shown)| shown)
     }
 
+    /// Adds the fields.
+    pub(super) fn touch(&self, touched: &mut Touched) {
+        self.0.iter().for_each(|(name, _)| touched.read(name));
+    }
+
     /// Takes them away.
-    pub(super) fn exclude(&self, document: &mut Document, gaps: &Gaps) {
+    pub(super) fn exclude(&self, members: &mut dyn Members, gaps: &Gaps) {
         for (name, shown) in &self.0 {
             match shown {
                 Shown::Is => {
                     gaps.leave(name);
-                    document.remove(name);
+                    members.remove(name);
                 }
                 Shown::Fields(fields) => {
-                    if let Some(value) = document.get_mut(name) {
+                    if let Some(value) = members.get_mut(name) {
                         fields.exclude_from(value, gaps);
                     }
                 }

@@ -36,8 +36,10 @@
 //! ```
 
 mod compile;
+mod copied;
 mod decimal;
 mod definition;
+mod encoded;
 mod error;
 mod evaluate;
 mod expression;
@@ -46,6 +48,7 @@ mod forms;
 mod function;
 mod functions;
 mod guard;
+mod members;
 mod nearest;
 mod number;
 mod order;
@@ -57,6 +60,7 @@ mod sorting;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod update;
 mod value;
 

@@ -2,19 +2,17 @@
 
 use std::borrow::Cow;
 
-use bson::{Bson, Document};
+use bson::Bson;
 
+use super::members::Members;
 use super::value::Value;
 
-/// The value at a path of a document.
-pub(super) fn in_document<'a>(document: &'a Document, path: &[String]) -> Value<'a> {
-    let (first, rest) = path.split_first()?;
-    let value = document.get(first)?;
-    match (rest.is_empty(), value) {
-        (_, Bson::Undefined) => None,
-        (true, value) => Some(Cow::Borrowed(value)),
-        (false, value) => in_value(value, rest),
-    }
+/// The value at a path of an object; a copy of the object itself if the path is empty.
+pub(super) fn in_members<'a>(members: &'a dyn Members, path: &[String]) -> Value<'a> {
+    let Some((first, rest)) = path.split_first() else {
+        return Some(Cow::Owned(Bson::Document(members.copy())));
+    };
+    in_value(members.get(first)?, rest)
 }
 
 /// The value at a path of a value; the value itself if the path is empty.
@@ -22,10 +20,10 @@ pub(super) fn in_value<'a>(value: &'a Bson, path: &[String]) -> Value<'a> {
     match value {
         Bson::Undefined => None,
         value if path.is_empty() => Some(Cow::Borrowed(value)),
-        Bson::Document(document) => in_document(document, path),
+        Bson::Document(document) => in_members(document, path),
         Bson::Array(items) => {
             let documents = items.iter().filter_map(Bson::as_document);
-            let found = documents.filter_map(|item| in_document(item, path).map(Cow::into_owned));
+            let found = documents.filter_map(|item| in_members(item, path).map(Cow::into_owned));
             Some(Cow::Owned(Bson::Array(found.collect())))
         }
         _ => None,

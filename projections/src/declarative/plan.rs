@@ -1,17 +1,22 @@
 //! A compiled update: of operators, or a pipeline.
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 
 use super::compile::Compiled;
+use super::copied::Copied;
 use super::error::{ApplyError, CompileError, Fault};
 use super::order::is_equal;
 use super::scope::{Bound, Gaps};
 use super::stage::Stage;
+use super::touched::{Taken, Touched};
 use super::update::Update;
 
 /// An update document or an aggregation pipeline, checked and compiled once, applied to many documents.
 #[derive(Debug, Clone)]
-pub struct Plan(Kind);
+pub struct Plan {
+    kind: Kind,
+    touched: Touched,
+}
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -31,7 +36,11 @@ impl Plan {
     /// # Errors
     /// [`CompileError`] at the part that is wrong.
     pub fn update(update: &Document, array_filters: &[Document]) -> Compiled<Self> {
-        Update::compile(update, array_filters).map(|update| Self(Kind::Update(update)))
+        Update::compile(update, array_filters).map(|update| {
+            let mut touched = Touched::default();
+            update.touch(&mut touched);
+            Self { kind: Kind::Update(update), touched }
+        })
     }
 
     /// Compiles a pipeline of `$set`, `$unset`, `$project` and `$replaceWith`.
@@ -43,7 +52,14 @@ impl Plan {
             return Err(CompileError::new("", "a pipeline needs a stage"));
         }
         let compiled = stages.iter().enumerate().map(|(i, stage)| Stage::compile(stage, &format!("[{i}]")));
-        compiled.collect::<Result<_, _>>().map(|stages| Self(Kind::Pipeline(stages)))
+        let stages = compiled.collect::<Result<Vec<_>, _>>()?;
+        let mut touched = Touched::default();
+        stages.iter().for_each(|stage| stage.touch(&mut touched));
+        // Where that is looked after, the whole document is there.
+        if touched.has(ID) {
+            touched = Touched::all();
+        }
+        Ok(Self { kind: Kind::Pipeline(stages), touched })
     }
 
     /// Applies it to a document, for one event. A new document has nothing but its `_id`.
@@ -51,8 +67,8 @@ impl Plan {
     /// # Errors
     /// [`ApplyError`] where the server would fail as well, or where its result can't be had. The document
     /// may be half changed then.
-    pub fn apply(&self, document: &mut Document, bound: &Bound, is_new: bool) -> Result<(), ApplyError> {
-        let stages = match &self.0 {
+    pub fn apply(&self, document: &mut Document, bound: &Bound<'_>, is_new: bool) -> Result<(), ApplyError> {
+        let stages = match &self.kind {
             Kind::Update(update) => return update.apply(document, bound, is_new),
             Kind::Pipeline(stages) => stages,
         };
@@ -62,23 +78,74 @@ impl Plan {
         for (i, stage) in stages.iter().enumerate() {
             result = stage.apply(result, bound, &gaps, i + 1 == stages.len())?;
         }
-        if let Some(name) = result.keys().find(|name| name.starts_with('$')) {
-            let reason = format!("a document can't have the field `{name}`");
-            return Err(Fault::Wrong(reason).of("the pipeline"));
-        }
+        check_names(result.keys().map(String::as_str))?;
         *document = with_id(result, id)?;
         Ok(())
     }
 }
 
 impl Plan {
+    /// As [`apply`](Self::apply), to an encoded document that isn't new. Of a plain document no more is decoded
+    /// than what the plan looks at or changes.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply), or if the document can't be decoded or its fields can't be stored.
+    pub fn apply_encoded(&self, document: &RawDocument, bound: &Bound) -> Result<RawDocumentBuf, ApplyError> {
+        let mut taken = self.touched.take(document)?;
+        self.change(&mut taken, bound, false)?;
+        let mut bytes = Vec::new();
+        self.touched.put_back(Some(document), &taken, &mut bytes)?;
+        let made = RawDocumentBuf::from_bytes(bytes);
+        made.map_err(|error| Fault::Wrong(error.to_string()).of("the document"))
+    }
+
+    /// Changes what was taken of a document, or a new one.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub(super) fn change(
+        &self,
+        taken: &mut Taken<'_>,
+        bound: &Bound<'_>,
+        is_new: bool,
+    ) -> Result<(), ApplyError> {
+        let few = match taken {
+            Taken::Whole(document) => return self.apply(document, bound, is_new),
+            Taken::Part(few) => few,
+        };
+        match &self.kind {
+            Kind::Update(update) => update.apply(few, bound, is_new),
+            Kind::Pipeline(stages) => {
+                let gaps = Gaps::default();
+                stages.iter().try_for_each(|stage| stage.change(few, bound, &gaps))?;
+                check_names(few.0.iter().map(|(name, _)| name.as_ref()))
+            }
+        }
+    }
+
+    /// The fields of a document that it looks at or changes.
+    pub(super) fn touched(&self) -> &Touched {
+        &self.touched
+    }
+
+    /// What it copies, if it does no more than that.
+    pub(super) fn copied(&self) -> Option<Copied> {
+        match &self.kind {
+            Kind::Pipeline(stages) => match stages.as_slice() {
+                [Stage::Replace(expression)] => Copied::by(expression),
+                _ => None,
+            },
+            Kind::Update(_) => None,
+        }
+    }
+
     /// Applies a pipeline to an object that isn't a document of a collection: its `_id` is a field as any
     /// other.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
     pub(super) fn reshape(&self, object: &Document, bound: &Bound) -> Result<Document, ApplyError> {
-        let Kind::Pipeline(stages) = &self.0 else { return Ok(object.clone()) };
+        let Kind::Pipeline(stages) = &self.kind else { return Ok(object.clone()) };
         let (gaps, last) = (Gaps::default(), stages.len());
         let Some((first, others)) = stages.split_first() else { return Ok(object.clone()) };
         let mut made = first.made_of(object, bound, &gaps, last == 1)?;
@@ -86,6 +153,15 @@ impl Plan {
             made = stage.apply(made, bound, &gaps, i + 2 == last)?;
         }
         Ok(made)
+    }
+}
+
+fn check_names<'n>(mut names: impl Iterator<Item = &'n str>) -> Result<(), ApplyError> {
+    match names.find(|name| name.starts_with('$')) {
+        Some(name) => {
+            Err(Fault::Wrong(format!("a document can't have the field `{name}`")).of("the pipeline"))
+        }
+        None => Ok(()),
     }
 }
 

@@ -6,51 +6,63 @@ use std::cell::RefCell;
 use bson::{Bson, Document};
 
 use super::error::{Fault, refused};
-use super::path::in_value;
+use super::members::{Few, Members, is_same};
+use super::path::{in_members, in_value};
 use super::value::Value;
 
 /// One event and its stream, as `$$event` and `$$stream`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Bound {
-    event: Members,
-    stream: Members,
+pub struct Bound<'a> {
+    event: Vec<(Cow<'a, str>, Part<'a>)>,
+    stream: Few<'a>,
 }
 
-/// A few members, in order: a search through them is quicker than a table.
-pub(super) type Members = Vec<(Cow<'static, str>, Bson)>;
+/// A part of an event: a value, or as many members of an object as are needed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Part<'a> {
+    Value(Bson),
+    Few(Few<'a>),
+}
 
-impl Bound {
+impl<'a> Bound<'a> {
     /// The event with `payload`, `headers`, `type`, `number` and `timestamp`; the stream with `key`. They may
     /// have more or fewer fields: whatever isn't there is missing.
     #[must_use]
     pub fn new(event: Document, stream: Document) -> Self {
-        let members = |document: Document| {
-            document.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect()
-        };
-        Self { event: members(event), stream: members(stream) }
+        let event = event.into_iter().map(|(name, value)| (Cow::Owned(name), Part::Value(value)));
+        let stream = stream.into_iter().map(|(name, value)| (Cow::Owned(name), value));
+        Self { event: event.collect(), stream: Few(stream.collect()) }
     }
 
     /// As [`new`](Self::new), of members.
-    pub(super) fn of(event: Members, stream: Members) -> Self {
+    pub(super) fn of(event: Vec<(Cow<'a, str>, Part<'a>)>, stream: Few<'a>) -> Self {
         Self { event, stream }
     }
 
-    pub(super) fn event<'a>(&'a self, path: &[String]) -> Value<'a> {
-        in_members(&self.event, path)
+    pub(super) fn event<'s>(&'s self, path: &[String]) -> Value<'s> {
+        let Some((first, rest)) = path.split_first() else {
+            let all = self.event.iter().map(|(name, part)| (name.to_string(), part.copy()));
+            return Some(Cow::Owned(Bson::Document(all.collect())));
+        };
+        match self.event.iter().find(|(name, _)| is_same(name.as_bytes(), first.as_bytes()))? {
+            (_, Part::Value(value)) => in_value(value, rest),
+            (_, Part::Few(members)) => in_members(members, rest),
+        }
     }
 
-    pub(super) fn stream<'a>(&'a self, path: &[String]) -> Value<'a> {
+    pub(super) fn stream<'s>(&'s self, path: &[String]) -> Value<'s> {
         in_members(&self.stream, path)
     }
 }
 
-fn in_members<'a>(members: &'a Members, path: &[String]) -> Value<'a> {
-    let Some((first, rest)) = path.split_first() else {
-        let all = members.iter().map(|(name, value)| (name.to_string(), value.clone()));
-        return Some(Cow::Owned(Bson::Document(all.collect())));
-    };
-    let (_, value) = members.iter().find(|(name, _)| name == first)?;
-    in_value(value, rest)
+impl Part<'_> {
+    /// As a value of its own.
+    pub(super) fn copy(&self) -> Bson {
+        match self {
+            Self::Value(value) => value.clone(),
+            Self::Few(members) => Bson::Document(members.copy()),
+        }
+    }
 }
 
 /// The variables of one `$let`, `$map`, `$filter` or `$reduce`.
@@ -84,11 +96,11 @@ impl Gaps {
 }
 
 /// All that is visible.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     /// The document before the stage; none in an update document.
-    pub(super) root: Option<&'a Document>,
-    pub(super) bound: &'a Bound,
+    pub(super) root: Option<&'a dyn Members>,
+    pub(super) bound: &'a Bound<'a>,
     pub(super) frame: Option<&'a Frame<'a>>,
     pub(super) gaps: Option<&'a Gaps>,
 }

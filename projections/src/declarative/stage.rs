@@ -8,9 +8,11 @@ use super::compile::{Compiled, Compiler, unknown_operator};
 use super::error::{ApplyError, CompileError, Fault};
 use super::expression::Expression;
 use super::fields::{Computed, Projected, Shown};
+use super::members::Members;
 use super::path;
 use super::scope::{Bound, Gaps, Scope};
 use super::shape::{Mode, projection};
+use super::touched::Touched;
 use super::value::type_name;
 
 /// A compiled stage.
@@ -81,6 +83,34 @@ impl Stage {
         Ok(Self::Exclude(projected))
     }
 
+    /// Adds the fields that it looks at or changes.
+    pub(super) fn touch(&self, touched: &mut Touched) {
+        match self {
+            Self::Set(computed) => computed.touch(touched),
+            Self::Exclude(projected) => projected.touch(touched),
+            Self::Include(..) | Self::Replace(_) => *touched = Touched::all(),
+        }
+    }
+
+    /// Changes a document, or the part of it that the stage touches. One that makes another document of it
+    /// touches all, and does nothing here.
+    ///
+    /// # Errors
+    /// [`ApplyError`] of an expression.
+    pub(super) fn change(
+        &self,
+        members: &mut dyn Members,
+        bound: &Bound<'_>,
+        gaps: &Gaps,
+    ) -> Result<(), ApplyError> {
+        match self {
+            Self::Exclude(projected) => projected.exclude(members, gaps),
+            Self::Set(computed) => computed.change(members, bound, gaps)?,
+            Self::Include(..) | Self::Replace(_) => {}
+        }
+        Ok(())
+    }
+
     /// The document after the stage, made from one that stays.
     ///
     /// # Errors
@@ -88,7 +118,7 @@ impl Stage {
     pub(super) fn made_of(
         &self,
         document: &Document,
-        bound: &Bound,
+        bound: &Bound<'_>,
         gaps: &Gaps,
         is_last: bool,
     ) -> Result<Document, ApplyError> {
@@ -105,27 +135,15 @@ impl Stage {
     pub(super) fn apply(
         &self,
         document: Document,
-        bound: &Bound,
+        bound: &Bound<'_>,
         gaps: &Gaps,
         is_last: bool,
     ) -> Result<Document, ApplyError> {
         match self {
-            Self::Exclude(projected) => {
+            Self::Exclude(_) | Self::Set(_) => {
                 let mut document = document;
-                projected.exclude(&mut document, gaps);
+                self.change(&mut document, bound, gaps)?;
                 Ok(document)
-            }
-            Self::Set(computed) => {
-                let document = match computed.apply_in_place(document, bound, gaps)? {
-                    Ok(changed) => return Ok(changed),
-                    Err(document) => document,
-                };
-                let mut changed = document.clone();
-                computed.apply(
-                    &mut changed,
-                    &Scope { root: Some(&document), bound, frame: None, gaps: Some(gaps) },
-                )?;
-                Ok(changed)
             }
             Self::Include(projected, computed) => {
                 let mut kept = projected.include(&document);
@@ -149,7 +167,7 @@ impl Stage {
 fn replaced(
     expression: &Expression,
     document: &Document,
-    bound: &Bound,
+    bound: &Bound<'_>,
     gaps: &Gaps,
 ) -> Result<Document, ApplyError> {
     let scope = Scope { root: Some(document), bound, frame: None, gaps: Some(gaps) };

@@ -14,7 +14,7 @@ fn pipeline_error(stage: Document) -> String {
     Plan::pipeline(&[Bson::Document(stage)]).unwrap_err().to_string()
 }
 
-fn bound(payload: Document) -> Bound {
+fn bound(payload: Document) -> Bound<'static> {
     Bound::new(doc! { "payload": payload, "number": 3_i64, "type": "T" }, doc! { "key": "k" })
 }
 

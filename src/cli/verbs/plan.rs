@@ -10,6 +10,7 @@ use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{number, or_dash, seconds, table};
 use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::no_event_store;
+use crate::cli::text::generations::redefined;
 use crate::cli::text::rights;
 use crate::config::Settings;
 use crate::engine::capacity::CapacityPlan;
@@ -138,6 +139,9 @@ fn text(report: &PlanReport, command: &Command) -> String {
             seconds(verify.full),
             seconds(verify.heads),
         ));
+        if plan.redefined {
+            text.push_str(&redefined(&plan.projection, plan.projection_version));
+        }
         if let Some(open) = &plan.resumable {
             let fate = if open.same_definition {
                 "would be resumed"

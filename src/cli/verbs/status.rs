@@ -14,6 +14,7 @@ use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{count, number, or_dash, table};
 use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::{fenced, no_event_store};
+use crate::cli::text::generations::redefined;
 use crate::config::Settings;
 use crate::error::Result;
 use crate::operator::{ProjectionStatus, StatusReport, status};
@@ -171,12 +172,7 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
     }
     for status in &report.projections {
         if status.redefined {
-            let (name, version) = (&status.projection, status.projection_version);
-            text.push_str(&format!(
-                "\n{name}: the definition or its settings have changed since the active generation was \
-                 built, and it is still version {version}: rebuild, or use the settings that it was built \
-                 with. (In a file of projections, raise the version.)"
-            ));
+            text.push_str(&redefined(&status.projection, status.projection_version));
         }
         for view in &status.views_elsewhere {
             text.push_str(&format!("\n{view}: the next rebuild or cut-over puts it right."));

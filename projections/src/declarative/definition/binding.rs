@@ -1,5 +1,7 @@
 //! From a stored event to what a definition sees of it: `$$event` and `$$stream`.
 
+use std::borrow::Cow;
+
 use bson::raw::RawBsonRef;
 use bson::{Bson, Document, RawDocument};
 use serde::Deserializer;
@@ -8,7 +10,9 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use super::layout::Form;
 use super::needs::{Fields, Needs};
 use super::source::whole;
-use crate::declarative::scope::{Bound, Members};
+use crate::declarative::encoded;
+use crate::declarative::members::{Few, Members, is_same};
+use crate::declarative::scope::{Bound, Part};
 use crate::{Event, FoldError, Payload, StreamKey};
 
 /// How events are read.
@@ -25,17 +29,17 @@ impl Binding {
     ///
     /// # Errors
     /// [`FoldError::Payload`] if the payload can't be read.
-    pub(super) fn bind(
+    pub(super) fn bind<'n>(
         &self,
-        needs: &Needs,
+        needs: &'n Needs,
         event: &Event<'_>,
         now: &Seen<'_>,
         key: &StreamKey<'_>,
-    ) -> Result<Bound, FoldError> {
-        let mut bound: Members = Vec::new();
+    ) -> Result<Bound<'n>, FoldError> {
+        let mut bound: Vec<(Cow<'n, str>, Part<'n>)> = Vec::with_capacity(5);
         if !needs.payload.is_none() {
             let payload = match &now.payload {
-                Some(payload) => payload.clone(),
+                Some(payload) => Part::Value(payload.clone()),
                 None => self.payload(event, &needs.payload)?,
             };
             bound.push(("payload".into(), payload));
@@ -43,29 +47,29 @@ impl Binding {
         if !needs.headers.is_none()
             && let Some(headers) = event.metadata
         {
-            bound.push(("headers".into(), document(headers, &needs.headers)?.into()));
+            bound.push(("headers".into(), document(headers, &needs.headers)?));
         }
         if needs.event_type {
-            bound.push(("type".into(), now.event_type.into()));
+            bound.push(("type".into(), Part::Value(now.event_type.into())));
         }
         if needs.number {
-            bound.push(("number".into(), event.number.into()));
+            bound.push(("number".into(), Part::Value(event.number.into())));
         }
         if needs.timestamp
             && let Some(time) = self.time(event)?
         {
-            bound.push(("timestamp".into(), time));
+            bound.push(("timestamp".into(), Part::Value(time)));
         }
-        let mut stream: Members = Vec::new();
+        let mut stream = Few::default();
         if needs.stream {
-            stream.push(("key".into(), key.id().into()));
-            stream.push(("name".into(), key.stream().into()));
+            stream.add("key", key.id().into());
+            stream.add("name", key.stream().into());
         }
         Ok(Bound::of(bound, stream))
     }
 
     /// The payload, or these fields of it.
-    pub(super) fn payload(&self, event: &Event<'_>, fields: &Fields) -> Result<Bson, FoldError> {
+    pub(super) fn payload<'n>(&self, event: &Event<'_>, fields: &'n Fields) -> Result<Part<'n>, FoldError> {
         match (event.payload, self.form) {
             (Payload::Json(_), Some(Form::Document)) => Err(FoldError::Payload(
                 "it is a text, and the layout says `payload = \"document\"`".to_owned(),
@@ -75,11 +79,16 @@ impl Binding {
             )),
             (Payload::Json(text), _) => {
                 let mut reader = serde_json::Deserializer::from_str(text);
-                let read =
-                    Top(fields).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+                let read = match fields {
+                    Fields::Named(names) if text.trim_start().starts_with('{') => {
+                        reader.deserialize_map(Top(names)).map(Part::Few)
+                    }
+                    _ => Within.deserialize(&mut reader).map(Part::Value),
+                };
+                let read = read.and_then(|value| reader.end().map(|()| value));
                 read.map_err(|error| FoldError::Payload(error.to_string()))
             }
-            (Payload::Document(raw), _) => document(raw, fields).map(Bson::Document),
+            (Payload::Document(raw), _) => document(raw, fields),
         }
     }
 
@@ -111,67 +120,76 @@ pub(super) struct Seen<'a> {
     pub(super) payload: Option<Bson>,
 }
 
-fn document(raw: &RawDocument, fields: &Fields) -> Result<Document, FoldError> {
-    let unreadable = |error: String| FoldError::Payload(error);
-    let mut read = Document::new();
-    for element in raw {
-        let (name, value) = element.map_err(|error| unreadable(error.to_string()))?;
-        if fields.has(name.as_str()) {
-            let value = Bson::try_from(value).map_err(|error| unreadable(error.to_string()))?;
-            read.insert(name.as_str(), value);
+fn document<'n>(raw: &RawDocument, fields: &'n Fields) -> Result<Part<'n>, FoldError> {
+    if let Fields::Named(names) = fields {
+        let named = |name: &[u8]| {
+            names.iter().find(|own| is_same(own.as_bytes(), name)).map(|own| (own.as_str(), true))
+        };
+        if let Ok(few) = encoded::few_members(raw, names.len(), named) {
+            return Ok(Part::Few(few));
         }
     }
-    Ok(read)
+    let whole = encoded::members(raw).map_err(|error| FoldError::Payload(error.to_string()))?;
+    Ok(Part::Value(whole.into()))
 }
 
-/// The value of a payload: of an object only these fields.
-struct Top<'f>(&'f Fields);
+/// The members of an object that have these names.
+struct Top<'n>(&'n [String]);
 
-/// A value within it, whole.
-struct Within;
+impl<'de, 'n> Visitor<'de> for Top<'n> {
+    type Value = Few<'n>;
 
-impl<'de> DeserializeSeed<'de> for Top<'_> {
-    type Value = Bson;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Bson, D::Error> {
-        deserializer.deserialize_any(Values(self.0))
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a JSON object")
     }
-}
 
-impl<'de> DeserializeSeed<'de> for Within {
-    type Value = Bson;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Bson, D::Error> {
-        deserializer.deserialize_any(Values(&Fields::All))
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Few<'n>, A::Error> {
+        let mut few = Few(Vec::with_capacity(self.0.len()));
+        while let Some(needed) = members.next_key_seed(Name(self.0))? {
+            match needed {
+                Some(name) => few.put(name, members.next_value_seed(Within)?),
+                None => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(few)
     }
 }
 
 /// The name of a member, if it is one of these.
-struct Name<'f>(&'f Fields);
+struct Name<'n>(&'n [String]);
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<String>;
+impl<'de, 'n> DeserializeSeed<'de> for Name<'n> {
+    type Value = Option<&'n str>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<String>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<&'n str>, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<String>;
+impl<'n> Visitor<'_> for Name<'n> {
+    type Value = Option<&'n str>;
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("a name")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Option<String>, E> {
-        Ok(self.0.has(name).then(|| name.to_owned()))
+    fn visit_str<E: Error>(self, name: &str) -> Result<Option<&'n str>, E> {
+        Ok(self.0.iter().map(String::as_str).find(|own| *own == name))
     }
 }
 
-struct Values<'f>(&'f Fields);
+/// A value, whole.
+struct Within;
 
-impl<'de> Visitor<'de> for Values<'_> {
+impl<'de> DeserializeSeed<'de> for Within {
+    type Value = Bson;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Bson, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Within {
     type Value = Bson;
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -218,11 +236,8 @@ impl<'de> Visitor<'de> for Values<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Bson, A::Error> {
         let mut document = Document::new();
-        while let Some(needed) = members.next_key_seed(Name(self.0))? {
-            match needed {
-                Some(name) => drop(document.insert(name, members.next_value_seed(Within)?)),
-                None => drop(members.next_value::<IgnoredAny>()?),
-            }
+        while let Some(name) = members.next_key::<String>()? {
+            document.insert(name, members.next_value_seed(Self)?);
         }
         Ok(Bson::Document(document))
     }

@@ -1,23 +1,25 @@
 //! The fold of a projection that a file defines.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawDocument};
 
 use super::binding::{Binding, Seen};
+use super::emit::Emit;
 use super::handler::{Action, Handler, Upcast};
 use super::needs::Fields;
-use super::target::Emit;
+
+use crate::declarative::encoded;
 use crate::declarative::error::ApplyError;
-use crate::declarative::scope::Bound;
 use crate::{Event, FoldError, Lookup, Projection, Sink, Spec, StreamKey};
 
 /// A projection that a definition file describes. Cheap to clone it is not: it holds compiled plans.
 #[derive(Debug, Clone)]
 pub struct Declared {
     pub(super) spec: Spec,
-    pub(super) handlers: HashMap<String, Handler>,
-    pub(super) upcasts: HashMap<String, Upcast>,
+    pub(super) handlers: BTreeMap<String, Handler>,
+    pub(super) upcasts: BTreeMap<String, Upcast>,
     /// For each target of the spec.
     pub(super) emits: Vec<Emit>,
     /// Event types that are left alone on purpose.
@@ -26,7 +28,7 @@ pub struct Declared {
     /// Field for the number of the stream's last event.
     pub(super) version_field: Option<String>,
     /// Where case doesn't matter: types of events in lower case, and as the file has them.
-    pub(super) lower: HashMap<String, String>,
+    pub(super) lower: BTreeMap<String, String>,
     pub(super) binding: Binding,
 }
 
@@ -42,22 +44,50 @@ pub(super) enum Creation {
     Strict,
 }
 
-/// The state of one stream.
+/// The state of one stream: small, as there are as many as streams.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeclaredState {
-    /// The document, with its `_id`; nothing before it is created, and after it is deleted.
-    document: Option<Document>,
+    /// The document, encoded, with its `_id`; nothing before it is created, and after it is deleted.
+    document: Option<Vec<u8>>,
     /// Number of the last event.
     last: i64,
+}
+
+thread_local! {
+    /// Where a document is made: it stays warm, and most documents fit in the memory of the one before.
+    static MADE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl DeclaredState {
     /// The document, with its `_id`; nothing before it is created, and after it is deleted.
     #[must_use]
-    pub fn document(&self) -> Option<&Document> {
-        self.document.as_ref()
+    pub fn document(&self) -> Option<Document> {
+        // It was encoded here.
+        encoded::members(self.encoded()?).ok()
+    }
+
+    fn encoded(&self) -> Option<&RawDocument> {
+        RawDocument::from_bytes(self.document.as_ref()?).ok()
+    }
+
+    /// Takes a document that was made.
+    fn keep(&mut self, made: &[u8]) {
+        match &mut self.document {
+            Some(own) if own.capacity() >= made.len() => {
+                own.clear();
+                own.extend_from_slice(made);
+            }
+            other => {
+                let mut own = Vec::with_capacity(made.len() + made.len() / SPARE);
+                own.extend_from_slice(made);
+                *other = Some(own);
+            }
+        }
     }
 }
+
+/// Divisor of the size of a document: the room it gets to grow.
+const SPARE: usize = 16;
 
 impl Declared {
     /// Whether the file says something about this type of event.
@@ -101,7 +131,7 @@ impl Declared {
             if let Some((reshape, needs)) = &upcast.reshape {
                 let payload = match seen.payload.take() {
                     Some(payload) => payload,
-                    None => self.binding.payload(event, &Fields::All)?,
+                    None => self.binding.payload(event, &Fields::All)?.copy(),
                 };
                 let Bson::Document(payload) = payload else {
                     let what = format!("upcast.{}: the payload is no object", seen.event_type);
@@ -131,10 +161,16 @@ impl Projection for Declared {
 
     fn apply(&self, state: &mut DeclaredState, event: &Event<'_>) -> Result<(), FoldError> {
         state.last = event.number;
-        let Some(event_type) = self.known(event.event_type) else { return Ok(()) };
+        let as_written = match self.upcasts.is_empty() {
+            true => self.handlers.get_key_value(event.event_type),
+            false => None,
+        };
+        let known = as_written.map(|(event_type, _)| event_type.as_str());
+        let Some(event_type) = known.or_else(|| self.known(event.event_type)) else { return Ok(()) };
         let Some(key) = self.spec.stream_filter().key(event.stream) else { return Ok(()) };
         let seen = self.seen(event_type, event, &key)?;
-        let Some(handler) = self.handlers.get(seen.event_type) else { return Ok(()) };
+        let handler = as_written.map(|(_, handler)| handler);
+        let Some(handler) = handler.or_else(|| self.handlers.get(seen.event_type)) else { return Ok(()) };
         let is_new = state.document.is_none();
         // What isn't there needs no deletion.
         if is_new && matches!(handler.action, Action::Delete) {
@@ -152,20 +188,26 @@ impl Projection for Declared {
         }
         let bound = self.binding.bind(&handler.needs, event, &seen, &key)?;
         let failed = |error| refused("on", seen.event_type, &error);
-        let mut document = match state.document.take() {
-            Some(document) => document,
-            None => bson::doc! { "_id": key.id() },
+        let before = state.encoded();
+        let mut taken = match before {
+            Some(document) => handler.touched.take(document).map_err(failed)?,
+            None => handler.touched.new_document(key.id()),
         };
         if let Some(when) = &handler.when
-            && !when.holds(&document, &bound).map_err(failed)?
+            && !when.holds(taken.members(), &bound).map_err(failed)?
         {
-            state.document = Some(document).filter(|_| !is_new);
             return Ok(());
         }
-        if let Action::Change(plan) = &handler.action {
-            plan.apply(&mut document, &bound, is_new).map_err(failed)?;
-            state.document = Some(document);
-        }
+        let Action::Change(plan) = &handler.action else {
+            state.document = None;
+            return Ok(());
+        };
+        plan.change(&mut taken, &bound, is_new).map_err(failed)?;
+        let mut made = MADE.take();
+        made.clear();
+        handler.touched.put_back(before, &taken, &mut made).map_err(failed)?;
+        state.keep(&made);
+        MADE.set(made);
         Ok(())
     }
 
@@ -176,61 +218,21 @@ impl Projection for Declared {
         _others: &dyn Lookup,
         out: &mut Sink<'_>,
     ) -> Result<(), FoldError> {
-        let Some(document) = &state.document else { return Ok(()) };
+        let Some(document) = state.encoded() else { return Ok(()) };
+        let version = self.version_field.as_deref().map(|name| (name, state.last));
         for (number, emit) in self.emits.iter().enumerate() {
-            let stream = if emit.needs.stream {
-                bson::doc! { "key": key.id(), "name": key.stream() }
-            } else {
-                Document::new()
-            };
-            let bound = Bound::new(Document::new(), stream);
-            let collection = self.spec.targets().get(number).map_or("", |target| target.collection());
-            let failed = |error| refused("emit", collection, &error);
-            if let Some(when) = &emit.when
-                && !when.holds(document, &bound).map_err(failed)?
-            {
-                continue;
-            }
-            let made = match &emit.pipeline {
-                Some(pipeline) => Some(pipeline.reshape(document, &bound).map_err(failed)?),
-                None => None,
-            };
-            let made = made.as_ref().unwrap_or(document);
-            out.put(number, |writer| {
-                let mut versioned = self.version_field.as_deref();
-                for (name, value) in made.iter().filter(|(name, _)| *name != "_id") {
-                    if versioned == Some(name) {
-                        versioned = None;
-                        writer.i64(name, state.last);
-                    } else {
-                        writer.value(name, value);
-                    }
-                }
-                if let Some(name) = versioned {
-                    writer.i64(name, state.last);
-                }
+            let made = emit.snapshot(document, key).map_err(|error| {
+                let collection = self.spec.targets().get(number).map_or("", |target| target.collection());
+                refused("emit", collection, &error)
             })?;
+            if let Some(made) = made {
+                out.put(number, |writer| made.write(writer, version))?;
+            }
         }
         Ok(())
     }
 
     fn state_bytes(&self, state: &DeclaredState) -> usize {
-        size_of_val(state) + state.document.as_ref().map_or(0, heap_of_document)
-    }
-}
-
-/// Heap memory of a document: an entry, its place in the index, and its name for each member.
-fn heap_of_document(document: &Document) -> usize {
-    let entry = size_of::<Bson>() + size_of::<String>() + 2 * size_of::<usize>();
-    document.iter().map(|(name, value)| entry + name.len() + heap_of(value)).sum()
-}
-
-fn heap_of(value: &Bson) -> usize {
-    match value {
-        Bson::String(text) => text.len(),
-        Bson::Binary(binary) => binary.bytes.len(),
-        Bson::Document(document) => heap_of_document(document),
-        Bson::Array(items) => items.iter().map(|item| size_of::<Bson>() + heap_of(item)).sum(),
-        _ => 0,
+        size_of_val(state) + state.document.as_ref().map_or(0, Vec::capacity)
     }
 }

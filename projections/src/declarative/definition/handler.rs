@@ -7,6 +7,7 @@ use super::reader::Part;
 use super::source::Item;
 use crate::declarative::guard::Guard;
 use crate::declarative::plan::Plan;
+use crate::declarative::touched::Touched;
 
 /// A compiled `on.<EventType>`.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub(super) struct Handler {
     pub(super) when: Option<Guard>,
     pub(super) action: Action,
     pub(super) needs: Needs,
+    /// The fields of the state that condition and update look at or change.
+    pub(super) touched: Touched,
 }
 
 #[derive(Debug, Clone)]
@@ -81,7 +84,11 @@ pub(super) fn read(part: &Part<'_>) -> Option<Handler> {
     if creates && delete {
         part.problem("an event can't both create and delete");
     }
-    Some(Handler { creates, when, action, needs })
+    let mut touched = when.as_ref().map(Guard::touched).unwrap_or_default();
+    if let Action::Change(plan) = &action {
+        touched.join(plan.touched());
+    }
+    Some(Handler { creates, when, action, needs, touched })
 }
 
 /// Reads one upcast: the new type alone, or a table.

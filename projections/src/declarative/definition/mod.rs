@@ -22,6 +22,7 @@
 
 mod binding;
 mod declared;
+mod emit;
 mod example;
 mod extended;
 mod handler;

@@ -1,6 +1,6 @@
 //! Reads one `[[projection]]` of a definition file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bson::Bson;
 
@@ -50,7 +50,7 @@ pub(super) fn read(part: &Part<'_>, store: &Store) -> Option<Declared> {
     }
     let targets = part.get("targets").map(|targets| targets.items()).unwrap_or_default();
     let targets: Vec<_> = targets.iter().map(target::read).collect();
-    let mut handlers = HashMap::new();
+    let mut handlers = BTreeMap::new();
     for (event_type, on) in part.get("on").map(|on| on.members()).unwrap_or_default() {
         if let Some(handler) = handler::read(&on) {
             handlers.insert(event_type.to_owned(), handler);
@@ -80,6 +80,9 @@ pub(super) fn read(part: &Part<'_>, store: &Store) -> Option<Declared> {
         }
         Some(name.to_owned())
     });
+    if store.event_time.is_none() {
+        ["on", "upcast"].iter().filter_map(|key| part.get(key)).for_each(|all| no_time(&all));
+    }
     let mut spec = Spec::new(named?, version?).streams(streams).variant(&shape(part, store));
     if let Some(first) = first {
         spec = spec.first_generation(first?);
@@ -90,14 +93,23 @@ pub(super) fn read(part: &Part<'_>, store: &Store) -> Option<Declared> {
         spec = spec.target(target);
         emits.push(emit);
     }
-    let lower = if store.ignores_case { lower(part) } else { HashMap::new() };
+    let lower = if store.ignores_case { lower(part) } else { BTreeMap::new() };
     let binding = Binding { form: store.form, event_time: store.event_time.clone() };
     Some(Declared { spec, handlers, upcasts, emits, ignored, creation, version_field, lower, binding })
 }
 
+/// Without a header for it, no event has a time.
+fn no_time(part: &Part<'_>) {
+    for (line, text) in part.node.texts() {
+        if text == "$$event.timestamp" || text.starts_with("$$event.timestamp.") {
+            part.problem_at(line, "the layout has no `event_time`, the header that `$$event.timestamp` is");
+        }
+    }
+}
+
 /// Types of events in lower case, and as they stand in the file.
-fn lower(part: &Part<'_>) -> HashMap<String, String> {
-    let mut types = HashMap::new();
+fn lower(part: &Part<'_>) -> BTreeMap<String, String> {
+    let mut types = BTreeMap::new();
     for (event_type, named) in
         ["on", "upcast"].iter().filter_map(|key| part.get(key)).flat_map(|all| all.members())
     {
@@ -120,8 +132,8 @@ fn filter(part: &Part<'_>) -> StreamFilter {
 }
 
 /// The upcasts: each leads to a type that something is said about, and none back to itself.
-fn upcasts(part: &Part<'_>, ignored: &[String]) -> HashMap<String, Upcast> {
-    let mut upcasts = HashMap::new();
+fn upcasts(part: &Part<'_>, ignored: &[String]) -> BTreeMap<String, Upcast> {
+    let mut upcasts = BTreeMap::new();
     let Some(all) = part.get("upcast") else { return upcasts };
     let all_members = all.members();
     for (event_type, upcast) in all.members() {
@@ -153,7 +165,7 @@ fn upcasts(part: &Part<'_>, ignored: &[String]) -> HashMap<String, Upcast> {
         }
         if upcasts.contains_key(at) {
             upcast.problem("the upcasts go in a circle");
-            return HashMap::new();
+            return BTreeMap::new();
         }
         if part.get("on").is_some_and(|on| on.get(event_type).is_some()) {
             upcast.problem("`on` has this type too, and would never see it");

@@ -2,23 +2,12 @@
 
 use bson::Bson;
 
+use super::emit::Emit;
 use super::handler::{guard, pipeline_of};
 use super::needs::Needs;
 use super::reader::Part;
 use super::source::Item;
-use crate::declarative::guard::Guard;
-use crate::declarative::plan::Plan;
 use crate::{Direction, IndexDefinition, Target};
-
-/// What becomes of a state in one target.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Emit {
-    /// There is a snapshot only if this holds for the state.
-    pub(super) when: Option<Guard>,
-    /// From the state to the snapshot; the state itself without it.
-    pub(super) pipeline: Option<Plan>,
-    pub(super) needs: Needs,
-}
 
 pub(super) const KEYS: [&str; 6] = ["collection", "database", "first_unnumbered", "indexes", "emit", "when"];
 
@@ -44,16 +33,16 @@ pub(super) fn read(part: &Part<'_>) -> Option<(Target, Emit)> {
             target = target.index(self::index(&index)?);
         }
     }
-    let mut emit = Emit::default();
+    let (mut pipeline, mut condition, mut needs) = (None, None, Needs::default());
     if let Some(stages) = part.get("emit") {
         no_event(&stages);
-        emit.pipeline = Some(pipeline_of(&stages, &mut emit.needs)?);
+        pipeline = Some(pipeline_of(&stages, &mut needs)?);
     }
     if let Some(when) = part.get("when") {
         no_event(&when);
-        emit.when = Some(guard(&when, &mut emit.needs)?);
+        condition = Some(guard(&when, &mut needs)?);
     }
-    Some((target, emit))
+    Some((target, Emit::new(condition, pipeline, needs)))
 }
 
 /// A snapshot is made of the whole state: no single event is there then.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use bson::doc;
+use serde_json::json;
 
 use super::*;
 use crate::testing::given;
@@ -102,7 +103,7 @@ fn a_payload_may_have_an_id_that_an_upcast_changes() {
          pipeline = [{ \"$set\" = { id = \"$_id\" } }, { \"$unset\" = \"_id\" }] }\n\
          [projection.on.New]\n\"$set\" = { all = \"$$event.payload\" }\n",
     );
-    let old = given(declared(&text)).stream("shelf-7").event("Old", serde_json::json!({ "_id": "x" }));
+    let old = given(declared(&text)).stream("shelf-7").event("Old", json!({ "_id": "x" }));
     old.then_snapshot(doc! { "_id": "7", "all": { "id": "x" } });
 }
 
@@ -122,13 +123,12 @@ fn an_update_inserts_as_an_upsert_does_and_a_delete_deletes() {
          \"$setOnInsert\" = { first = \"$$event.payload.t\" }\n\
          [projection.on.Closed]\ndelete = true\n",
     );
-    let given =
-        || given(declared(&text)).stream("shelf-7").event("Filled", serde_json::json!({ "t": "Emma" }));
-    let again = || given().event("Filled", serde_json::json!({ "t": "Ulysses" }));
+    let given = || given(declared(&text)).stream("shelf-7").event("Filled", json!({ "t": "Emma" }));
+    let again = || given().event("Filled", json!({ "t": "Ulysses" }));
     again().then_snapshot(doc! { "_id": "7", "count": 2, "first": "Emma" });
-    let closed = || again().event("Closed", serde_json::json!({}));
+    let closed = || again().event("Closed", json!({}));
     closed().then_nothing();
-    let reopened = closed().event("Filled", serde_json::json!({ "t": "Dubliners" }));
+    let reopened = closed().event("Filled", json!({ "t": "Dubliners" }));
     reopened.then_snapshot(doc! { "_id": "7", "count": 1, "first": "Dubliners" });
 }
 
@@ -141,7 +141,7 @@ fn only_an_event_that_creates_makes_an_object_where_one_says_so() {
         ))
     };
     let events = |more: &str| given(declared(&text(more))).stream("shelf-7");
-    let none = || serde_json::json!({});
+    let none = || json!({});
     events("").event("Filled", none()).then_nothing();
     let opened = events("").event("Filled", none()).event("Opened", none()).event("Filled", none());
     opened.then_snapshot(doc! { "_id": "7", "open": true, "count": 1 });
@@ -155,7 +155,7 @@ fn an_event_counts_only_if_its_condition_holds() {
          when = { \"$ne\" = [\"$name\", \"$$event.payload.name\"] }\n\
          \"$set\" = { name = \"$$event.payload.name\" }\n\"$inc\" = { changes = 1 }\n",
     );
-    let name = |name: &str| serde_json::json!({ "name": name });
+    let name = |name: &str| json!({ "name": name });
     let events = given(declared(&text)).stream("shelf-7");
     let events = events.event("Renamed", name("a")).event("Renamed", name("a")).event("Renamed", name("b"));
     events
@@ -173,9 +173,9 @@ fn old_events_are_reshaped_once_or_over_several_types() {
          Placed = \"Added\"\n[projection.on.Added]\n\"$inc\" = { count = \"$$event.payload.n\" }\n",
     );
     let events = given(declared(&text)).stream("shelf-7");
-    let events = events.event("Stored", serde_json::json!({ "d": 2 }));
-    let events = events.event("Put", serde_json::json!({ "dozens": 1 }));
-    events.event("Placed", serde_json::json!({ "n": 3 })).then_snapshot(doc! { "_id": "7", "count": 39 });
+    let events = events.event("Stored", json!({ "d": 2 }));
+    let events = events.event("Put", json!({ "dozens": 1 }));
+    events.event("Placed", json!({ "n": 3 })).then_snapshot(doc! { "_id": "7", "count": 39 });
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn a_target_has_its_own_view_of_the_state_and_only_some_of_it() {
          { collection = \"Full\", when = { \"$gte\" = [\"$count\", 2] }, \
          emit = [{ \"$project\" = { k = \"$$stream.key\" } }] }]",
     );
-    let one = || given(declared(&text)).stream("shelf-7").event("Filled", serde_json::json!({}));
+    let one = || given(declared(&text)).stream("shelf-7").event("Filled", json!({}));
     one().then_snapshots(&[("All", doc! { "_id": "7", "count": 1 })]);
-    let two = one().event("Filled", serde_json::json!({}));
+    let two = one().event("Filled", json!({}));
     two.then_snapshots(&[("All", doc! { "_id": "7", "count": 2 }), ("Full", doc! { "_id": "7", "k": "7" })]);
 }
 
@@ -201,13 +201,13 @@ fn values_of_types_that_toml_and_json_lack_are_written_as_extended_json() {
     let id = bson::oid::ObjectId::parse_str("65e0718000000000000000aa").unwrap();
     let when = bson::DateTime::parse_rfc3339_str("2024-02-29T12:00:00Z").unwrap();
     let expected = || doc! { "_id": "7", "id": id, "long": 1_i64, "when": when };
-    given(declared(&toml)).stream("shelf-7").event("A", serde_json::json!({})).then_snapshot(expected());
+    given(declared(&toml)).stream("shelf-7").event("A", json!({})).then_snapshot(expected());
     let json = r#"{ "projection": [{ "name": "A", "version": 1, "targets": ["A"], "on": { "A": { "$set": {
         "long": { "$numberLong": "1" }, "when": { "$date": "2024-02-29T12:00:00Z" },
         "id": { "$oid": "65e0718000000000000000aa" } } } } }] }"#;
     let definitions = Definitions::parse("a.json", json, Format::Json).unwrap();
     let declared = definitions.projections().next().unwrap().clone();
-    given(declared).stream("7").event("A", serde_json::json!({})).then_snapshot(expected());
+    given(declared).stream("7").event("A", json!({})).then_snapshot(expected());
     let wrong = toml.replace("\"1\"", "\"one\"");
     assert!(problems(&wrong)[0].starts_with("shelves.toml:7: "), "{:?}", problems(&wrong));
 }
@@ -268,4 +268,46 @@ fn the_schema_has_the_names_that_are_read() {
         handler.into_iter().partition(|name| name.starts_with('$'));
     assert_eq!(others, sorted(&handler::KEYS));
     assert_eq!(operators, sorted(&crate::declarative::update::NAMES));
+}
+
+#[test]
+fn a_time_that_no_header_has_is_said_when_the_file_is_read() {
+    let timed = "[projection.on.Opened]\n\"$set\" = { since = \"$$event.timestamp\" }";
+    let text = format!("[layout]\npreset = \"commits\"\nevent_time = false\n{}", shelves(timed));
+    assert_eq!(
+        problems(&text),
+        [
+            "shelves.toml:10: Shelves.on: the layout has no `event_time`, the header that `$$event.timestamp` is"
+        ]
+    );
+}
+
+#[test]
+fn a_snapshot_that_is_copied_from_the_state_is_the_one_that_is_computed() {
+    // The same members; the constant that is made by an expression keeps the second from being copied.
+    let copied =
+        "a = \"$s.a\", whole = \"$s\", none = \"$nothing.b\", deep = \"$s.in.b\", id = \"$_id\", one = 1";
+    let of = |emitted: &str| {
+        let target =
+            format!("[{{ collection = \"Shelves\", emit = [{{ \"$replaceWith\" = {{ {emitted} }} }}] }}]");
+        let on =
+            "version_field = \"whole\"\n[projection.on.Opened]\n\"$set\" = { s = \"$$event.payload.s\" }";
+        declared(&shelves(on).replace("[\"Shelves\"]", &target))
+    };
+    let (copies, computes) =
+        (of(copied), of(&copied.replace("one = 1", "one = { \"$min\" = [1, \"$none\"] }")));
+    for s in [
+        json!({ "a": "x", "in": { "b": 1 } }),
+        json!({ "a": null, "in": [{ "b": 1 }, { "b": "z" }, 7] }),
+        json!([{ "a": 1, "in": { "b": 2 } }, { "ä": 3 }]),
+        json!({ "ä": "ö", "a": [], "in": 5 }),
+        json!(7.5),
+    ] {
+        let of = |declared: &Declared| {
+            let event = json!({ "s": s });
+            given(declared.clone()).stream("shelf-1").event("Opened", event).outcome().unwrap()
+        };
+        assert_eq!(of(&copies), of(&computes), "{s:?}");
+        assert!(of(&copies).contains_key("Shelves"), "{s:?}");
+    }
 }

@@ -12,7 +12,7 @@ use crate::declarative::value::expected;
 /// The event, whether the document is new, and the fields that renames have taken away.
 #[derive(Debug)]
 pub(super) struct Now<'a> {
-    pub(super) bound: &'a Bound,
+    pub(super) bound: &'a Bound<'a>,
     pub(super) is_new: bool,
     pub(super) renamed: Vec<Option<Bson>>,
 }

@@ -15,11 +15,13 @@ use super::tree::{Node, Part};
 use super::walk::Walk;
 use crate::declarative::compile::{Compiled, unknown_operator};
 use crate::declarative::error::{ApplyError, CompileError};
+use crate::declarative::members::Members;
 use crate::declarative::nearest::nearest;
 use crate::declarative::number::Number;
 use crate::declarative::path;
 use crate::declarative::scope::Bound;
 use crate::declarative::sorting::Sort;
+use crate::declarative::touched::Touched;
 
 /// A compiled update document.
 #[derive(Debug, Clone)]
@@ -93,18 +95,24 @@ impl Update {
         Ok(Self { fields, filters, renamed })
     }
 
+    /// Adds the fields that it changes.
+    pub(in crate::declarative) fn touch(&self, touched: &mut Touched) {
+        self.fields.iter().for_each(|(name, _)| touched.read(name));
+        self.renamed.iter().filter_map(|path| path.first()).for_each(|name| touched.read(name));
+    }
+
     /// Applies it.
     pub(in crate::declarative) fn apply(
         &self,
-        document: &mut Document,
-        bound: &Bound,
+        members: &mut dyn Members,
+        bound: &Bound<'_>,
         is_new: bool,
     ) -> Result<(), ApplyError> {
         let mut now = Now { bound, is_new, renamed: Vec::new() };
         for path in &self.renamed {
-            now.renamed.push(rename::take(document, path).map_err(|fault| fault.of("$rename"))?);
+            now.renamed.push(rename::take(members, path).map_err(|fault| fault.of("$rename"))?);
         }
-        Walk { filters: &self.filters }.document(&self.fields, document, false, &mut now)
+        Walk { filters: &self.filters }.members(&self.fields, members, false, &mut now)
     }
 }
 

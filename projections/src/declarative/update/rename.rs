@@ -3,24 +3,35 @@
 use bson::{Bson, Document};
 
 use crate::declarative::error::{Fault, wrong};
+use crate::declarative::members::Members;
 
 /// Takes the field at a path away; none if it isn't there.
-pub(super) fn take(document: &mut Document, path: &[String]) -> Result<Option<Bson>, Fault> {
-    check(document, path)?;
-    let Some((last, above)) = path.split_last() else { return Ok(None) };
-    let mut within = document;
+pub(super) fn take(members: &mut dyn Members, path: &[String]) -> Result<Option<Bson>, Fault> {
+    check(members, path)?;
+    match path {
+        [] => Ok(None),
+        [name] => Ok(members.remove(name)),
+        [name, rest @ ..] => match members.get_mut(name) {
+            Some(Bson::Document(within)) => Ok(take_within(within, rest)),
+            _ => Ok(None),
+        },
+    }
+}
+
+fn take_within(mut within: &mut Document, path: &[String]) -> Option<Bson> {
+    let (last, above) = path.split_last()?;
     for name in above {
         match within.get_mut(name) {
             Some(Bson::Document(inner)) => within = inner,
-            _ => return Ok(None),
+            _ => return None,
         }
     }
-    Ok(within.remove(last))
+    within.remove(last)
 }
 
-fn check(document: &Document, path: &[String]) -> Result<(), Fault> {
+fn check(members: &dyn Members, path: &[String]) -> Result<(), Fault> {
     let Some((first, rest)) = path.split_first() else { return Ok(()) };
-    let Some(mut value) = document.get(first) else { return Ok(()) };
+    let Some(mut value) = members.get(first) else { return Ok(()) };
     let mut is_in_array = false;
     for name in rest {
         let next = match value {

@@ -7,6 +7,7 @@ use super::filters::Filters;
 use super::now::Now;
 use super::tree::Node;
 use crate::declarative::error::{ApplyError, Fault};
+use crate::declarative::members::Members;
 
 /// As many nulls the server fills in before an item.
 const GAP_MAX: usize = 1_500_000;
@@ -23,10 +24,10 @@ fn failed<T>(at: &str, reason: &str) -> Result<T, ApplyError> {
 
 impl Walk<'_> {
     /// Changes the fields of a document.
-    pub(super) fn document(
+    pub(super) fn members(
         &self,
         fields: &[(String, Node)],
-        document: &mut Document,
+        members: &mut dyn Members,
         is_in_array: bool,
         now: &mut Now<'_>,
     ) -> Result<(), ApplyError> {
@@ -35,15 +36,15 @@ impl Walk<'_> {
                 continue;
             }
             check_rename(node, name, is_in_array)?;
-            match document.get_mut(name) {
+            match members.get_mut(name) {
                 Some(value) => {
                     if self.value(node, value, name, is_in_array, now)? == Effect::IsRemoved {
-                        document.remove(name);
+                        members.remove(name);
                     }
                 }
                 None => {
                     if let Some(value) = self.create(node, name, is_in_array, now)? {
-                        document.insert(name.as_str(), value);
+                        members.add(name, value);
                     }
                 }
             }
@@ -63,7 +64,7 @@ impl Walk<'_> {
             (Node::Taken, _) => {}
             (Node::Change(change, _), value) => return change.change(value, now),
             (Node::Fields(fields), Bson::Document(document)) => {
-                self.document(fields, document, is_in_array, now)?;
+                self.members(fields, document, is_in_array, now)?;
             }
             (Node::Fields(fields), Bson::Array(items)) => self.items(fields, items, now)?,
             (Node::Fields(fields), _) => {
@@ -135,7 +136,7 @@ impl Walk<'_> {
             Node::Items(..) => failed(at, "the array isn't there"),
             Node::Fields(fields) => {
                 let mut document = Document::new();
-                self.document(fields, &mut document, is_in_array, now)?;
+                self.members(fields, &mut document, is_in_array, now)?;
                 Ok((!document.is_empty()).then_some(Bson::Document(document)))
             }
         }

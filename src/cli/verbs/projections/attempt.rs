@@ -23,6 +23,8 @@ struct Tried {
     events: Vec<TriedEvent>,
     /// Why it can't be folded.
     failed: Option<String>,
+    /// Whether the stream has commits behind these, which were left out.
+    goes_on: bool,
     /// The snapshots by collection, as relaxed Extended JSON.
     snapshots: Vec<(String, serde_json::Value)>,
 }
@@ -68,12 +70,16 @@ pub(super) async fn run(
         )]));
     }
     let settings = load(connection, &Raw::default())?.settings;
-    let commits = commits_of_stream(&settings, &definitions.registry()?, stream, limit.into()).await?;
+    let one_more = if limit == 0 { 0 } else { i64::from(limit) + 1 };
+    let mut commits = commits_of_stream(&settings, &definitions.registry()?, stream, one_more).await?;
+    let most = if limit == 0 { usize::MAX } else { limit as usize };
+    let goes_on = commits.len() > most;
+    commits.truncate(most);
     if commits.is_empty() {
         return Err(Error::Config(vec![format!("{} has no stream {stream}", settings.database())]));
     }
     let tried: Vec<Tried> =
-        of_stream.iter().map(|declared| attempt(declared, &definitions, stream, &commits)).collect();
+        of_stream.iter().map(|declared| attempt(declared, &definitions, stream, &commits, goes_on)).collect();
     output.result(&tried, |tried| tried.iter().map(text).collect::<Vec<_>>().join("\n\n"));
     Ok(if tried.iter().any(|one| one.failed.is_some()) { EXIT_FAILED_STREAMS } else { 0 })
 }
@@ -83,12 +89,14 @@ fn attempt(
     definitions: &Definitions,
     stream: &str,
     commits: &[RawDocumentBuf],
+    goes_on: bool,
 ) -> Tried {
     let mut tried = Tried {
         projection: declared.spec().name().to_owned(),
         stream: stream.to_owned(),
         events: Vec::new(),
         failed: None,
+        goes_on,
         snapshots: Vec::new(),
     };
     let mut state = DeclaredState::default();
@@ -102,11 +110,12 @@ fn attempt(
         };
         for event in commit.events() {
             let applied = event.map_err(|failure| failure.to_string()).and_then(|event| {
-                let before = state.document().cloned();
+                let before = state.document();
                 let result = declared.apply(&mut state, &event);
                 result.map_err(|error| format!("event {} ({}): {error}", event.number, event.event_type))?;
                 let is_known = declared.mentions(event.event_type);
-                Ok(described(event.number, event.event_type, is_known, before.as_ref(), state.document()))
+                let after = state.document();
+                Ok(described(event.number, event.event_type, is_known, before.as_ref(), after.as_ref()))
             });
             match applied {
                 Ok(event) => tried.events.push(event),
@@ -175,6 +184,9 @@ fn text(tried: &Tried) -> String {
     }
     if let Some(reason) = &tried.failed {
         lines.push(format!("It can't be folded: {reason}"));
+    }
+    if tried.goes_on {
+        lines.push("The stream goes on; --limit says how many commits are read.".to_owned());
     }
     for (collection, snapshot) in &tried.snapshots {
         let json = serde_json::to_string_pretty(snapshot).unwrap_or_default();
