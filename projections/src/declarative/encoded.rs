@@ -1,6 +1,7 @@
 //! Documents to bytes and back, as far as they are needed. What isn't plain is left to the bson crate.
 
-use bson::{Bson, Document, RawDocument};
+use bson::oid::ObjectId;
+use bson::{Binary, Bson, Decimal128, Document, RawDocument, Timestamp};
 
 use super::error::{ApplyError, Fault};
 use super::members::Few;
@@ -61,6 +62,16 @@ fn value(element: &Element<'_>) -> Result<Bson, Unsupported> {
             }
             Bson::Array(items)
         }
+        (0x05, [_, _, _, _, subtype, bytes @ ..]) => {
+            Bson::Binary(Binary { subtype: (*subtype).into(), bytes: bytes.to_vec() })
+        }
+        (0x07, value) => Bson::ObjectId(ObjectId::from_bytes(*value.first_chunk().ok_or(Unsupported)?)),
+        (0x11, value) => {
+            let [a, b, c, d, e, f, g, h] = eight(value)?;
+            let (increment, time) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+            Bson::Timestamp(Timestamp { time, increment })
+        }
+        (0x13, value) => Bson::Decimal128(Decimal128::from_bytes(*value.first_chunk().ok_or(Unsupported)?)),
         _ => return Err(Unsupported),
     })
 }
@@ -89,9 +100,10 @@ pub(super) fn build(
     let mut writer = DocumentWriter::open(bytes, &mut valid);
     write(&mut writer);
     writer.close();
-    if valid && i32::try_from(bytes.len()).is_ok() {
-        return Ok(());
-    }
-    let reason = "a name with a NUL character, or too large a document".to_owned();
-    Err(Fault::Wrong(reason).of("the document"))
+    let reason = match (valid, i32::try_from(bytes.len())) {
+        (true, Ok(_)) => return Ok(()),
+        (false, _) => "the name of a field has a NUL character",
+        (true, Err(_)) => "it is too large",
+    };
+    Err(Fault::Wrong(reason.to_owned()).of("the document"))
 }

@@ -85,16 +85,22 @@ impl Plan {
 }
 
 impl Plan {
-    /// As [`apply`](Self::apply), to an encoded document that isn't new. Of a plain document no more is decoded
-    /// than what the plan looks at or changes.
+    /// As [`apply`](Self::apply), to an encoded document as a collection has them: the `_id` first, each name
+    /// once, and none that begins with `$`. Where all names are in ASCII, no more is decoded than what the plan
+    /// looks at or changes.
     ///
     /// # Errors
     /// As [`apply`](Self::apply), or if the document can't be decoded or its fields can't be stored.
-    pub fn apply_encoded(&self, document: &RawDocument, bound: &Bound) -> Result<RawDocumentBuf, ApplyError> {
+    pub fn apply_encoded(
+        &self,
+        document: &RawDocument,
+        bound: &Bound<'_>,
+        is_new: bool,
+    ) -> Result<RawDocumentBuf, ApplyError> {
         let mut taken = self.touched.take(document)?;
-        self.change(&mut taken, bound, false)?;
+        self.change(&mut taken, bound, is_new)?;
         let mut bytes = Vec::new();
-        self.touched.put_back(Some(document), &taken, &mut bytes)?;
+        self.touched.put_back(document, &taken, &mut bytes)?;
         let made = RawDocumentBuf::from_bytes(bytes);
         made.map_err(|error| Fault::Wrong(error.to_string()).of("the document"))
     }

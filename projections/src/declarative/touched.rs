@@ -96,14 +96,6 @@ impl Touched {
         fields.iter().find(|own| is_same(own.name.as_bytes(), name))
     }
 
-    /// A new document, which has nothing but its `_id`.
-    pub(super) fn new_document(&self, id: &str) -> Taken<'_> {
-        match &self.0 {
-            Some(_) => Taken::Part(Few(vec![("_id".into(), id.into())])),
-            None => Taken::Whole(bson::doc! { "_id": id }),
-        }
-    }
-
     /// Takes these fields of an encoded document.
     ///
     /// # Errors
@@ -126,7 +118,7 @@ impl Touched {
     /// A name or a size can't be stored.
     pub(super) fn put_back(
         &self,
-        document: Option<&RawDocument>,
+        document: &RawDocument,
         taken: &Taken<'_>,
         bytes: &mut Vec<u8>,
     ) -> Result<(), ApplyError> {
@@ -136,10 +128,10 @@ impl Touched {
         };
         let fields = self.0.as_deref().unwrap_or_default();
         let mut changed = few.0.iter().peekable();
-        let mut unread = document.map(Walk::over);
+        let mut unread = Walk::over(document);
         encoded::build(bytes, |writer| {
             // It was a plain document when the fields were taken.
-            while let Some(Ok(Some(element))) = unread.as_mut().map(Walk::next) {
+            while let Ok(Some(element)) = unread.next() {
                 if Self::find(fields, element.name).is_none() {
                     writer.element(&element);
                 } else if let Some((name, value)) = changed.next_if(|(name, _)| element.is(name)) {

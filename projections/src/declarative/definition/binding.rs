@@ -129,8 +129,19 @@ fn document<'n>(raw: &RawDocument, fields: &'n Fields) -> Result<Part<'n>, FoldE
             return Ok(Part::Few(few));
         }
     }
-    let whole = encoded::members(raw).map_err(|error| FoldError::Payload(error.to_string()))?;
-    Ok(Part::Value(whole.into()))
+    let unreadable = |error: bson::error::Error| FoldError::Payload(error.to_string());
+    let Fields::Named(names) = fields else {
+        return encoded::members(raw).map(|whole| Part::Value(whole.into())).map_err(unreadable);
+    };
+    // An odd document, element by element.
+    let mut few = Few::default();
+    for element in raw {
+        let (name, value) = element.map_err(unreadable)?;
+        if let Some(name) = names.iter().find(|own| *own == name.as_str()) {
+            few.put(name, Bson::try_from(value).map_err(unreadable)?);
+        }
+    }
+    Ok(Part::Few(few))
 }
 
 /// The members of an object that have these names.

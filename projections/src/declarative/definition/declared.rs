@@ -1,16 +1,15 @@
 //! The fold of a projection that a file defines.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use bson::{Bson, Document, RawDocument};
+use bson::Bson;
 
 use super::binding::{Binding, Seen};
 use super::emit::Emit;
 use super::handler::{Action, Handler, Upcast};
 use super::needs::Fields;
+use super::state::DeclaredState;
 
-use crate::declarative::encoded;
 use crate::declarative::error::ApplyError;
 use crate::{Event, FoldError, Lookup, Projection, Sink, Spec, StreamKey};
 
@@ -43,51 +42,6 @@ pub(super) enum Creation {
     /// Those that say so; others fail while there is none.
     Strict,
 }
-
-/// The state of one stream: small, as there are as many as streams.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct DeclaredState {
-    /// The document, encoded, with its `_id`; nothing before it is created, and after it is deleted.
-    document: Option<Vec<u8>>,
-    /// Number of the last event.
-    last: i64,
-}
-
-thread_local! {
-    /// Where a document is made: it stays warm, and most documents fit in the memory of the one before.
-    static MADE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl DeclaredState {
-    /// The document, with its `_id`; nothing before it is created, and after it is deleted.
-    #[must_use]
-    pub fn document(&self) -> Option<Document> {
-        // It was encoded here.
-        encoded::members(self.encoded()?).ok()
-    }
-
-    fn encoded(&self) -> Option<&RawDocument> {
-        RawDocument::from_bytes(self.document.as_ref()?).ok()
-    }
-
-    /// Takes a document that was made.
-    fn keep(&mut self, made: &[u8]) {
-        match &mut self.document {
-            Some(own) if own.capacity() >= made.len() => {
-                own.clear();
-                own.extend_from_slice(made);
-            }
-            other => {
-                let mut own = Vec::with_capacity(made.len() + made.len() / SPARE);
-                own.extend_from_slice(made);
-                *other = Some(own);
-            }
-        }
-    }
-}
-
-/// Divisor of the size of a document: the room it gets to grow.
-const SPARE: usize = 16;
 
 impl Declared {
     /// Whether the file says something about this type of event.
@@ -171,7 +125,7 @@ impl Projection for Declared {
         let seen = self.seen(event_type, event, &key)?;
         let handler = as_written.map(|(_, handler)| handler);
         let Some(handler) = handler.or_else(|| self.handlers.get(seen.event_type)) else { return Ok(()) };
-        let is_new = state.document.is_none();
+        let is_new = state.is_none();
         // What isn't there needs no deletion.
         if is_new && matches!(handler.action, Action::Delete) {
             return Ok(());
@@ -187,28 +141,7 @@ impl Projection for Declared {
             }
         }
         let bound = self.binding.bind(&handler.needs, event, &seen, &key)?;
-        let failed = |error| refused("on", seen.event_type, &error);
-        let before = state.encoded();
-        let mut taken = match before {
-            Some(document) => handler.touched.take(document).map_err(failed)?,
-            None => handler.touched.new_document(key.id()),
-        };
-        if let Some(when) = &handler.when
-            && !when.holds(taken.members(), &bound).map_err(failed)?
-        {
-            return Ok(());
-        }
-        let Action::Change(plan) = &handler.action else {
-            state.document = None;
-            return Ok(());
-        };
-        plan.change(&mut taken, &bound, is_new).map_err(failed)?;
-        let mut made = MADE.take();
-        made.clear();
-        handler.touched.put_back(before, &taken, &mut made).map_err(failed)?;
-        state.keep(&made);
-        MADE.set(made);
-        Ok(())
+        state.change(handler, &bound, key.id()).map_err(|error| refused("on", seen.event_type, &error))
     }
 
     fn snapshots(
@@ -219,9 +152,10 @@ impl Projection for Declared {
         out: &mut Sink<'_>,
     ) -> Result<(), FoldError> {
         let Some(document) = state.encoded() else { return Ok(()) };
+        let document = document.map_err(|error| FoldError::Refused(error.to_string()))?;
         let version = self.version_field.as_deref().map(|name| (name, state.last));
         for (number, emit) in self.emits.iter().enumerate() {
-            let made = emit.snapshot(document, key).map_err(|error| {
+            let made = emit.snapshot(&document, key).map_err(|error| {
                 let collection = self.spec.targets().get(number).map_or("", |target| target.collection());
                 refused("emit", collection, &error)
             })?;
@@ -233,6 +167,6 @@ impl Projection for Declared {
     }
 
     fn state_bytes(&self, state: &DeclaredState) -> usize {
-        size_of_val(state) + state.document.as_ref().map_or(0, Vec::capacity)
+        size_of_val(state) + state.heap_bytes()
     }
 }

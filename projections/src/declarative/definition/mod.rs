@@ -31,14 +31,16 @@ mod needs;
 mod projection;
 mod reader;
 mod source;
+mod state;
 mod target;
 #[cfg(test)]
 mod tests;
 
-pub use declared::{Declared, DeclaredState};
+pub use declared::Declared;
 pub use example::{Example, Outcome};
 pub use reader::Problem;
 pub use source::Format;
+pub use state::DeclaredState;
 
 use layout::Store;
 use reader::{Part, Problems};

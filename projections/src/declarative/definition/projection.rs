@@ -9,7 +9,7 @@ use super::declared::{Creation, Declared};
 use super::handler::{self, Upcast};
 use super::layout::Store;
 use super::reader::Part;
-use super::source::canonical;
+use super::source::{Item, Node, canonical};
 use super::target;
 use crate::{Spec, StreamFilter};
 
@@ -81,7 +81,7 @@ pub(super) fn read(part: &Part<'_>, store: &Store) -> Option<Declared> {
         Some(name.to_owned())
     });
     if store.event_time.is_none() {
-        ["on", "upcast"].iter().filter_map(|key| part.get(key)).for_each(|all| no_time(&all));
+        ["on", "upcast"].iter().filter_map(|key| part.get(key)).for_each(|all| no_time(&all, all.node));
     }
     let mut spec = Spec::new(named?, version?).streams(streams).variant(&shape(part, store));
     if let Some(first) = first {
@@ -99,10 +99,19 @@ pub(super) fn read(part: &Part<'_>, store: &Store) -> Option<Declared> {
 }
 
 /// Without a header for it, no event has a time.
-fn no_time(part: &Part<'_>) {
-    for (line, text) in part.node.texts() {
-        if text == "$$event.timestamp" || text.starts_with("$$event.timestamp.") {
-            part.problem_at(line, "the layout has no `event_time`, the header that `$$event.timestamp` is");
+fn no_time(part: &Part<'_>, node: &Node) {
+    match &node.item {
+        Item::Value(Bson::String(text))
+            if text == "$$event.timestamp" || text.starts_with("$$event.timestamp.") =>
+        {
+            let what = "the layout has no `event_time`, the header that `$$event.timestamp` is";
+            part.problem_at(node.line, what);
+        }
+        Item::Value(_) => {}
+        Item::Array(items) => items.iter().for_each(|item| no_time(part, item)),
+        Item::Table(members) => {
+            let looked_at = members.iter().filter(|(name, _)| name != "$literal");
+            looked_at.for_each(|(_, member)| no_time(part, member));
         }
     }
 }

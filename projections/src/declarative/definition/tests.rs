@@ -5,7 +5,7 @@ use bson::doc;
 use serde_json::json;
 
 use super::*;
-use crate::testing::given;
+use crate::testing::{self, given};
 
 const FILE: &str = "shelves.toml";
 
@@ -288,26 +288,56 @@ fn a_snapshot_that_is_copied_from_the_state_is_the_one_that_is_computed() {
     let copied =
         "a = \"$s.a\", whole = \"$s\", none = \"$nothing.b\", deep = \"$s.in.b\", id = \"$_id\", one = 1";
     let of = |emitted: &str| {
-        let target =
-            format!("[{{ collection = \"Shelves\", emit = [{{ \"$replaceWith\" = {{ {emitted} }} }}] }}]");
-        let on =
-            "version_field = \"whole\"\n[projection.on.Opened]\n\"$set\" = { s = \"$$event.payload.s\" }";
-        declared(&shelves(on).replace("[\"Shelves\"]", &target))
+        let emit = format!("emit = [{{ \"$replaceWith\" = {{ {emitted} }} }}]");
+        let on = "version_field = \"one\"\n[projection.on.Opened]\n\"$set\" = { s = \"$$event.payload.s\" }";
+        declared(&shelves(on).replace("[\"Shelves\"]", &format!("[{{ collection = \"Shelves\", {emit} }}]")))
     };
-    let (copies, computes) =
-        (of(copied), of(&copied.replace("one = 1", "one = { \"$min\" = [1, \"$none\"] }")));
-    for s in [
-        json!({ "a": "x", "in": { "b": 1 } }),
-        json!({ "a": null, "in": [{ "b": 1 }, { "b": "z" }, 7] }),
-        json!([{ "a": 1, "in": { "b": 2 } }, { "ä": 3 }]),
-        json!({ "ä": "ö", "a": [], "in": 5 }),
-        json!(7.5),
+    let computed = copied.replace("whole = \"$s\"", "whole = { \"$ifNull\" = [\"$s\", 0] }");
+    let (copies, computes) = (of(copied), of(&computed));
+    let is_copied = |declared: &Declared, state: &bson::Document| {
+        let state = bson::RawDocumentBuf::try_from(state).unwrap();
+        let filter = declared.spec.stream_filter().clone();
+        let made = declared.emits[0].snapshot(&state, &filter.key("shelf-1").unwrap()).unwrap().unwrap();
+        matches!(made, emit::Made::Copied(_))
+    };
+    for (s, copying) in [
+        (json!({ "a": "x", "in": { "b": [1, { "c": 2 }] } }), true),
+        (json!({ "a": { "deep": [null] } }), true),
+        (json!(7.5), true),
+        (json!({ "a": null, "in": [{ "b": 1 }, { "b": "z" }, 7] }), false),
+        (json!([{ "a": 1, "in": { "b": 2 } }, { "ä": 3 }]), false),
+        (json!({ "ä": "ö", "a": [], "in": 5 }), false),
     ] {
         let of = |declared: &Declared| {
             let event = json!({ "s": s });
             given(declared.clone()).stream("shelf-1").event("Opened", event).outcome().unwrap()
         };
         assert_eq!(of(&copies), of(&computes), "{s:?}");
-        assert!(of(&copies).contains_key("Shelves"), "{s:?}");
+        assert_eq!(of(&copies)["Shelves"].get("one"), Some(&bson::Bson::Int64(0)), "{s:?}");
+        let state = doc! { "_id": "1", "s": bson::serialize_to_bson(&s).unwrap() };
+        assert_eq!((is_copied(&copies, &state), is_copied(&computes, &state)), (copying, false), "{s:?}");
     }
+}
+
+#[test]
+fn a_large_document_is_changed_as_a_small_one() {
+    let text = shelves(
+        "[projection.on.Filled]\nwhen = { \"$ne\" = [\"$$event.payload.t\", \"no\"] }\n\"$push\" = \
+         { books = \"$$event.payload.t\" }\n\"$inc\" = { count = 1 }\n[projection.on.Emptied]\n\
+         \"$set\" = { books = [] }\n[projection.on.Closed]\ndelete = true",
+    );
+    let title = "a title of a hundred letters or so, to make the document large: ".repeat(2);
+    let filled = |from: testing::Given, count: usize| {
+        (0..count).fold(from, |given, _| given.event("Filled", json!({ "t": title })))
+    };
+    let begun = || given(declared(&text)).stream("shelf-7");
+    let large =
+        filled(begun(), 80).event("Filled", json!({ "t": "no" })).event("Filled", json!({ "t": "x" }));
+    let mut books = vec![title.clone(); 80];
+    books.push("x".to_owned());
+    large.then_snapshot(doc! { "_id": "7", "books": books, "count": 81 });
+    let emptied = filled(begun(), 80).event("Emptied", json!({})).event("Filled", json!({ "t": "y" }));
+    emptied.then_snapshot(doc! { "_id": "7", "books": ["y"], "count": 81 });
+    let again = filled(begun(), 80).event("Closed", json!({})).event("Filled", json!({ "t": "z" }));
+    again.then_snapshot(doc! { "_id": "7", "books": ["z"], "count": 1 });
 }

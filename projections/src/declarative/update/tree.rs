@@ -37,16 +37,13 @@ impl Node {
         };
         match (self, first) {
             (Self::Fields(fields), Part::Name(name)) => {
-                match fields.binary_search_by(|(own, _)| order(own, name)) {
-                    Ok(at) => match fields.get_mut(at) {
-                        Some((_, node)) => node.add(rest, leaf),
-                        None => Ok(()),
-                    },
-                    Err(at) => {
-                        fields.insert(at, (name.clone(), Self::at(rest, leaf)?));
-                        Ok(())
-                    }
+                // The order of numbers and names together isn't one that a search could rely on.
+                if let Some((_, node)) = fields.iter_mut().find(|(own, _)| own == name) {
+                    return node.add(rest, leaf);
                 }
+                let at = fields.partition_point(|(own, _)| order(own, name).is_lt());
+                fields.insert(at, (name.clone(), Self::at(rest, leaf)?));
+                Ok(())
             }
             (Self::Items(filter, node), Part::Items(wanted)) if filter == wanted => node.add(rest, leaf),
             (Self::Items(..), Part::Items(_)) => Err("one array is changed by several filters".to_owned()),
