@@ -186,6 +186,46 @@ fn a_definition_that_changed_under_the_same_version_is_told() {
 }
 
 #[test]
+fn a_generation_is_gone_back_to_only_with_the_definition_it_was_built_with() {
+    let db = Db::new();
+    db.run(&["fixture", "--shape", "library", "--commits", "500"], 0);
+    let text = std::fs::read_to_string(shipped("library")).unwrap();
+    let (first, other) =
+        (file(&text), file(&text.replace("\"$inc\" = { count = 1 }", "\"$inc\" = { count = 2 }")));
+    db.run(&["rebuild", "--yes", "--projections", path(&first)], 0);
+    db.run(&["rebuild", "--yes", "--projections", path(&other)], 0);
+    let before = db.read("Shelves1");
+    let refused = db.run(&["rollback", "--yes", "--projections", path(&other)], 2).stderr;
+    assert!(refused.contains("built with another definition of version 1"), "{refused}");
+    assert_eq!(db.read("Shelves1"), before);
+    db.run(&["rollback", "--yes", "--projections", path(&first)], 0);
+    assert_eq!(db.read("Shelves1"), before);
+}
+
+#[test]
+fn a_check_folds_streams_and_says_which_of_them_fail() {
+    let db = Db::new();
+    db.run(&["fixture", "--shape", "orders", "--commits", "2000"], 0);
+    let text = std::fs::read_to_string(shipped("orders")).unwrap();
+    let right = db.run(&["projections", "check", &shipped("orders")], 0).stdout;
+    assert!(!right.contains("can't be folded"), "{right}");
+    let before =
+        file(&text.replace("preset = \"commits\"", "preset = \"commits\"\noffsets = \"before-commit\""));
+    let wrong = db.run(&["projections", "check", path(&before)], 1).stdout;
+    assert!(
+        wrong.contains("of 100 streams can't be folded") && wrong.contains("is `offsets` right?"),
+        "{wrong}"
+    );
+    let stream = db.wait(async { db.collection("commits").find_one(doc! {}).await }).unwrap().unwrap();
+    let stream = stream.get_str("stream").unwrap();
+    let tried = db.run(&["projections", "try", path(&before), "--stream", stream], 6).stdout;
+    assert!(tried.contains("It can't be folded: event 0 is missing"), "{tried}");
+    let none = file(&text.replace("preset = \"commits\"", "preset = \"commits\"\ncollection = \"comits\""));
+    let none = db.run(&["projections", "check", path(&none)], 0).stdout;
+    assert!(none.contains("there is none: are `database`"), "{none}");
+}
+
+#[test]
 fn the_settings_file_names_the_files_from_where_it_is() {
     let db = Db::new();
     db.run(&["fixture", "--shape", "library", "--commits", "500"], 0);

@@ -8,7 +8,10 @@ pub(in crate::cli) fn no_event_store(database: &str, others: &[String]) -> Strin
         [] => "no other database has one either, as far as this user can see".to_owned(),
         names => format!("these have one: {}", names.join(", ")),
     };
-    format!("Nothing to do: the database {database} has no event store; {others}.")
+    format!(
+        "Nothing to do: the database {database} has no event store; {others}. (An event store of another form \
+         needs --projections, with its layout.)"
+    )
 }
 
 /// Says which fence stands, and how it goes away.

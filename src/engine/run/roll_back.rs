@@ -10,7 +10,7 @@ use crate::engine::run::fence::refuse_past;
 use crate::engine::run::report::RebuildReport;
 use crate::engine::run::verify::subject;
 use crate::error::{Error, Result};
-use crate::lifecycle::{BuildState, Share, Verify};
+use crate::lifecycle::{BuildState, Share, Verify, is_fingerprint_of};
 use crate::next_step::NextStep;
 use crate::store::{BuildRecord, Feed, Store, What};
 
@@ -51,11 +51,14 @@ pub(crate) async fn rollback_targets(
             Candidate::Impossible(reason) => return Err(reason),
         }
     }
+    let reasons: Vec<String> = left_out.iter().map(ToString::to_string).collect();
     if targets.is_empty() {
-        return Err(Error::Unsupported("no projection has a generation to go back to".into()));
+        return Err(Error::Unsupported(match reasons.as_slice() {
+            [] => "no projection has a generation to go back to".into(),
+            reasons => format!("no projection has a generation to go back to: {}", reasons.join("; ")),
+        }));
     }
-    if !left_out.is_empty() {
-        let reasons: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+    if !reasons.is_empty() {
         tracing::info!(reasons = reasons.join("; "), "left out");
     }
     Ok(targets)
@@ -128,6 +131,13 @@ async fn candidate(store: &Store, registry: &Registry, projection: &Registered) 
             projection.spec().version()
         )));
     };
+    // It would be refolded into something that it never was.
+    if !is_fingerprint_of(&record.fingerprint, projection.spec(), &store.layout) {
+        return Ok(Candidate::unsupported(format!(
+            "generation {number} of {name} was built with another definition of version {version}, or with \
+             other settings that change snapshots: use those it was built with"
+        )));
+    }
     Ok(Candidate::Target(Box::new(RollbackTarget { projection: projection.clone(), record })))
 }
 

@@ -13,7 +13,7 @@ use crate::cli::exit::EXIT_FAILED_STREAMS;
 use crate::cli::screen::output::Output;
 use crate::cli::settings::{Raw, load};
 use crate::error::{Error, Result};
-use crate::operator::{changes, commits_of_stream};
+use crate::operator::{changes, commits_of_stream, without_gaps};
 
 /// What became of a stream in one projection.
 #[derive(Debug, Serialize)]
@@ -99,6 +99,10 @@ fn attempt(
         goes_on,
         snapshots: Vec::new(),
     };
+    if let Err(gap) = without_gaps(commits, definitions.layout()) {
+        tried.failed = Some(gap);
+        return tried;
+    }
     let mut state = DeclaredState::default();
     for commit in commits {
         let commit = match Commit::decode(commit, definitions.layout()) {

@@ -13,7 +13,10 @@ use crate::cli::screen::output::Output;
 use crate::cli::screen::table::{count, number};
 use crate::cli::settings::{Raw, file_of, load};
 use crate::error::Result;
-use crate::operator::{SampledTypes, sample_types};
+use crate::operator::{FoldedSample, SampledTypes, sample_types};
+
+/// Streams that can't be folded, and are shown.
+const EXAMPLES: usize = 3;
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -35,6 +38,8 @@ struct CheckedProjection {
     not_mentioned: Vec<(String, u64)>,
     /// Types that the file has and the sample hasn't.
     not_sampled: Vec<String>,
+    /// Streams of the sample that were folded, and those that can't be.
+    folded: Option<FoldedSample>,
 }
 
 pub(super) async fn run(connection: &Connection, files: &[PathBuf], output: &Output) -> Result<u8> {
@@ -56,7 +61,11 @@ pub(super) async fn run(connection: &Connection, files: &[PathBuf], output: &Out
             "No server was given, so nothing was held against an event store: add --uri and --database.",
         );
     }
-    Ok(0)
+    let mut projections = all.iter().flat_map(|checked| &checked.projections);
+    let is_wrong = |one: &CheckedProjection| {
+        one.failed_tests > 0 || one.folded.as_ref().is_some_and(|folded| !folded.failed.is_empty())
+    };
+    Ok(u8::from(projections.any(is_wrong)))
 }
 
 fn checked(definitions: &Definitions, sampled: Option<&SampledTypes>) -> Checked {
@@ -83,6 +92,7 @@ fn checked(definitions: &Definitions, sampled: Option<&SampledTypes>) -> Checked
             events: found.map(|types| types.values().sum::<u64>()),
             not_sampled: not_sampled.map(|name| (*name).to_owned()).collect(),
             not_mentioned,
+            folded: sampled.and_then(|sampled| sampled.folded.get(spec.name()).cloned()),
         }
     });
     Checked { projections: projections.collect(), sampled_commits: sampled.map(|sampled| sampled.commits) }
@@ -93,6 +103,11 @@ fn text(checked: &Checked) -> String {
     if let Some(commits) = checked.sampled_commits {
         lines.push(format!("Held against {} of the event store:", count(commits, "commit", "commits")));
     }
+    if checked.sampled_commits == Some(0) {
+        lines.push(
+            "  there is none: are `database`, and `collection` and `fields` of the layout, right?".to_owned(),
+        );
+    }
     for one in &checked.projections {
         let tests = count(one.tests as u64, "test", "tests");
         lines.push(format!("{} (version {}, {tests}): well formed", one.projection, one.version));
@@ -100,7 +115,14 @@ fn text(checked: &Checked) -> String {
             let failed = count(one.failed_tests as u64, "test fails", "tests fail");
             lines.push(format!("  {failed}: statefold projections test says how"));
         }
-        if let Some(0) = one.events {
+        if let Some(folded) = one.folded.as_ref().filter(|folded| !folded.failed.is_empty()) {
+            let streams = count(folded.streams, "stream", "streams");
+            lines.push(format!("  {} of {streams} can't be folded:", folded.failed.len()));
+            for (stream, reason) in folded.failed.iter().take(EXAMPLES) {
+                lines.push(format!("    {stream}: {reason}"));
+            }
+        }
+        if let Some(0) = one.events.filter(|_| checked.sampled_commits != Some(0)) {
             lines.push("  no event of its streams is in the sample: is the prefix right?".to_owned());
         }
         for (name, events) in &one.not_mentioned {
