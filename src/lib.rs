@@ -91,13 +91,14 @@ pub use operator::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, 
 pub use operator::{Cleanup, Purge, cleanup, purge};
 pub use operator::{Destination, cutover_destinations, rollback_destinations};
 pub use operator::{FailedStreamDetails, FailedStreamRow, failed_stream, failed_streams};
+pub use operator::{FoldedSample, SampledTypes, commits_of_stream, sample_types};
 pub use operator::{Follow, FollowReport, Followed, follow};
 pub use operator::{Grant, MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
 pub use operator::{Healed, LeftOut, RetryReport, retry_failed_streams, streams_to_retry};
+pub use operator::{Linger, Work, WorkReport, work};
 pub use operator::{LockReport, lock_state, release_lock};
 pub use operator::{PausedBuild, pause, resume, unfinished_builds};
 pub use operator::{ReadOnlyReport, read_only_off, read_only_on, read_only_status};
-pub use operator::{SampledTypes, commits_of_stream, sample_types};
 pub use operator::{Verification, VerifyReport, verify};
 pub use operator::{check_read_only_off, check_read_only_on};
 pub use operator::{check_rebuild, cutover, rebuild, rollback};

@@ -154,6 +154,27 @@ pub(super) struct ThrottleArgs {
     pub(super) throttle: Option<String>,
 }
 
+/// How a build is shared with other processes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Workers")]
+pub(super) struct SharingArgs {
+    /// Processes that build together, this one included: the others run `statefold work`, as on other machines
+    /// [default: 1, and as many more as wait already]
+    #[arg(long, value_name = "N", env = "STATEFOLD_WORKERS")]
+    pub(super) workers: Option<u32>,
+    /// Leave all partitions to workers: this process divides, proves and cuts over
+    #[arg(long, env = "STATEFOLD_LEAD_ONLY")]
+    pub(super) lead_only: bool,
+}
+
+impl SharingArgs {
+    /// The flags as typed.
+    pub(super) fn typed(&self) -> impl Iterator<Item = String> {
+        let workers = self.workers.map(|workers| format!("--workers {workers}"));
+        workers.into_iter().chain(self.lead_only.then(|| "--lead-only".to_owned()))
+    }
+}
+
 /// Generations that a clean-up keeps.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct KeepArgs {

@@ -37,6 +37,7 @@ pub(super) enum VerbName {
     Serve,
     Status,
     Verify,
+    Work,
 }
 
 impl VerbName {
@@ -73,6 +74,7 @@ impl VerbName {
             Self::Serve => "serve",
             Self::Status => "status",
             Self::Verify => "verify",
+            Self::Work => "work",
         }
     }
 

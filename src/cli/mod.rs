@@ -28,7 +28,7 @@ use crate::cli::settings::{Raw, load};
 use crate::cli::squidex::SquidexArgs;
 use crate::cli::verbs::{
     abort, adopt, artefacts, cleanup, completions, cutover, errors, fixture, follow, health, history, lock,
-    migrate, pause, plan, projections, read_only, rebuild, serve, status, verify,
+    migrate, pause, plan, projections, read_only, rebuild, serve, status, verify, work,
 };
 use crate::next_step::NextStep;
 use crate::operator::refuse_slip;
@@ -100,6 +100,12 @@ enum Verb {
     /// same time: one follows, the others wait for it, and take over if it dies. It resumes where the
     /// last one stopped. Exit code 0 on Ctrl-C.
     Follow(follow::FollowArgs),
+    /// Take part in the builds that others lead, as on any number of machines at the same time
+    ///
+    /// Claims partitions of whatever build is open to workers (`rebuild --workers N`, `migrate --workers N`),
+    /// builds them as the leader would, and leaves when nothing is left. One that dies is replaced: its
+    /// partitions are built by the others.
+    Work(work::WorkArgs),
     /// Serve a live page about the database, with metrics and health checks; changes nothing
     ///
     /// Until it is stopped. Exit code 0 on Ctrl-C.
@@ -154,6 +160,7 @@ impl Verb {
             Self::Adopt(args) => args.command(),
             Self::Verify(args) => args.command(),
             Self::Follow(args) => args.command(),
+            Self::Work(args) => args.command(),
             Self::Serve(args) => args.command(),
             Self::Abort(args) => args.command(),
             Self::Pause(args) => args.command(),
@@ -182,6 +189,7 @@ impl Verb {
             Self::Adopt(args) => &args.connection,
             Self::Verify(args) => &args.connection,
             Self::Follow(args) => &args.connection,
+            Self::Work(args) => &args.connection,
             Self::Serve(args) => &args.connection,
             Self::Abort(args) => &args.connection,
             Self::Pause(args) => &args.connection,
@@ -335,6 +343,7 @@ async fn run<P: Args>(
         Verb::Adopt(args) => adopt::run(args, &command, registry, output).await,
         Verb::Verify(args) => verify::run(args, registry, output).await,
         Verb::Follow(args) => follow::run(args, &command, registry, output).await,
+        Verb::Work(args) => work::run(args, &command, registry, output).await,
         Verb::Serve(args) => serve::run(args, &command, registry, output).await,
         Verb::Abort(args) => abort::run(args, &command, registry, output).await,
         Verb::Pause(args) => pause::pause_now(args, &command, registry, output).await,

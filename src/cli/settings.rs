@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::cli::args::{ChecksArgs, Connection, KeepArgs, LeaseArgs, ListenArgs, ThrottleArgs, TuningArgs};
+use crate::cli::args::{
+    ChecksArgs, Connection, KeepArgs, LeaseArgs, ListenArgs, SharingArgs, ThrottleArgs, TuningArgs,
+};
 use crate::config::{
     CleanupFile, CleanupSettings, ConnectionString, FileSettings, LeaseFile, LeaseSettings, Settings,
-    Throttle, Tuning, read_file,
+    Sharing, Throttle, Tuning, read_file,
 };
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Fencing, Verify};
@@ -27,6 +29,8 @@ pub(super) struct Raw<'a> {
     pub(super) checks: Option<&'a ChecksArgs>,
     pub(super) keep: Option<&'a KeepArgs>,
     pub(super) throttle: Option<&'a ThrottleArgs>,
+    pub(super) sharing: Option<&'a SharingArgs>,
+    pub(super) help_build: Option<bool>,
     pub(super) listen: Option<&'a ListenArgs>,
 }
 
@@ -102,6 +106,13 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
     collect(checked, &mut problems);
     let cleanup = cleanup_settings(raw, file.cleanup, &mut problems);
     let throttle = throttle(raw, file.max_lag, file.throttle, &mut problems);
+    let shared = raw.sharing.cloned().unwrap_or_default();
+    let sharing = Sharing {
+        workers: shared.workers.or(file.workers).unwrap_or(1),
+        lead_only: shared.lead_only || file.lead_only.unwrap_or(false),
+        help_build: raw.help_build.or(file.help_build).unwrap_or(true),
+    };
+    problems.extend(sharing.problems());
     match (settings, tuned) {
         (Some(settings), Some(_)) if problems.is_empty() => {
             let settings = settings
@@ -109,6 +120,7 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
                 .with_lease(lease)?
                 .with_cleanup(cleanup)
                 .with_throttle(throttle)
+                .with_sharing(sharing)?
                 .with_read_only(read_only_in_environment());
             let settings = match flags.spill_dir.or(file.spill_dir) {
                 Some(folder) => settings.with_spill_folder(folder),

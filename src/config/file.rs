@@ -45,6 +45,12 @@ pub struct FileSettings {
     pub max_lag: Option<String>,
     /// Time to write a batch above which writing pauses: `"50ms"`.
     pub throttle: Option<String>,
+    /// Number of processes that build together, the leader included.
+    pub workers: Option<u32>,
+    /// Whether a leader leaves all partitions to workers.
+    pub lead_only: Option<bool>,
+    /// Whether a server that waits for the leader of a migration takes part in the build.
+    pub help_build: Option<bool>,
     /// Address for metrics and health checks.
     pub listen: Option<String>,
     /// Settings of lease and migration lock, and of waiting for them.

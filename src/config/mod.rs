@@ -5,6 +5,7 @@ mod file;
 mod lease;
 mod memory;
 mod settings;
+mod sharing;
 mod throttle;
 mod uri;
 
@@ -14,6 +15,7 @@ pub use lease::LeaseSettings;
 #[cfg(feature = "cli")]
 pub(crate) use settings::database_name_problem;
 pub use settings::{Settings, Tuning};
+pub use sharing::Sharing;
 pub use throttle::Throttle;
 pub use uri::ConnectionString;
 #[cfg(feature = "cli")]

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::cleanup::CleanupSettings;
 use crate::config::lease::LeaseSettings;
 use crate::config::memory::default_budget;
+use crate::config::sharing::Sharing;
 use crate::config::throttle::Throttle;
 use crate::config::uri;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub struct Settings {
     lease: LeaseSettings,
     cleanup: CleanupSettings,
     throttle: Throttle,
+    sharing: Sharing,
     read_only: bool,
     database_metrics: bool,
     spill_folder: PathBuf,
@@ -116,6 +118,7 @@ impl Settings {
             lease: LeaseSettings::default(),
             cleanup: CleanupSettings::default(),
             throttle: Throttle::default(),
+            sharing: Sharing::default(),
             read_only: false,
             database_metrics: false,
             spill_folder: std::env::temp_dir(),
@@ -156,6 +159,25 @@ impl Settings {
         lease.check()?;
         self.lease = lease;
         Ok(self)
+    }
+
+    /// Replaces the settings of sharing builds.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with all problems found.
+    pub fn with_sharing(mut self, sharing: Sharing) -> Result<Self> {
+        let problems = sharing.problems();
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        self.sharing = sharing;
+        Ok(self)
+    }
+
+    /// How builds are shared.
+    #[must_use]
+    pub fn sharing(&self) -> &Sharing {
+        &self.sharing
     }
 
     /// Replaces the settings of throttling.

@@ -13,3 +13,4 @@ pub(crate) mod run;
 pub(crate) mod running;
 pub(crate) mod sweep;
 pub(crate) mod verify;
+pub(crate) mod workers;

@@ -12,6 +12,7 @@ mod recorder;
 mod run;
 mod states;
 mod wait;
+mod worker;
 
 pub use instance::InstanceRow;
 pub(crate) use known::Known;
@@ -19,3 +20,5 @@ pub use leader::{Doing, Leader};
 pub use progress::{Phase, Progress};
 pub(crate) use recorder::Recorder;
 pub(crate) use wait::Wait;
+pub(crate) use worker::WorkerDoing;
+pub use worker::WorkerRow;

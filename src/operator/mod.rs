@@ -21,12 +21,13 @@ mod rebuild;
 mod rights;
 mod status;
 mod verify;
+mod work;
 
 pub use abort::{Aborted, abort};
 pub use adopt::{Adopt, AdoptReport, adopt};
+pub use authoring::{FoldedSample, SampledTypes, commits_of_stream, sample_types};
 #[cfg(feature = "cli")]
-pub(crate) use authoring::changes;
-pub use authoring::{SampledTypes, commits_of_stream, sample_types};
+pub(crate) use authoring::{changes, without_gaps};
 pub use cleanup::{Cleanup, Purge, cleanup, purge};
 pub use dedicated::dedicated_contents;
 #[cfg(feature = "cli")]
@@ -50,3 +51,4 @@ pub use rebuild::{
 pub use rights::{Grant, MissingRight};
 pub use status::{BuildingStatus, Lag, LockStatus, ProjectionStatus, Standing, StatusReport, status};
 pub use verify::{Verification, VerifyReport, verify};
+pub use work::{Linger, Work, WorkReport, work};

@@ -26,5 +26,5 @@ pub(crate) use read::{InMemory, Pass, Wanted};
 pub(crate) use required::Required;
 pub(crate) use retry::pauses;
 pub(crate) use workers::Workers;
-pub(crate) use write::run;
 pub(crate) use write::{BYTES_TOGETHER, Differing, differing, fold_streams, orphans, refold};
+pub(crate) use write::{Queue, run};

@@ -165,6 +165,32 @@ pub(crate) trait Before: Send + 'static {
     fn since(&self) -> Option<Timestamp>;
 }
 
+/// A partition to build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DuePartition {
+    /// The partition.
+    pub partition: Partition,
+    /// Whether the staging collections hold nothing of it yet.
+    pub fresh: bool,
+}
+
+/// Whether there is a partition to build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// This one.
+    Due(DuePartition),
+    /// None now: others are at work on all that are left, and may leave them.
+    Later,
+    /// None any more.
+    Nothing,
+}
+
+/// Gives partitions to build, one at a time.
+pub(crate) trait Partitions: Send + Sync + 'static {
+    /// The next one. Returns at once.
+    fn next(&self) -> BoxFuture<'_, Result<Next>>;
+}
+
 /// Takes the snapshots of folded partitions.
 pub(crate) trait SnapshotSink: Send + Sync + 'static {
     /// Takes documents of a target. They are durable only once [`finish`](Self::finish) has succeeded.

@@ -28,10 +28,20 @@ pub(crate) fn staging_name(collection: &str, token: i64) -> String {
     format!("{collection}__t{token}")
 }
 
+/// Name of the staging collection once all workers are done: it is behind the other one in order.
+#[must_use]
+pub(crate) fn sealed_name(collection: &str, token: i64) -> String {
+    format!("{}{SEAL}", staging_name(collection, token))
+}
+
+/// End of the name of a staging collection that is sealed.
+const SEAL: char = 's';
+
 /// Token in the name of a staging collection of this generation's collection.
 #[must_use]
 pub(crate) fn staging_token(collection: &str, name: &str) -> Option<i64> {
     let digits = name.strip_prefix(collection)?.strip_prefix("__t")?;
+    let digits = digits.strip_suffix(SEAL).unwrap_or(digits);
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 

@@ -5,7 +5,8 @@ use statefold_projections::Registry;
 
 use crate::application::{Migrate, Outcome, migrate};
 use crate::cli::args::{
-    ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, NeverAsksArgs, ThrottleArgs, TuningArgs,
+    ChecksArgs, Connection, IntervalArgs, LeaseArgs, ListenArgs, NeverAsksArgs, SharingArgs, ThrottleArgs,
+    TuningArgs,
 };
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::metrics::Served;
@@ -33,6 +34,8 @@ pub(in crate::cli) async fn run(
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
         throttle: Some(&args.throttle),
+        sharing: Some(&args.sharing),
+        help_build: args.help_build,
         attempts: args.attempts,
         checks: Some(&args.checks),
         listen: Some(&args.listen),
@@ -78,6 +81,11 @@ pub(in crate::cli) struct MigrateArgs {
     pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]
     pub(in crate::cli) throttle: ThrottleArgs,
+    #[command(flatten)]
+    pub(in crate::cli) sharing: SharingArgs,
+    /// Whether to take part in the build while another server leads [default: true]
+    #[arg(long, value_name = "true|false", env = "STATEFOLD_HELP_BUILD", help_heading = "Workers")]
+    pub(in crate::cli) help_build: Option<bool>,
     #[command(flatten)]
     pub(in crate::cli) checks: ChecksArgs,
     #[command(flatten)]

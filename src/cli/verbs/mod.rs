@@ -21,3 +21,4 @@ pub(super) mod rebuild;
 pub(super) mod serve;
 pub(super) mod status;
 pub(super) mod verify;
+pub(super) mod work;

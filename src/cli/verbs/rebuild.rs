@@ -4,8 +4,8 @@ use clap::Args;
 use statefold_projections::Registry;
 
 use crate::cli::args::{
-    ChecksArgs, Connection, ConsentArgs, IntervalArgs, LeaseArgs, ListenArgs, ReadersArgs, ThrottleArgs,
-    TuningArgs,
+    ChecksArgs, Connection, ConsentArgs, IntervalArgs, LeaseArgs, ListenArgs, ReadersArgs, SharingArgs,
+    ThrottleArgs, TuningArgs,
 };
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::metrics::Served;
@@ -26,6 +26,7 @@ impl RebuildArgs {
         Command::new(VerbName::Rebuild, &self.connection)
             .arguments(self.projections.iter().cloned())
             .arguments(self.postpone.then(|| "--postpone".to_owned()))
+            .arguments(self.sharing.typed())
             .arguments(self.readers.typed())
             .arguments(self.checks.typed())
             .changeable("--max-errors", self.checks.max_errors.as_deref())
@@ -42,6 +43,7 @@ pub(in crate::cli) async fn run(
         tuning: Some(&args.tuning),
         lease: Some(&args.lease),
         throttle: Some(&args.throttle),
+        sharing: Some(&args.sharing),
         checks: Some(&args.checks),
         listen: Some(&args.listen),
         ..Raw::default()
@@ -142,6 +144,8 @@ pub(in crate::cli) struct RebuildArgs {
     pub(in crate::cli) lease: LeaseArgs,
     #[command(flatten)]
     pub(in crate::cli) throttle: ThrottleArgs,
+    #[command(flatten)]
+    pub(in crate::cli) sharing: SharingArgs,
     #[command(flatten)]
     pub(in crate::cli) tuning: TuningArgs,
 }

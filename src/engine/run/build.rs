@@ -15,7 +15,7 @@ use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::{BuildState, CutOverMode, Taken, Unnamed};
 use crate::observe::{Phase, Recorder};
 use crate::pipeline;
-use crate::pipeline::{Input, Job};
+use crate::pipeline::{Input, Job, Queue};
 use crate::plan::Partition;
 use crate::store::{BuildRecord, BuildStore, EventStore, Failure, Store, SwapRecord, Timings};
 
@@ -143,7 +143,7 @@ impl Run {
         began: Instant,
     ) -> Result<()> {
         let todo = std::mem::take(&mut build.todo);
-        let done = pipeline::run(&build.job, todo.clone(), input, !build.resumed).await;
+        let done = pipeline::run(&build.job, &Queue::of(todo.clone(), !build.resumed), input).await;
         let done = match (done, self.cancel.is_cancelled()) {
             (_, true) => return Err(Error::Interrupted),
             (done, false) => done?,
@@ -152,22 +152,7 @@ impl Run {
         build.counts.add(done.counts);
         build.digest.merge(done.digest);
         build.timings.build_ms = milliseconds(began);
-        if !build.todo.is_empty() {
-            let FoldCounts { commits, events, streams, snapshots, failed_streams, .. } = build.counts;
-            let seconds = began.elapsed().as_secs_f64();
-            let build = &build.record().id;
-            tracing::info!(%build, commits, events, streams, snapshots, failed_streams, seconds, "folded");
-        }
-        let (counts, digest, timings) = (build.counts, build.digest.to_string(), build.timings);
-        build
-            .staging()?
-            .advance(BuildState::Indexing, |record| {
-                record.counts = counts.into();
-                record.digest = Some(digest);
-                record.timings = timings;
-                record.failure = None;
-            })
-            .await
+        self.folded(build, began).await
     }
 
     /// Builds the indexes of all targets.

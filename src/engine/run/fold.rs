@@ -39,7 +39,7 @@ impl Run {
                 Some(survey.estimates.get(position)?.share(build.todo.len(), build.record().ranges.len()))
             })
             .collect();
-        let choice = survey.choose(&estimates, self.settings.tuning());
+        let choice = self.choose(survey, &estimates).await?;
         let mut report = PassReport::planned(&choice, &estimates);
         for (at, estimate) in todo.iter().zip(&estimates) {
             if let Some(build) = builds.get_mut(*at) {
@@ -135,9 +135,13 @@ impl FoldWork<'_> {
             if !build.todo.is_empty() {
                 tracing::info!(build = %build.record().id, partitions = build.todo.len(), "building");
             }
-            let input = input.unwrap_or(Input::Streams);
-            self.run.fold_partitions(build, &input, self.began).await?;
-            self.run.workers.discard(input);
+            match input {
+                Some(input) => {
+                    self.run.fold_partitions(build, &input, self.began).await?;
+                    self.run.workers.discard(input);
+                }
+                None => self.run.fold_with_workers(build, self.began).await?,
+            }
         }
         Ok(())
     }

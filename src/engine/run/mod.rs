@@ -22,6 +22,7 @@ mod recover;
 mod report;
 mod request;
 mod roll_back;
+mod share;
 mod trail;
 mod two_phases;
 mod verify;

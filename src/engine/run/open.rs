@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use statefold_projections::Registered;
 
+use crate::config::Tuning;
 use crate::engine::pass::Survey;
 use crate::engine::required::{required_later, required_of};
 use crate::engine::run::build::Build;
@@ -168,7 +169,10 @@ impl Run {
     ) -> Result<BuildStore> {
         let spec = projection.spec();
         let range = StreamRange::of(spec.stream_filter());
-        let cuts = survey.store.cuts(&range, survey.partitions(estimate, self.settings.tuning()));
+        // Enough for all who build, to the end.
+        let threads = self.settings.tuning().threads.saturating_mul(self.expected_workers().await? as usize);
+        let tuning = Tuning { threads, ..*self.settings.tuning() };
+        let cuts = survey.store.cuts(&range, survey.partitions(estimate, &tuning));
         let ranges = divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
         let records = self.store.builds().records(Some(spec.name())).await?;
         let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();

@@ -16,7 +16,7 @@ use crate::lifecycle::Share;
 use crate::observe::{Phase, Progress, Recorder};
 use crate::pipeline;
 use crate::pipeline::ports::SnapshotSink;
-use crate::pipeline::{Governor, Input, Job, JobContext, Reader, Required, SnapshotComparer};
+use crate::pipeline::{Governor, Input, Job, JobContext, Queue, Reader, Required, SnapshotComparer};
 use crate::pipeline::{Suspects, Wanted, Workers, read_digest, read_stored};
 use crate::plan::{Estimate, Partition, Strategy};
 use crate::store::{EventStore, Store, StreamIndex};
@@ -144,7 +144,7 @@ impl Comparison<'_> {
             let comparer = SnapshotComparer::new(filter, self.share, stored, subject.records.clone());
             let job = self.job(subject, source.clone(), comparer, recorder);
             recorder.partitions(subject.partitions.len());
-            let done = pipeline::run(&job, subject.partitions.clone(), &input, true).await;
+            let done = pipeline::run(&job, &Queue::of(subject.partitions.clone(), true), &input).await;
             let done = if self.cancel.is_cancelled() { Err(Error::Interrupted) } else { done }?;
             self.workers.discard(input);
             let sources: Vec<EventStore> = subject

@@ -6,5 +6,5 @@ mod partition;
 mod partitions;
 mod refold;
 
-pub(crate) use partitions::run;
+pub(crate) use partitions::{Queue, run};
 pub(crate) use refold::{BYTES_TOGETHER, Differing, differing, fold_streams, orphans, refold};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::error::{Error, Result};
 use crate::fold::{FoldCounts, Folded, FoldedStreams};
@@ -22,15 +22,15 @@ const TAKEN_BYTES: usize = 2 * 1024 * 1024;
 /// Streams that are read again with one query.
 const STREAMS_AGAIN: usize = 100;
 
-/// Builds a partition from nothing and makes it durable. `again` says that this isn't the first attempt.
+/// Builds a partition from nothing and makes it durable. `again` says that this isn't the first attempt; the
+/// slot is given back as soon as everything is written.
 pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
     partition: &Partition,
     input: &Input,
     again: bool,
-    at_work: &Semaphore,
+    slot: OwnedSemaphorePermit,
 ) -> Result<PartitionRecord> {
-    let slot = at_work.acquire().await.map_err(|error| Error::Bug(error.to_string()))?;
     let (snapshots, folded) = mpsc::channel::<Folded>(BATCHES_WAITING);
     let writer = tokio::spawn(write(Arc::clone(job), folded, again));
     let mut out = Out { job, snapshots, record: PartitionRecord::default(), longest: None };

@@ -1,78 +1,156 @@
 //! Builds all partitions, several at a time: the first error ends the build, finished partitions are kept.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use backon::Retryable;
-use futures::StreamExt;
-use tokio::sync::Semaphore;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Class, Error, Result};
 use crate::pipeline::job::{BuildJob, Input, PartitionsDone};
-use crate::pipeline::ports::{EventSource, PartitionRecord, SnapshotSink};
+use crate::pipeline::ports::{DuePartition, EventSource, Next, PartitionRecord, Partitions, SnapshotSink};
 use crate::pipeline::retry::pauses;
 use crate::pipeline::write::partition;
 use crate::plan::Partition;
 
 /// Partitions that may wait for their durable record besides those at work.
 const FINISHING: usize = 2;
+/// Pause between two looks while others are at work on all partitions that are left.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Builds these partitions. `fresh` says that the staging collections hold nothing of them yet.
+/// Partitions of this process alone, in order.
+pub(crate) struct Queue(Mutex<VecDeque<DuePartition>>);
+
+impl Queue {
+    /// A queue of these partitions. `fresh` says that the staging collections hold nothing of them yet.
+    pub(crate) fn of(partitions: Vec<Partition>, fresh: bool) -> Arc<Self> {
+        let due = partitions.into_iter().map(|partition| DuePartition { partition, fresh });
+        Arc::new(Self(Mutex::new(due.collect())))
+    }
+}
+
+impl Partitions for Queue {
+    fn next(&self) -> BoxFuture<'_, Result<Next>> {
+        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        futures::future::ready(Ok(next.map_or(Next::Nothing, Next::Due))).boxed()
+    }
+}
+
+/// Builds partitions until none is left. Each is taken only when there is a slot to work on it.
 ///
 /// After a transient failure the partition is redone, a few times with growing pauses.
 ///
 /// # Errors
 /// The first one that retrying doesn't cure; finished partitions are kept.
-pub(crate) async fn run<S: EventSource, W: SnapshotSink>(
+pub(crate) async fn run<S: EventSource, W: SnapshotSink, P: Partitions>(
     job: &BuildJob<S, W>,
-    partitions: Vec<Partition>,
+    partitions: &Arc<P>,
     input: &Input,
-    fresh: bool,
 ) -> Result<PartitionsDone> {
     let at_work = Arc::new(Semaphore::new(job.readers));
-    let tasks = futures::stream::iter(partitions).map(|partition| {
-        let (job, input, at_work) = (Arc::clone(job), input.clone(), Arc::clone(&at_work));
-        // Spawned, so that no driver future is dropped midway.
-        let task = tokio::spawn(async move {
-            let result = with_retries(&job, &partition, &input, fresh, &at_work).await;
-            job.progress.partition_done(result.is_ok());
-            result
-        });
-        async move { task.await.map_err(|error| Error::Bug(error.to_string()))? }
-    });
-    // Those beyond the ones at work wait for the disks.
-    let mut results = tasks.buffer_unordered(job.readers + FINISHING);
-    let mut all = PartitionsDone::default();
-    let mut failure = None;
+    // Those beyond the ones at work wait for the disks. Spawned, so that no driver future is dropped midway.
+    let tasks: Vec<_> = (0..job.readers + FINISHING)
+        .map(|_| {
+            let (job, input) = (Arc::clone(job), input.clone());
+            tokio::spawn(build_some(job, Arc::clone(partitions), input, Arc::clone(&at_work)))
+        })
+        .collect();
+    let (mut all, mut failure) = (PartitionsDone::default(), None);
     // All of them are awaited, also after an error, so that nothing is written later.
-    while let Some(result) = results.next().await {
-        match result {
-            Ok(record) => all.add(record.counts, record.digest),
-            Err(error) => {
-                job.cancel.cancel();
-                failure.get_or_insert(error);
-            }
+    for task in tasks {
+        let (done, result) = task.await.unwrap_or_else(|error| {
+            job.cancel.cancel();
+            (PartitionsDone::default(), Err(Error::Bug(error.to_string())))
+        });
+        all.add(done.counts, done.digest);
+        if let Err(error) = result {
+            // An interruption is what the first error led to.
+            failure = failure.filter(|first| !matches!(first, Error::Interrupted)).or(Some(error));
         }
     }
     failure.map_or(Ok(all), Err)
 }
 
+/// Builds one partition after the other, and returns what is done and how it ended.
+async fn build_some<S: EventSource, W: SnapshotSink, P: Partitions>(
+    job: BuildJob<S, W>,
+    partitions: Arc<P>,
+    input: Input,
+    at_work: Arc<Semaphore>,
+) -> (PartitionsDone, Result<()>) {
+    let mut done = PartitionsDone::default();
+    loop {
+        let result = match next(&job, &*partitions, &at_work).await {
+            Ok(None) => return (done, Ok(())),
+            Ok(Some((due, slot))) => {
+                let result = with_retries(&job, &due, &input, slot, &at_work).await;
+                job.progress.partition_done(result.is_ok());
+                result
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(record) => done.add(record.counts, record.digest),
+            Err(error) => {
+                job.cancel.cancel();
+                return (done, Err(error));
+            }
+        }
+    }
+}
+
+async fn slot(at_work: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    Arc::clone(at_work).acquire_owned().await.map_err(|error| Error::Bug(error.to_string()))
+}
+
+async fn next<S, W, P: Partitions>(
+    job: &BuildJob<S, W>,
+    partitions: &P,
+    at_work: &Arc<Semaphore>,
+) -> Result<Option<(DuePartition, OwnedSemaphorePermit)>> {
+    loop {
+        let slot = slot(at_work).await?;
+        if job.cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        match partitions.next().await? {
+            Next::Due(due) => return Ok(Some((due, slot))),
+            Next::Nothing => return Ok(None),
+            Next::Later => {}
+        }
+        // Another task may need the slot meanwhile, to try its partition again.
+        drop(slot);
+        tokio::select! {
+            () = job.cancel.cancelled() => return Err(Error::Interrupted),
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+}
+
 async fn with_retries<S: EventSource, W: SnapshotSink>(
     job: &BuildJob<S, W>,
-    partition: &Partition,
+    DuePartition { partition, fresh }: &DuePartition,
     input: &Input,
-    fresh: bool,
-    at_work: &Semaphore,
+    first_slot: OwnedSemaphorePermit,
+    at_work: &Arc<Semaphore>,
 ) -> Result<PartitionRecord> {
-    let first = std::sync::atomic::AtomicBool::new(fresh);
+    let first = AtomicBool::new(*fresh);
+    let first_slot = Mutex::new(Some(first_slot));
     let attempt = || async {
         if job.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        let again = !first.swap(false, std::sync::atomic::Ordering::Relaxed);
+        let taken = first_slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let slot = if let Some(taken) = taken { taken } else { slot(at_work).await? };
+        let again = !first.swap(false, Ordering::Relaxed);
         if again {
             job.staging.clear(partition).await?;
         }
-        partition::build(job, partition, input, again, at_work).await
+        partition::build(job, partition, input, again, slot).await
     };
     attempt
         .retry(pauses())

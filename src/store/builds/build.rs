@@ -1,5 +1,7 @@
 //! The records of one build: created, advanced from state to state, taken over, removed.
 
+use std::sync::Arc;
+
 use bson::{DateTime, Document, doc};
 use futures::TryStreamExt;
 use mongodb::Collection;
@@ -9,6 +11,7 @@ use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
 use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
+use crate::store::builds::claims::Claims;
 use crate::store::connection::{Builds, FORMAT, Store, call, readable, refused_writes, term};
 use crate::store::control::Mandate;
 use crate::store::records::{
@@ -26,6 +29,8 @@ pub(crate) struct BuildStore {
     pub(crate) record: BuildRecord,
     /// The mandate to write it.
     pub(in crate::store) mandate: Mandate,
+    /// The claims of this process, while several work on its partitions.
+    pub(crate) claims: Option<Arc<Claims>>,
 }
 
 impl Builds<'_> {
@@ -70,7 +75,8 @@ impl Builds<'_> {
 
     /// A recorded build, for read-only use.
     pub(crate) fn open(self, record: BuildRecord, prefix: &str) -> BuildStore {
-        BuildStore { store: self.store.clone(), prefix: prefix.to_owned(), record, mandate: Mandate::none() }
+        let (store, prefix) = (self.store.clone(), prefix.to_owned());
+        BuildStore { store, prefix, record, mandate: Mandate::none(), claims: None }
     }
 
     /// A recorded build to write into, under the token of its record.
@@ -171,6 +177,7 @@ impl BuildStore {
             ("Failure", record.failure.is_none()),
             ("Swap", record.swap.is_none()),
             ("Digest", record.digest.is_none()),
+            ("Shared", !record.shared),
         ];
         let absent: Document = absent
             .iter()
@@ -281,7 +288,7 @@ impl BuildStore {
         self.mandate.check()?;
         // The checkpoint first: nothing else of a partition counts unless it is done.
         let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
+        let filter = self.own_checkpoint(partition);
         let reset = async move {
             checkpoints
                 .update_one(filter, doc! { "$set": { "Done": false }, "$unset": { "DoneBy": "" } })
@@ -342,7 +349,7 @@ impl BuildStore {
             });
         }
         let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
+        let filter = self.own_checkpoint(partition);
         let counts = bson::serialize_to_document(&Counts::from(record.counts))
             .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
         let set = doc! {
@@ -352,9 +359,23 @@ impl BuildStore {
         let update = doc! { "$set": set, "$inc": { "Revision": 1_i64 } };
         let write = async move { checkpoints.update_one(filter, update).await };
         match call("writing a checkpoint", write).await?.matched_count {
-            1 => Ok(()),
+            1 => {
+                if let Some(claims) = &self.claims {
+                    claims.release(partition);
+                }
+                Ok(())
+            }
             _ => Err(self.fenced("the checkpoints")),
         }
+    }
+
+    /// The checkpoint of a partition, if this process may still write it.
+    fn own_checkpoint(&self, partition: u32) -> Document {
+        let mut filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
+        if let Some(claims) = &self.claims {
+            filter.extend(claims.condition(partition));
+        }
+        filter
     }
 
     pub(in crate::store) fn checkpoint_id(&self, partition: u32) -> String {

@@ -1,12 +1,15 @@
 //! The records of builds: state, checkpoints, heads, failed streams, pauses, verifications.
 
 mod build;
+mod claims;
 mod connect;
 pub(in crate::store) mod failed_streams;
 mod heads;
 mod lag;
 mod pause;
 mod verified;
+mod workers;
 
 pub(crate) use build::BuildStore;
+pub(crate) use claims::{Claims, Unfinished};
 pub use failed_streams::StoredFailedStream;

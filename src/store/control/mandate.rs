@@ -32,6 +32,11 @@ impl Mandate {
         Self::new(0, BootInstant::now())
     }
 
+    /// The mandate for another token: it lasts as long as this one.
+    pub(crate) fn with_token(&self, token: i64) -> Self {
+        Self { token, ..self.clone() }
+    }
+
     /// Extends the mandate until `until`.
     pub(crate) fn extend(&self, until: BootInstant) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;

@@ -24,7 +24,7 @@ pub(in crate::store) use fence_record::raises_cut_over;
 pub use fence_record::{Fence, FenceKind};
 pub(crate) use history::{Deed, What};
 pub use history::{HistoryEntry, HistoryWho};
-pub(in crate::store) use holder::{ProcessIdentity, describe};
+pub(in crate::store) use holder::{ProcessIdentity, describe, describe_time};
 pub(crate) use lease::{LeaseHolder, LeaseTaken, Owner};
 pub(crate) use lift::Lifted;
 pub use lock::LockState;

@@ -49,6 +49,9 @@ pub(crate) struct BuildRecord {
     pub targets: Vec<TargetRecord>,
     /// Its partitions.
     pub ranges: Vec<StreamRange>,
+    /// Whether its partitions are open to all workers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// Whether its collections were there already, built by an application.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
@@ -116,6 +119,7 @@ impl BuildRecord {
             t0: None,
             targets,
             ranges,
+            shared: false,
             adopted: false,
             completed: false,
             mode: None,

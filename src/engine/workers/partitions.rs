@@ -1,0 +1,162 @@
+//! The partitions of a build that several processes share.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::lifecycle::{Beat, BuildState, Challenger, Claim};
+use crate::pipeline::ports::{DuePartition, Next, Partitions};
+use crate::plan::Partition;
+use crate::store::{BuildStore, Store, Unfinished};
+
+/// Pause between two looks while all partitions that are left are claimed by others.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Pause between two log lines about the same wait.
+const SAY_EVERY: Duration = Duration::from_secs(30);
+
+/// Claims the partitions of a build, one at a time, for as long as any isn't finished.
+pub(crate) struct SharedPartitions {
+    store: Store,
+    build: BuildStore,
+    partitions: Vec<Partition>,
+    own: String,
+    cancel: CancellationToken,
+    ttl: Duration,
+    judge_processes: bool,
+    clock: Instant,
+    watched: Mutex<HashMap<String, Challenger>>,
+}
+
+impl SharedPartitions {
+    /// Those of a build that this process has opened, or joined, with its claims.
+    pub(crate) fn of(
+        store: &Store,
+        build: &BuildStore,
+        worker: &str,
+        lease: &crate::config::LeaseSettings,
+        cancel: &CancellationToken,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            build: build.clone(),
+            partitions: build.partitions(),
+            own: worker.to_owned(),
+            cancel: cancel.clone(),
+            ttl: lease.ttl,
+            judge_processes: lease.judge_processes,
+            clock: Instant::now(),
+            watched: Mutex::default(),
+        }
+    }
+
+    /// Waits until all partitions are finished, without claiming one.
+    pub(crate) async fn finished_by_others(&self) -> Result<()> {
+        let mut said = Instant::now();
+        loop {
+            // Workers that died are dismissed, so that others may go on.
+            let mut watched = self.watched.lock().await;
+            let unfinished = self.build.unfinished().await?;
+            if unfinished.is_empty() {
+                return Ok(());
+            }
+            self.free(&unfinished, &mut watched).await?;
+            drop(watched);
+            self.pause(unfinished.len(), &mut said).await?;
+        }
+    }
+
+    async fn pause(&self, left: usize, said: &mut Instant) -> Result<()> {
+        if said.elapsed() >= SAY_EVERY {
+            *said = Instant::now();
+            tracing::info!(build = self.build.record.id, left, "waiting for the partitions of other workers");
+        }
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(Error::Interrupted),
+            () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+        }
+    }
+
+    async fn claim_next(&self) -> Result<Next> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        // One look at a time in this process: its tasks would only be in each other's way.
+        let mut watched = self.watched.lock().await;
+        let unfinished = self.build.unfinished().await?;
+        if unfinished.is_empty() {
+            return Ok(Next::Nothing);
+        }
+        for seen in self.free(&unfinished, &mut watched).await? {
+            if self.build.claim(&seen).await? {
+                let partition = self.partitions.iter().find(|partition| partition.number == seen.partition);
+                let partition = partition.cloned().ok_or_else(|| {
+                    Error::Bug(format!("{} has no partition {}", self.build.record.id, seen.partition).into())
+                })?;
+                return Ok(Next::Due(DuePartition { partition, fresh: seen.claims == 0 }));
+            }
+        }
+        drop(watched);
+        Ok(if self.is_still_shared().await? { Next::Later } else { Next::Nothing })
+    }
+
+    /// Those that nobody alive has claimed. Workers that are gone are dismissed.
+    async fn free(
+        &self,
+        unfinished: &[Unfinished],
+        watched: &mut HashMap<String, Challenger>,
+    ) -> Result<Vec<Unfinished>> {
+        let claimed_by_others =
+            unfinished.iter().any(|seen| seen.worker.as_ref().is_some_and(|worker| *worker != self.own));
+        let mut alive = Vec::new();
+        if claimed_by_others {
+            // Read after the claims: whoever has claimed one had joined before.
+            for worker in self.store.builds().workers().await? {
+                let beat = Beat { token: 0, beat: worker.row.beat };
+                let challenger =
+                    watched.entry(worker.row.id.clone()).or_insert_with(|| Challenger::new(self.ttl));
+                let is_stale =
+                    matches!(challenger.observe(self.clock.elapsed(), Some(beat)), Claim::Stale(_));
+                let is_gone = is_stale || self.judge_processes && worker.is_abandoned;
+                if is_gone && self.store.builds().dismiss_worker(&worker.row.id, worker.row.beat).await? {
+                    tracing::warn!(worker = worker.row.name(), "a worker is gone; its partitions are free");
+                    watched.remove(&worker.row.id);
+                } else {
+                    alive.push(worker.row.id);
+                }
+            }
+        }
+        let is_free = |seen: &&Unfinished| {
+            // What this process has claimed it is at work on: a claim whose answer was lost is free.
+            let own = self.build.claims.as_ref().is_some_and(|claims| claims.holds(seen.partition));
+            match &seen.worker {
+                Some(worker) if *worker == self.own => !own,
+                Some(worker) => !alive.contains(worker),
+                None => true,
+            }
+        };
+        Ok(unfinished.iter().filter(is_free).cloned().collect())
+    }
+
+    /// Whether the build is still open to workers.
+    async fn is_still_shared(&self) -> Result<bool> {
+        let record = &self.build.record;
+        let records = self.store.builds().records(Some(&record.projection)).await?;
+        Ok(records.iter().any(|now| {
+            now.id == record.id
+                && now.token == record.token
+                && now.shared
+                && now.state == BuildState::Building
+        }))
+    }
+}
+
+impl Partitions for SharedPartitions {
+    fn next(&self) -> BoxFuture<'_, Result<Next>> {
+        self.claim_next().boxed()
+    }
+}

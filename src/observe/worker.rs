@@ -1,0 +1,59 @@
+//! A process that takes part in builds, as it is shown.
+
+use serde::Serialize;
+
+/// A process that takes part in a build.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerRow {
+    /// Its id.
+    pub id: String,
+    /// Host it runs on.
+    pub host: String,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// Its version of statefold.
+    pub version: String,
+    /// Whether it leads the build.
+    pub leads: bool,
+    /// The build it is at work on, if any.
+    pub build: Option<String>,
+    /// Numbers of the partitions that it has claimed and not finished.
+    pub partitions: Vec<u32>,
+    /// Partitions it has finished.
+    pub partitions_done: u64,
+    /// Commits it has folded.
+    pub commits: u64,
+    /// Commits it folded per second since the beat before.
+    pub commits_per_second: f64,
+    /// Memory of its process, in bytes, where the system tells.
+    pub memory_bytes: Option<u64>,
+    /// When it came, in RFC 3339.
+    pub since: Option<String>,
+    /// Number of its last beat.
+    pub beat: i64,
+    /// Seconds since then, by the server's clock.
+    pub last_beat_seconds: f64,
+}
+
+/// What a worker tells of itself with each beat.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct WorkerDoing {
+    pub(crate) build: Option<String>,
+    pub(crate) partitions: Vec<u32>,
+    pub(crate) partitions_done: u64,
+    pub(crate) commits: u64,
+    pub(crate) commits_per_second: f64,
+    pub(crate) memory_bytes: Option<u64>,
+}
+
+impl WorkerRow {
+    /// The process, in a few words.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.pid {
+            Some(pid) => format!("{} (pid {pid})", self.host),
+            None => self.host.clone(),
+        }
+    }
+}
