@@ -24,6 +24,7 @@ use crate::engine::preflight::preflight;
 use crate::engine::run::{Caller, Rebuild, Run, RunInputs, WhenFinished};
 use crate::engine::running::Running;
 use crate::engine::sweep;
+use crate::engine::workers::Working;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::StartVerdict;
 use crate::observe::{Leader, Progress, Recorder};
@@ -181,7 +182,7 @@ impl Start {
             let judged = states::judge(store, &self.registry);
             judged.map(|verdict| Ok(matches!(verdict?, StartVerdict::Behind(_)))).boxed()
         };
-        match claimant.claim_while(&is_behind).await? {
+        match self.helping(store, claimant.claim_while(&is_behind)).await? {
             Claimed::NotNeeded(leader) => Ok(Round::Look(leader)),
             Claimed::Led(leadership) => {
                 let leadership = Arc::new(leadership);
@@ -191,6 +192,31 @@ impl Start {
                 let led = led.unwrap_or_else(|_| Err(Error::Bug("the migration panicked".into())));
                 leadership.end(led).await
             }
+        }
+    }
+
+    /// Waits for a claim, and takes part in the build of whoever leads meanwhile.
+    async fn helping<T>(&self, store: &Store, claim: impl Future<Output = Result<T>>) -> Result<T> {
+        if !self.settings.sharing().help_build {
+            return claim.await;
+        }
+        // What is shown is that it waits: what it builds, the leader counts.
+        let (progress, stop) = (watch::Sender::new(Progress::default()), self.cancel.child_token());
+        let (settings, registry) = (&self.settings, &self.registry);
+        let working = Working { store, settings, registry, progress: &progress, cancel: &stop };
+        let (mut claim, mut help) = (std::pin::pin!(claim), std::pin::pin!(working.help()));
+        let claimed = tokio::select! {
+            claimed = &mut claim => Some(claimed),
+            () = &mut help => None,
+        };
+        match claimed {
+            Some(claimed) => {
+                // It ends before this process leads, or goes on.
+                stop.cancel();
+                help.await;
+                claimed
+            }
+            None => claim.await,
         }
     }
 

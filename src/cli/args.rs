@@ -158,8 +158,8 @@ pub(super) struct ThrottleArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Workers")]
 pub(super) struct SharingArgs {
-    /// Processes that build together, this one included: the others run `statefold work`, as on other machines
-    /// [default: 1, and as many more as wait already]
+    /// Processes that build together, this one included: the others run `statefold work`, as on other
+    /// machines [default: 1, and as many more as wait already]
     #[arg(long, value_name = "N", env = "STATEFOLD_WORKERS")]
     pub(super) workers: Option<u32>,
     /// Leave all partitions to workers: this process divides, proves and cuts over

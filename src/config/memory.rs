@@ -12,6 +12,13 @@ pub(super) fn default_budget() -> usize {
     usize::try_from(allowed / 4).unwrap_or(usize::MAX)
 }
 
+/// Memory that this process has in use, in bytes, where the system tells.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
+}
+
 /// The limits of the control groups of this process and of their ancestors.
 fn control_groups() -> Vec<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();

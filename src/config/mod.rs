@@ -12,6 +12,7 @@ mod uri;
 pub use cleanup::CleanupSettings;
 pub use file::{CleanupFile, FileSettings, LeaseFile, SquidexFile, read_file};
 pub use lease::LeaseSettings;
+pub(crate) use memory::resident_bytes;
 #[cfg(feature = "cli")]
 pub(crate) use settings::database_name_problem;
 pub use settings::{Settings, Tuning};

@@ -48,6 +48,25 @@ pub(crate) struct WorkerDoing {
 }
 
 impl WorkerRow {
+    /// What it does, in a few words.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let leads = if self.leads { ", which leads" } else { "" };
+        let heard = format!("last heard of {:.0} s ago", self.last_beat_seconds);
+        let Some(build) = &self.build else {
+            return format!("{}{leads}, waits for a build, {heard}", self.name());
+        };
+        let partitions: Vec<String> = self.partitions.iter().map(ToString::to_string).collect();
+        let memory = self.memory_bytes.map_or_else(String::new, |bytes| format!(", {} MiB", bytes >> 20));
+        format!(
+            "{}{leads}, on {build}: partitions {} ({} finished), {:.0} commits/s{memory}, {heard}",
+            self.name(),
+            partitions.join(" "),
+            self.partitions_done,
+            self.commits_per_second
+        )
+    }
+
     /// The process, in a few words.
     #[must_use]
     pub fn name(&self) -> String {

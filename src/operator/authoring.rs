@@ -99,8 +99,8 @@ pub(crate) fn without_gaps(commits: &[RawDocumentBuf], layout: &Layout) -> std::
         let commit = Commit::decode(commit, layout).map_err(|error| error.to_string())?;
         if commit.first_number != next {
             return Err(format!(
-                "event {next} is missing: the next commit begins with event {}; numbers count events, begin at 0 \
-                 and have no gaps (is `offsets` right?)",
+                "event {next} is missing: the next commit begins with event {}; numbers count events, begin \
+                 at 0 and have no gaps (is `offsets` right?)",
                 commit.first_number
             ));
         }

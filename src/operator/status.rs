@@ -44,6 +44,7 @@ pub(super) async fn report(store: &Store, settings: &Settings, registry: &Regist
         is_followed: followed.as_ref().is_some_and(|held| held.is_at_work(settings.lease().ttl)),
         follower: followed.map(|held| held.leader),
         instances: store.control().instances().await?,
+        workers: store.builds().workers().await?.into_iter().map(|worker| worker.row).collect(),
         lock: LockStatus { held: lock.is_some(), holder: lock.map(|lock| lock.holder) },
         projections: Vec::new(),
         next_steps: Vec::new(),

@@ -52,7 +52,8 @@ pub struct WorkReport {
 ///
 /// # Errors
 /// Awaiting the report gives [`Error::Unsupported`] if builds are open, and this program can work on none of
-/// them; [`Error::Interrupted`] if it is cancelled; or what the server said, unless that may go away by itself.
+/// them; [`Error::Interrupted`] if it is cancelled; or what the server said, unless that may go away by
+/// itself.
 pub fn work(settings: &Settings, registry: &Registry, request: Work) -> Running<WorkReport> {
     let (settings, registry) = (settings.clone(), registry.clone());
     Running::begin(move |progress, cancel| async move {

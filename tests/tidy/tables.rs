@@ -90,6 +90,7 @@ const ENGINE: Level = Level {
         ("refolding", Below),
         ("comparing", Below),
         ("looking", Below),
+        ("workers", Below),
         ("preflight", Below),
         ("verify", Below),
         ("sweep", Below),
@@ -167,6 +168,7 @@ const VERBS: Level = Level {
         ("serve", Only("")),
         ("status", Only("")),
         ("verify", Only("")),
+        ("work", Only("")),
     ],
 };
 
@@ -194,6 +196,7 @@ const OPERATOR: Level = Level {
         ("rights", Only("")),
         ("status", Only("")),
         ("verify", Only("")),
+        ("work", Only("")),
     ],
 };
 
@@ -206,7 +209,7 @@ const APPLICATION: Level = Level {
         ("instances", Only("")),
         ("migrate", Only("")),
         ("reader", Only("")),
-        ("writer", Only("")),
+        ("writer", Only("walk")),
     ],
 };
 
@@ -217,7 +220,9 @@ const PROJECTIONS: Level = Level {
     rooms: &[
         (
             "declarative",
-            Only("testing registry states projection target commit snapshot event stream layout index error"),
+            Only(
+                "testing registry states projection target commit snapshot writer walk event stream layout index error",
+            ),
         ),
         ("testing", Only("registry states projection commit snapshot layout error")),
         ("squidex", Only("registry projection target snapshot writer event stream layout index error")),

@@ -86,8 +86,8 @@ impl Plan {
 
 impl Plan {
     /// As [`apply`](Self::apply), to an encoded document as a collection has them: the `_id` first, each name
-    /// once, and none that begins with `$`. Where all names are in ASCII, no more is decoded than what the plan
-    /// looks at or changes.
+    /// once, and none that begins with `$`. Where all names are in ASCII, no more is decoded than what the
+    /// plan looks at or changes.
     ///
     /// # Errors
     /// As [`apply`](Self::apply), or if the document can't be decoded or its fields can't be stored.

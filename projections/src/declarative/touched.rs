@@ -111,8 +111,8 @@ impl Touched {
         whole.map(Taken::Whole).map_err(|error| Fault::Wrong(error.to_string()).of("the document"))
     }
 
-    /// Encodes a document again whose fields were [taken](Self::take) and have become others, behind what is in
-    /// the buffer. A field stays where it was: none can have been taken away and made again.
+    /// Encodes a document again whose fields were [taken](Self::take) and have become others, behind what is
+    /// in the buffer. A field stays where it was: none can have been taken away and made again.
     ///
     /// # Errors
     /// A name or a size can't be stored.

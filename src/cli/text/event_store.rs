@@ -9,8 +9,8 @@ pub(in crate::cli) fn no_event_store(database: &str, others: &[String]) -> Strin
         names => format!("these have one: {}", names.join(", ")),
     };
     format!(
-        "Nothing to do: the database {database} has no event store; {others}. (An event store of another form \
-         needs --projections, with its layout.)"
+        "Nothing to do: the database {database} has no event store; {others}. (An event store of another \
+         form needs --projections, with its layout.)"
     )
 }
 

@@ -11,9 +11,9 @@ use crate::lifecycle::FencingReason;
 /// That a definition is another one under the same version, as a line of its own.
 pub(in crate::cli) fn redefined(projection: &str, version: u32) -> String {
     format!(
-        "\n{projection}: the definition or its settings have changed since the active generation was built, and \
-         it is still version {version}: rebuild, or use the settings that it was built with. (In a file of \
-         projections, raise the version.)"
+        "\n{projection}: the definition or its settings have changed since the active generation was built, \
+         and it is still version {version}: rebuild, or use the settings that it was built with. (In a file \
+         of projections, raise the version.)"
     )
 }
 

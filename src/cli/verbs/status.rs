@@ -208,6 +208,9 @@ fn text(Shown { report, next_steps }: &Shown) -> String {
         let pid = instance.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
         text.push_str(&format!("\nRunning: {}{pid}, reads {}", instance.host, reads.join(", ")));
     }
+    for worker in &report.workers {
+        text.push_str(&format!("\nWorking: {}.", worker.line()));
+    }
     match &report.lock.holder {
         Some(holder) => text.push_str(&format!("\nThe migration lock is held {holder}.")),
         None => text.push_str("\nThe migration lock is free."),

@@ -85,8 +85,8 @@ fn text(report: &WorkReport, command: &Command) -> String {
     let refused: String = refused.collect();
     if report.builds.is_empty() {
         return format!(
-            "There is no build that is open to workers: `statefold rebuild --workers N` and `statefold migrate \
-             --workers N` open one. To wait for it: {}{refused}",
+            "There is no build that is open to workers: `statefold rebuild --workers N` and `statefold \
+             migrate --workers N` open one. To wait for it: {}{refused}",
             command.other("work --linger 10m")
         );
     }

@@ -102,6 +102,11 @@ impl Survey {
         facts.choose(tuning.strategy)
     }
 
+    /// Whether the server's cache holds the event store, as far as it tells.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.store.cache_bytes.is_none_or(|cache| self.store.bytes <= cache / 5 * 4)
+    }
+
     /// Number of partitions for a projection: by its size, and so that the states of the partitions that are
     /// folded at the same time need no more than half of the memory.
     pub(crate) fn partitions(&self, estimate: &Estimate, tuning: &Tuning) -> u32 {

@@ -1,6 +1,6 @@
 //! One build at work, and its steps between planning and publishing.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -63,6 +63,8 @@ pub(super) struct Build {
     pub(super) counts: FoldCounts,
     pub(super) digest: Digest,
     pub(super) timings: Timings,
+    /// How many partitions each host built, where several processes did.
+    pub(super) hosts: BTreeMap<String, u64>,
 }
 
 impl Build {

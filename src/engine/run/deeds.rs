@@ -25,6 +25,7 @@ impl Run {
                 "failed_streams": built.failed_streams,
                 "digest": built.digest,
                 "build_seconds": built.build_seconds,
+                "partitions_by_host": (!build.hosts.is_empty()).then_some(&build.hosts),
                 "postponed": self.request.postpone.then_some(true),
             });
             Deed::new(What::Built, details).of(&built.projection, Some(built.generation))

@@ -1,6 +1,6 @@
 //! Opens a build: resumes an unfinished one, or plans a new one.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use statefold_projections::Registered;
@@ -87,6 +87,7 @@ impl Run {
             digest: done.digest,
             job,
             timings: Timings::default(),
+            hosts: BTreeMap::new(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The last steps of a run: final names, the pointers of all projections in one update, then views and
 //! records.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
 use bson::Timestamp;
@@ -257,6 +257,7 @@ impl Run {
             counts,
             digest,
             timings,
+            hosts: BTreeMap::new(),
         })
     }
 }

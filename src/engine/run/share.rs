@@ -14,11 +14,13 @@ use crate::plan::{Choice, Estimate, Strategy};
 use crate::store::Claims;
 
 impl Run {
-    /// The strategy: where several processes build together, each reads streams of its own.
+    /// The strategy: where several processes build together, each reads streams of its own. Workers that
+    /// merely wait for a build count where reading that way costs little.
     pub(super) async fn choose(&self, survey: &Survey, estimates: &[Estimate]) -> Result<Choice> {
-        let tuning = self.settings.tuning();
+        let (tuning, sharing) = (self.settings.tuning(), self.settings.sharing());
         let expected = self.expected_workers().await?;
-        if tuning.strategy.is_none() && expected > 1 {
+        let is_said = sharing.workers > 1 || sharing.lead_only;
+        if tuning.strategy.is_none() && expected > 1 && (is_said || survey.is_cached()) {
             let reason = format!("{expected} processes build together, and each reads whole streams");
             return Ok(Choice { strategy: Strategy::Stream, reason });
         }
@@ -89,6 +91,7 @@ impl Run {
         build.staging()?.claims = None;
         if others {
             tracing::info!(build = build.record().id, ?hosts, "built by several processes");
+            build.hosts = hosts;
         }
         Ok(others)
     }

@@ -95,7 +95,7 @@ impl SharedPartitions {
             if self.build.claim(&seen).await? {
                 let partition = self.partitions.iter().find(|partition| partition.number == seen.partition);
                 let partition = partition.cloned().ok_or_else(|| {
-                    Error::Bug(format!("{} has no partition {}", self.build.record.id, seen.partition).into())
+                    Error::Bug(format!("{} has no partition {}", self.build.record.id, seen.partition))
                 })?;
                 return Ok(Next::Due(DuePartition { partition, fresh: seen.claims == 0 }));
             }

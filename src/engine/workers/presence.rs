@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::LeaseSettings;
+use crate::config::{LeaseSettings, resident_bytes};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::Tenure;
 use crate::observe::{Progress, WorkerDoing};
@@ -153,7 +153,7 @@ impl Shared {
             partitions_done: *self.partitions_done.lock().unwrap_or_else(PoisonError::into_inner),
             commits,
             commits_per_second,
-            memory_bytes: None,
+            memory_bytes: resident_bytes(),
         };
         (doing, (now, commits))
     }

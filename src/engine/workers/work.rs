@@ -15,7 +15,7 @@ use crate::engine::workers::presence::Presence;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{BuildState, is_fingerprint_of};
 use crate::observe::{Phase, Progress, Recorder};
-use crate::pipeline::{self, Governor, Input, Job, JobContext, PartitionsDone, Workers};
+use crate::pipeline::{self, Governor, Input, Job, JobContext, Workers};
 use crate::store::{BuildRecord, Claims, RunThrottle, Store, StreamIndex};
 
 /// Pause between two looks for a build.
@@ -61,62 +61,102 @@ impl Working<'_> {
     /// [`Error::Unsupported`] if there are builds, and none of them can be worked on by this program;
     /// [`Error::Interrupted`]; what the server said.
     pub(crate) async fn work(&self, nothing: Nothing) -> Result<Worked> {
-        let projections = self.registry.projections();
-        let index = preflight(self.store, projections).await?;
+        let index = preflight(self.store, self.registry.projections()).await?;
         let workers = Arc::new(Workers::new(self.settings.tuning().threads)?);
         let (mut worked, mut idle) = (Worked::default(), Instant::now());
-        let mut presence: Option<Presence> = None;
+        // A leader that begins counts who waits for it.
+        let mut here = Some(self.join().await?);
         let result = loop {
             if self.cancel.is_cancelled() {
                 break Err(Error::Interrupted);
             }
-            // One that was dismissed comes anew.
-            if let Some(lost) = presence.take_if(|presence| presence.cancel.is_cancelled()) {
-                lost.leave().await;
-            }
-            let here = match presence.take() {
-                Some(here) => here,
-                None => {
-                    let lease = self.settings.lease();
-                    Presence::join(self.store, lease, self.progress.subscribe(), self.cancel, false).await?
+            let before = worked.partitions;
+            let round = match self.look(&mut here).await {
+                Ok((here, Some(open))) => {
+                    self.build(here, &open, index.as_ref(), &workers, &mut worked).await.map(|()| true)
                 }
+                Ok((_, None)) => Ok(false),
+                Err(error) => Err(error),
             };
-            let round = self.round(&here, index.as_ref(), &workers, &mut worked).await;
-            presence = Some(here);
             match round {
+                // Others may be at work on what is left.
+                Ok(true) if worked.partitions == before => self.pause().await,
                 Ok(true) => idle = Instant::now(),
-                Ok(false) => {
-                    let is_over = match nothing {
-                        Nothing::Leave => true,
-                        Nothing::WaitFor(time) => idle.elapsed() >= time,
-                        Nothing::Stay => false,
-                    };
-                    if is_over {
-                        break Ok(());
-                    }
-                    self.pause().await;
-                }
-                // The build went on without this worker, or it was taken for dead: it looks again.
-                Err(error @ (Error::Fenced { .. } | Error::LeaseLost { .. } | Error::State { .. })) => {
-                    tracing::warn!(error = %error.with_sources(), "the build was taken over; looking again");
-                    self.pause().await;
-                }
-                Err(Error::Interrupted) if !self.cancel.is_cancelled() => self.pause().await,
-                Err(error) if error.class() == Class::Transient => {
-                    tracing::warn!(error = %error.with_sources(), "working isn't possible now; trying again");
-                    self.pause().await;
-                }
-                Err(error) => break Err(error),
+                Ok(false) if nothing.is_over(idle) => break Ok(()),
+                Ok(false) => self.pause().await,
+                Err(error) => match self.outlasts(error) {
+                    Some(error) => break Err(error),
+                    None => self.pause().await,
+                },
             }
         };
-        if let Some(presence) = presence {
-            presence.leave().await;
+        if let Some(here) = here {
+            here.leave().await;
         }
         result?;
+        worked.refused = self.refused(&self.store.builds().records(None).await?);
         if worked.builds.is_empty() && !worked.refused.is_empty() {
             return Err(Error::Unsupported(worked.refused.join("; ")));
         }
         Ok(worked)
+    }
+
+    /// Takes part in builds until it is cancelled, and isn't there in between: no leader counts on it.
+    pub(crate) async fn help(&self) {
+        let workers = match Workers::new(self.settings.tuning().threads) {
+            Ok(workers) => Arc::new(workers),
+            Err(error) => return tracing::warn!(error = %error.with_sources(), "this server can't help"),
+        };
+        let mut worked = Worked::default();
+        while !self.cancel.is_cancelled() {
+            if let Err(error) = self.help_once(&workers, &mut worked).await
+                && let Some(error) = self.outlasts(error)
+            {
+                return tracing::warn!(error = %error.with_sources(), "this server no longer helps");
+            }
+            self.pause().await;
+        }
+    }
+
+    async fn help_once(&self, workers: &Arc<Workers>, worked: &mut Worked) -> Result<()> {
+        let records = self.store.builds().records(None).await?;
+        let Some(open) = self.open(records) else { return Ok(()) };
+        let here = self.join().await?;
+        let built = self.build(&here, &open, None, workers, worked).await;
+        here.leave().await;
+        built
+    }
+
+    async fn join(&self) -> Result<Presence> {
+        let lease = self.settings.lease();
+        Presence::join(self.store, lease, self.progress.subscribe(), self.cancel, false).await
+    }
+
+    /// Looks for a build that is open. A worker that was dismissed comes anew.
+    async fn look<'p>(&self, here: &'p mut Option<Presence>) -> Result<(&'p Presence, Option<Open>)> {
+        if let Some(lost) = here.take_if(|here| here.cancel.is_cancelled()) {
+            lost.leave().await;
+        }
+        let here = match here {
+            Some(here) => here,
+            none => none.insert(self.join().await?),
+        };
+        let records = self.store.builds().records(None).await?;
+        Ok((here, self.open(records)))
+    }
+
+    /// The error, unless it may go away by itself: the build went on without this worker, which was taken for
+    /// dead, or the server is away for a while.
+    fn outlasts(&self, error: Error) -> Option<Error> {
+        let goes_away = match &error {
+            Error::Fenced { .. } | Error::LeaseLost { .. } | Error::State { .. } => true,
+            Error::Interrupted => !self.cancel.is_cancelled(),
+            other => other.class() == Class::Transient,
+        };
+        if goes_away {
+            tracing::warn!(error = %error.with_sources(), "looking again for a build");
+        }
+        (!goes_away).then_some(error)
     }
 
     async fn pause(&self) {
@@ -126,36 +166,20 @@ impl Working<'_> {
         }
     }
 
-    /// Works on one build, if one is open. Returns whether there was one.
-    async fn round(
-        &self,
-        here: &Presence,
-        index: Option<&StreamIndex>,
-        workers: &Arc<Workers>,
-        worked: &mut Worked,
-    ) -> Result<bool> {
-        let records = self.store.builds().records(None).await?;
-        worked.refused.clear();
-        let open = |record: &&BuildRecord| record.shared && record.state == BuildState::Building;
-        for record in records.iter().filter(open) {
-            let Some(projection) = self.projection_of(record) else {
-                worked.refused.push(self.refusal(record));
-                continue;
-            };
-            let index = match index {
-                Some(index) => index.clone(),
-                None => self.store.events().stream_index().await?,
-            };
-            let done = self.build(here, record, projection, &records, index, workers).await?;
-            here.finished(done.partitions);
-            if !worked.builds.contains(&record.id) {
-                worked.builds.push(record.id.clone());
-            }
-            worked.partitions += done.partitions;
-            worked.commits += done.done.counts.commits;
-            return Ok(true);
-        }
-        Ok(false)
+    /// The first build that is open, and that this program can work on.
+    fn open(&self, records: Vec<BuildRecord>) -> Option<Open> {
+        let found = records
+            .iter()
+            .filter(|record| is_open(record))
+            .find_map(|record| Some((record.clone(), self.projection_of(record)?.clone())));
+        let (record, projection) = found?;
+        Some(Open { record, projection, records })
+    }
+
+    /// Why this program can't work on builds that are open.
+    fn refused(&self, records: &[BuildRecord]) -> Vec<String> {
+        let others = records.iter().filter(|record| is_open(record) && self.projection_of(record).is_none());
+        others.map(|record| self.refusal(record)).collect()
     }
 
     /// The projection of a build, if this program has the same definition of it.
@@ -185,16 +209,20 @@ impl Working<'_> {
         }
     }
 
+    /// Builds partitions of a build until none is left.
     async fn build(
         &self,
         here: &Presence,
-        record: &BuildRecord,
-        projection: &Registered,
-        records: &[BuildRecord],
-        index: StreamIndex,
+        Open { record, projection, records }: &Open,
+        index: Option<&StreamIndex>,
         workers: &Arc<Workers>,
-    ) -> Result<Finished> {
+        worked: &mut Worked,
+    ) -> Result<()> {
         let (store, tuning) = (self.store, self.settings.tuning());
+        let index = match index {
+            Some(index) => index.clone(),
+            None => store.events().stream_index().await?,
+        };
         let mandate = here.mandate.with_token(record.token);
         let prefix = projection.spec().stream_filter().first();
         let mut build = store.builds().open_for_writing(record.clone(), prefix, &mandate);
@@ -203,10 +231,7 @@ impl Working<'_> {
         let recorder = Recorder::new(projection.spec().name(), self.progress);
         recorder.begin(Phase::Building, 0);
         tracing::info!(build = record.id, token = record.token, "taking part in a build");
-        let throttle = self.settings.throttle();
-        let source = Arc::new(RunThrottle::new(store, record.token, throttle.max_lag));
-        let governor =
-            Governor::new(source, throttle.throttle, self.progress.clone(), here.cancel.child_token());
+        let governor = self.governor(record.token, here);
         governor.look().await;
         let context = JobContext {
             layout: &store.layout,
@@ -220,29 +245,55 @@ impl Working<'_> {
         let events = store.events().source(index, record.t0, tuning.batch_commits).paced(&governor);
         // Of what it requires, the build that waits to be published with it, else the active generation.
         let built = |name: &str| {
-            let mut of_name = records
-                .iter()
-                .filter(|other| other.projection.eq_ignore_ascii_case(name) && other.id != record.id);
-            of_name
-                .find(|other| other.token == record.token && other.state.is_resumable())
-                .map(|other| other.id.clone())
+            let is_with_it = |other: &&BuildRecord| {
+                let is_required = other.projection.eq_ignore_ascii_case(name) && other.id != record.id;
+                is_required && other.token == record.token && other.state.is_resumable()
+            };
+            records.iter().find(is_with_it).map(|other| other.id.clone())
         };
         let required = required_of(store, projection, self.settings, built).await?;
         let partitions = SharedPartitions::of(store, &build, &here.id, self.settings.lease(), &here.cancel);
         let job =
             Job::new(events, build, projection, &context).with_governor(governor).with_required(required);
-        let job = Arc::new(job);
         here.works_on(Some((record.id.clone(), claims)));
-        let done = pipeline::run(&job, &Arc::new(partitions), &Input::Streams).await;
+        let done = pipeline::run(&Arc::new(job), &Arc::new(partitions), &Input::Streams).await;
         here.works_on(None);
+        // What was finished before an error counts too.
         let finished = u64::from(self.progress.borrow().partitions_done);
-        let done = done?;
-        Ok(Finished { done, partitions: finished })
+        here.finished(finished);
+        worked.partitions += finished;
+        if finished > 0 && !worked.builds.contains(&record.id) {
+            worked.builds.push(record.id.clone());
+        }
+        worked.commits += done?.counts.commits;
+        Ok(())
+    }
+
+    /// Pause and throttle of the build hold this process too.
+    fn governor(&self, token: i64, here: &Presence) -> Governor {
+        let throttle = self.settings.throttle();
+        let source = Arc::new(RunThrottle::new(self.store, token, throttle.max_lag));
+        Governor::new(source, throttle.throttle, self.progress.clone(), here.cancel.child_token())
     }
 }
 
-/// What a worker did in one build.
-struct Finished {
-    done: PartitionsDone,
-    partitions: u64,
+/// A build that is open, with its projection and all records.
+struct Open {
+    record: BuildRecord,
+    projection: Registered,
+    records: Vec<BuildRecord>,
+}
+
+fn is_open(record: &BuildRecord) -> bool {
+    record.shared && record.state == BuildState::Building
+}
+
+impl Nothing {
+    fn is_over(self, idle: Instant) -> bool {
+        match self {
+            Self::Leave => true,
+            Self::WaitFor(time) => idle.elapsed() >= time,
+            Self::Stay => false,
+        }
+    }
 }

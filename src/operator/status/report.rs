@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::lifecycle::{BuildState, CutOverMode};
 use crate::next_step::NextStep;
-use crate::observe::{InstanceRow, Leader};
+use crate::observe::{InstanceRow, Leader, WorkerRow};
 use crate::operator::status::lag::Lag;
 use crate::store::Fence;
 
@@ -68,6 +68,8 @@ pub struct StatusReport {
     pub is_followed: bool,
     /// The servers that run.
     pub instances: Vec<InstanceRow>,
+    /// The processes that take part in builds, or wait for one.
+    pub workers: Vec<WorkerRow>,
     /// The registered projections.
     pub projections: Vec<ProjectionStatus>,
     /// What to do next. Not serialized: how a step is typed or called is said by whoever shows it.

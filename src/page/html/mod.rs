@@ -28,7 +28,7 @@ pub(super) fn parts(view: &View) -> Vec<Part> {
         ("lanes", lanes::lanes(view)),
         ("lag", panels::lags(&view.lags)),
         ("failed", panels::failed(&view.failed)),
-        ("instances", panels::instances(&view.instances)),
+        ("instances", panels::instances(&view.instances, &view.workers)),
         ("cut-overs", past::cut_overs(&view.history)),
         ("verified", past::verified(&view.history.verified)),
         ("history", past::deeds(&view.history.deeds)),

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::observe::InstanceRow;
+use crate::observe::{InstanceRow, WorkerRow};
 use crate::page::html::age::age;
 use crate::page::model::words::{count, thousands};
 use crate::page::model::{Failed, FailedStream, LagShown};
@@ -51,12 +51,40 @@ fn a_failed_stream(failed: &FailedStream) -> Markup {
     }
 }
 
-pub(super) fn instances(instances: &[InstanceRow]) -> Markup {
+pub(super) fn instances(instances: &[InstanceRow], workers: &[WorkerRow]) -> Markup {
     html! {
         h2 { "Servers" }
         @if instances.is_empty() { p.empty { "None has registered." } }
         @else {
             ul.instances { @for instance in instances { (an_instance(instance)) } }
+        }
+        @if !workers.is_empty() {
+            h2 { "Workers" }
+            ul.instances { @for worker in workers { (a_worker(worker)) } }
+        }
+    }
+}
+
+fn a_worker(worker: &WorkerRow) -> Markup {
+    let partitions = worker.partitions.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    html! {
+        li {
+            p {
+                strong { (worker.host) }
+                @if let Some(pid) = worker.pid { span.quiet { " pid " (pid) } }
+                @if worker.leads { span.badge { "leads" } }
+            }
+            p.quiet {
+                @match &worker.build {
+                    Some(build) => {
+                        (build) ", partitions " (partitions) "; " (worker.partitions_done) " finished, "
+                        (format!("{:.0}", worker.commits_per_second)) " commits/s"
+                    }
+                    None => { "waits for a build" }
+                }
+                @if let Some(bytes) = worker.memory_bytes { ", " (bytes >> 20) " MiB" }
+                ", last heard of " (format!("{:.0}", worker.last_beat_seconds)) " s ago"
+            }
         }
     }
 }

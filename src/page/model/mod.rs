@@ -22,7 +22,7 @@ pub(super) use tone::Tone;
 pub(super) use work::{Bar, Step, StepState, WorkShown};
 
 use crate::next_step::NextStep;
-use crate::observe::InstanceRow;
+use crate::observe::{InstanceRow, WorkerRow};
 use crate::operator::Overview;
 
 /// Puts a next step into words; `None`: it isn't shown.
@@ -44,6 +44,7 @@ pub(super) struct View {
     pub(super) lags: Vec<LagShown>,
     pub(super) failed: Failed,
     pub(super) instances: Vec<InstanceRow>,
+    pub(super) workers: Vec<WorkerRow>,
     pub(super) history: History,
 }
 
@@ -84,6 +85,7 @@ impl View {
             lags: lags(seen, overview),
             failed: failed::failed(&overview.failures),
             instances: status.instances.clone(),
+            workers: status.workers.clone(),
             history: history::history(&overview.history),
         }
     }

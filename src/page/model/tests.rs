@@ -127,6 +127,7 @@ fn overview() -> Overview {
             started: Some("2026-11-30T04:00:00Z".into()),
             heartbeat_seconds: 1.0,
         }],
+        workers: vec![],
         projections: vec![assets()],
         next_steps: vec![NextStep::Resume(Some("Assets".into())), NextStep::Migrate],
     };

@@ -1,27 +1,14 @@
-//! Claims of partitions: which process builds which one.
-//!
-//! `Claim {Worker, Host, At}` and the number `Claims` are in the checkpoint of a partition. A claim is taken by
-//! one conditional write, and raises the number; what a process writes of a partition afterwards is
-//! conditional on its claim, so that a partition counts as what its last claimant made it.
+//! The claims that a process has in a build: which partitions it builds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bson::{DateTime, Document, doc};
-use futures::TryStreamExt;
-
-use crate::error::{Error, Result};
-use crate::lifecycle::BuildState;
-use crate::plan::{Partition, sealed_name};
-use crate::store::builds::BuildStore;
-use crate::store::connection::{call, number_of};
-use crate::store::control::ProcessIdentity;
-use crate::store::records::{CHECKPOINTS, ids_of};
+use bson::{Document, doc};
 
 /// The claims of this process in one build.
 #[derive(Debug)]
 pub(crate) struct Claims {
-    worker: String,
+    pub(in crate::store) worker: String,
     held: Mutex<HashMap<u32, i64>>,
 }
 
@@ -51,7 +38,7 @@ impl Claims {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&partition)
     }
 
-    fn hold(&self, partition: u32, number: i64) {
+    pub(in crate::store) fn hold(&self, partition: u32, number: i64) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, number);
     }
 
@@ -70,118 +57,4 @@ pub(crate) struct Unfinished {
     pub(crate) claims: i64,
     /// The worker that has claimed it last.
     pub(crate) worker: Option<String>,
-}
-
-impl BuildStore {
-    /// Opens these partitions to all workers. `touched` says that the staging collections may hold something
-    /// of them.
-    ///
-    /// # Errors
-    /// [`Error::Fenced`] if another process took the build over.
-    pub(crate) async fn open_to_workers(&mut self, todo: &[Partition], touched: bool) -> Result<()> {
-        self.mandate.check()?;
-        let ids: Vec<String> = todo.iter().map(|partition| self.checkpoint_id(partition.number)).collect();
-        let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": { "$in": ids }, "Token": self.record.token };
-        let open = doc! {
-            "$set": { "Done": false, "Claims": i64::from(touched) }, "$unset": { "Claim": "", "DoneBy": "" },
-        };
-        let update = async move { checkpoints.update_many(filter, open).await };
-        let matched = call("opening the partitions", update).await?.matched_count;
-        if matched != todo.len() as u64 {
-            return Err(self.fenced("the checkpoints"));
-        }
-        self.advance(BuildState::Building, |record| record.shared = true).await
-    }
-
-    /// The partitions that aren't finished, in order.
-    ///
-    /// # Errors
-    /// [`Error::Fenced`] if another process took the build over.
-    pub(crate) async fn unfinished(&self) -> Result<Vec<Unfinished>> {
-        let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": ids_of(&self.record.id, None), "Done": false };
-        let find = async move {
-            let only = doc! { "Partition": 1, "Claims": 1, "Claim": 1, "Token": 1 };
-            checkpoints.find(filter).projection(only).await?.try_collect::<Vec<Document>>().await
-        };
-        let found = call("looking for partitions", find).await?;
-        let mut unfinished = Vec::with_capacity(found.len());
-        for checkpoint in &found {
-            let number = |name: &str| checkpoint.get(name).and_then(number_of);
-            if number("Token") != Some(self.record.token) {
-                return Err(self.fenced("the checkpoints"));
-            }
-            let worker = checkpoint.get_document("Claim").ok().and_then(|claim| claim.get_str("Worker").ok());
-            unfinished.push(Unfinished {
-                partition: number("Partition").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
-                claims: number("Claims").unwrap_or(0),
-                worker: worker.map(str::to_owned),
-            });
-        }
-        unfinished.sort_by_key(|one| one.partition);
-        Ok(unfinished)
-    }
-
-    /// Claims a partition that is as it was seen. Returns whether it was.
-    pub(crate) async fn claim(&self, seen: &Unfinished) -> Result<bool> {
-        self.mandate.check()?;
-        let Some(claims) = &self.claims else { return Err(Error::Bug("nobody claims here".into())) };
-        let mut filter = doc! {
-            "_id": self.checkpoint_id(seen.partition), "Token": self.record.token, "Done": false,
-            "Claims": seen.claims,
-        };
-        match &seen.worker {
-            Some(worker) => filter.insert("Claim.Worker", worker),
-            None => filter.insert("Claim", doc! { "$exists": false }),
-        };
-        let host = ProcessIdentity::me().document().remove("Host");
-        let claim = doc! {
-            "$set": { "Claim": { "Worker": &claims.worker, "Host": host, "At": DateTime::now() } },
-            "$inc": { "Claims": 1_i64 },
-        };
-        let checkpoints = self.store.collection(CHECKPOINTS);
-        let update = async move { checkpoints.update_one(filter, claim).await };
-        let is_ours = call("claiming a partition", update).await?.matched_count == 1;
-        if is_ours {
-            claims.hold(seen.partition, seen.claims + 1);
-        }
-        Ok(is_ours)
-    }
-
-    /// How many partitions each host has built, by its name; and whether other processes than this one did.
-    pub(crate) async fn built_by(&self) -> Result<(Vec<(String, u64)>, bool)> {
-        let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": ids_of(&self.record.id, None), "Claim": { "$exists": true } };
-        let find = async move {
-            checkpoints
-                .find(filter)
-                .projection(doc! { "Claim": 1 })
-                .await?
-                .try_collect::<Vec<Document>>()
-                .await
-        };
-        let found = call("looking who built", find).await?;
-        let own = self.claims.as_ref().map(|claims| claims.worker.as_str());
-        let (mut hosts, mut others) = (std::collections::BTreeMap::new(), false);
-        for claim in found.iter().filter_map(|checkpoint| checkpoint.get_document("Claim").ok()) {
-            *hosts.entry(claim.get_str("Host").unwrap_or("?").to_owned()).or_insert(0) += 1;
-            others |= claim.get_str("Worker").ok() != own;
-        }
-        Ok((hosts.into_iter().collect(), others))
-    }
-
-    /// Gives the staging collections names that no worker knows: what one still writes, late, doesn't reach
-    /// them. To be called when all partitions are finished.
-    pub(crate) async fn seal(&mut self) -> Result<()> {
-        for at in 0..self.record.targets.len() {
-            let Some(target) = self.record.targets.get(at).cloned() else { continue };
-            let sealed = sealed_name(&target.collection, self.record.token);
-            self.rename(&target.staging, &sealed).await?;
-            if let Some(target) = self.record.targets.get_mut(at) {
-                target.staging = sealed;
-            }
-        }
-        Ok(())
-    }
 }

@@ -7,6 +7,7 @@ pub(in crate::store) mod failed_streams;
 mod heads;
 mod lag;
 mod pause;
+mod sharing;
 mod verified;
 mod workers;
 

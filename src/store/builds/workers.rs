@@ -1,8 +1,8 @@
 //! `Statefold_Workers`: the processes that take part in builds, each with its beat.
 //!
-//! A process signs its claims of partitions with the `_id` of its document. Whoever sees a beat stand still for
-//! as long as a lease is valid removes the document, if the beat still is that one: from then on its claims
-//! are free, and its next beat tells it that it was taken for dead.
+//! A process signs its claims of partitions with the `_id` of its document. Whoever sees a beat stand still
+//! for as long as a lease is valid removes the document, if the beat still is that one: from then on its
+//! claims are free, and its next beat tells it that it was taken for dead.
 
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;

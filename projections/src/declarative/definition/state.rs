@@ -10,8 +10,8 @@ use crate::declarative::encoded;
 use crate::declarative::error::{ApplyError, Fault};
 use crate::declarative::scope::Bound;
 
-/// A document beyond this size is kept decoded, and changed where it is: to write it anew for each event would
-/// cost more than the memory that its members take.
+/// A document beyond this size is kept decoded, and changed where it is: to write it anew for each event
+/// would cost more than the memory that its members take.
 const LARGE: usize = 4096;
 
 /// Divisor of the size of an encoded document: the room it gets to grow.

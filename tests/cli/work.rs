@@ -1,0 +1,130 @@
+//! `work`: processes that build together, and die, freeze, or lose their leader.
+
+use std::process::Command;
+
+use bson::{Document, doc};
+
+use crate::pause::{Running, own, quick, wait_until};
+use crate::support::{Db, OwnServer, asset};
+
+/// A leader that divides the build, on a server that takes its time for each batch of snapshots.
+const LEADER: [&str; 13] = [
+    "rebuild",
+    "Assets",
+    "--yes",
+    "--workers",
+    "3",
+    "--partitions",
+    "24",
+    "--readers",
+    "1",
+    "--batch-docs",
+    "20",
+    "--lease-ttl",
+    "2s",
+];
+const WORKER: [&str; 9] =
+    ["work", "--linger", "5s", "--readers", "1", "--batch-docs", "20", "--lease-ttl", "2s"];
+const SLOW_MS: i32 = 150;
+
+fn signal(process: &Running, signal: &str) {
+    assert!(Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap().success());
+}
+
+/// The worker of a process, as long as it is one.
+fn worker_of(db: &Db, process: &Running) -> Option<Document> {
+    let workers = db.collection("Statefold_Workers");
+    let of_process = doc! { "Pid": i64::from(process.id()) };
+    db.wait(async { workers.find_one(of_process).await }).unwrap()
+}
+
+/// Number of partitions that a process has claimed, finished ones included.
+fn claimed(db: &Db, process: &Running) -> u64 {
+    let Some(worker) = worker_of(db, process) else { return 0 };
+    let checkpoints = db.collection("Statefold_Checkpoints");
+    let of_worker = doc! { "Claim.Worker": worker.get_str("_id").unwrap() };
+    db.wait(async { checkpoints.count_documents(of_worker).await }).unwrap()
+}
+
+/// The digest of the active generation.
+fn digest(db: &Db) -> String {
+    let status = db.run(&["status", "-o", "json"], 0).json();
+    let all = status["projections"].as_array().unwrap();
+    let assets = all.iter().find(|one| one["projection"] == "Assets").unwrap();
+    assets["digest"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn whoever_dies_freezes_or_leads_the_digest_is_the_same() {
+    let (_server, db) = own("work", 0);
+    db.run(&["rebuild", "Assets", "--yes"], 0);
+    let alone = digest(&db);
+    crate::pause::slow(&db, SLOW_MS);
+
+    let leader = Running::of(&db, &[LEADER.as_slice(), &["--lead-only"]].concat());
+    let workers: Vec<Running> = (0..3).map(|_| Running::of(&db, &WORKER)).collect();
+    for (number, worker) in workers.iter().enumerate() {
+        wait_until(&format!("worker {number}"), || claimed(&db, worker) > 0);
+    }
+    let [killed, frozen, kept] = workers.try_into().ok().unwrap();
+    signal(&killed, "-KILL");
+    signal(&frozen, "-STOP");
+    wait_until("the killed worker to be dismissed", || worker_of(&db, &killed).is_none());
+    wait_until("the frozen worker to be dismissed", || worker_of(&db, &frozen).is_none());
+
+    // Without a leader, what is claimed is still built.
+    signal(&leader, "-KILL");
+    let next = Running::of(&db, &LEADER);
+    wait_until("the next leader", || claimed(&db, &next) > 0);
+    wait_until("the worker that was kept", || claimed(&db, &kept) > 0);
+    signal(&frozen, "-CONT");
+    wait_until("the frozen worker to come anew", || claimed(&db, &frozen) > 0);
+    quick(&db);
+    let said = next.ended(0);
+    assert!(said.contains("built by several processes"), "{said}");
+    assert_eq!(digest(&db), alone);
+    let late = frozen.ended(0);
+    assert!(late.contains("has lost its claims"), "{late}");
+    kept.ended(0);
+    drop((killed, leader));
+    let left = db.collections().into_iter().filter(|name| name.contains("__t")).collect::<Vec<_>>();
+    assert_eq!((left, db.read("Statefold_Workers").len()), (Vec::new(), 0));
+    db.run(&["verify", "Assets", "--full"], 0);
+}
+
+#[test]
+fn a_build_of_something_else_is_refused_by_name() {
+    let db = Db::with(&[asset("a"), asset("b")]);
+    let folders = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/projections/assetfolders.toml");
+    let none = db.run(&["work"], 0).stdout;
+    assert!(none.contains("There is no build that is open to workers"), "{none}");
+    let leader = Running::of(&db, &[LEADER.as_slice(), &["--lead-only"]].concat());
+    let builds = db.collection("Statefold_Builds");
+    let open = || doc! { "_id": "Assets3", "Shared": true };
+    wait_until("an open build", || db.wait(async { builds.find_one(open()).await }).unwrap().is_some());
+    let refused = db.run(&["work", "--projections", folders], 2).stderr;
+    assert!(refused.contains("the build Assets3 is of Assets, which this program doesn't have"), "{refused}");
+    leader.interrupt();
+    leader.ended(130);
+}
+
+#[test]
+fn a_server_that_starts_helps_the_one_that_leads() {
+    let server = OwnServer::start("work-start", &[]);
+    let mut db = Db::at(server.uri.clone());
+    db.run(&["fixture", "--kinds", "folders", "--commits", "4000"], 0);
+    crate::pause::slow(&db, SLOW_MS);
+    db.uri = format!("{}&appName=slow", db.uri);
+    let folders = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/projections/assetfolders.toml");
+    let start = ["migrate", "--workers", "2", "--partitions", "16", "--readers", "1", "--batch-docs", "20"];
+    let start = [start.as_slice(), &["--poll", "200ms", "--projections", folders]].concat();
+    let leader = Running::of(&db, &start);
+    wait_until("the leader", || claimed(&db, &leader) > 0);
+    let follower = Running::of(&db, &start);
+    wait_until("the follower's help", || claimed(&db, &follower) > 0);
+    quick(&db);
+    let said = leader.ended(0);
+    assert!(said.contains("built by several processes"), "{said}");
+    follower.ended(0);
+    db.run(&["verify", "--full", "--projections", folders], 0);
+}
