@@ -10,8 +10,8 @@ use crate::cli::args::{
     ChecksArgs, Connection, KeepArgs, LeaseArgs, ListenArgs, SharingArgs, ThrottleArgs, TuningArgs,
 };
 use crate::config::{
-    CleanupFile, CleanupSettings, ConnectionString, FileSettings, LeaseFile, LeaseSettings, Settings,
-    Sharing, Throttle, Tuning, read_file,
+    CleanupFile, CleanupSettings, ConnectionString, FileSettings, LeaseFile, LeaseSettings, ReadFrom,
+    Settings, Sharing, Throttle, Tuning, read_file,
 };
 use crate::error::{Error, Result};
 use crate::lifecycle::{ErrorLimit, Fencing, Verify};
@@ -113,6 +113,8 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
         help_build: raw.help_build.or(file.help_build).unwrap_or(true),
     };
     problems.extend(sharing.problems());
+    let read_from = given(&flags.read_preference).or(file.read_preference);
+    let read_from = parsed("read_preference", read_from, ReadFrom::from_str, &mut problems);
     match (settings, tuned) {
         (Some(settings), Some(_)) if problems.is_empty() => {
             let settings = settings
@@ -121,6 +123,7 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
                 .with_cleanup(cleanup)
                 .with_throttle(throttle)
                 .with_sharing(sharing)?
+                .reading_from(read_from.unwrap_or_default())
                 .with_read_only(read_only_in_environment());
             let settings = match flags.spill_dir.or(file.spill_dir) {
                 Some(folder) => settings.with_spill_folder(folder),

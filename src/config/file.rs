@@ -45,6 +45,8 @@ pub struct FileSettings {
     pub max_lag: Option<String>,
     /// Time to write a batch above which writing pauses: `"50ms"`.
     pub throttle: Option<String>,
+    /// Members that the event store is read from: `primary`, `secondary`, `nearest`, or tags.
+    pub read_preference: Option<String>,
     /// Number of processes that build together, the leader included.
     pub workers: Option<u32>,
     /// Whether a leader leaves all partitions to workers.

@@ -4,6 +4,7 @@ mod cleanup;
 mod file;
 mod lease;
 mod memory;
+mod read_from;
 mod settings;
 mod sharing;
 mod throttle;
@@ -13,6 +14,7 @@ pub use cleanup::CleanupSettings;
 pub use file::{CleanupFile, FileSettings, LeaseFile, SquidexFile, read_file};
 pub use lease::LeaseSettings;
 pub(crate) use memory::resident_bytes;
+pub use read_from::ReadFrom;
 #[cfg(feature = "cli")]
 pub(crate) use settings::database_name_problem;
 pub use settings::{Settings, Tuning};

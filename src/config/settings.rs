@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::cleanup::CleanupSettings;
 use crate::config::lease::LeaseSettings;
 use crate::config::memory::default_budget;
+use crate::config::read_from::ReadFrom;
 use crate::config::sharing::Sharing;
 use crate::config::throttle::Throttle;
 use crate::config::uri;
@@ -28,6 +29,7 @@ pub struct Settings {
     cleanup: CleanupSettings,
     throttle: Throttle,
     sharing: Sharing,
+    read_from: ReadFrom,
     read_only: bool,
     database_metrics: bool,
     spill_folder: PathBuf,
@@ -119,6 +121,7 @@ impl Settings {
             cleanup: CleanupSettings::default(),
             throttle: Throttle::default(),
             sharing: Sharing::default(),
+            read_from: ReadFrom::default(),
             read_only: false,
             database_metrics: false,
             spill_folder: std::env::temp_dir(),
@@ -172,6 +175,19 @@ impl Settings {
         }
         self.sharing = sharing;
         Ok(self)
+    }
+
+    /// Replaces the members that the event store is read from.
+    #[must_use]
+    pub fn reading_from(mut self, read_from: ReadFrom) -> Self {
+        self.read_from = read_from;
+        self
+    }
+
+    /// Which members the event store is read from.
+    #[must_use]
+    pub fn read_from(&self) -> &ReadFrom {
+        &self.read_from
     }
 
     /// How builds are shared.

@@ -209,7 +209,7 @@ const APPLICATION: Level = Level {
         ("instances", Only("")),
         ("migrate", Only("")),
         ("reader", Only("")),
-        ("writer", Only("walk")),
+        ("writer", Only("")),
     ],
 };
 
@@ -238,7 +238,7 @@ const PROJECTIONS: Level = Level {
         ("target", Only("index")),
         ("commit", Only("event walk layout error")),
         ("snapshot", Only("writer error")),
-        ("writer", Only("")),
+        ("writer", Only("walk")),
         ("event", Only("walk error")),
         ("walk", Only("")),
         ("stream", Only("")),

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bson::{Document, Timestamp, doc};
 use futures::TryStreamExt;
-use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::options::{
+    Acknowledgment, ClientOptions, ReadPreference, ReadPreferenceOptions, SelectionCriteria, WriteConcern,
+};
 use mongodb::{Client, Collection, Database};
 use statefold_projections::{Layout, Registry, Target};
 
-use crate::config::{Settings, without_foreign, without_secrets};
+use crate::config::{ReadFrom, Settings, without_foreign, without_secrets};
 use crate::error::{Error, Result};
 use crate::plan::{ServerFacts, Topology};
 use crate::store::connection::call::call;
@@ -42,6 +44,8 @@ pub(crate) struct Store {
     /// Whether the connection is direct: all commands go to one server, whatever name it has in its replica
     /// set.
     pub(in crate::store) direct: bool,
+    /// Members that the event store is read from, if not from the primary.
+    pub(in crate::store) read_from: Option<SelectionCriteria>,
     /// Whether something could not be recorded in the history, which is said once.
     pub(in crate::store) unrecorded: Arc<AtomicBool>,
 }
@@ -52,6 +56,21 @@ pub(in crate::store) struct ControlNames {
     pub(in crate::store) collection: String,
     pub(in crate::store) version_id: String,
     pub(in crate::store) control_id: String,
+}
+
+/// The members to read from, if not the primary.
+fn members(read_from: &ReadFrom) -> Option<SelectionCriteria> {
+    let options = |tag_sets| Some(ReadPreferenceOptions::builder().tag_sets(tag_sets).build());
+    let preference = match read_from {
+        ReadFrom::Primary => return None,
+        ReadFrom::Secondary => ReadPreference::Secondary { options: None },
+        ReadFrom::Nearest => ReadPreference::Nearest { options: None },
+        ReadFrom::Tagged(tags) => {
+            let tags = tags.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            ReadPreference::Secondary { options: options(vec![tags]) }
+        }
+    };
+    Some(SelectionCriteria::ReadPreference(preference))
 }
 
 /// Reads a connection string. Options of other drivers are ignored; an error doesn't tell what is secret.
@@ -135,6 +154,7 @@ impl Store {
                     names,
                     deployment,
                     direct,
+                    read_from: if direct { None } else { members(settings.read_from()) },
                     unrecorded: Arc::default(),
                 })
             }

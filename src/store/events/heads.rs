@@ -90,7 +90,7 @@ impl EventStore {
             "cursor": { "batchSize": HEADS_PER_BATCH }, "allowDiskUse": true,
             "readConcern": self.read_concern(),
         };
-        batches(self.open(command, HEADS_PER_BATCH.unsigned_abs()))
+        batches(self.open(command, HEADS_PER_BATCH.unsigned_abs(), None))
     }
 }
 

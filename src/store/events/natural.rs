@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
-use mongodb::options::{RunCursorCommandOptions, SelectionCriteria, ServerAddress};
+use mongodb::options::{ReadPreference, RunCursorCommandOptions, SelectionCriteria, ServerAddress};
 
 use crate::error::{Error, Result};
 use crate::pipeline::ports::NaturalScan;
@@ -198,15 +198,17 @@ impl EventStore {
         Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
     }
 
-    /// The present primary, so that all commands of a scan go to it. `None` if there is only one server.
+    /// One member to read from, so that all commands of a scan go to it: the present primary, unless others are
+    /// preferred. `None` if there is only one server.
     async fn server(&self) -> Result<Option<SelectionCriteria>> {
         // The only server may be connected to by another name than its own.
         if self.direct {
             return Ok(None);
         }
         let db = self.db.clone();
-        let hello =
-            call("asking for the primary", async move { db.run_command(doc! { "hello": 1 }).await }).await;
+        let from = self.from.clone().unwrap_or(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        let ask = async move { db.run_command(doc! { "hello": 1 }).selection_criteria(from).await };
+        let hello = call("asking for a member to read from", ask).await;
         // Parsed as the driver parses names of members: it keeps them in lower case.
         let me = hello?.get_str("me").ok().and_then(|me| ServerAddress::parse(me).ok());
         Ok(me.map(|me| SelectionCriteria::Predicate(Arc::new(move |server| *server.address() == me))))

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use mongodb::Database;
-use mongodb::options::RunCursorCommandOptions;
+use mongodb::options::{RunCursorCommandOptions, SelectionCriteria};
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use statefold_projections::Layout;
 
@@ -70,6 +70,8 @@ pub(crate) struct EventStore {
     pub(in crate::store) part_commits: u64,
     /// Governor that each batch of a scan waits for.
     pub(in crate::store) governor: Governor,
+    /// Members that scans read from, if not from the primary.
+    pub(in crate::store) from: Option<SelectionCriteria>,
     /// Whether the connection is direct, so that there is only one server to read from.
     pub(in crate::store) direct: bool,
 }
@@ -143,6 +145,7 @@ impl Events<'_> {
             natural_by: None,
             part_commits: u64::MAX,
             governor: Governor::free(),
+            from: self.store.read_from.clone(),
             direct: self.store.direct,
         }
     }
@@ -245,7 +248,7 @@ impl EventStore {
         let mut command = self.natural_command(std::slice::from_ref(range), None);
         command.insert("limit", i64::try_from(commits).unwrap_or(i64::MAX));
         command.insert("maxTimeMS", FIRST_COMMITS_MS_MAX);
-        batches(self.open(command, self.batch_commits))
+        batches(self.open(command, self.batch_commits, self.from.clone()))
     }
 
     /// The first commits of a range, in the order of a [scan](EventSource::scan).
@@ -254,15 +257,17 @@ impl EventStore {
         range: &StreamRange,
         commits: u64,
     ) -> BoxStream<'static, Result<CommitBatch>> {
-        batches(self.open(self.scan_command(range, Some(commits)), self.batch_commits))
+        batches(self.open(self.scan_command(range, Some(commits)), self.batch_commits, self.from.clone()))
     }
 
+    /// Opens a cursor on these members, or on the primary.
     pub(super) fn open(
         &self,
         command: Document,
         batch: u32,
+        from: Option<SelectionCriteria>,
     ) -> impl Future<Output = mongodb::error::Result<RawBatchCursor>> + Send + 'static {
-        let options = RunCursorCommandOptions::builder().batch_size(batch).build();
+        let options = RunCursorCommandOptions::builder().batch_size(batch).selection_criteria(from).build();
         let db = self.db.clone();
         async move { db.run_cursor_command(command).with_options(options).batch().await }
     }
@@ -291,7 +296,11 @@ pub(super) fn batches(
 
 impl EventSource for EventStore {
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>> {
-        self.governor.pace(batches(self.open(self.scan_command(range, None), self.batch_commits)))
+        self.governor.pace(batches(self.open(
+            self.scan_command(range, None),
+            self.batch_commits,
+            self.from.clone(),
+        )))
     }
 
     fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>> {
@@ -310,7 +319,8 @@ impl EventSource for EventStore {
         let mut command = self.scan_command(&StreamRange { first: String::new(), end: None }, None);
         command.insert("filter", doc! { &self.layout.stream: { "$in": names } });
         command.insert("readConcern", read_concern(self.since.max(since)));
-        batches(self.open(command, self.batch_commits))
+        // What is read again may be of a moment ago: the primary has it.
+        batches(self.open(command, self.batch_commits, None))
     }
 
     fn heads(&self, range: &StreamRange, detail: HeadDetail) -> BoxStream<'static, Result<HeadBatch>> {
