@@ -68,8 +68,8 @@ pub(super) struct TuningArgs {
     /// Number of partitions, at most: a stream is never divided [default: by the number of commits]
     #[arg(long, value_name = "N", env = "STATEFOLD_PARTITIONS")]
     pub(super) partitions: Option<u32>,
-    /// Members of the replica set that the event store is read from: primary, secondary, nearest, or a secondary
-    /// with tags, as `nodeType:ANALYTICS`; changes are followed on the primary [default: primary]
+    /// Members of the replica set that the event store is read from: primary, secondary, nearest, or a
+    /// secondary with tags, as `nodeType:ANALYTICS`; changes are followed on the primary [default: primary]
     #[arg(long, value_name = "MEMBERS", env = "STATEFOLD_READ_PREFERENCE")]
     pub(super) read_preference: Option<String>,
     /// Commits of a batch from the server [default: 1000]

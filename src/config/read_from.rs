@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// Members that a build reads the event store from, and a comparison. Whatever it is, heads, changes and streams
-/// that changed meanwhile are read from the primary: nothing depends on how current a secondary is.
+/// Members that a build reads the event store from, and a comparison. Whatever it is, heads, changes and
+/// streams that changed meanwhile are read from the primary: nothing depends on how current a secondary is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ReadFrom {
     /// The primary.

@@ -198,8 +198,8 @@ impl EventStore {
         Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
     }
 
-    /// One member to read from, so that all commands of a scan go to it: the present primary, unless others are
-    /// preferred. `None` if there is only one server.
+    /// One member to read from, so that all commands of a scan go to it: the present primary, unless others
+    /// are preferred. `None` if there is only one server.
     async fn server(&self) -> Result<Option<SelectionCriteria>> {
         // The only server may be connected to by another name than its own.
         if self.direct {
