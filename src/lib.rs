@@ -59,13 +59,13 @@ pub use statefold_projections as projections;
 pub use statefold_projections::squidex;
 
 // Used by every caller.
-pub use config::{CleanupSettings, LeaseSettings, Settings, Throttle, Tuning};
+pub use config::{CleanupSettings, LeaseSettings, ReadFrom, Settings, Sharing, Throttle, Tuning};
 pub use engine::running::Running;
 pub use error::{Class, Error, Insistence, Result};
 pub use lifecycle::{BuildState, ErrorLimit, Share, Verify};
 pub use next_step::NextStep;
 pub use observe::{Doing, Leader, Phase, Progress};
-pub use plan::{Estimate, NaturalBy, Strategy, VerifySeconds};
+pub use plan::{Estimate, NaturalBy, Strategy, VerifySeconds, WorkersPlan};
 
 // Linked by an application.
 pub use application::{ActiveHandle, Reading, active_generation, follow_active};
@@ -73,7 +73,7 @@ pub use application::{Appended, EventWriter, Expected, NewEvent, Payload};
 pub use application::{Hook, Migrate, Outcome, migrate};
 pub use application::{Instance, instances, register_instance};
 pub use lifecycle::{Behind, CutOverMode, Fencing, FencingReason};
-pub use observe::InstanceRow;
+pub use observe::{InstanceRow, WorkerRow};
 pub use store::{ActiveGeneration, Fence, FenceKind, PreviousGeneration, Undrained};
 
 // Operations of an operator, one for each verb of the command line.

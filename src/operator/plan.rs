@@ -5,14 +5,17 @@ use statefold_projections::{Registered, Registry};
 
 use crate::config::{Settings, Tuning};
 use crate::engine::capacity::{CapacityPlan, capacity_plan};
-use crate::engine::pass::Survey;
+use crate::engine::pass::{Survey, stream_seconds};
 use crate::engine::preflight::preflight;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Verify, is_fingerprint_of};
 use crate::operator::rights::{MissingRight, missing_rights};
 use crate::pipeline::Workers;
-use crate::plan::{Choice, Estimate, Strategy, VerifySeconds, next_generation};
-use crate::store::Store;
+use crate::plan::{Choice, Estimate, SharingFacts, Strategy, VerifySeconds, WorkersPlan, next_generation};
+use crate::store::{EventStore, Store};
+
+/// Cores of a server that doesn't tell.
+const ASSUMED_CORES: u32 = 4;
 
 /// Plan of a rebuild.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,6 +41,9 @@ pub struct PlanReport {
     pub pass: Option<PassPlan>,
     /// Whether disk and oplog suffice.
     pub capacity: Option<CapacityPlan>,
+    /// Builds by 1, 2, 4, … processes in stream order, up to as many as the settings say; empty if that is
+    /// one.
+    pub workers: Vec<WorkersPlan>,
     /// Plans of the projections.
     pub projections: Vec<ProjectionPlan>,
 }
@@ -156,6 +162,7 @@ async fn plan_with(
         notes,
         pass: None,
         capacity: None,
+        workers: Vec::new(),
         projections: Vec::new(),
     };
     let Some(direction) = direction else {
@@ -177,7 +184,36 @@ async fn plan_with(
     report.capacity = Some(capacity);
     report.notes.extend(more);
     report.pass = Some(pass_plan(&survey, tuning));
+    if settings.sharing().workers > 1 {
+        report.workers = workers_plan(settings, store, selected, &survey, &events).await?;
+    }
     Ok(report)
+}
+
+/// What it takes to build all of them in stream order with several processes.
+async fn workers_plan(
+    settings: &Settings,
+    store: &Store,
+    selected: &[Registered],
+    survey: &Survey,
+    events: &EventStore,
+) -> Result<Vec<WorkersPlan>> {
+    let tuning = settings.tuning();
+    // That of the largest stands for all.
+    let largest = selected.iter().zip(&survey.estimates).max_by_key(|(_, estimate)| estimate.commits);
+    let Some((largest, _)) = largest else { return Ok(Vec::new()) };
+    let workers = Workers::new(tuning.threads)?;
+    let (read_seconds, fold_seconds) = stream_seconds(events, largest, &workers).await?;
+    let facts = SharingFacts {
+        commits: survey.estimates.iter().map(|estimate| estimate.commits).sum(),
+        snapshots: survey.estimates.iter().map(|estimate| estimate.snapshots).sum(),
+        read_seconds,
+        fold_seconds,
+        readers: tuning.readers,
+        batch_bytes: tuning.batch_bytes as u64,
+        server_cores: store.admin().cores().await.unwrap_or(ASSUMED_CORES),
+    };
+    Ok(facts.up_to(settings.sharing().workers))
 }
 
 fn pass_plan(survey: &Survey, tuning: &Tuning) -> PassPlan {

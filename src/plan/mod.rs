@@ -8,6 +8,7 @@ mod partitions;
 mod privileges;
 mod sample;
 mod server;
+mod sharing;
 mod strategy;
 
 pub(crate) use capacity::{Capacity, Demand, Oplog};
@@ -21,5 +22,7 @@ pub(crate) use partitions::{Partition, StreamRange, divide, partition_count};
 pub(crate) use privileges::{HISTORY, Need, Privilege, Resource, missing, needs};
 pub(crate) use sample::{SampledCommit, StoreSample};
 pub(crate) use server::{ServerFacts, Topology};
+pub(crate) use sharing::SharingFacts;
+pub use sharing::WorkersPlan;
 pub(crate) use strategy::{Choice, PassFacts};
 pub use strategy::{NaturalBy, Strategy};

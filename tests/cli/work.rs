@@ -128,3 +128,53 @@ fn a_server_that_starts_helps_the_one_that_leads() {
     follower.ended(0);
     db.run(&["verify", "--full", "--projections", folders], 0);
 }
+
+/// Documents that the members of a replica set have returned to readers, but for its primary.
+fn returned_by_secondaries(db: &Db) -> i64 {
+    let hello =
+        db.wait(async { db.client().database("admin").run_command(doc! { "hello": 1 }).await }).unwrap();
+    let primary = hello.get_str("primary").unwrap().to_owned();
+    let hosts = hello.get_array("hosts").unwrap().iter().map(|host| host.as_str().unwrap().to_owned());
+    let secondaries = hosts.filter(|host| *host != primary);
+    let returned = secondaries.map(|host| {
+        let status = db.wait(async {
+            let uri = format!("mongodb://{host}/?directConnection=true");
+            let client = mongodb::Client::with_uri_str(uri).await?;
+            client.database("admin").run_command(doc! { "serverStatus": 1 }).await
+        });
+        let metrics = status.unwrap().get_document("metrics").unwrap().clone();
+        metrics.get_document("document").unwrap().get_i64("returned").unwrap()
+    });
+    returned.sum()
+}
+
+#[test]
+fn a_secondary_is_read_instead_of_the_primary_and_gives_the_same() {
+    let server = OwnServer::start("work-secondary", &["--nodes", "3"]);
+    let db = Db::at(server.uri.clone());
+    db.run(&["fixture", "--commits", "3000"], 0);
+    let rebuild = ["rebuild", "Assets", "--yes", "--fresh", "--verify", "full"];
+    let mut digests = Vec::new();
+    let mut returned = Vec::new();
+    for more in [
+        ["--strategy", "natural", "--read-preference", "primary"],
+        ["--strategy", "natural", "--read-preference", "secondary"],
+        ["--strategy", "stream", "--read-preference", "nearest"],
+        ["--strategy", "stream", "--read-preference", "secondary"],
+    ] {
+        let before = returned_by_secondaries(&db);
+        db.run(&[rebuild.as_slice(), &more].concat(), 0);
+        returned.push(returned_by_secondaries(&db) - before);
+        digests.push(digest(&db));
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), 1, "{digests:?}");
+    // Built and folded once more. (Replication returns some documents to other members, too.)
+    let commits = i64::try_from(db.read("Events2").len()).unwrap();
+    assert!(returned[0] < commits && returned[1] > commits && returned[3] > commits, "{returned:?}");
+    let wrong = db.run(&["rebuild", "--read-preference", "secondaries"], 2).stderr;
+    assert!(wrong.contains("none of primary, secondary, nearest"), "{wrong}");
+    let nowhere = ["rebuild", "Assets", "--yes", "--read-preference", "nodeType:ANALYTICS"];
+    let nowhere = db.run(&nowhere, 7).stderr;
+    assert!(nowhere.contains("nodeType"), "{nowhere}");
+}

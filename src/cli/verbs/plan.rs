@@ -4,10 +4,10 @@ use bytesize::ByteSize;
 use clap::Args;
 use statefold_projections::Registry;
 
-use crate::cli::args::{Connection, TuningArgs};
+use crate::cli::args::{Connection, SharingArgs, TuningArgs};
 use crate::cli::command::{Command, VerbName};
 use crate::cli::screen::output::Output;
-use crate::cli::screen::table::{number, or_dash, seconds, table};
+use crate::cli::screen::table::{count, number, or_dash, seconds, table};
 use crate::cli::settings::{Raw, load};
 use crate::cli::text::event_store::no_event_store;
 use crate::cli::text::generations::redefined;
@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::engine::capacity::CapacityPlan;
 use crate::error::Result;
 use crate::operator::{PlanReport, preview};
-use crate::plan::Strategy;
+use crate::plan::{Strategy, WorkersPlan};
 
 impl PlanArgs {
     /// The command as typed.
@@ -33,7 +33,8 @@ pub(in crate::cli) async fn run(
     registry: &Registry,
     output: &Output,
 ) -> Result<u8> {
-    let raw = Raw { tuning: Some(&args.tuning), ..Raw::default() };
+    let sharing = SharingArgs { workers: args.workers, ..SharingArgs::default() };
+    let raw = Raw { tuning: Some(&args.tuning), sharing: Some(&sharing), ..Raw::default() };
     let settings = load(&args.connection, &raw)?.settings;
     if args.grant {
         let report = preview(&settings, registry, &args.projections).await?;
@@ -78,6 +79,31 @@ fn capacity_text(capacity: &CapacityPlan) -> String {
         text.push_str(&format!("\nrefused unless --ignore-margin: {shortage}"));
     }
     text
+}
+
+/// What several processes take in stream order, and from where on the server is the limit.
+fn workers_text(plans: &[WorkersPlan]) -> String {
+    let Some(most) = plans.last() else { return String::new() };
+    let rows = plans.iter().map(|plan| {
+        [
+            plan.workers.to_string(),
+            format!("~{}", seconds(plan.seconds)),
+            format!("{:.1}", plan.reads_per_commit),
+            ByteSize(plan.memory_bytes).to_string(),
+            format!("{:.0} %", plan.server_load * 100.0),
+        ]
+    });
+    let header = ["workers", "time", "reads a commit", "memory of each", "server busy"];
+    let limit = plans.iter().find(|plan| plan.server_load >= 0.99);
+    let limit = match limit {
+        Some(plan) => {
+            format!("From {} on the server is the limit.", count(plan.workers.into(), "worker", "workers"))
+        }
+        None => {
+            format!("The server isn't the limit up to {}.", count(most.workers.into(), "worker", "workers"))
+        }
+    };
+    format!("\nbuilt together in stream order:\n{}\n{limit}", table(header, rows))
 }
 
 fn text(report: &PlanReport, command: &Command) -> String {
@@ -155,6 +181,7 @@ fn text(report: &PlanReport, command: &Command) -> String {
         }
     }
     text.push_str("\nTimes are estimates from a sample read just now; index builds come on top.");
+    text.push_str(&workers_text(&report.workers));
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }
@@ -182,6 +209,9 @@ pub(in crate::cli) struct PlanArgs {
     /// Print the commands that grant what this user lacks, by step, for mongosh
     #[arg(long)]
     grant: bool,
+    /// Also say what 1, 2, 4, … processes would take, up to so many
+    #[arg(long, value_name = "N", env = "STATEFOLD_WORKERS")]
+    workers: Option<u32>,
     #[command(flatten)]
     pub(in crate::cli) tuning: TuningArgs,
 }

@@ -1,7 +1,7 @@
 //! Surveys an event store before it is read: sizes, a random sample, a timed sample; then chooses a plan.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -16,6 +16,8 @@ use crate::pipeline::{Governor, Workers};
 use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
 use crate::store::{EventStore, Store, StreamIndex, is_out_of_time};
 
+/// Commits of a sample in stream order.
+const STREAM_COMMITS: u64 = 20_000;
 /// Commits of the random sample for each partition.
 const SAMPLES_PER_CUT: u32 = 20;
 /// Least and largest size of the random sample, in commits.
@@ -121,6 +123,28 @@ impl Survey {
             }
         }
     }
+}
+
+/// Seconds to read a commit in stream order, and to read and fold one, each with one cursor.
+pub(crate) async fn stream_seconds(
+    events: &EventStore,
+    projection: &Registered,
+    workers: &Workers,
+) -> Result<(f64, f64)> {
+    let range = StreamRange::of(projection.spec().stream_filter());
+    // What is read first comes from the disk, perhaps: it is read once before.
+    let mut read = Duration::ZERO;
+    for _ in 0..2 {
+        let (began, mut batches) = (Instant::now(), events.sample(&range, STREAM_COMMITS));
+        while let Some(batch) = batches.next().await {
+            batch?;
+        }
+        read = began.elapsed();
+    }
+    let sample = folded(events, projection, events.sample(&range, STREAM_COMMITS), workers).await?;
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let commits = sample.commits.max(1) as f64;
+    Ok((read.as_secs_f64() / commits, sample.seconds.max(read.as_secs_f64()) / commits))
 }
 
 /// Reads and folds some commits in memory: the first ones, or, if these are hard to find, those that come

@@ -19,7 +19,7 @@ use crate::pipeline::{self, Governor, Input, Job, JobContext, Workers};
 use crate::store::{BuildRecord, Claims, RunThrottle, Store, StreamIndex};
 
 /// Pause between two looks for a build.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What a worker did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

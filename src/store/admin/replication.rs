@@ -70,6 +70,13 @@ impl Admin<'_> {
         call(doing, async move { admin.run_command(command).await }).await
     }
 
+    /// Cores of the server, where this user may ask.
+    pub(crate) async fn cores(self) -> Option<u32> {
+        let info = self.on_admin("asking for the server's machine", doc! { "hostInfo": 1 }).await.ok()?;
+        let cores = info.get_document("system").ok()?.get("numCores").and_then(number_of)?;
+        u32::try_from(cores).ok().filter(|cores| *cores > 0)
+    }
+
     /// The lag of the slowest secondary; `None` if there is none.
     async fn replication_lag(self) -> Result<Option<ReplicationLag>> {
         let doing = "asking for the state of the replica set";
