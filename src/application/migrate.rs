@@ -10,6 +10,7 @@ mod outcome;
 mod states;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -83,6 +84,9 @@ pub fn migrate(settings: &Settings, registry: &Registry, request: Migrate) -> Ru
         Ok(outcome)
     })
 }
+
+/// How long the end of a server's help is waited for.
+const HELP_ENDS: Duration = Duration::from_secs(5);
 
 /// One server's start.
 struct Start {
@@ -211,9 +215,10 @@ impl Start {
         };
         match claimed {
             Some(claimed) => {
-                // It ends before this process leads, or goes on.
+                // It ends before this process leads, or goes on; what hangs is left to itself, without its
+                // mandate.
                 stop.cancel();
-                help.await;
+                let _ = tokio::time::timeout(HELP_ENDS, help).await;
                 claimed
             }
             None => claim.await,

@@ -201,8 +201,9 @@ pub(crate) trait SnapshotSink: Send + Sync + 'static {
     /// came late, and the partition has to be redone.
     fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>>;
 
-    /// Removes everything that earlier attempts at a partition may have left behind.
-    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>>;
+    /// Removes everything that earlier attempts at a partition may have left behind. False if it is finished:
+    /// only the answer was lost, and nothing is removed.
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<bool>>;
 
     /// Makes a finished partition durable, given the terms in which its documents were written.
     ///

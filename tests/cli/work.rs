@@ -93,6 +93,41 @@ fn whoever_dies_freezes_or_leads_the_digest_is_the_same() {
 }
 
 #[test]
+fn without_a_leader_workers_leave_and_the_next_one_may_build_alone() {
+    let (_server, db) = own("work-alone", SLOW_MS);
+    let leader = Running::of(&db, &[LEADER.as_slice(), &["--lead-only"]].concat());
+    let lingering = Running::of(&db, &WORKER);
+    wait_until("the worker that lingers", || claimed(&db, &lingering) > 0);
+    let passing = Running::of(&db, &["work", "--readers", "1", "--batch-docs", "20", "--lease-ttl", "2s"]);
+    wait_until("the worker that doesn't", || claimed(&db, &passing) > 0);
+    signal(&leader, "-KILL");
+    quick(&db);
+    // It builds what is left, and doesn't wait for a leader.
+    passing.ended(0);
+    let done = || db.read("Statefold_Checkpoints").iter().all(|one| one.get_bool("Done").unwrap());
+    wait_until("the last partition", done);
+    db.run(&["rebuild", "Assets", "--yes", "--strategy", "natural", "--lease-ttl", "2s"], 0);
+    db.run(&["verify", "Assets", "--full"], 0);
+    lingering.ended(0);
+}
+
+#[test]
+fn what_a_natural_order_takes_over_is_open_to_nobody() {
+    let (_server, db) = own("work-natural", SLOW_MS);
+    let leader = Running::of(&db, &[LEADER.as_slice(), &["--lead-only"]].concat());
+    let worker = Running::of(&db, &WORKER);
+    wait_until("the worker", || claimed(&db, &worker) > 0);
+    signal(&leader, "-KILL");
+    // Slow all along, so that a worker that takes part where it mustn't does so meanwhile.
+    let next = ["rebuild", "Assets", "--yes", "--strategy", "natural", "--readers", "2", "--lease-ttl", "2s"];
+    let next = Running::of(&db, &[next.as_slice(), &["--batch-docs", "400"]].concat());
+    let said = next.ended(0);
+    assert!(said.contains("resuming the build"), "{said}");
+    db.run(&["verify", "Assets", "--full"], 0);
+    worker.ended(0);
+}
+
+#[test]
 fn a_build_of_something_else_is_refused_by_name() {
     let db = Db::with(&[asset("a"), asset("b")]);
     let folders = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/projections/assetfolders.toml");

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use backon::{BackoffBuilder, Retryable};
+
 use crate::engine::pass::Survey;
 use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
 use crate::engine::workers::{Presence, SharedPartitions};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::lifecycle::BuildState;
-use crate::pipeline::{self, Input};
+use crate::pipeline::{self, Input, pauses};
 use crate::plan::{Choice, Estimate, Strategy};
 use crate::store::Claims;
 
@@ -30,7 +32,11 @@ impl Run {
     /// Number of processes that build together: as was said, or as many as wait for it, and this one.
     pub(super) async fn expected_workers(&self) -> Result<u32> {
         let (sharing, ttl) = (self.settings.sharing(), self.settings.lease().ttl.as_secs_f64());
-        let workers = self.store.builds().workers().await?;
+        let workers = match self.store.builds().workers().await {
+            // Who may not ask builds alone.
+            Err(Error::Permission { .. }) => Vec::new(),
+            workers => workers?,
+        };
         let waiting = workers.iter().filter(|worker| {
             !worker.row.leads && !worker.is_abandoned && worker.row.last_beat_seconds <= ttl
         });
@@ -40,31 +46,75 @@ impl Run {
 
     /// Folds the unfinished partitions together with all workers that come.
     pub(super) async fn fold_with_workers(&self, build: &mut Build, began: Instant) -> Result<()> {
-        let (todo, resumed) = (build.todo.clone(), build.resumed);
-        build.staging()?.open_to_workers(&todo, resumed).await?;
-        let lease = self.settings.lease();
-        let here = Presence::join(&self.store, lease, self.progress.subscribe(), &self.cancel, true).await?;
-        let folded = self.fold_shared(build, &here).await;
-        here.leave().await;
-        let others = match (folded, self.cancel.is_cancelled()) {
-            (_, true) => return Err(Error::Interrupted),
-            (folded, false) => folded?,
-        };
-        (build.counts, build.digest) = build.job.staging.sums().await?;
-        build.timings.build_ms = milliseconds(began);
-        if others {
-            // Nothing that a worker still writes, late, reaches them from now on.
-            build.staging()?.seal().await?;
-            // What their streams looked up was noted in other processes.
-            if let Some(required) = &build.job.required {
-                required.forget();
+        let (mut todo, mut touched) = (build.todo.clone(), build.resumed);
+        loop {
+            build.staging()?.open_to_workers(&todo, touched).await?;
+            let folded = self.fold_once(build).await;
+            if self.cancel.is_cancelled() {
+                return Err(Error::Interrupted);
             }
+            // No claim counts from now on; what was being built is built anew.
+            let staging = &build.job.staging;
+            let close = || staging.close_to_workers();
+            let left = close.retry(pauses()).when(is_transient).await?;
+            match folded {
+                Ok(()) if left.is_empty() => break,
+                Ok(()) => {
+                    tracing::warn!(left = left.len(), "partitions were opened again at the last moment")
+                }
+                // This process was taken for dead while it leads: it comes anew.
+                Err(Error::Fenced { .. } | Error::LeaseLost { .. } | Error::Interrupted)
+                    if self.mandate.check().is_ok() =>
+                {
+                    tracing::warn!("this process was taken for dead among the workers; it claims anew");
+                }
+                Err(error) => return Err(error),
+            }
+            (todo, touched) = (left, true);
+            // What ended with the last attempt is begun anew.
+            build.job_mut()?.cancel = self.cancel.child_token();
+        }
+        let staging = &build.job.staging;
+        let sums = || staging.sums();
+        let sums = sums.retry(pauses()).when(is_transient).await?;
+        (build.counts, build.digest) = sums;
+        build.timings.build_ms = milliseconds(began);
+        // Nothing that anybody still writes, late, reaches them from now on.
+        self.seal(build).await?;
+        if !build.hosts.is_empty()
+            && let Some(required) = &build.job.required
+        {
+            // What their streams looked up was noted in other processes.
+            required.forget();
         }
         self.folded(build, began).await
     }
 
-    /// Returns whether others took part.
-    async fn fold_shared(&self, build: &mut Build, here: &Presence) -> Result<bool> {
+    async fn seal(&self, build: &mut Build) -> Result<()> {
+        for pause in pauses().build() {
+            match build.staging()?.seal().await {
+                Err(error) if is_transient(&error) => {
+                    let error = error.with_sources();
+                    tracing::warn!(%error, "the collections can't be sealed now; trying again");
+                    tokio::time::sleep(pause).await;
+                }
+                other => return other,
+            }
+        }
+        build.staging()?.seal().await
+    }
+
+    /// Takes part until no partition is left.
+    async fn fold_once(&self, build: &mut Build) -> Result<()> {
+        let lease = self.settings.lease();
+        let here = Presence::join(&self.store, lease, self.progress.subscribe(), &self.cancel, true).await?;
+        let folded = self.fold_shared(build, &here).await;
+        here.leave().await;
+        build.staging()?.claims = None;
+        folded
+    }
+
+    async fn fold_shared(&self, build: &mut Build, here: &Presence) -> Result<()> {
         let claims = Arc::new(Claims::of(&here.id));
         build.staging()?.claims = Some(Arc::clone(&claims));
         here.works_on(Some((build.record().id.clone(), claims)));
@@ -73,7 +123,7 @@ impl Run {
             &build.job.staging,
             &here.id,
             self.settings.lease(),
-            &self.cancel,
+            &here.cancel,
         );
         let folded = if self.settings.sharing().lead_only {
             shared.finished_by_others().await
@@ -81,19 +131,15 @@ impl Run {
             pipeline::run(&build.job, &Arc::new(shared), &Input::Streams).await.map(|_| ())
         };
         here.works_on(None);
-        let (hosts, others) = match folded {
-            Ok(()) => build.job.staging.built_by().await?,
-            Err(error) => {
-                build.staging()?.claims = None;
-                return Err(error);
-            }
-        };
-        build.staging()?.claims = None;
+        folded?;
+        let staging = &build.job.staging;
+        let built_by = || staging.built_by();
+        let (hosts, others) = built_by.retry(pauses()).when(is_transient).await?;
         if others {
             tracing::info!(build = build.record().id, ?hosts, "built by several processes");
             build.hosts = hosts;
         }
-        Ok(others)
+        Ok(())
     }
 
     /// Notes that everything is folded and written.
@@ -123,4 +169,8 @@ impl Run {
             })
             .await
     }
+}
+
+fn is_transient(error: &Error) -> bool {
+    error.class() == Class::Transient
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Beat, BuildState, Challenger, Claim};
 use crate::pipeline::ports::{DuePartition, Next, Partitions};
 use crate::plan::Partition;
@@ -58,33 +58,46 @@ impl SharedPartitions {
     pub(crate) async fn finished_by_others(&self) -> Result<()> {
         let mut said = Instant::now();
         loop {
-            // Workers that died are dismissed, so that others may go on.
-            let mut watched = self.watched.lock().await;
-            let unfinished = self.build.unfinished().await?;
-            if unfinished.is_empty() {
-                return Ok(());
+            match self.left_to_others(&mut said).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.class() == Class::Transient => {
+                    let error = error.with_sources();
+                    tracing::warn!(%error, "the workers can't be seen now; looking again");
+                }
+                Err(error) => return Err(error),
             }
-            self.free(&unfinished, &mut watched).await?;
-            drop(watched);
-            self.pause(unfinished.len(), &mut said).await?;
+            tokio::select! {
+                () = self.cancel.cancelled() => return Err(Error::Interrupted),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
         }
     }
 
-    async fn pause(&self, left: usize, said: &mut Instant) -> Result<()> {
-        if said.elapsed() >= SAY_EVERY {
+    /// How many partitions aren't finished. Workers that died are dismissed, so that others may go on.
+    async fn left_to_others(&self, said: &mut Instant) -> Result<usize> {
+        let mut watched = self.watched.lock().await;
+        let unfinished = self.build.unfinished().await?;
+        self.free(&unfinished, &mut watched).await?;
+        if !unfinished.is_empty() && said.elapsed() >= SAY_EVERY {
             *said = Instant::now();
-            tracing::info!(build = self.build.record.id, left, "waiting for the partitions of other workers");
+            let workers = self.store.builds().workers().await?;
+            let workers = workers.iter().filter(|worker| worker.row.id != self.own).count();
+            let (build, left) = (&self.build.record.id, unfinished.len());
+            if workers == 0 {
+                tracing::warn!(build, left, "no worker is there, and this process only leads");
+            } else {
+                tracing::info!(build, left, workers, "waiting for the partitions of other workers");
+            }
         }
-        tokio::select! {
-            () = self.cancel.cancelled() => Err(Error::Interrupted),
-            () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
-        }
+        Ok(unfinished.len())
     }
 
     async fn claim_next(&self) -> Result<Next> {
         if self.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
+        self.build.check_mandate()?;
         // One look at a time in this process: its tasks would only be in each other's way.
         let mut watched = self.watched.lock().await;
         let unfinished = self.build.unfinished().await?;
@@ -116,6 +129,9 @@ impl SharedPartitions {
         if claimed_by_others {
             // Read after the claims: whoever has claimed one had joined before.
             for worker in self.store.builds().workers().await? {
+                if worker.row.id == self.own {
+                    continue;
+                }
                 let beat = Beat { token: 0, beat: worker.row.beat };
                 let challenger =
                     watched.entry(worker.row.id.clone()).or_insert_with(|| Challenger::new(self.ttl));

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::OptionFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,15 @@ pub(crate) struct Presence {
     /// Cancelled when it is dismissed, or can't say for too long that it is alive.
     pub(crate) cancel: CancellationToken,
     shared: Arc<Shared>,
-    keeper: JoinHandle<()>,
+    keeper: Option<JoinHandle<()>>,
     stop: CancellationToken,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.mandate.end();
+    }
 }
 
 struct Shared {
@@ -65,7 +73,7 @@ impl Presence {
         let stop = CancellationToken::new();
         let tenure = Tenure::new(lease.ttl, Duration::ZERO);
         let keep = keep(Arc::clone(&shared), stop.clone(), tenure, sent, lease.renew_every());
-        Ok(Self { id, mandate, cancel, shared, keeper: tokio::spawn(keep), stop })
+        Ok(Self { id, mandate, cancel, shared, keeper: Some(tokio::spawn(keep)), stop })
     }
 
     /// Says which build is at work, with the claims in it.
@@ -79,10 +87,10 @@ impl Presence {
     }
 
     /// Leaves the workers: what is still claimed is free at once.
-    pub(crate) async fn leave(self) {
+    pub(crate) async fn leave(mut self) {
         self.stop.cancel();
         self.mandate.end();
-        if let Err(error) = self.keeper.await {
+        if let Some(Err(error)) = OptionFuture::from(self.keeper.take()).await {
             tracing::warn!(%error, "the keeper of the worker's beat failed");
         }
         if let Err(error) = self.shared.store.builds().leave_workers(&self.id).await {

@@ -21,6 +21,9 @@ use crate::store::{BuildRecord, Claims, RunThrottle, Store, StreamIndex};
 /// Pause between two looks for a build.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// The longest of them.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
+
 /// What a worker did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Worked {
@@ -73,17 +76,20 @@ impl Working<'_> {
             let before = worked.partitions;
             let round = match self.look(&mut here).await {
                 Ok((here, Some(open))) => {
-                    self.build(here, &open, index.as_ref(), &workers, &mut worked).await.map(|()| true)
+                    let built = self.build(here, &open, index.as_ref(), &workers, &mut worked).await;
+                    // What it waits for is the next build, or the next leader of this one.
+                    if built.is_err() || worked.partitions > before {
+                        idle = Instant::now();
+                    }
+                    built.map(|()| worked.partitions > before)
                 }
                 Ok((_, None)) => Ok(false),
                 Err(error) => Err(error),
             };
             match round {
-                // Others may be at work on what is left.
-                Ok(true) if worked.partitions == before => self.pause().await,
-                Ok(true) => idle = Instant::now(),
+                Ok(true) => {}
                 Ok(false) if nothing.is_over(idle) => break Ok(()),
-                Ok(false) => self.pause().await,
+                Ok(false) => self.pause_after(idle).await,
                 Err(error) => match self.outlasts(error) {
                     Some(error) => break Err(error),
                     None => self.pause().await,
@@ -94,7 +100,7 @@ impl Working<'_> {
             here.leave().await;
         }
         result?;
-        worked.refused = self.refused(&self.store.builds().records(None).await?);
+        worked.refused = self.refused(&self.store.builds().open_to_all().await?);
         if worked.builds.is_empty() && !worked.refused.is_empty() {
             return Err(Error::Unsupported(worked.refused.join("; ")));
         }
@@ -119,8 +125,7 @@ impl Working<'_> {
     }
 
     async fn help_once(&self, workers: &Arc<Workers>, worked: &mut Worked) -> Result<()> {
-        let records = self.store.builds().records(None).await?;
-        let Some(open) = self.open(records) else { return Ok(()) };
+        let Some(open) = self.open().await? else { return Ok(()) };
         let here = self.join().await?;
         let built = self.build(&here, &open, None, workers, worked).await;
         here.leave().await;
@@ -141,8 +146,7 @@ impl Working<'_> {
             Some(here) => here,
             none => none.insert(self.join().await?),
         };
-        let records = self.store.builds().records(None).await?;
-        Ok((here, self.open(records)))
+        Ok((here, self.open().await?))
     }
 
     /// The error, unless it may go away by itself: the build went on without this worker, which was taken for
@@ -159,6 +163,15 @@ impl Working<'_> {
         (!goes_away).then_some(error)
     }
 
+    /// The longer there was nothing, the longer.
+    async fn pause_after(&self, idle: Instant) {
+        let pause = LOOK_EVERY.max((idle.elapsed() / 20).min(LOOK_AT_LEAST_EVERY));
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
     async fn pause(&self) {
         tokio::select! {
             () = self.cancel.cancelled() => {}
@@ -166,19 +179,22 @@ impl Working<'_> {
         }
     }
 
-    /// The first build that is open, and that this program can work on.
-    fn open(&self, records: Vec<BuildRecord>) -> Option<Open> {
-        let found = records
-            .iter()
-            .filter(|record| is_open(record))
-            .find_map(|record| Some((record.clone(), self.projection_of(record)?.clone())));
-        let (record, projection) = found?;
-        Some(Open { record, projection, records })
+    /// The first build that is open, that this program can work on, and that has partitions left.
+    async fn open(&self) -> Result<Option<Open>> {
+        for record in self.store.builds().open_to_all().await? {
+            let Some(projection) = self.projection_of(&record) else { continue };
+            let prefix = projection.spec().stream_filter().first();
+            if !self.store.builds().open(record.clone(), prefix).unfinished().await?.is_empty() {
+                let records = self.store.builds().records(None).await?;
+                return Ok(Some(Open { record, projection: projection.clone(), records }));
+            }
+        }
+        Ok(None)
     }
 
     /// Why this program can't work on builds that are open.
     fn refused(&self, records: &[BuildRecord]) -> Vec<String> {
-        let others = records.iter().filter(|record| is_open(record) && self.projection_of(record).is_none());
+        let others = records.iter().filter(|record| self.projection_of(record).is_none());
         others.map(|record| self.refusal(record)).collect()
     }
 
@@ -247,7 +263,8 @@ impl Working<'_> {
         let built = |name: &str| {
             let is_with_it = |other: &&BuildRecord| {
                 let is_required = other.projection.eq_ignore_ascii_case(name) && other.id != record.id;
-                is_required && other.token == record.token && other.state.is_resumable()
+                let is_built = other.state.is_resumable() || other.state == BuildState::Published;
+                is_required && other.token == record.token && is_built
             };
             records.iter().find(is_with_it).map(|other| other.id.clone())
         };
@@ -282,10 +299,6 @@ struct Open {
     record: BuildRecord,
     projection: Registered,
     records: Vec<BuildRecord>,
-}
-
-fn is_open(record: &BuildRecord) -> bool {
-    record.shared && record.state == BuildState::Building
 }
 
 impl Nothing {

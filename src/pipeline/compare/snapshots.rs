@@ -146,10 +146,10 @@ impl SnapshotSink for SnapshotComparer {
         futures::future::ready(Ok(Term(None))).boxed()
     }
 
-    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<bool>> {
         match &self.records {
             Some(records) => records.clear(partition),
-            None => futures::future::ready(Ok(())).boxed(),
+            None => futures::future::ready(Ok(true)).boxed(),
         }
     }
 

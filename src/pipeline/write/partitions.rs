@@ -117,10 +117,16 @@ async fn next<S, W, P: Partitions>(
         if job.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        match partitions.next().await? {
-            Next::Due(due) => return Ok(Some((due, slot))),
-            Next::Nothing => return Ok(None),
-            Next::Later => {}
+        match partitions.next().await {
+            Ok(Next::Due(due)) => return Ok(Some((due, slot))),
+            Ok(Next::Nothing) => return Ok(None),
+            Ok(Next::Later) => {}
+            // Whoever claims stops by itself when its claims are over.
+            Err(error) if error.class() == Class::Transient => {
+                let error = error.with_sources();
+                tracing::warn!(%error, "no partition can be claimed now; trying again");
+            }
+            Err(error) => return Err(error),
         }
         // Another task may need the slot meanwhile, to try its partition again.
         drop(slot);
@@ -147,8 +153,8 @@ async fn with_retries<S: EventSource, W: SnapshotSink>(
         let taken = first_slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let slot = if let Some(taken) = taken { taken } else { slot(at_work).await? };
         let again = !first.swap(false, Ordering::Relaxed);
-        if again {
-            job.staging.clear(partition).await?;
+        if again && !job.staging.clear(partition).await? {
+            return Ok(PartitionRecord::default());
         }
         partition::build(job, partition, input, again, slot).await
     };

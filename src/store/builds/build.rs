@@ -15,8 +15,7 @@ use crate::store::builds::claims::Claims;
 use crate::store::connection::{Builds, FORMAT, Store, call, readable, refused_writes, term};
 use crate::store::control::Mandate;
 use crate::store::records::{
-    AsideRecord, BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, FAILED_STREAMS, HEADS, SwapRecord,
-    bits_for, ids_of,
+    AsideRecord, BUILDS, BuildRecord, CHECKPOINTS, Checkpoint, Counts, SwapRecord, bits_for, ids_of,
 };
 
 /// One build, and the mandate of the process that works on it.
@@ -57,6 +56,22 @@ impl Builds<'_> {
         documents.into_iter().map(|document| readable(document, "a build record")).collect()
     }
 
+    /// The builds whose partitions are open to workers, newest generation first.
+    pub(crate) async fn open_to_all(self) -> Result<Vec<BuildRecord>> {
+        let builds: Collection<Document> = self.store.db.collection(BUILDS);
+        let filter = doc! { "Shared": true, "State": BuildState::Building.name() };
+        let find = async move {
+            builds
+                .find(filter)
+                .sort(doc! { "Projection": 1, "Generation": -1 })
+                .await?
+                .try_collect::<Vec<_>>()
+                .await
+        };
+        let documents = call("looking for builds", find).await?;
+        documents.into_iter().map(|document| readable(document, "a build record")).collect()
+    }
+
     /// Records a new build.
     pub(crate) async fn create(
         self,
@@ -94,10 +109,14 @@ impl Builds<'_> {
     ) -> Result<BuildStore> {
         let token = mandate.token;
         let former = record.token;
-        record.token = token;
+        // Whoever takes it over opens it to workers again, once everything of it has the new token.
+        (record.token, record.shared) = (token, false);
         let adopted = BuildStore { mandate: mandate.clone(), ..self.open(record, prefix) };
         let filter = doc! { "_id": &adopted.record.id, "Token": former };
-        adopted.update(filter, doc! { "$set": { "Token": token, "UpdatedAt": DateTime::now() } }).await?;
+        let take = doc! {
+            "$set": { "Token": token, "UpdatedAt": DateTime::now() }, "$unset": { "Shared": "" },
+        };
+        adopted.update(filter, take).await?;
         adopted.take_checkpoints_over().await?;
         Ok(adopted)
     }
@@ -283,41 +302,6 @@ impl BuildStore {
         found.into_iter().map(|document| readable(document, "a checkpoint")).collect()
     }
 
-    /// Resets the checkpoint of a partition, and removes its heads and failed streams.
-    pub(in crate::store) async fn forget(&self, partition: u32) -> Result<()> {
-        self.mandate.check()?;
-        // The checkpoint first: nothing else of a partition counts unless it is done.
-        let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = self.own_checkpoint(partition);
-        let reset = async move {
-            checkpoints
-                .update_one(filter, doc! { "$set": { "Done": false }, "$unset": { "DoneBy": "" } })
-                .await
-        };
-        if call("clearing a partition", reset).await?.matched_count == 0 {
-            return Err(self.fenced("the checkpoints"));
-        }
-        let heads = doc! { "_id": ids_of(&self.record.id, Some(partition)) };
-        let failed_streams = doc! { "Build": &self.record.id, "Partition": partition };
-        for (name, mut filter) in [(HEADS, heads), (FAILED_STREAMS, failed_streams)] {
-            let collection = self.store.collection(name);
-            filter.insert("Token", doc! { "$lte": self.record.token });
-            call("clearing a partition", async move { collection.delete_many(filter).await }).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes the checkpoints, heads and failed streams of the build.
-    pub(crate) async fn forget_all(&self) -> Result<()> {
-        let of_build = || doc! { "Build": &self.record.id };
-        let heads = doc! { "_id": ids_of(&self.record.id, None) };
-        for (name, filter) in [(CHECKPOINTS, of_build()), (HEADS, heads), (FAILED_STREAMS, of_build())] {
-            let collection = self.store.collection(name);
-            call("clearing the build's records", async move { collection.delete_many(filter).await }).await?;
-        }
-        Ok(())
-    }
-
     /// Writes the checkpoint of a partition, unless a process with a newer token took the build over.
     pub(in crate::store) async fn write_checkpoint(
         &self,
@@ -370,7 +354,7 @@ impl BuildStore {
     }
 
     /// The checkpoint of a partition, if this process may still write it.
-    fn own_checkpoint(&self, partition: u32) -> Document {
+    pub(super) fn own_checkpoint(&self, partition: u32) -> Document {
         let mut filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
         if let Some(claims) = &self.claims {
             filter.extend(claims.condition(partition));

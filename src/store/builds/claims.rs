@@ -20,9 +20,13 @@ impl Claims {
 
     /// The condition that a partition is still claimed by this process.
     pub(in crate::store) fn condition(&self, partition: u32) -> Document {
+        doc! { "Claim.Worker": &self.worker, "Claims": self.number(partition), "Open": true }
+    }
+
+    /// Number of the claim of a partition; without one, a number that nothing has.
+    pub(in crate::store) fn number(&self, partition: u32) -> i64 {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a claim nothing matches.
-        doc! { "Claim.Worker": &self.worker, "Claims": held.get(&partition).copied().unwrap_or(-1) }
+        held.get(&partition).copied().unwrap_or(-1)
     }
 
     /// The partitions that are claimed and not given back.

@@ -48,12 +48,22 @@ pub(in crate::store) async fn write(
     for chunk in failed_streams.chunks(STREAMS_PER_INSERT) {
         let collection = build.store.collection(FAILED_STREAMS);
         let documents: Vec<Document> =
-            chunk.iter().map(|failed_stream| document(build, partition, failed_stream)).collect();
+            chunk.iter().map(|failed_stream| claimed(build, partition, failed_stream)).collect();
+        build.mandate.check()?;
         let insert = async move { collection.insert_many(documents).ordered(false).await };
         // A document that exists already comes from a late write of a former attempt.
         call("recording failed streams", insert).await.map_err(written_late)?;
     }
     Ok(())
+}
+
+/// The document of a failed stream, with the number of the claim under which it was found.
+fn claimed(build: &BuildStore, partition: u32, failed_stream: &FailedStream) -> Document {
+    let mut document = document(build, partition, failed_stream);
+    if let Some(number) = build.claim_number(partition) {
+        document.insert("Claims", number);
+    }
+    document
 }
 
 /// The document of a failed stream.

@@ -35,7 +35,7 @@ impl BuildStore {
         let bits = bits_for(heads.len());
         let mut heads = heads.to_vec();
         heads.sort_unstable_by_key(|(hash, _)| *hash);
-        let build = self.record.id.as_str();
+        let (build, claim) = (self.record.id.as_str(), self.claim_number(partition));
         let same_bucket =
             |head: &(u64, Head), next: &(u64, Head)| bucket_of(head.0, bits) == bucket_of(next.0, bits);
         let buckets: Vec<RawDocumentBuf> = heads
@@ -43,15 +43,20 @@ impl BuildStore {
             .map(|chunk| {
                 let bucket = chunk.first().map_or(0, |(hash, _)| bucket_of(*hash, bits));
                 let packed = Binary { subtype: BinarySubtype::Generic, bytes: Heads::pack(chunk) };
-                rawdoc! {
+                let mut document = rawdoc! {
                     "_id": bucket_id(build, partition, bucket), "Format": FORMAT, "Build": build,
                     "Partition": i64::from(partition), "Token": self.record.token, "IdentifiedHeads": packed,
+                };
+                if let Some(number) = claim {
+                    document.append(bson::cstr!("Claims"), number);
                 }
+                document
             })
             .collect();
         let mut terms = Vec::new();
         for chunk in buckets.chunks(BUCKETS_PER_INSERT) {
             let documents: Vec<&[u8]> = chunk.iter().map(|bucket| bucket.as_bytes()).collect();
+            self.mandate.check()?;
             // Always as a repeated insert: a bucket that exists already comes from a late write of a former
             // attempt.
             terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, true).await?);

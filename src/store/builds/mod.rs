@@ -4,6 +4,7 @@ mod build;
 mod claims;
 mod connect;
 pub(in crate::store) mod failed_streams;
+mod forget;
 mod heads;
 mod lag;
 mod pause;

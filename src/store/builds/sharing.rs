@@ -30,7 +30,8 @@ impl BuildStore {
         let checkpoints = self.store.collection(CHECKPOINTS);
         let filter = doc! { "_id": { "$in": ids }, "Token": self.record.token };
         let open = doc! {
-            "$set": { "Done": false, "Claims": i64::from(touched) }, "$unset": { "Claim": "", "DoneBy": "" },
+            "$set": { "Done": false, "Open": true }, "$max": { "Claims": i64::from(touched) },
+            "$unset": { "Claim": "", "DoneBy": "" },
         };
         let update = async move { checkpoints.update_many(filter, open).await };
         let matched = call("opening the partitions", update).await?.matched_count;
@@ -40,13 +41,50 @@ impl BuildStore {
         self.advance(BuildState::Building, |record| record.shared = true).await
     }
 
+    /// Checks that this process may still write.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`].
+    pub(crate) fn check_mandate(&self) -> Result<()> {
+        self.mandate.check()
+    }
+
+    /// Whether a partition that this process has claimed is finished.
+    pub(in crate::store) async fn is_finished_here(&self, partition: u32) -> Result<bool> {
+        let Some(claims) = &self.claims else { return Ok(false) };
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let mut filter =
+            doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token, "Done": true };
+        filter.extend(claims.condition(partition));
+        let find = async move { checkpoints.find_one(filter).await };
+        Ok(call("looking at a checkpoint", find).await?.is_some())
+    }
+
+    /// Number of this process's claim of a partition, while several work on the build.
+    pub(in crate::store) fn claim_number(&self, partition: u32) -> Option<i64> {
+        self.claims.as_ref().map(|claims| claims.number(partition))
+    }
+
+    /// Closes the build to workers: from now on no claim counts. Returns the partitions that aren't finished
+    /// all the same.
+    pub(crate) async fn close_to_workers(&self) -> Result<Vec<Partition>> {
+        self.mandate.check()?;
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = doc! { "_id": ids_of(&self.record.id, None), "Token": self.record.token };
+        let close = async move { checkpoints.update_many(filter, doc! { "$unset": { "Open": "" } }).await };
+        call("closing the partitions", close).await?;
+        let done = self.checkpoints().await?;
+        let is_done = |partition: &Partition| done.iter().any(|one| one.partition == partition.number);
+        Ok(self.partitions().into_iter().filter(|partition| !is_done(partition)).collect())
+    }
+
     /// The partitions that aren't finished, in order.
     ///
     /// # Errors
     /// [`Error::Fenced`] if another process took the build over.
     pub(crate) async fn unfinished(&self) -> Result<Vec<Unfinished>> {
         let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": ids_of(&self.record.id, None), "Done": false };
+        let filter = doc! { "_id": ids_of(&self.record.id, None), "Done": false, "Open": true };
         let find = async move {
             let only = doc! { "Partition": 1, "Claims": 1, "Claim": 1, "Token": 1 };
             checkpoints.find(filter).projection(only).await?.try_collect::<Vec<Document>>().await
@@ -75,7 +113,7 @@ impl BuildStore {
         let Some(claims) = &self.claims else { return Err(Error::Bug("nobody claims here".into())) };
         let mut filter = doc! {
             "_id": self.checkpoint_id(seen.partition), "Token": self.record.token, "Done": false,
-            "Claims": seen.claims,
+            "Open": true, "Claims": seen.claims,
         };
         match &seen.worker {
             Some(worker) => filter.insert("Claim.Worker", worker),
@@ -120,10 +158,14 @@ impl BuildStore {
     /// Gives the staging collections names that no worker knows: what one still writes, late, doesn't reach
     /// them. To be called when all partitions are finished.
     pub(crate) async fn seal(&mut self) -> Result<()> {
+        let names = self.store.collection_names().await?;
         for at in 0..self.record.targets.len() {
             let Some(target) = self.record.targets.get(at).cloned() else { continue };
             let sealed = sealed_name(&target.collection, self.record.token);
-            self.rename(&target.staging, &sealed).await?;
+            // An earlier attempt may have got so far.
+            if !names.contains(&sealed) {
+                self.rename(&target.staging, &sealed).await?;
+            }
             if let Some(target) = self.record.targets.get_mut(at) {
                 target.staging = sealed;
             }

@@ -46,7 +46,7 @@ impl EventStore {
             if self.natural_by != Some(NaturalBy::RecordIds)
                 && let Some(field) = self.timestamp_index().await?
             {
-                return self.by_timestamps(ranges, &field, parts).await;
+                return self.by_timestamps(ranges, &field, parts, &server).await;
             }
         }
         let command = self.natural_command(ranges, None);
@@ -163,7 +163,13 @@ impl EventStore {
         Ok(indexes.iter().any(begins).then_some(field))
     }
 
-    async fn by_timestamps(&self, ranges: &[StreamRange], field: &str, parts: u64) -> Result<NaturalScan> {
+    async fn by_timestamps(
+        &self,
+        ranges: &[StreamRange],
+        field: &str,
+        parts: u64,
+        server: &Option<SelectionCriteria>,
+    ) -> Result<NaturalScan> {
         let sample = doc! {
             "aggregate": &self.layout.collection, "cursor": { "batchSize": SAMPLES_MAX },
             "pipeline": [
@@ -171,7 +177,7 @@ impl EventStore {
                 { "$project": { "_id": 0, "t": format!("${field}") } },
             ],
         };
-        let found = self.documents("sampling the event store", sample, None).await?;
+        let found = self.documents("sampling the event store", sample, server.clone()).await?;
         let mut times: Vec<bson::Timestamp> =
             found.iter().filter_map(|commit| commit.get_timestamp("t").ok()).collect();
         times.sort_unstable();
@@ -193,7 +199,7 @@ impl EventStore {
                 "batchSize": i64::from(self.batch_commits), "readConcern": self.read_concern(),
                 "collation": simple(),
             };
-            NaturalPart::new(self, command, None).stream()
+            NaturalPart::new(self, command, server.clone()).stream()
         };
         Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
     }

@@ -282,9 +282,20 @@ pub(super) fn simple() -> Document {
 pub(super) fn batches(
     open: impl Future<Output = mongodb::error::Result<RawBatchCursor>> + Send + 'static,
 ) -> BoxStream<'static, Result<CommitBatch>> {
+    batches_within(None, open)
+}
+
+/// As [`batches`]; the first may take so many seconds.
+fn batches_within(
+    seconds: Option<u64>,
+    open: impl Future<Output = mongodb::error::Result<RawBatchCursor>> + Send + 'static,
+) -> BoxStream<'static, Result<CommitBatch>> {
     let doing = "reading the event store";
     let opened = async move {
-        let cursor = call(doing, open).await?;
+        let cursor = match seconds {
+            Some(seconds) => call_within(seconds, doing, open).await?,
+            None => call(doing, open).await?,
+        };
         Ok::<_, Error>(futures::stream::try_unfold(cursor, move |mut cursor| async move {
             let next = call(doing, async move { Ok((cursor.try_next().await?, cursor)) }).await?;
             let (batch, cursor) = next;
@@ -296,11 +307,10 @@ pub(super) fn batches(
 
 impl EventSource for EventStore {
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>> {
-        self.governor.pace(batches(self.open(
-            self.scan_command(range, None),
-            self.batch_commits,
-            self.from.clone(),
-        )))
+        let open = self.open(self.scan_command(range, None), self.batch_commits, self.from.clone());
+        // A secondary that is behind answers when it has what was acknowledged.
+        let seconds = self.from.as_ref().map(|_| LONG_CALL_SECONDS);
+        self.governor.pace(batches_within(seconds, open))
     }
 
     fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>> {

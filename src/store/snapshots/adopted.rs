@@ -22,7 +22,7 @@ impl SnapshotSink for RecordsOnly {
         futures::future::ready(Err(Error::Bug("an adopted generation is never written".into()))).boxed()
     }
 
-    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<bool>> {
         self.0.forget(partition.number).boxed()
     }
 

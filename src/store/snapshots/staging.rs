@@ -243,17 +243,20 @@ impl SnapshotSink for BuildStore {
         }
     }
 
-    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<()>> {
+    fn clear<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<bool>> {
         async move {
-            self.forget(partition.number).await?;
+            if !self.forget(partition.number).await? {
+                return Ok(false);
+            }
             for target in &self.record.targets {
+                self.mandate.check()?;
                 let name = &target.staging;
                 let collection = self.store.database_of(name).collection::<Document>(name);
                 let filter = self.id_filter(&partition.range);
                 let delete = async move { collection.delete_many(filter).await };
                 call_within(LONG_CALL_SECONDS, "clearing a partition", delete).await?;
             }
-            Ok(())
+            Ok(true)
         }
         .boxed()
     }
