@@ -144,6 +144,15 @@ impl Store {
                     Some(named) => Some(named.clone()),
                     None => facts::replica_set_id(&db).await,
                 };
+                let read_from = if direct { None } else { members(settings.read_from()) };
+                if let Some(from) = read_from.clone() {
+                    // Said at once: a scan would try for minutes.
+                    let doing = format!("looking for members to read from ({})", settings.read_from());
+                    let asked = db.clone();
+                    let hello = doc! { "hello": 1 };
+                    let ask = async move { asked.run_command(hello).selection_criteria(from).await };
+                    call(&doing, ask).await?;
+                }
                 Ok(Self {
                     places: Places::of(registry, &db),
                     layout: registry.layout().clone(),
@@ -154,7 +163,7 @@ impl Store {
                     names,
                     deployment,
                     direct,
-                    read_from: if direct { None } else { members(settings.read_from()) },
+                    read_from,
                     unrecorded: Arc::default(),
                 })
             }
