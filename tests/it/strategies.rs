@@ -99,7 +99,7 @@ async fn letters(db: &Db, build: &str) -> Vec<String> {
     let mut letters: Vec<String> = of_build
         .map(|one| {
             let mut one = one.clone();
-            for name in ["_id", "Build", "Partition", "Token", "At"] {
+            for name in ["_id", "Build", "Partition", "Token", "Claims", "At"] {
                 one.remove(name);
             }
             format!("{one:?}")

@@ -135,7 +135,8 @@ impl FoldWork<'_> {
             if !build.todo.is_empty() {
                 tracing::info!(build = %build.record().id, partitions = build.todo.len(), "building");
             }
-            match input {
+            // Where nothing is left to fold, there is nothing to share.
+            match input.or_else(|| build.todo.is_empty().then_some(Input::Streams)) {
                 Some(input) => {
                     self.run.fold_partitions(build, &input, self.began).await?;
                     self.run.workers.discard(input);
