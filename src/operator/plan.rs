@@ -177,7 +177,15 @@ async fn plan_with(
         let sample = tuning.verify.sample(estimate.streams).or(Verify::default().sample(estimate.streams));
         let sampled = sample.map_or(0, |share| share.of(estimate.streams));
         let verify_seconds = estimate.verify_seconds(sampled);
-        report.projections.push(plan_of(store, projection, *estimate, verify_seconds, partitions).await?);
+        let plan = plan_of(store, projection, *estimate, verify_seconds, partitions).await?;
+        if let (0, Some(active)) = (estimate.commits, plan.active_generation) {
+            report.notes.push(format!(
+                "{}: none of its streams is in the event store, and readers use generation {active}: the new \
+                 one would be empty",
+                plan.projection
+            ));
+        }
+        report.projections.push(plan);
     }
     let (capacity, more) =
         capacity_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;

@@ -203,6 +203,20 @@ fn a_generation_is_gone_back_to_only_with_the_definition_it_was_built_with() {
 }
 
 #[test]
+fn an_empty_generation_beside_a_full_one_is_told() {
+    let db = Db::new();
+    db.run(&["fixture", "--shape", "library", "--commits", "500"], 0);
+    let text = std::fs::read_to_string(shipped("library")).unwrap();
+    let (right, wrong) = (file(&text), file(&text.replace("prefix = \"", "prefix = \"no-")));
+    let first = db.run(&["rebuild", "--yes", "--projections", path(&right)], 0).stderr;
+    assert!(!first.contains("will be empty"), "{first}");
+    let plan = db.run(&["plan", "--projections", path(&wrong)], 0).stdout;
+    assert!(plan.contains("readers use generation 1: the new one would be empty"), "{plan}");
+    let said = db.run(&["rebuild", "--yes", "--projections", path(&wrong)], 0).stderr;
+    assert!(said.contains("the generation will be empty"), "{said}");
+}
+
+#[test]
 fn a_check_folds_streams_and_says_which_of_them_fail() {
     let db = Db::new();
     db.run(&["fixture", "--shape", "orders", "--commits", "2000"], 0);

@@ -29,8 +29,8 @@ pub(crate) struct Ended {
 
 impl Process {
     /// Starts the program with these arguments on a database, with a settings file that holds this
-    /// table `[lease]`. It works on one partition after the other, and helps nobody: these tests count what is
-    /// kept.
+    /// table `[lease]`. It works on one partition after the other, and helps nobody: these tests count what
+    /// is kept.
     pub(crate) fn start(db: &Db, arguments: &[&str], lease: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let uri = db.engine_uri();

@@ -102,6 +102,16 @@ impl Expression {
 
 /// Evaluates the arguments and calls a function. Few arguments need no memory of their own.
 fn call<'a>(function: &Function, parts: &'a [Expression], given: u32, scope: &Scope<'a>) -> Evaluated<'a> {
+    if function.name == "$zip"
+        && let Some(Expression::Array(defaults)) = parts.get(2)
+    {
+        // The server then gives fewer items.
+        for default in defaults {
+            if default.evaluate(scope).is_ok_and(|value| value.is_none()) {
+                return Err(Fault::Refused("one of its defaults is missing".to_owned()).of(function.name));
+            }
+        }
+    }
     let argument = |at: usize, part: &'a Expression| argument(at, part, scope, function.name);
     match parts {
         [one] => with_arguments(function, &[argument(0, one)?], given, scope),

@@ -169,6 +169,13 @@ impl Run {
         estimate: &Estimate,
     ) -> Result<BuildStore> {
         let spec = projection.spec();
+        if estimate.commits == 0 && self.store.control().active(spec.name()).await?.is_some() {
+            let projection = spec.name();
+            tracing::warn!(
+                projection,
+                "none of its streams is in the event store: the generation will be empty"
+            );
+        }
         let range = StreamRange::of(spec.stream_filter());
         // Enough for all who build, to the end.
         let threads = self.settings.tuning().threads.saturating_mul(self.expected_workers().await? as usize);

@@ -128,6 +128,9 @@ fn subtract(args: &Args<'_>) -> Outcome {
                 Some(number) => number.whole().unwrap_or(0),
                 None => return expected("a number or a date", two),
             };
+            if by == i64::MIN {
+                return wrong("the smallest long can't be negated");
+            }
             let millis = one.timestamp_millis().checked_sub(by);
             let date = millis.map_or_else(|| wrong(BEYOND_DATES), Ok)?;
             return Ok(Some(Bson::DateTime(DateTime::from_millis(date))));

@@ -93,7 +93,7 @@ fn add(args: &Args<'_>, sign: i64) -> Outcome {
 
 fn months_later(start: i64, months: i64) -> Result<i64, Fault> {
     let at = Moment::of(start);
-    if months.abs() > 12 * 20_000 {
+    if months.unsigned_abs() > 12 * 20_000 {
         return refused("more than 20,000 years");
     }
     let month = at.year * 12 + at.month - 1 + months;
@@ -125,12 +125,16 @@ fn difference(args: &Args<'_>) -> Outcome {
     if (0..3).any(|at| args.is_nullish(at)) || is_no_zone(args, 3)? {
         return Ok(Some(Bson::Null));
     }
-    let (unit, start, end) = (unit(args.get(2))?, millis(args.get(0))?, millis(args.get(1))?);
+    let unit = unit(args.get(2))?;
+    // That is looked at before the dates are.
+    if unit == Unit::Week && is_week_null {
+        return Ok(Some(Bson::Null));
+    }
+    let (start, end) = (millis(args.get(0))?, millis(args.get(1))?);
     let (start, end) = (check_range(start)?, check_range(end)?);
     let months = |millis: i64| Moment::of(millis).year * 12 + Moment::of(millis).month - 1;
     let count = match unit {
         Unit::Millis(size) => end.div_euclid(size) - start.div_euclid(size),
-        Unit::Week if is_week_null => return Ok(Some(Bson::Null)),
         Unit::Week => {
             let first = start_of_week(args, 4)?;
             week(end.div_euclid(DAY_MS), first) - week(start.div_euclid(DAY_MS), first)
