@@ -19,17 +19,19 @@ pub(super) const TABLE: [Function; 1] = [Function {
 fn to_string(args: &Args<'_>) -> Outcome {
     // Both are read before anything is null, as the server does.
     let format = match args.is_given(1) {
-        true if args.is_nullish(1) => return Ok(Some(Bson::Null)),
-        true => args.text(1)?,
-        false => "%Y-%m-%dT%H:%M:%S.%LZ",
+        true if args.is_nullish(1) => None,
+        true => Some(args.text(1)?),
+        false => Some("%Y-%m-%dT%H:%M:%S.%LZ"),
     };
-    check(format)?;
+    format.map_or(Ok(()), check)?;
     if is_no_zone(args, 2)? {
         return Ok(Some(Bson::Null));
     }
     if args.is_nullish(0) {
         return Ok(if args.is_given(3) { args.get(3).cloned() } else { Some(Bson::Null) });
     }
+    // A format that is null comes after a date that is.
+    let Some(format) = format else { return Ok(Some(Bson::Null)) };
     let at = Moment::of(millis(args.get(0))?);
     if !(0..=9999).contains(&at.year) {
         return wrong("the year is not within 0 to 9999");

@@ -35,13 +35,19 @@ fn sum(args: &Args<'_>) -> Outcome {
     add(&Args::new(&numbers, u32::MAX))
 }
 
+/// The largest whole number up to which a double has all: beyond it the server's average isn't exact.
+const EXACT: u64 = 1 << 53;
+
 fn avg(args: &Args<'_>) -> Outcome {
     let (mut sum, mut count) = (Sum::default(), 0_i32);
     for number in items(args).into_iter().filter_map(Number::of) {
         match number {
             Number::Decimal(_) => return refused("a quotient of decimals would be rounded"),
             Number::Double(value) => sum.add(value),
-            whole => sum.add_long(whole.whole().unwrap_or(0)),
+            whole => match whole.whole().unwrap_or(0) {
+                long if long.unsigned_abs() > EXACT => return refused("an average of longs beyond 53 bits"),
+                long => sum.add_long(long),
+            },
         }
         count = count.saturating_add(1);
     }
