@@ -6,7 +6,7 @@ use super::now::Now;
 use super::operand::operand;
 use super::test::{Op, Test};
 use crate::declarative::compile::Compiled;
-use crate::declarative::error::{ApplyError, CompileError, Fault};
+use crate::declarative::error::{ApplyError, CompileError};
 use crate::declarative::expression::Expression;
 use crate::declarative::nearest::nearest;
 use crate::declarative::order::is_equal;
@@ -106,7 +106,7 @@ impl Condition {
             |parts: &[Self]| parts.iter().map(|part| part.bind(now)).collect::<Result<Option<Vec<_>>, _>>();
         Ok(match self {
             Self::Equal(value @ Expression::Constant(_)) => now.value(value)?.map(Condition::Equal),
-            Self::Equal(value) => now.value(value)?.map(given).transpose()?,
+            Self::Equal(value) => now.value(value)?.map(given),
             Self::Item(own) => tests(own)?.map(Condition::Item),
             Self::Field(path, own) => tests(own)?.map(|tests| Condition::Field(path.clone(), tests)),
             Self::Document(fields) => fields.bind(now)?.map(|fields| Condition::Document(Box::new(fields))),
@@ -117,26 +117,20 @@ impl Condition {
     }
 }
 
-/// The condition that a variable holds: a document is one of its fields, as it is where it is written.
-fn given(value: Bson) -> Result<Condition<Bson>, ApplyError> {
-    let members = match value {
-        Bson::Document(members) => members,
-        Bson::RegularExpression(_) => {
-            return Err(Fault::Refused("a regular expression in an event".to_owned()).of("$pull"));
-        }
-        other => return Ok(Condition::Equal(other)),
+/// The condition that a variable holds: a document is one of its fields, as it is where it is written. But no
+/// value of an event is an operator: a document with one is compared as a value.
+fn given(value: Bson) -> Condition<Bson> {
+    let Bson::Document(members) = &value else { return Condition::Equal(value) };
+    let field = |(name, value): (&String, &Bson)| {
+        let is_operator =
+            matches!(value, Bson::Document(within) if within.keys().any(|name| name.starts_with('$')));
+        let path = path::parse(name).ok().filter(|_| !is_operator)?;
+        Some(Condition::Field(path, vec![Test::Compare(Op::Equal, value.clone())]))
     };
-    let mut fields = Vec::new();
-    for (name, value) in members {
-        let is_condition = matches!(&value, Bson::RegularExpression(_))
-            || matches!(&value, Bson::Document(within) if within.keys().any(|name| name.starts_with('$')));
-        let path = match path::parse(&name) {
-            Ok(path) if !is_condition => path,
-            _ => return Err(Fault::Refused("a condition in an event".to_owned()).of("$pull")),
-        };
-        fields.push(Condition::Field(path, vec![Test::Compare(Op::Equal, value)]));
+    match members.iter().map(field).collect::<Option<Vec<_>>>() {
+        Some(fields) => Condition::Document(Box::new(Condition::All(fields))),
+        None => Condition::Equal(value),
     }
-    Ok(Condition::Document(Box::new(Condition::All(fields))))
 }
 
 fn is_test(name: &str) -> bool {
