@@ -54,7 +54,7 @@ pub struct VerifySeconds {
 }
 
 /// Time to write a snapshot without indexes, in seconds, as measured.
-const WRITE_SECONDS: f64 = 6e-6;
+pub(super) const WRITE_SECONDS: f64 = 6e-6;
 /// Time to read a snapshot back, in seconds, as measured.
 const READ_BACK_SECONDS: f64 = 6e-6;
 /// Time to look at a commit for the heads, in seconds, as measured.

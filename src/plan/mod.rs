@@ -24,5 +24,5 @@ pub(crate) use sample::{SampledCommit, StoreSample};
 pub(crate) use server::{ServerFacts, Topology};
 pub(crate) use sharing::SharingFacts;
 pub use sharing::WorkersPlan;
-pub(crate) use strategy::{Choice, PassFacts};
+pub(crate) use strategy::{Choice, PassFacts, is_cached};
 pub use strategy::{NaturalBy, Strategy};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::plan::estimate::WRITE_SECONDS;
+
 /// Facts about reading in stream order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SharingFacts {
@@ -37,8 +39,6 @@ pub struct WorkersPlan {
     pub server_load: f64,
 }
 
-/// Time of the server to write a snapshot without indexes, in seconds, as measured.
-const WRITE_SECONDS: f64 = 6e-6;
 /// Memory of a process without its batches.
 const PROCESS_BYTES: u64 = 32 << 20;
 /// Batches of a reader: read, folded, written.

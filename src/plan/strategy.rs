@@ -84,6 +84,12 @@ pub(crate) struct PassFacts {
     pub memory_bytes: u64,
 }
 
+/// Whether a server's cache holds so many bytes beside what else it has; it does where it doesn't tell.
+#[must_use]
+pub(crate) fn is_cached(bytes: u64, cache_bytes: Option<u64>) -> bool {
+    cache_bytes.is_none_or(|cache| bytes <= cache / 5 * 4)
+}
+
 /// A chosen strategy with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -106,8 +112,7 @@ impl PassFacts {
         }
         // Through the index each commit is fetched by itself, which costs about ten times as much as in
         // natural order, and about twenty times if the cache doesn't hold it.
-        let cached = self.cache_bytes.is_none_or(|cache| self.bytes <= cache / 5 * 4);
-        let share = if cached { 10 } else { 5 };
+        let share = if is_cached(self.bytes, self.cache_bytes) { 10 } else { 5 };
         if self.wanted_commits.saturating_mul(100) < self.commits.saturating_mul(share) {
             let reason = format!(
                 "{} of {} commits are wanted, less than {share} %: fetching those alone is cheaper",

@@ -13,7 +13,9 @@ use crate::fold::{Documents, FoldedStreams, Lookups, Shard, Sorted};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::CommitBatch;
 use crate::pipeline::{Governor, Workers};
-use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, partition_count};
+use crate::plan::{
+    Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, is_cached, partition_count,
+};
 use crate::store::{EventStore, Store, StreamIndex, is_out_of_time};
 
 /// Commits of a sample in stream order.
@@ -106,7 +108,7 @@ impl Survey {
 
     /// Whether the server's cache holds the event store, as far as it tells.
     pub(crate) fn is_cached(&self) -> bool {
-        self.store.cache_bytes.is_none_or(|cache| self.store.bytes <= cache / 5 * 4)
+        is_cached(self.store.bytes, self.store.cache_bytes)
     }
 
     /// Number of partitions for a projection: by its size, and so that the states of the partitions that are

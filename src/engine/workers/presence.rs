@@ -81,7 +81,7 @@ impl Presence {
         *self.shared.build.lock().unwrap_or_else(PoisonError::into_inner) = build;
     }
 
-    /// Counts finished partitions.
+    /// Counts the partitions of a build that is no longer at work.
     pub(crate) fn finished(&self, partitions: u64) {
         *self.shared.partitions_done.lock().unwrap_or_else(PoisonError::into_inner) += partitions;
     }
@@ -155,10 +155,12 @@ impl Shared {
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let commits_per_second = if seconds > 0.0 { folded as f64 / seconds } else { 0.0 };
         let build = self.build.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let finished = *self.partitions_done.lock().unwrap_or_else(PoisonError::into_inner);
+        let finished_now = if build.is_some() { self.progress.borrow().partitions_done } else { 0 };
         let doing = WorkerDoing {
             partitions: build.as_ref().map(|(_, claims)| claims.partitions()).unwrap_or_default(),
             build: build.map(|(build, _)| build),
-            partitions_done: *self.partitions_done.lock().unwrap_or_else(PoisonError::into_inner),
+            partitions_done: finished + u64::from(finished_now),
             commits,
             commits_per_second,
             memory_bytes: resident_bytes(),

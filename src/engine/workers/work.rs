@@ -165,17 +165,17 @@ impl Working<'_> {
 
     /// The longer there was nothing, the longer.
     async fn pause_after(&self, idle: Instant) {
-        let pause = LOOK_EVERY.max((idle.elapsed() / 20).min(LOOK_AT_LEAST_EVERY));
-        tokio::select! {
-            () = self.cancel.cancelled() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
+        self.pause_for(LOOK_EVERY.max((idle.elapsed() / 20).min(LOOK_AT_LEAST_EVERY))).await;
     }
 
     async fn pause(&self) {
+        self.pause_for(LOOK_EVERY).await;
+    }
+
+    async fn pause_for(&self, pause: Duration) {
         tokio::select! {
             () = self.cancel.cancelled() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 

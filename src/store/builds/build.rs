@@ -43,23 +43,17 @@ impl Builds<'_> {
     /// [`Error::Newer`] if one of them was written by a newer statefold.
     pub(crate) async fn records(self, projection: Option<&str>) -> Result<Vec<BuildRecord>> {
         let filter = projection.map_or_else(Document::new, |name| doc! { "Projection": name });
-        let builds: Collection<Document> = self.store.db.collection(BUILDS);
-        let find = async move {
-            builds
-                .find(filter)
-                .sort(doc! { "Projection": 1, "Generation": -1 })
-                .await?
-                .try_collect::<Vec<_>>()
-                .await
-        };
-        let documents = call("reading the build records", find).await?;
-        documents.into_iter().map(|document| readable(document, "a build record")).collect()
+        self.matching("reading the build records", filter).await
     }
 
     /// The builds whose partitions are open to workers, newest generation first.
     pub(crate) async fn open_to_all(self) -> Result<Vec<BuildRecord>> {
+        let open = doc! { "Shared": true, "State": BuildState::Building.name() };
+        self.matching("looking for builds", open).await
+    }
+
+    async fn matching(self, doing: &str, filter: Document) -> Result<Vec<BuildRecord>> {
         let builds: Collection<Document> = self.store.db.collection(BUILDS);
-        let filter = doc! { "Shared": true, "State": BuildState::Building.name() };
         let find = async move {
             builds
                 .find(filter)
@@ -68,7 +62,7 @@ impl Builds<'_> {
                 .try_collect::<Vec<_>>()
                 .await
         };
-        let documents = call("looking for builds", find).await?;
+        let documents = call(doing, find).await?;
         documents.into_iter().map(|document| readable(document, "a build record")).collect()
     }
 
