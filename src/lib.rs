@@ -93,7 +93,9 @@ pub use operator::{Destination, cutover_destinations, rollback_destinations};
 pub use operator::{FailedStreamDetails, FailedStreamRow, failed_stream, failed_streams};
 pub use operator::{FoldedSample, SampledTypes, commits_of_stream, sample_types};
 pub use operator::{Follow, FollowReport, Followed, follow};
-pub use operator::{Grant, MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use operator::{
+    Grant, MissingRight, PassPlan, PlanReport, ProjectionPlan, Resumable, SharedPlan, preview,
+};
 pub use operator::{Healed, LeftOut, RetryReport, retry_failed_streams, streams_to_retry};
 pub use operator::{Linger, Work, WorkReport, work};
 pub use operator::{LockReport, lock_state, release_lock};

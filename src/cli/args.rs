@@ -55,7 +55,7 @@ pub(super) struct TuningArgs {
     /// Cursors read, and partitions written, at the same time [default: 2]
     #[arg(long, value_name = "N", env = "STATEFOLD_READERS")]
     pub(super) readers: Option<usize>,
-    /// In which order the event store is read: natural, spill or stream [default: as `plan` shows]
+    /// In which order the event store is read: natural, spill, stream or exchange [default: as `plan` shows]
     #[arg(long, value_name = "STRATEGY", env = "STATEFOLD_STRATEGY")]
     pub(super) strategy: Option<String>,
     /// Memory for states, as `512MiB` or `2GiB` [default: a quarter of what this process may use]

@@ -6,7 +6,7 @@ use statefold_projections::Registry;
 /// Words that complete the value of a flag, by the name of its argument.
 const VALUES: [(&str, &[&str]); 4] = [
     ("mode", &["pointer", "view", "rename"]),
-    ("strategy", &["natural", "spill", "stream"]),
+    ("strategy", &["natural", "spill", "stream", "exchange"]),
     ("fence", &["none", "short"]),
     ("verify", &["proof", "full", "heads"]),
 ];

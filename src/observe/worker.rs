@@ -20,6 +20,8 @@ pub struct WorkerRow {
     pub build: Option<String>,
     /// Numbers of the partitions that it has claimed and not finished.
     pub partitions: Vec<u32>,
+    /// Numbers of the parts of the event store that it reads for all.
+    pub parts: Vec<u32>,
     /// Partitions it has finished.
     pub partitions_done: u64,
     /// Commits it has folded.
@@ -41,6 +43,7 @@ pub struct WorkerRow {
 pub(crate) struct WorkerDoing {
     pub(crate) build: Option<String>,
     pub(crate) partitions: Vec<u32>,
+    pub(crate) parts: Vec<u32>,
     pub(crate) partitions_done: u64,
     pub(crate) commits: u64,
     pub(crate) commits_per_second: f64,
@@ -56,12 +59,16 @@ impl WorkerRow {
         let Some(build) = &self.build else {
             return format!("{}{leads}, waits for a build, {heard}", self.name());
         };
-        let partitions: Vec<String> = self.partitions.iter().map(ToString::to_string).collect();
+        let (kind, numbers) = match self.parts.as_slice() {
+            [] => ("partitions", &self.partitions),
+            _ => ("reading parts", &self.parts),
+        };
+        let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
         let memory = self.memory_bytes.map_or_else(String::new, |bytes| format!(", {} MiB", bytes >> 20));
         format!(
-            "{}{leads}, on {build}: partitions {} ({} finished), {:.0} commits/s{memory}, {heard}",
+            "{}{leads}, on {build}: {kind} {} ({} partitions finished), {:.0} commits/s{memory}, {heard}",
             self.name(),
-            partitions.join(" "),
+            numbers.join(" "),
             self.partitions_done,
             self.commits_per_second
         )

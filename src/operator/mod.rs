@@ -41,7 +41,7 @@ pub use lock::{LockReport, lock_state, release_lock};
 #[cfg(feature = "http")]
 pub(crate) use overview::{Failures, GenerationRow, Lookout, Overview, Role};
 pub use pause::{PausedBuild, pause, resume, unfinished_builds};
-pub use plan::{PassPlan, PlanReport, ProjectionPlan, Resumable, preview};
+pub use plan::{PassPlan, PlanReport, ProjectionPlan, Resumable, SharedPlan, preview};
 pub use read_only::{
     ReadOnlyReport, check_read_only_off, check_read_only_on, read_only_off, read_only_on, read_only_status,
 };

@@ -5,7 +5,7 @@ use statefold_projections::{Registered, Registry};
 
 use crate::config::{Settings, Tuning};
 use crate::engine::capacity::{CapacityPlan, capacity_plan};
-use crate::engine::pass::{Survey, stream_seconds};
+use crate::engine::pass::{Survey, seconds_of};
 use crate::engine::preflight::preflight;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Verify, is_fingerprint_of};
@@ -41,9 +41,11 @@ pub struct PlanReport {
     pub pass: Option<PassPlan>,
     /// Whether disk and oplog suffice.
     pub capacity: Option<CapacityPlan>,
-    /// Builds by 1, 2, 4, … processes in stream order, up to as many as the settings say; empty if that is
-    /// one.
+    /// Builds by 1, 2, 4, … processes, up to as many as the settings say, in stream order and with an
+    /// exchange; empty if that is one.
     pub workers: Vec<WorkersPlan>,
+    /// Which of these they would do, and why.
+    pub shared: Option<SharedPlan>,
     /// Plans of the projections.
     pub projections: Vec<ProjectionPlan>,
 }
@@ -70,6 +72,16 @@ pub struct PassPlan {
     pub readers: usize,
     /// Time to read, fold and write, in seconds.
     pub seconds: f64,
+}
+
+/// How several processes would read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SharedPlan {
+    /// Stream order, or an exchange.
+    pub strategy: Strategy,
+    /// Why.
+    pub reason: String,
 }
 
 /// Plan of one projection.
@@ -163,6 +175,7 @@ async fn plan_with(
         pass: None,
         capacity: None,
         workers: Vec::new(),
+        shared: None,
         projections: Vec::new(),
     };
     let Some(direction) = direction else {
@@ -194,11 +207,14 @@ async fn plan_with(
     report.pass = Some(pass_plan(&survey, tuning));
     if settings.sharing().workers > 1 {
         report.workers = workers_plan(settings, store, selected, &survey, &events).await?;
+        let processes = settings.sharing().workers;
+        let Choice { strategy, reason } = survey.share(&survey.estimates, tuning, processes);
+        report.shared = Some(SharedPlan { strategy, reason });
     }
     Ok(report)
 }
 
-/// What it takes to build all of them in stream order with several processes.
+/// What it takes to build all of them with several processes, in each order that they can share.
 async fn workers_plan(
     settings: &Settings,
     store: &Store,
@@ -211,17 +227,36 @@ async fn workers_plan(
     let largest = selected.iter().zip(&survey.estimates).max_by_key(|(_, estimate)| estimate.commits);
     let Some((largest, _)) = largest else { return Ok(Vec::new()) };
     let workers = Workers::new(tuning.threads)?;
-    let (read_seconds, fold_seconds) = stream_seconds(events, largest, &workers).await?;
-    let facts = SharingFacts {
-        commits: survey.estimates.iter().map(|estimate| estimate.commits).sum(),
-        snapshots: survey.estimates.iter().map(|estimate| estimate.snapshots).sum(),
-        read_seconds,
-        fold_seconds,
-        readers: tuning.readers,
-        batch_bytes: tuning.batch_bytes as u64,
-        server_cores: store.admin().cores().await.unwrap_or(ASSUMED_CORES),
-    };
-    Ok(facts.up_to(settings.sharing().workers))
+    let server_cores = store.admin().cores().await.unwrap_or(ASSUMED_CORES);
+    let commits = survey.estimates.iter().map(|estimate| estimate.commits).sum();
+    let states = survey.estimates.iter().map(|estimate| {
+        let partitions = u64::from(survey.partitions(estimate, tuning));
+        estimate.state_bytes / partitions.max(1)
+    });
+    let partition_bytes = states.max().unwrap_or(0);
+    let mut plans = Vec::new();
+    for strategy in [Strategy::Stream, Strategy::Exchange] {
+        let Some((read_seconds, fold_seconds)) = seconds_of(strategy, events, largest, &workers).await?
+        else {
+            continue;
+        };
+        let is_stream = strategy == Strategy::Stream;
+        let scanned = survey.store.commits.saturating_mul(selected.len() as u64);
+        let facts = SharingFacts {
+            strategy,
+            scanned: if is_stream { commits } else { scanned },
+            commits,
+            snapshots: survey.estimates.iter().map(|estimate| estimate.snapshots).sum(),
+            partition_bytes: if is_stream { 0 } else { partition_bytes },
+            read_seconds,
+            fold_seconds,
+            readers: tuning.readers,
+            batch_bytes: tuning.batch_bytes as u64,
+            server_cores,
+        };
+        plans.extend(facts.up_to(settings.sharing().workers));
+    }
+    Ok(plans)
 }
 
 fn pass_plan(survey: &Survey, tuning: &Tuning) -> PassPlan {

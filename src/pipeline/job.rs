@@ -10,7 +10,7 @@ use crate::observe::Recorder;
 use crate::pipeline::governor::Governor;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::notable::Notable;
-use crate::pipeline::read::Spilled;
+use crate::pipeline::read::{Exchanging, Spilled};
 use crate::pipeline::required::Required;
 use crate::pipeline::workers::Workers;
 
@@ -122,6 +122,8 @@ pub(crate) enum Input {
     Streams,
     /// Streams that are folded already.
     FoldedStreams(Arc<FoldedStreams>),
+    /// What processes that read the event store in parts hand over.
+    Exchange(Arc<Exchanging>),
     /// A spill file.
     Spilled {
         /// The file.

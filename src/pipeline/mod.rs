@@ -21,7 +21,7 @@ pub(crate) use compare::{check, check_partition, compare_heads};
 pub(crate) use governor::{Governor, ThrottleSource};
 pub(crate) use job::{Input, Job, JobContext, PartitionsDone};
 pub(crate) use memory::Memory;
-pub(crate) use read::SpillFile;
+pub(crate) use read::{Exchanging, SpillFile};
 pub(crate) use read::{InMemory, Pass, Wanted};
 pub(crate) use required::Required;
 pub(crate) use retry::pauses;

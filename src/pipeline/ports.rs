@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use bson::{RawArray, RawDocumentBuf, Timestamp};
+use bson::{Bson, RawArray, RawDocumentBuf, Timestamp};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fold::{Digest, FailedStream, FoldCounts, Folded, LookupKey};
 use crate::lifecycle::Head;
 use crate::plan::{NaturalBy, Partition, StreamRange};
@@ -51,11 +52,37 @@ pub(crate) struct NaturalScan {
     pub parts: VecDeque<BoxStream<'static, Result<CommitBatch>>>,
 }
 
+/// A document that ends one part of the natural order and is followed by the next.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Bound {
+    /// Its record id, which is that of one member.
+    pub record: i64,
+    /// Its `_id`.
+    pub id: Bson,
+}
+
+/// A part of the natural order that one process reads for all: from behind a bound up to the next, of which
+/// `None` is the beginning and the end.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part {
+    /// Its number.
+    pub number: u32,
+    /// The member whose record ids these are; `None` where there is only one server.
+    pub member: Option<String>,
+    /// The bound that it begins behind.
+    pub after: Option<Bound>,
+    /// Its last document.
+    pub until: Option<Bound>,
+}
+
 /// The event store, as one build sees it.
 pub(crate) trait EventSource: Send + Sync + 'static {
     /// The commits of a range, stream by stream, each stream in offset order; nothing acknowledged
     /// before the build began is left out.
     fn scan(&self, range: &StreamRange) -> BoxStream<'static, Result<CommitBatch>>;
+
+    /// The commits of the streams in these ranges that are in one part of the natural order.
+    fn part(&self, ranges: &[StreamRange], part: &Part) -> BoxStream<'static, Result<CommitBatch>>;
 
     /// All commits of the streams in these ranges, in natural order; nothing acknowledged before the
     /// build began is left out. Each call reads everything from the beginning.
@@ -174,21 +201,79 @@ pub(crate) struct DuePartition {
     pub fresh: bool,
 }
 
-/// Whether there is a partition to build.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whether there is something to do.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Next {
-    /// This one.
+    /// A partition to build.
     Due(DuePartition),
+    /// A part of the event store to read into the exchange.
+    Part(Box<Part>),
     /// None now: others are at work on all that are left, and may leave them.
     Later,
     /// None any more.
     Nothing,
 }
 
+/// Commits of one partition, compressed: see [`encode_frame`](crate::fold::encode_frame).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExchangeFrame {
+    /// Number of the partition.
+    pub partition: u32,
+    /// The compressed commits.
+    pub bytes: Vec<u8>,
+}
+
+/// A part that is read, with the number of its frames for each partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartRead {
+    /// Number of the part.
+    pub part: u32,
+    /// The attempt whose frames count.
+    pub attempt: String,
+    /// Numbers of the partitions, each with the number of its frames.
+    pub frames: Vec<(u32, u32)>,
+}
+
+/// Where processes that read the event store in natural order leave what others fold.
+pub(crate) trait Exchange: Send + Sync + 'static {
+    /// Takes frames of a part, the first of which has this number. They count once the part is
+    /// [finished](Self::finish_part).
+    fn give(
+        &self,
+        part: u32,
+        attempt: &str,
+        first: u64,
+        frames: &[ExchangeFrame],
+    ) -> BoxFuture<'static, Result<Term>>;
+
+    /// Makes a part that was read durable, given the terms in which its frames were written.
+    ///
+    /// # Errors
+    /// A transient one if the terms show that frames may be lost: the part has to be read again.
+    fn finish_part<'a>(&'a self, read: &'a PartRead, terms: &'a [Term]) -> BoxFuture<'a, Result<()>>;
+
+    /// The frames of a partition, in natural order, in batches of some megabytes; all of them, or an error.
+    fn frames(&self, partition: u32) -> BoxStream<'static, Result<Vec<Vec<u8>>>>;
+}
+
+/// What could not be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// To build the partition with this number.
+    Partition(u32),
+    /// To read the part with this number.
+    Part(u32),
+}
+
 /// Gives partitions to build, one at a time.
 pub(crate) trait Partitions: Send + Sync + 'static {
     /// The next one. Returns at once.
     fn next(&self) -> BoxFuture<'_, Result<Next>>;
+
+    /// Notes that a partition, or a part, could not be done here.
+    fn failed<'a>(&'a self, _what: Failed, _error: &'a Error) -> BoxFuture<'a, ()> {
+        futures::future::ready(()).boxed()
+    }
 }
 
 /// Takes the snapshots of folded partitions.

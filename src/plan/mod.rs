@@ -15,8 +15,8 @@ pub(crate) use capacity::{Capacity, Demand, Oplog};
 pub(crate) use estimate::Sample;
 pub use estimate::{Estimate, VerifySeconds};
 pub(crate) use names::{
-    GenerationNames, is_of_target, is_our_name, next_generation, sealed_name, shards_seen, shards_wanted,
-    staging_name, staging_parts, staging_token, without_aside,
+    GenerationNames, exchange_name, is_exchange, is_of_target, is_our_name, next_generation, sealed_name,
+    shards_seen, shards_wanted, staging_name, staging_parts, staging_token, without_aside,
 };
 pub(crate) use partitions::{Partition, StreamRange, divide, partition_count};
 pub(crate) use privileges::{HISTORY, Need, Privilege, Resource, missing, needs};
@@ -24,5 +24,5 @@ pub(crate) use sample::{SampledCommit, StoreSample};
 pub(crate) use server::{ServerFacts, Topology};
 pub(crate) use sharing::SharingFacts;
 pub use sharing::WorkersPlan;
-pub(crate) use strategy::{Choice, PassFacts, is_cached};
+pub(crate) use strategy::{Choice, PassFacts};
 pub use strategy::{NaturalBy, Strategy};

@@ -37,11 +37,26 @@ pub(crate) fn sealed_name(collection: &str, token: i64) -> String {
 /// End of the name of a staging collection that is sealed.
 const SEAL: char = 's';
 
-/// Token in the name of a staging collection of this generation's collection.
+/// Name of the collection in which processes hand over commits, beside a staging collection.
+#[must_use]
+pub(crate) fn exchange_name(collection: &str, token: i64) -> String {
+    format!("{}{EXCHANGE}", staging_name(collection, token))
+}
+
+/// End of the name of an exchange.
+const EXCHANGE: char = 'x';
+
+/// Whether the name of a staging collection is that of an exchange.
+#[must_use]
+pub(crate) fn is_exchange(name: &str) -> bool {
+    name.ends_with(EXCHANGE)
+}
+
+/// Token in the name of a staging collection of this generation's collection, or of its exchange.
 #[must_use]
 pub(crate) fn staging_token(collection: &str, name: &str) -> Option<i64> {
     let digits = name.strip_prefix(collection)?.strip_prefix("__t")?;
-    let digits = digits.strip_suffix(SEAL).unwrap_or(digits);
+    let digits = digits.strip_suffix([SEAL, EXCHANGE]).unwrap_or(digits);
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 

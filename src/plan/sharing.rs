@@ -1,19 +1,26 @@
-//! What it takes to build in stream order with several processes.
+//! What it takes to build with several processes, in stream order or with an exchange.
 
 use serde::Serialize;
 
 use crate::plan::estimate::WRITE_SECONDS;
+use crate::plan::strategy::Strategy;
 
-/// Facts about reading in stream order.
+/// Facts about reading in one of the orders that processes share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SharingFacts {
-    /// Commits to read.
+    /// Stream order, or an exchange.
+    pub strategy: Strategy,
+    /// Commits of the event store that are read, wanted or not.
+    pub scanned: u64,
+    /// Commits to fold.
     pub commits: u64,
     /// Snapshots to write.
     pub snapshots: u64,
-    /// Seconds to read a commit, by one cursor: what the server and the network need.
+    /// Memory of the states of one partition, where all of them are in memory.
+    pub partition_bytes: u64,
+    /// Seconds to read a commit that is folded, by one cursor: what the server and the network need.
     pub read_seconds: f64,
-    /// Seconds to read and fold a commit, by one cursor.
+    /// Seconds to read and fold such a commit, by one cursor.
     pub fold_seconds: f64,
     /// Cursors that one process reads at the same time.
     pub readers: usize,
@@ -27,11 +34,13 @@ pub(crate) struct SharingFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct WorkersPlan {
+    /// How they read: in stream order, or with an exchange.
+    pub strategy: Strategy,
     /// Number of processes.
     pub workers: u32,
     /// Time to read, fold and write, in seconds; index builds and the proof not included.
     pub seconds: f64,
-    /// How often a commit is read.
+    /// Commits of the event store that are read for each one that is folded.
     pub reads_per_commit: f64,
     /// Memory of each process, in bytes.
     pub memory_bytes: u64,
@@ -43,23 +52,34 @@ pub struct WorkersPlan {
 const PROCESS_BYTES: u64 = 32 << 20;
 /// Batches of a reader: read, folded, written.
 const BATCHES: u64 = 3;
+/// Seconds to hand a commit over and to take it: compressed, written, read, decompressed. Measured: see
+/// `BENCHMARKS.md`.
+const HANDED_OVER_SECONDS: f64 = 8e-6;
+/// What the server has of it.
+const HANDED_OVER_SERVER_SECONDS: f64 = 2e-6;
 
 impl SharingFacts {
     /// A build by so many processes.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub(crate) fn with(&self, workers: u32) -> WorkersPlan {
-        let writing = self.snapshots as f64 * WRITE_SECONDS;
+        let (handed_over, by_server) = match self.strategy {
+            Strategy::Exchange => (HANDED_OVER_SECONDS, HANDED_OVER_SERVER_SECONDS),
+            _ => (0.0, 0.0),
+        };
+        let (commits, writing) = (self.commits as f64, self.snapshots as f64 * WRITE_SECONDS);
         let at_once = f64::from(workers) * self.readers.max(1) as f64;
-        let by_workers = (self.commits as f64 * self.fold_seconds + writing) / at_once;
-        let busy = self.commits as f64 * self.read_seconds + writing;
+        let by_workers = (commits * (self.fold_seconds + handed_over) + writing) / at_once;
+        let busy = commits * (self.read_seconds + by_server) + writing;
         let cores = f64::from(self.server_cores.max(1));
         let seconds = by_workers.max(busy / cores);
+        let at_work = BATCHES * self.batch_bytes + self.partition_bytes;
         WorkersPlan {
+            strategy: self.strategy,
             workers,
             seconds,
-            reads_per_commit: 1.0,
-            memory_bytes: PROCESS_BYTES + self.readers as u64 * BATCHES * self.batch_bytes,
+            reads_per_commit: self.scanned as f64 / self.commits.max(1) as f64,
+            memory_bytes: PROCESS_BYTES + self.readers as u64 * at_work,
             server_load: if seconds > 0.0 { (busy / cores / seconds).min(1.0) } else { 0.0 },
         }
     }
@@ -80,8 +100,11 @@ mod tests {
     use super::*;
 
     const FACTS: SharingFacts = SharingFacts {
+        strategy: Strategy::Stream,
+        scanned: 1_000_000,
         commits: 1_000_000,
         snapshots: 0,
+        partition_bytes: 0,
         read_seconds: 2e-6,
         fold_seconds: 8e-6,
         readers: 2,
@@ -98,5 +121,20 @@ mod tests {
         assert_eq!(seconds, [4.0, 2.0, 1.0, 1.0]);
         assert!(plans[0].server_load < 0.3 && plans[3].server_load == 1.0, "{plans:?}");
         assert_eq!(FACTS.up_to(1).len(), 1);
+    }
+
+    #[test]
+    fn what_is_exchanged_costs_more_and_reads_what_nobody_wants() {
+        let exchange = SharingFacts {
+            strategy: Strategy::Exchange,
+            scanned: 3_000_000,
+            partition_bytes: 1 << 20,
+            ..FACTS
+        };
+        let (stream, exchange) = (FACTS.with(2), exchange.with(2));
+        assert!(
+            exchange.seconds > stream.seconds && exchange.memory_bytes == stream.memory_bytes + (2 << 20)
+        );
+        assert!((exchange.reads_per_commit - 3.0).abs() < 1e-9 && stream.reads_per_commit < 1.1);
     }
 }

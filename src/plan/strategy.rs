@@ -16,9 +16,14 @@ pub enum Strategy {
     Spill,
     /// Stream by stream, through the index, with one state in memory.
     Stream,
+    /// Natural order, in parts that processes share: each hands the commits over, in a collection, to whoever
+    /// folds them.
+    Exchange,
 }
 
 impl Strategy {
+    const ALL: [Self; 4] = [Self::Natural, Self::Spill, Self::Stream, Self::Exchange];
+
     /// The name, as given in settings.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -26,6 +31,7 @@ impl Strategy {
             Self::Natural => "natural",
             Self::Spill => "spill",
             Self::Stream => "stream",
+            Self::Exchange => "exchange",
         }
     }
 }
@@ -40,9 +46,8 @@ impl FromStr for Strategy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found =
-            [Self::Natural, Self::Spill, Self::Stream].into_iter().find(|strategy| strategy.name() == text);
-        found.ok_or_else(|| format!("`{text}` is no strategy: there are natural, spill and stream"))
+        let found = Self::ALL.into_iter().find(|strategy| strategy.name() == text);
+        found.ok_or_else(|| format!("`{text}` is no strategy: there are natural, spill, stream and exchange"))
     }
 }
 
@@ -86,7 +91,7 @@ pub(crate) struct PassFacts {
 
 /// Whether a server's cache holds so many bytes beside what else it has; it does where it doesn't tell.
 #[must_use]
-pub(crate) fn is_cached(bytes: u64, cache_bytes: Option<u64>) -> bool {
+fn is_cached(bytes: u64, cache_bytes: Option<u64>) -> bool {
     cache_bytes.is_none_or(|cache| bytes <= cache / 5 * 4)
 }
 
@@ -136,6 +141,38 @@ impl PassFacts {
     }
 }
 
+/// Cost of fetching a commit through the index, where the server's cache holds the event store: as many
+/// commits of a scan in natural order.
+const FETCHED: u64 = 3;
+/// The same where the cache doesn't hold it.
+const FETCHED_COLD: u64 = 20;
+/// Cost of handing a commit over: compressed, written, read again.
+const HANDED_OVER: u64 = 2;
+
+impl PassFacts {
+    /// Chooses how so many processes together read so many projections: each of them is scanned by itself.
+    #[must_use]
+    pub(crate) fn share(&self, processes: u32, projections: usize) -> Choice {
+        let is_cached = is_cached(self.bytes, self.cache_bytes);
+        let fetched = self.wanted_commits.saturating_mul(if is_cached { FETCHED } else { FETCHED_COLD });
+        let scanned = self.commits.saturating_mul(projections as u64);
+        let exchanged = scanned.saturating_add(self.wanted_commits.saturating_mul(HANDED_OVER));
+        let held = if is_cached { "holds" } else { "doesn't hold" };
+        if exchanged < fetched {
+            let reason = format!(
+                "{processes} processes read in natural order and exchange what they read: the server's cache \
+                 {held} the event store"
+            );
+            return Choice { strategy: Strategy::Exchange, reason };
+        }
+        let reason = format!(
+            "{processes} processes build together, and each reads whole streams: the server's cache {held} \
+             the event store"
+        );
+        Choice { strategy: Strategy::Stream, reason }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,8 +210,19 @@ mod tests {
     }
 
     #[test]
+    fn processes_exchange_commits_where_fetching_them_is_dear() {
+        let shared = |facts: PassFacts, projections| facts.share(4, projections).strategy;
+        assert_eq!(shared(FACTS, 1), Strategy::Stream);
+        let cold = PassFacts { cache_bytes: Some(1 << 30), ..FACTS };
+        assert_eq!(shared(cold, 1), Strategy::Exchange);
+        // A few of many commits are fetched all the same.
+        assert_eq!(shared(PassFacts { wanted_commits: 40_000, ..cold }, 1), Strategy::Stream);
+        assert_eq!(shared(cold, 20), Strategy::Stream);
+    }
+
+    #[test]
     fn what_is_forced_is_taken() {
-        for strategy in [Strategy::Natural, Strategy::Spill, Strategy::Stream] {
+        for strategy in Strategy::ALL {
             assert_eq!(FACTS.choose(Some(strategy)).strategy, strategy);
             assert_eq!(strategy.name().parse(), Ok(strategy));
         }

@@ -16,7 +16,7 @@ mod snapshots;
 pub(crate) use admin::RunThrottle;
 pub(crate) use admin::{ListedCollection, Size};
 pub use builds::StoredFailedStream;
-pub(crate) use builds::{BuildStore, Claims, Unfinished};
+pub(crate) use builds::{BuildStore, Claims, Task, Unfinished};
 pub(crate) use connection::is_out_of_time;
 pub(crate) use connection::{Admin, Beside, Store};
 pub use control::LockState;

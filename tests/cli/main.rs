@@ -14,6 +14,7 @@ mod consent;
 mod cut_short;
 mod deploy;
 mod errors;
+mod exchange;
 mod exposition;
 mod fixture;
 mod health;

@@ -81,8 +81,19 @@ fn capacity_text(capacity: &CapacityPlan) -> String {
     text
 }
 
-/// What several processes take in stream order, and from where on the server is the limit.
-fn workers_text(plans: &[WorkersPlan]) -> String {
+/// What several processes take, in each order that they can share, and which of them it would be.
+fn shared_text(report: &PlanReport) -> String {
+    let Some(shared) = &report.shared else { return String::new() };
+    let of = |strategy| {
+        let plans = report.workers.iter().filter(move |plan| plan.strategy == strategy).copied();
+        workers_text(strategy, &plans.collect::<Vec<_>>())
+    };
+    let (stream, exchange) = (of(Strategy::Stream), of(Strategy::Exchange));
+    format!("{stream}{exchange}\nIt would be {}: {}.", shared.strategy, shared.reason)
+}
+
+/// What several processes take, and from where on the server is the limit.
+fn workers_text(strategy: Strategy, plans: &[WorkersPlan]) -> String {
     let Some(most) = plans.last() else { return String::new() };
     let rows = plans.iter().map(|plan| {
         [
@@ -103,7 +114,11 @@ fn workers_text(plans: &[WorkersPlan]) -> String {
             format!("The server isn't the limit up to {}.", count(most.workers.into(), "worker", "workers"))
         }
     };
-    format!("\nbuilt together in stream order:\n{}\n{limit}", table(header, rows))
+    let how = match strategy {
+        Strategy::Exchange => "with an exchange (natural order)",
+        _ => "in stream order",
+    };
+    format!("\nbuilt together {how}:\n{}\n{limit}", table(header, rows))
 }
 
 fn text(report: &PlanReport, command: &Command) -> String {
@@ -181,7 +196,7 @@ fn text(report: &PlanReport, command: &Command) -> String {
         }
     }
     text.push_str("\nTimes are estimates from a sample read just now; index builds come on top.");
-    text.push_str(&workers_text(&report.workers));
+    text.push_str(&shared_text(report));
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));
     }

@@ -6,4 +6,4 @@ mod survey;
 
 pub(crate) use reading::{PassPart, PassReader};
 pub use report::PassReport;
-pub(crate) use survey::{FEW_COMMITS, Survey, stream_seconds};
+pub(crate) use survey::{FEW_COMMITS, Survey, seconds_of};

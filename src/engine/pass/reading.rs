@@ -80,7 +80,8 @@ impl PassReader<'_> {
         report: &mut PassReport,
     ) -> Result<Read> {
         match choice.strategy {
-            Strategy::Stream => Ok(Read::in_stream_order()),
+            // Each build is read by itself, by all processes that take part in it.
+            Strategy::Stream | Strategy::Exchange => Ok(Read::in_stream_order()),
             Strategy::Natural => self.natural(choice, source, parts, report).await,
             Strategy::Spill => self.spill(source, parts, report).await,
         }

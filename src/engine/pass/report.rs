@@ -41,7 +41,7 @@ impl PassReport {
             planned_seconds: estimates.iter().map(|estimate| estimate.seconds).sum(),
             planned_memory_bytes: match choice.strategy {
                 Strategy::Natural => estimates.iter().map(|estimate| estimate.state_bytes).sum(),
-                Strategy::Spill | Strategy::Stream => 0,
+                Strategy::Spill | Strategy::Stream | Strategy::Exchange => 0,
             },
             planned_snapshots: estimates.iter().map(|estimate| estimate.snapshots).sum(),
             divided_by: None,

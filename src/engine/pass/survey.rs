@@ -13,13 +13,11 @@ use crate::fold::{Documents, FoldedStreams, Lookups, Shard, Sorted};
 use crate::lifecycle::stream_hash;
 use crate::pipeline::ports::CommitBatch;
 use crate::pipeline::{Governor, Workers};
-use crate::plan::{
-    Choice, Estimate, PassFacts, Sample, StoreSample, StreamRange, is_cached, partition_count,
-};
+use crate::plan::{Choice, Estimate, PassFacts, Sample, StoreSample, Strategy, StreamRange, partition_count};
 use crate::store::{EventStore, Store, StreamIndex, is_out_of_time};
 
 /// Commits of a sample in stream order.
-const STREAM_COMMITS: u64 = 20_000;
+const MEASURED_COMMITS: u64 = 20_000;
 /// Commits of the random sample for each partition.
 const SAMPLES_PER_CUT: u32 = 20;
 /// Least and largest size of the random sample, in commits.
@@ -95,20 +93,25 @@ impl Survey {
 
     /// Chooses the strategy for reading the streams of these estimates together.
     pub(crate) fn choose(&self, wanted: &[Estimate], tuning: &Tuning) -> Choice {
-        let facts = PassFacts {
+        // Who works alone has nobody to exchange anything with.
+        let forced = tuning.strategy.filter(|strategy| *strategy != Strategy::Exchange);
+        self.facts(wanted, tuning).choose(forced)
+    }
+
+    /// Chooses how so many processes read the streams of these estimates.
+    pub(crate) fn share(&self, wanted: &[Estimate], tuning: &Tuning, processes: u32) -> Choice {
+        self.facts(wanted, tuning).share(processes, wanted.len())
+    }
+
+    fn facts(&self, wanted: &[Estimate], tuning: &Tuning) -> PassFacts {
+        PassFacts {
             commits: self.store.commits,
             bytes: self.store.bytes,
             wanted_commits: wanted.iter().map(|estimate| estimate.commits).sum(),
             states_bytes: wanted.iter().map(|estimate| estimate.state_bytes).sum(),
             cache_bytes: self.store.cache_bytes,
             memory_bytes: tuning.memory_bytes as u64,
-        };
-        facts.choose(tuning.strategy)
-    }
-
-    /// Whether the server's cache holds the event store, as far as it tells.
-    pub(crate) fn is_cached(&self) -> bool {
-        is_cached(self.store.bytes, self.store.cache_bytes)
+        }
     }
 
     /// Number of partitions for a projection: by its size, and so that the states of the partitions that are
@@ -127,26 +130,38 @@ impl Survey {
     }
 }
 
-/// Seconds to read a commit in stream order, and to read and fold one, each with one cursor.
-pub(crate) async fn stream_seconds(
+/// Seconds to read a commit of a projection in this order, and to read and fold one, each with one cursor.
+/// `None` if the server doesn't find its commits in time in natural order.
+pub(crate) async fn seconds_of(
+    strategy: Strategy,
     events: &EventStore,
     projection: &Registered,
     workers: &Workers,
-) -> Result<(f64, f64)> {
+) -> Result<Option<(f64, f64)>> {
     let range = StreamRange::of(projection.spec().stream_filter());
-    // What is read first comes from the disk, perhaps: it is read once before.
-    let mut read = Duration::ZERO;
-    for _ in 0..2 {
-        let (began, mut batches) = (Instant::now(), events.sample(&range, STREAM_COMMITS));
-        while let Some(batch) = batches.next().await {
-            batch?;
+    let first = || match strategy {
+        Strategy::Stream => events.sample(&range, MEASURED_COMMITS),
+        _ => events.first_commits(&range, MEASURED_COMMITS),
+    };
+    let measured = async {
+        // What is read first comes from the disk, perhaps: it is read once before.
+        let mut read = Duration::ZERO;
+        for _ in 0..2 {
+            let (began, mut batches) = (Instant::now(), first());
+            while let Some(batch) = batches.next().await {
+                batch?;
+            }
+            read = began.elapsed();
         }
-        read = began.elapsed();
+        let sample = folded(events, projection, first(), workers).await?;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let commits = sample.commits.max(1) as f64;
+        Ok((read.as_secs_f64() / commits, sample.seconds.max(read.as_secs_f64()) / commits))
+    };
+    match measured.await {
+        Err(error) if is_out_of_time(&error) => Ok(None),
+        measured => measured.map(Some),
     }
-    let sample = folded(events, projection, events.sample(&range, STREAM_COMMITS), workers).await?;
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let commits = sample.commits.max(1) as f64;
-    Ok((read.as_secs_f64() / commits, sample.seconds.max(read.as_secs_f64()) / commits))
 }
 
 /// Reads and folds some commits in memory: the first ones, or, if these are hard to find, those that come

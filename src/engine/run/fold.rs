@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Share};
 use crate::observe::Phase;
 use crate::pipeline::{Input, Wanted};
-use crate::plan::{Choice, Estimate};
+use crate::plan::{Choice, Estimate, Strategy};
 use crate::store::{EventStore, PlanRecord};
 
 impl Run {
@@ -49,7 +49,7 @@ impl Run {
         }
         let work = FoldWork { run: self, builds, todo, estimates, began };
         if !work.is_any() {
-            return work.write(None).await.map(|()| None);
+            return work.write(None, choice.strategy).await.map(|()| None);
         }
         tracing::info!(strategy = %choice.strategy, reason = %choice.reason, "reading the event store");
         let held_before = self.governor.held();
@@ -113,13 +113,13 @@ impl FoldWork<'_> {
             began: self.began,
         };
         let mut read = reading.read(choice, &self.source()?, self.parts(), report).await?;
-        let written = self.write(read.inputs.take()).await;
+        let written = self.write(read.inputs.take(), choice.strategy).await;
         read.note(report);
         written
     }
 
-    /// Writes one build after the other; without inputs each is read in stream order.
-    async fn write(self, inputs: Option<Vec<Input>>) -> Result<()> {
+    /// Writes one build after the other; without inputs each is read by all processes that take part.
+    async fn write(self, inputs: Option<Vec<Input>>, strategy: Strategy) -> Result<()> {
         let mut inputs = inputs.map(Vec::into_iter);
         for at in self.todo {
             let input = inputs.as_mut().and_then(Iterator::next);
@@ -141,7 +141,7 @@ impl FoldWork<'_> {
                     self.run.fold_partitions(build, &input, self.began).await?;
                     self.run.workers.discard(input);
                 }
-                None => self.run.fold_with_workers(build, self.began).await?,
+                None => self.run.fold_with_workers(build, strategy, self.began).await?,
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! A build in stream order, open to workers: this process leads it, and takes part.
+//! A build that is open to workers, in stream order or with an exchange: this process leads it, and takes
+//! part.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,12 +9,15 @@ use backon::{BackoffBuilder, Retryable};
 use crate::engine::pass::Survey;
 use crate::engine::run::build::{Build, milliseconds};
 use crate::engine::run::context::Run;
-use crate::engine::workers::{Presence, SharedPartitions};
+use crate::engine::workers::{Presence, SharedPartitions, shared_input};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::BuildState;
-use crate::pipeline::{self, Input, pauses};
-use crate::plan::{Choice, Estimate, Strategy};
+use crate::pipeline::{self, pauses};
+use crate::plan::{Choice, Estimate, Strategy, StreamRange};
 use crate::store::Claims;
+
+/// Parts of the event store for each reader of each process, so that none waits long for the last one.
+const PARTS_PER_READER: u32 = 4;
 
 impl Run {
     /// The strategy: where several processes build together, each reads streams of its own. Workers that
@@ -22,11 +26,17 @@ impl Run {
         let (tuning, sharing) = (self.settings.tuning(), self.settings.sharing());
         let expected = self.expected_workers().await?;
         let is_said = sharing.workers > 1 || sharing.lead_only;
-        if tuning.strategy.is_none() && expected > 1 && (is_said || survey.is_cached()) {
-            let reason = format!("{expected} processes build together, and each reads whole streams");
-            return Ok(Choice { strategy: Strategy::Stream, reason });
-        }
-        Ok(survey.choose(estimates, tuning))
+        Ok(match tuning.strategy {
+            Some(Strategy::Exchange) => {
+                Choice { strategy: Strategy::Exchange, reason: "as was asked for".into() }
+            }
+            Some(Strategy::Natural | Strategy::Spill) if is_said => {
+                let reason = format!("{expected} processes read in natural order, as was asked for");
+                Choice { strategy: Strategy::Exchange, reason }
+            }
+            None if expected > 1 => survey.share(estimates, tuning, expected),
+            _ => survey.choose(estimates, tuning),
+        })
     }
 
     /// Number of processes that build together: as was said, or as many as wait for it, and this one.
@@ -45,8 +55,16 @@ impl Run {
     }
 
     /// Folds the unfinished partitions together with all workers that come.
-    pub(super) async fn fold_with_workers(&self, build: &mut Build, began: Instant) -> Result<()> {
+    pub(super) async fn fold_with_workers(
+        &self,
+        build: &mut Build,
+        strategy: Strategy,
+        began: Instant,
+    ) -> Result<()> {
         let (mut todo, mut touched) = (build.todo.clone(), build.resumed);
+        if strategy == Strategy::Exchange {
+            self.open_exchange(build).await?;
+        }
         loop {
             build.staging()?.open_to_workers(&todo, touched).await?;
             let folded = self.fold_once(build).await;
@@ -68,6 +86,11 @@ impl Run {
                 {
                     tracing::warn!("this process was taken for dead among the workers; it claims anew");
                 }
+                Err(error) if self.may_read_otherwise(build).await => {
+                    let error = error.with_sources();
+                    tracing::warn!(%error, "the parts can't be read; reading in stream order");
+                    build.staging()?.drop_exchange().await?;
+                }
                 Err(error) => return Err(error),
             }
             (todo, touched) = (left, true);
@@ -81,6 +104,7 @@ impl Run {
         build.timings.build_ms = milliseconds(began);
         // Nothing that anybody still writes, late, reaches them from now on.
         self.seal(build).await?;
+        build.staging()?.drop_exchange().await?;
         if !build.hosts.is_empty()
             && let Some(required) = &build.job.required
         {
@@ -88,6 +112,36 @@ impl Run {
             required.forget();
         }
         self.folded(build, began).await
+    }
+
+    /// Divides the natural order of the event store into parts that are open to all workers. Where it can't
+    /// be divided, the streams are read one by one.
+    async fn open_exchange(&self, build: &mut Build) -> Result<()> {
+        let ranges: Vec<StreamRange> = build.todo.iter().map(|partition| partition.range.clone()).collect();
+        let readers = u32::try_from(self.settings.tuning().readers).unwrap_or(u32::MAX);
+        let at_least =
+            self.expected_workers().await?.saturating_mul(readers).saturating_mul(PARTS_PER_READER);
+        let source = build.job.source.clone();
+        let divide = || source.divide(&ranges, at_least);
+        match divide.retry(pauses()).when(is_transient).await? {
+            Some(parts) => {
+                tracing::info!(build = build.record().id, parts = parts.len(), "reading in parts");
+                let todo = build.todo.clone();
+                build.staging()?.open_exchange(&parts, &todo).await
+            }
+            None => {
+                tracing::warn!("the event store has no parts; reading in stream order");
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether nothing is folded yet of what others read, so that it can be read in another way.
+    async fn may_read_otherwise(&self, build: &Build) -> bool {
+        let staging = &build.job.staging;
+        staging.record.exchange.is_some()
+            && self.mandate.check().is_ok()
+            && staging.is_read().await.is_ok_and(|is_read| !is_read)
     }
 
     async fn seal(&self, build: &mut Build) -> Result<()> {
@@ -128,7 +182,8 @@ impl Run {
         let folded = if self.settings.sharing().lead_only {
             shared.finished_by_others().await
         } else {
-            pipeline::run(&build.job, &Arc::new(shared), &Input::Streams).await.map(|_| ())
+            let input = shared_input(&build.job, self.settings.tuning().memory_bytes);
+            pipeline::run(&build.job, &Arc::new(shared), &input).await.map(|_| ())
         };
         here.works_on(None);
         folded?;

@@ -5,10 +5,12 @@
 //! over; what of its writes is under way still meets a partition that is built once more, or, after the last
 //! partition, a collection that has got another name.
 
+mod input;
 mod partitions;
 mod presence;
 mod work;
 
+pub(crate) use input::shared_input;
 pub(crate) use partitions::SharedPartitions;
 pub(crate) use presence::Presence;
 pub(crate) use work::{Nothing, Working};

@@ -10,16 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Beat, BuildState, Challenger, Claim};
-use crate::pipeline::ports::{DuePartition, Next, Partitions};
+use crate::pipeline::ports::{DuePartition, Failed, Next, Partitions};
 use crate::plan::Partition;
-use crate::store::{BuildStore, Store, Unfinished};
+use crate::store::{BuildStore, Store, Task, Unfinished};
 
 /// Pause between two looks while all partitions that are left are claimed by others.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Pause between two log lines about the same wait.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
-/// Claims the partitions of a build, one at a time, for as long as any isn't finished.
+/// So many failures of workers at one task end the build, or the division in natural order.
+const FAILURES_MAX: i64 = 3;
+
+/// Claims the parts and partitions of a build, one at a time, for as long as any isn't finished.
 pub(crate) struct SharedPartitions {
     store: Store,
     build: BuildStore,
@@ -79,6 +82,7 @@ impl SharedPartitions {
         let mut watched = self.watched.lock().await;
         let unfinished = self.build.unfinished().await?;
         self.free(&unfinished, &mut watched).await?;
+        refuse_hopeless(&unfinished)?;
         if !unfinished.is_empty() && said.elapsed() >= SAY_EVERY {
             *said = Instant::now();
             let workers = self.store.builds().workers().await?;
@@ -104,17 +108,27 @@ impl SharedPartitions {
         if unfinished.is_empty() {
             return Ok(Next::Nothing);
         }
+        refuse_hopeless(&unfinished)?;
         for seen in self.free(&unfinished, &mut watched).await? {
             if self.build.claim(&seen).await? {
-                let partition = self.partitions.iter().find(|partition| partition.number == seen.partition);
-                let partition = partition.cloned().ok_or_else(|| {
-                    Error::Bug(format!("{} has no partition {}", self.build.record.id, seen.partition))
-                })?;
-                return Ok(Next::Due(DuePartition { partition, fresh: seen.claims == 0 }));
+                return self.next_of(seen);
             }
         }
         drop(watched);
         Ok(if self.is_still_shared().await? { Next::Later } else { Next::Nothing })
+    }
+
+    fn next_of(&self, seen: Unfinished) -> Result<Next> {
+        let known = match (seen.task, seen.part) {
+            (Task::Read(_), Some(part)) => Some(Next::Part(Box::new(part))),
+            (Task::Build(number), _) => {
+                let partition = self.partitions.iter().find(|partition| partition.number == number);
+                let due = |partition| DuePartition { partition, fresh: seen.claims == 0 };
+                partition.cloned().map(due).map(Next::Due)
+            }
+            (Task::Read(_), None) => None,
+        };
+        known.ok_or_else(|| Error::Bug(format!("{} has no task {:?}", self.build.record.id, seen.task)))
     }
 
     /// Those that nobody alive has claimed. Workers that are gone are dismissed.
@@ -148,7 +162,7 @@ impl SharedPartitions {
         }
         let is_free = |seen: &&Unfinished| {
             // What this process has claimed it is at work on: a claim whose answer was lost is free.
-            let own = self.build.claims.as_ref().is_some_and(|claims| claims.holds(seen.partition));
+            let own = self.build.claims.as_ref().is_some_and(|claims| claims.holds(seen.task));
             match &seen.worker {
                 Some(worker) if *worker == self.own => !own,
                 Some(worker) => !alive.contains(worker),
@@ -175,4 +189,41 @@ impl Partitions for SharedPartitions {
     fn next(&self) -> BoxFuture<'_, Result<Next>> {
         self.claim_next().boxed()
     }
+
+    fn failed<'a>(&'a self, what: Failed, error: &'a Error) -> BoxFuture<'a, ()> {
+        async move {
+            // What ends the process's part in the build says nothing about the task.
+            if matches!(error, Error::Interrupted | Error::Fenced { .. } | Error::LeaseLost { .. }) {
+                return;
+            }
+            let task = match what {
+                Failed::Partition(partition) => Task::Build(partition),
+                Failed::Part(part) => Task::Read(part),
+            };
+            if let Err(error) = self.build.note_failure(task, &error.with_sources()).await {
+                tracing::debug!(error = %error.with_sources(), "the failure can't be noted");
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Refuses to go on with what failed too often, wherever it was tried.
+///
+/// # Errors
+/// What was said the last time.
+fn refuse_hopeless(unfinished: &[Unfinished]) -> Result<()> {
+    let hopeless = unfinished.iter().find(|seen| seen.failures >= FAILURES_MAX);
+    hopeless.map_or(Ok(()), |seen| {
+        let what = match seen.task {
+            Task::Read(part) => format!("reading part {part} of the event store"),
+            Task::Build(partition) => format!("building partition {partition}"),
+        };
+        Err(Error::Server {
+            doing: format!("{what}, by workers, {} times,", seen.failures),
+            code: None,
+            transient: false,
+            source: seen.failure.clone().unwrap_or_default().into(),
+        })
+    })
 }

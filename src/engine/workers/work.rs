@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::engine::preflight::preflight;
 use crate::engine::required::required_of;
+use crate::engine::workers::input::shared_input;
 use crate::engine::workers::partitions::SharedPartitions;
 use crate::engine::workers::presence::Presence;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{BuildState, is_fingerprint_of};
 use crate::observe::{Phase, Progress, Recorder};
-use crate::pipeline::{self, Governor, Input, Job, JobContext, Workers};
+use crate::pipeline::{self, Governor, Job, JobContext, Workers};
 use crate::store::{BuildRecord, Claims, RunThrottle, Store, StreamIndex};
 
 /// Pause between two looks for a build.
@@ -273,7 +274,8 @@ impl Working<'_> {
         let job =
             Job::new(events, build, projection, &context).with_governor(governor).with_required(required);
         here.works_on(Some((record.id.clone(), claims)));
-        let done = pipeline::run(&Arc::new(job), &Arc::new(partitions), &Input::Streams).await;
+        let input = shared_input(&job, tuning.memory_bytes);
+        let done = pipeline::run(&Arc::new(job), &Arc::new(partitions), &input).await;
         here.works_on(None);
         // What was finished before an error counts too.
         let finished = u64::from(self.progress.borrow().partitions_done);

@@ -8,6 +8,9 @@ mod spilled;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use crate::error::{Error, Result};
 use crate::fold::Router;
 use crate::observe::Recorder;
@@ -16,17 +19,14 @@ use crate::pipeline::read::natural::Pass;
 use crate::pipeline::read::scan;
 use crate::pipeline::read::scan::BatchSink;
 use crate::pipeline::workers::Workers;
-use buffers::Buffers;
 use file::lock;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 
+pub(in crate::pipeline) use buffers::Buffers;
 pub(crate) use file::SpillFile;
 pub(crate) use spilled::Spilled;
-pub(in crate::pipeline) use spilled::{HashSlice, SpillFold};
 
 /// Sizes of a frame before compression: small ones waste calls, large ones memory.
-const FRAME_BYTES: (usize, usize) = (16 * 1024, 256 * 1024);
+pub(in crate::pipeline::read) const FRAME_BYTES: (usize, usize) = (16 * 1024, 256 * 1024);
 
 /// Writes the batches of a scan into a spill file.
 struct Spilling {
@@ -62,7 +62,7 @@ impl<S: EventSource> Pass<'_, S> {
         let by = scan::read(self.source, &self.ranges(), self.readers, &sink, &self.cancel).await?;
         for buffers in &sink.buffers {
             let (buffers, spilled) = (Arc::clone(buffers), Arc::clone(&spilled));
-            self.workers.run(move || lock(&buffers).write_all(&spilled)).await??;
+            self.workers.run(move || lock(&buffers).write_all(&*spilled)).await??;
         }
         drop(sink);
         let mut spilled =
@@ -83,7 +83,7 @@ impl BatchSink for Spilling {
                 return Err(Error::Bug("a reader without buffers".into()));
             };
             let (router, spilled) = (Arc::clone(&self.router), Arc::clone(&self.spilled));
-            let counts = self.workers.run(move || lock(&buffers).take(&router, &*batch, &spilled)).await??;
+            let counts = self.workers.run(move || lock(&buffers).take(&router, &*batch, &*spilled)).await??;
             self.recorders.iter().zip(&counts).for_each(|(recorder, counts)| recorder.folded(counts));
             Ok(())
         }

@@ -1,6 +1,8 @@
-//! Writes folded snapshots: partition by partition in batches, and refolded streams in transactions.
+//! Writes folded snapshots: partition by partition in batches, and refolded streams in
+//! transactions; hands over what others fold.
 
 mod batches;
+mod exchange;
 mod fold;
 mod partition;
 mod partitions;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -11,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::fold::{FoldCounts, Folded, FoldedStreams};
 use crate::pipeline::job::{BuildJob, Input};
 use crate::pipeline::ports::{CommitBatch, EventSource, PartitionRecord, SnapshotSink};
-use crate::pipeline::read::{HashSlice, SpillFold};
+use crate::pipeline::read::{Ahead, Exchanging, FrameFold, HashSlice, SliceFold};
 use crate::pipeline::write::batches::write;
 use crate::plan::Partition;
 
@@ -36,6 +35,7 @@ pub(in crate::pipeline) async fn build<S: EventSource, W: SnapshotSink>(
     let mut out = Out { job, snapshots, record: PartitionRecord::default(), longest: None };
     let fed = match input {
         Input::Streams => out.streams(job.source.scan(&partition.range)).await,
+        Input::Exchange(exchanging) => out.exchanged(exchanging, partition).await,
         Input::FoldedStreams(streams) => out.folded_streams(streams, partition, false).await,
         Input::Spilled { .. } => out.spilled(input, partition).await,
     };
@@ -79,29 +79,20 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
     }
 
     /// Reads streams one after the other, each in offset order, and folds them.
-    async fn streams(&mut self, mut scan: BoxStream<'static, Result<CommitBatch>>) -> Result<()> {
-        let (commits, mut batches) = mpsc::channel::<Result<CommitBatch>>(BATCHES_WAITING);
-        // A task of its own, so that the next batch is on its way while this one is folded.
-        let reader = tokio::spawn(async move {
-            while let Some(batch) = scan.next().await {
-                if commits.send(batch).await.is_err() {
-                    break;
-                }
-            }
-        });
+    async fn streams(&mut self, scan: BoxStream<'static, Result<CommitBatch>>) -> Result<()> {
+        let mut batches = Ahead::of(scan);
         let fed = self.fold(&mut batches).await;
-        drop(batches);
-        reader.await.map_err(|error| Error::Bug(error.to_string()))?;
+        batches.end().await?;
         fed
     }
 
-    async fn fold(&mut self, batches: &mut mpsc::Receiver<Result<CommitBatch>>) -> Result<()> {
+    async fn fold(&mut self, batches: &mut Ahead<CommitBatch>) -> Result<()> {
         let job = self.job;
         let mut fold = job.stream_fold();
         loop {
             let began = Instant::now();
             let batch = tokio::select! {
-                batch = batches.recv() => batch.transpose()?,
+                batch = batches.next() => batch?,
                 () = job.cancel.cancelled() => return Err(Error::Interrupted),
             };
             job.progress.batch_read(began.elapsed());
@@ -172,7 +163,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         };
         let (job, mut slices) = (self.job, vec![HashSlice::ALL]);
         while let Some(slice) = slices.pop() {
-            let fold = SpillFold {
+            let fold = FrameFold {
                 projection: job.projection.clone(),
                 layout: Arc::clone(&job.layout),
                 memory: Arc::clone(memory),
@@ -181,16 +172,63 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
                 cancel: job.cancel.clone(),
             };
             let (spilled, projection) = (Arc::clone(spilled), *projection);
-            let folded = job.workers.run(move || spilled.fold(projection, range, slice, &fold)).await??;
-            match folded {
-                Some(streams) => {
-                    let streams = Arc::new(streams);
-                    self.folded_streams(&streams, partition, true).await?;
-                    job.workers.discard(streams);
-                }
-                None => slices.extend(slice.halves().into_iter().flatten()),
-            }
+            let folding = SliceFold::new(fold, slice);
+            let folded = job.workers.run(move || spilled.fold(projection, range, folding)).await??;
+            self.slice(folded, slice, &mut slices, partition).await?;
             memory.uses(range, 0);
+        }
+        Ok(())
+    }
+
+    /// Takes the streams of a slice; without them, because they need too much memory, it is halved.
+    async fn slice(
+        &mut self,
+        folded: Option<FoldedStreams>,
+        slice: HashSlice,
+        slices: &mut Vec<HashSlice>,
+        partition: &Partition,
+    ) -> Result<()> {
+        match folded {
+            Some(streams) => {
+                let streams = Arc::new(streams);
+                self.folded_streams(&streams, partition, true).await?;
+                self.job.workers.discard(streams);
+            }
+            None => slices.extend(slice.halves().into_iter().flatten()),
+        }
+        Ok(())
+    }
+
+    /// Folds the frames of a partition that processes left in the exchange.
+    async fn exchanged(&mut self, exchanging: &Arc<Exchanging>, partition: &Partition) -> Result<()> {
+        let (job, mut slices) = (self.job, vec![HashSlice::ALL]);
+        while let Some(slice) = slices.pop() {
+            let fold = exchanging.fold(&job.cancel, partition.number)?;
+            let (memory, user) = (Arc::clone(&fold.memory), fold.user);
+            let mut folding = Some(SliceFold::new(fold, slice));
+            let mut frames = Ahead::of(exchanging.exchange().frames(partition.number));
+            while let Some(mut fold) = folding.take() {
+                let Some(frames) = frames.next().await? else {
+                    folding = Some(fold);
+                    break;
+                };
+                let pushed = job.workers.run(move || {
+                    for frame in &frames {
+                        if !fold.push(frame)? {
+                            return Ok(None);
+                        }
+                    }
+                    Ok::<_, Error>(Some(fold))
+                });
+                folding = pushed.await??;
+            }
+            frames.end().await?;
+            let folded = match folding {
+                Some(fold) => Some(job.workers.run(move || fold.done()).await?),
+                None => None,
+            };
+            self.slice(folded, slice, &mut slices, partition).await?;
+            memory.uses(user, 0);
         }
         Ok(())
     }

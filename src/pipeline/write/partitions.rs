@@ -12,9 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Class, Error, Result};
 use crate::pipeline::job::{BuildJob, Input, PartitionsDone};
-use crate::pipeline::ports::{DuePartition, EventSource, Next, PartitionRecord, Partitions, SnapshotSink};
+use crate::pipeline::ports::{
+    DuePartition, EventSource, Failed, Next, Part, PartitionRecord, Partitions, SnapshotSink,
+};
+
 use crate::pipeline::retry::pauses;
-use crate::pipeline::write::partition;
+use crate::pipeline::write::{exchange, partition};
 use crate::plan::Partition;
 
 /// Partitions that may wait for their durable record besides those at work.
@@ -86,10 +89,20 @@ async fn build_some<S: EventSource, W: SnapshotSink, P: Partitions>(
     loop {
         let result = match next(&job, &*partitions, &at_work).await {
             Ok(None) => return (done, Ok(())),
-            Ok(Some((due, slot))) => {
+            Ok(Some((Work::Build(due), slot))) => {
                 let result = with_retries(&job, &due, &input, slot, &at_work).await;
                 job.progress.partition_done(result.is_ok());
+                if let Err(error) = &result {
+                    partitions.failed(Failed::Partition(due.partition.number), error).await;
+                }
                 result
+            }
+            Ok(Some((Work::Read(part), slot))) => {
+                let result = give_with_retries(&job, &part, &input, slot, &at_work).await;
+                if let Err(error) = &result {
+                    partitions.failed(Failed::Part(part.number), error).await;
+                }
+                result.map(|()| PartitionRecord::default())
             }
             Err(error) => Err(error),
         };
@@ -103,6 +116,12 @@ async fn build_some<S: EventSource, W: SnapshotSink, P: Partitions>(
     }
 }
 
+/// What a task is to do next.
+enum Work {
+    Build(DuePartition),
+    Read(Box<Part>),
+}
+
 async fn slot(at_work: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
     Arc::clone(at_work).acquire_owned().await.map_err(|error| Error::Bug(error.to_string()))
 }
@@ -111,14 +130,15 @@ async fn next<S, W, P: Partitions>(
     job: &BuildJob<S, W>,
     partitions: &P,
     at_work: &Arc<Semaphore>,
-) -> Result<Option<(DuePartition, OwnedSemaphorePermit)>> {
+) -> Result<Option<(Work, OwnedSemaphorePermit)>> {
     loop {
         let slot = slot(at_work).await?;
         if job.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
         match partitions.next().await {
-            Ok(Next::Due(due)) => return Ok(Some((due, slot))),
+            Ok(Next::Due(due)) => return Ok(Some((Work::Build(due), slot))),
+            Ok(Next::Part(part)) => return Ok(Some((Work::Read(part), slot))),
             Ok(Next::Nothing) => return Ok(None),
             Ok(Next::Later) => {}
             // Whoever claims stops by itself when its claims are over.
@@ -145,13 +165,9 @@ async fn with_retries<S: EventSource, W: SnapshotSink>(
     at_work: &Arc<Semaphore>,
 ) -> Result<PartitionRecord> {
     let first = AtomicBool::new(*fresh);
-    let first_slot = Mutex::new(Some(first_slot));
+    let slots = Slots { first: Mutex::new(Some(first_slot)), at_work };
     let attempt = || async {
-        if job.cancel.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
-        let taken = first_slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let slot = if let Some(taken) = taken { taken } else { slot(at_work).await? };
+        let slot = slots.next(job).await?;
         let again = !first.swap(false, Ordering::Relaxed);
         if again && !job.staging.clear(partition).await? {
             return Ok(PartitionRecord::default());
@@ -166,4 +182,50 @@ async fn with_retries<S: EventSource, W: SnapshotSink>(
             tracing::warn!(partition = partition.number, %error, ?pause, "trying the partition again");
         })
         .await
+}
+
+/// Reads a part into the exchange.
+async fn give_with_retries<S: EventSource, W: SnapshotSink>(
+    job: &BuildJob<S, W>,
+    part: &Part,
+    input: &Input,
+    first_slot: OwnedSemaphorePermit,
+    at_work: &Arc<Semaphore>,
+) -> Result<()> {
+    let Input::Exchange(exchanging) = input else {
+        return Err(Error::Bug(format!("nothing takes the commits of part {}", part.number)));
+    };
+    let slots = Slots { first: Mutex::new(Some(first_slot)), at_work };
+    // What an earlier attempt left counts for nothing: frames carry the attempt.
+    let attempt = || async {
+        let slot = slots.next(job).await?;
+        exchange::give(job, exchanging, part, slot).await
+    };
+    attempt
+        .retry(pauses())
+        .when(|error: &Error| error.class() == Class::Transient && !job.cancel.is_cancelled())
+        .notify(|error, pause| {
+            let error = error.with_sources();
+            tracing::warn!(part = part.number, %error, ?pause, "reading a part of the event store again");
+        })
+        .await
+}
+
+/// Slots for the attempts at one piece of work: the first one has its slot already.
+struct Slots<'a> {
+    first: Mutex<Option<OwnedSemaphorePermit>>,
+    at_work: &'a Arc<Semaphore>,
+}
+
+impl Slots<'_> {
+    async fn next<S, W>(&self, job: &BuildJob<S, W>) -> Result<OwnedSemaphorePermit> {
+        if job.cancel.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let taken = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match taken {
+            Some(taken) => Ok(taken),
+            None => slot(self.at_work).await,
+        }
+    }
 }

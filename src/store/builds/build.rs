@@ -11,7 +11,7 @@ use crate::fold::{Digest, FoldCounts};
 use crate::lifecycle::BuildState;
 use crate::pipeline::ports::{PartitionRecord, Term};
 use crate::plan::Partition;
-use crate::store::builds::claims::Claims;
+use crate::store::builds::claims::{Claims, Task};
 use crate::store::connection::{Builds, FORMAT, Store, call, readable, refused_writes, term};
 use crate::store::control::Mandate;
 use crate::store::records::{
@@ -104,14 +104,16 @@ impl Builds<'_> {
         let token = mandate.token;
         let former = record.token;
         // Whoever takes it over opens it to workers again, once everything of it has the new token.
-        (record.token, record.shared) = (token, false);
+        (record.token, record.shared, record.exchange) = (token, false, None);
         let adopted = BuildStore { mandate: mandate.clone(), ..self.open(record, prefix) };
         let filter = doc! { "_id": &adopted.record.id, "Token": former };
         let take = doc! {
-            "$set": { "Token": token, "UpdatedAt": DateTime::now() }, "$unset": { "Shared": "" },
+            "$set": { "Token": token, "UpdatedAt": DateTime::now() },
+            "$unset": { "Shared": "", "Exchange": "" },
         };
         adopted.update(filter, take).await?;
         adopted.take_checkpoints_over().await?;
+        adopted.forget_parts().await?;
         Ok(adopted)
     }
 }
@@ -191,6 +193,7 @@ impl BuildStore {
             ("Swap", record.swap.is_none()),
             ("Digest", record.digest.is_none()),
             ("Shared", !record.shared),
+            ("Exchange", record.exchange.is_none()),
         ];
         let absent: Document = absent
             .iter()
@@ -303,9 +306,36 @@ impl BuildStore {
         record: &PartitionRecord,
         terms: &[Term],
     ) -> Result<()> {
+        self.barrier("finishing a partition", terms).await?;
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        let filter = self.own_checkpoint(partition);
+        let counts = bson::serialize_to_document(&Counts::from(record.counts))
+            .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
+        let set = doc! {
+            "Done": true, "DoneBy": self.record.token, "Counts": counts, "Digest": record.digest.to_string(),
+            "HeadBits": bits_for(record.heads.len()),
+        };
+        let update = doc! { "$set": set, "$inc": { "Revision": 1_i64 } };
+        let write = async move { checkpoints.update_one(filter, update).await };
+        match call("writing a checkpoint", write).await?.matched_count {
+            1 => {
+                if let Some(claims) = &self.claims {
+                    claims.release(Task::Build(partition));
+                }
+                Ok(())
+            }
+            _ => Err(self.fenced("the checkpoints")),
+        }
+    }
+
+    /// Checks that the build is still ours, and that everything written in these terms is on a majority.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`]; a transient one if the primary changed meanwhile.
+    pub(in crate::store) async fn barrier(&self, doing: &str, terms: &[Term]) -> Result<()> {
         self.mandate.check()?;
-        // A takeover raises the token of the build before those of the checkpoints: both are checked. This
-        // write is also the barrier: a majority that has it has all earlier writes of the same term.
+        // A takeover raises the token of the build before those of the checkpoints: both are checked. A
+        // majority that has this write has all earlier ones of the same term.
         let alive = doc! {
             "update": BUILDS, "writeConcern": { "w": "majority" },
             "updates": [{
@@ -320,38 +350,20 @@ impl BuildStore {
         }
         if terms.iter().any(|written| *written != term(&reply)) {
             return Err(Error::Server {
-                doing: "finishing a partition".into(),
+                doing: doing.into(),
                 code: None,
                 transient: true,
                 source: "the primary changed meanwhile, and writes to the former one may be lost".into(),
             });
         }
-        let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = self.own_checkpoint(partition);
-        let counts = bson::serialize_to_document(&Counts::from(record.counts))
-            .map_err(|error| Error::Bug(format!("the checkpoint can't be encoded: {error}")))?;
-        let set = doc! {
-            "Done": true, "DoneBy": self.record.token, "Counts": counts, "Digest": record.digest.to_string(),
-            "HeadBits": bits_for(record.heads.len()),
-        };
-        let update = doc! { "$set": set, "$inc": { "Revision": 1_i64 } };
-        let write = async move { checkpoints.update_one(filter, update).await };
-        match call("writing a checkpoint", write).await?.matched_count {
-            1 => {
-                if let Some(claims) = &self.claims {
-                    claims.release(partition);
-                }
-                Ok(())
-            }
-            _ => Err(self.fenced("the checkpoints")),
-        }
+        Ok(())
     }
 
     /// The checkpoint of a partition, if this process may still write it.
     pub(super) fn own_checkpoint(&self, partition: u32) -> Document {
         let mut filter = doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token };
         if let Some(claims) = &self.claims {
-            filter.extend(claims.condition(partition));
+            filter.extend(claims.condition(Task::Build(partition)));
         }
         filter
     }

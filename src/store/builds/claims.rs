@@ -1,15 +1,26 @@
-//! The claims that a process has in a build: which partitions it builds.
+//! The claims that a process has in a build: which parts it reads, and which partitions it builds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bson::{Document, doc};
 
+use crate::pipeline::ports::Part;
+
+/// What one process claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Task {
+    /// To read the part of the natural order with this number.
+    Read(u32),
+    /// To build the partition with this number.
+    Build(u32),
+}
+
 /// The claims of this process in one build.
 #[derive(Debug)]
 pub(crate) struct Claims {
     pub(in crate::store) worker: String,
-    held: Mutex<HashMap<u32, i64>>,
+    held: Mutex<HashMap<Task, i64>>,
 }
 
 impl Claims {
@@ -18,47 +29,53 @@ impl Claims {
         Self { worker: worker.to_owned(), held: Mutex::default() }
     }
 
-    /// The condition that a partition is still claimed by this process.
-    pub(in crate::store) fn condition(&self, partition: u32) -> Document {
-        doc! { "Claim.Worker": &self.worker, "Claims": self.number(partition), "Open": true }
+    /// The condition that a task is still claimed by this process.
+    pub(in crate::store) fn condition(&self, task: Task) -> Document {
+        doc! { "Claim.Worker": &self.worker, "Claims": self.number(task), "Open": true }
     }
 
-    /// Number of the claim of a partition; without one, a number that nothing has.
-    pub(in crate::store) fn number(&self, partition: u32) -> i64 {
+    /// Number of the claim of a task; without one, a number that nothing has.
+    pub(in crate::store) fn number(&self, task: Task) -> i64 {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.get(&partition).copied().unwrap_or(-1)
+        held.get(&task).copied().unwrap_or(-1)
     }
 
-    /// The partitions that are claimed and not given back.
-    pub(crate) fn partitions(&self) -> Vec<u32> {
+    /// What is claimed and not given back.
+    pub(crate) fn tasks(&self) -> Vec<Task> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut partitions: Vec<u32> = held.keys().copied().collect();
-        partitions.sort_unstable();
-        partitions
+        let mut tasks: Vec<Task> = held.keys().copied().collect();
+        tasks.sort_unstable();
+        tasks
     }
 
-    /// Whether this process has claimed a partition, and not finished it.
-    pub(crate) fn holds(&self, partition: u32) -> bool {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&partition)
+    /// Whether this process has claimed a task, and not finished it.
+    pub(crate) fn holds(&self, task: Task) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&task)
     }
 
-    pub(in crate::store) fn hold(&self, partition: u32, number: i64) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, number);
+    pub(in crate::store) fn hold(&self, task: Task, number: i64) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(task, number);
     }
 
-    /// Forgets a claim: the partition is finished.
-    pub(in crate::store) fn release(&self, partition: u32) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+    /// Forgets a claim: the task is finished.
+    pub(in crate::store) fn release(&self, task: Task) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&task);
     }
 }
 
-/// A partition that isn't finished.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A task that isn't finished.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Unfinished {
-    /// Number of the partition.
-    pub(crate) partition: u32,
+    /// The task.
+    pub(crate) task: Task,
+    /// The part to read, if it is that.
+    pub(crate) part: Option<Part>,
     /// How often it was claimed.
     pub(crate) claims: i64,
     /// The worker that has claimed it last.
     pub(crate) worker: Option<String>,
+    /// How often a worker failed at it.
+    pub(crate) failures: i64,
+    /// What the last of these said.
+    pub(crate) failure: Option<String>,
 }

@@ -7,11 +7,12 @@ pub(in crate::store) mod failed_streams;
 mod forget;
 mod heads;
 mod lag;
+mod parts;
 mod pause;
 mod sharing;
 mod verified;
 mod workers;
 
 pub(crate) use build::BuildStore;
-pub(crate) use claims::{Claims, Unfinished};
+pub(crate) use claims::{Claims, Task, Unfinished};
 pub use failed_streams::StoredFailedStream;

@@ -2,7 +2,8 @@
 //!
 //! `Claim {Worker, Host, At}` and the number `Claims` are in the checkpoint of a partition. A claim is taken
 //! by one conditional write, and raises the number; what a process writes of a partition afterwards is
-//! conditional on its claim, so that a partition counts as what its last claimant made it.
+//! conditional on its claim, so that a partition counts as what its last claimant made it. Parts of the
+//! natural order are claimed alike; while any isn't read, no partition can be claimed.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::lifecycle::BuildState;
 use crate::plan::{Partition, sealed_name};
 use crate::store::builds::BuildStore;
-use crate::store::builds::claims::Unfinished;
+use crate::store::builds::claims::{Task, Unfinished};
+use crate::store::builds::parts::{part_of, parts_of};
 use crate::store::connection::{call, number_of};
 use crate::store::control::ProcessIdentity;
 use crate::store::records::{CHECKPOINTS, ids_of};
@@ -31,7 +33,7 @@ impl BuildStore {
         let filter = doc! { "_id": { "$in": ids }, "Token": self.record.token };
         let open = doc! {
             "$set": { "Done": false, "Open": true }, "$max": { "Claims": i64::from(touched) },
-            "$unset": { "Claim": "", "DoneBy": "" },
+            "$unset": { "Claim": "", "DoneBy": "", "Failure": "", "Failures": "" },
         };
         let update = async move { checkpoints.update_many(filter, open).await };
         let matched = call("opening the partitions", update).await?.matched_count;
@@ -55,14 +57,14 @@ impl BuildStore {
         let checkpoints = self.store.collection(CHECKPOINTS);
         let mut filter =
             doc! { "_id": self.checkpoint_id(partition), "Token": self.record.token, "Done": true };
-        filter.extend(claims.condition(partition));
+        filter.extend(claims.condition(Task::Build(partition)));
         let find = async move { checkpoints.find_one(filter).await };
         Ok(call("looking at a checkpoint", find).await?.is_some())
     }
 
     /// Number of this process's claim of a partition, while several work on the build.
     pub(in crate::store) fn claim_number(&self, partition: u32) -> Option<i64> {
-        self.claims.as_ref().map(|claims| claims.number(partition))
+        self.claims.as_ref().map(|claims| claims.number(Task::Build(partition)))
     }
 
     /// Closes the build to workers: from now on no claim counts. Returns the partitions that aren't finished
@@ -78,18 +80,28 @@ impl BuildStore {
         Ok(self.partitions().into_iter().filter(|partition| !is_done(partition)).collect())
     }
 
-    /// The partitions that aren't finished, in order.
+    /// The parts that aren't read, in order; if all are, the partitions that aren't finished.
     ///
     /// # Errors
     /// [`Error::Fenced`] if another process took the build over.
     pub(crate) async fn unfinished(&self) -> Result<Vec<Unfinished>> {
+        if self.record.exchange.is_some() {
+            let parts = self.unfinished_of(parts_of(&self.record.id)).await?;
+            if !parts.is_empty() {
+                return Ok(parts);
+            }
+        }
+        self.unfinished_of(ids_of(&self.record.id, None)).await
+    }
+
+    async fn unfinished_of(&self, ids: Document) -> Result<Vec<Unfinished>> {
         let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": ids_of(&self.record.id, None), "Done": false, "Open": true };
+        let filter = doc! { "_id": ids, "Done": false, "Open": true };
         let find = async move {
-            let only = doc! { "Partition": 1, "Claims": 1, "Claim": 1, "Token": 1 };
-            checkpoints.find(filter).projection(only).await?.try_collect::<Vec<Document>>().await
+            let others = doc! { "Counts": 0, "Digest": 0 };
+            checkpoints.find(filter).projection(others).await?.try_collect::<Vec<Document>>().await
         };
-        let found = call("looking for partitions", find).await?;
+        let found = call("looking for something to do", find).await?;
         let mut unfinished = Vec::with_capacity(found.len());
         for checkpoint in &found {
             let number = |name: &str| checkpoint.get(name).and_then(number_of);
@@ -97,22 +109,27 @@ impl BuildStore {
                 return Err(self.fenced("the checkpoints"));
             }
             let worker = checkpoint.get_document("Claim").ok().and_then(|claim| claim.get_str("Worker").ok());
+            let part = part_of(checkpoint);
+            let partition = number("Partition").and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
             unfinished.push(Unfinished {
-                partition: number("Partition").and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
+                task: part.as_ref().map_or(Task::Build(partition), |part| Task::Read(part.number)),
+                part,
                 claims: number("Claims").unwrap_or(0),
                 worker: worker.map(str::to_owned),
+                failures: number("Failures").unwrap_or(0),
+                failure: checkpoint.get_str("Failure").ok().map(str::to_owned),
             });
         }
-        unfinished.sort_by_key(|one| one.partition);
+        unfinished.sort_by_key(|one| one.task);
         Ok(unfinished)
     }
 
-    /// Claims a partition that is as it was seen. Returns whether it was.
+    /// Claims a task that is as it was seen. Returns whether it was.
     pub(crate) async fn claim(&self, seen: &Unfinished) -> Result<bool> {
         self.mandate.check()?;
         let Some(claims) = &self.claims else { return Err(Error::Bug("nobody claims here".into())) };
         let mut filter = doc! {
-            "_id": self.checkpoint_id(seen.partition), "Token": self.record.token, "Done": false,
+            "_id": self.task_id(seen.task), "Token": self.record.token, "Done": false,
             "Open": true, "Claims": seen.claims,
         };
         match &seen.worker {
@@ -126,11 +143,33 @@ impl BuildStore {
         };
         let checkpoints = self.store.collection(CHECKPOINTS);
         let update = async move { checkpoints.update_one(filter, claim).await };
-        let is_ours = call("claiming a partition", update).await?.matched_count == 1;
+        let is_ours = call("claiming a task", update).await?.matched_count == 1;
         if is_ours {
-            claims.hold(seen.partition, seen.claims + 1);
+            claims.hold(seen.task, seen.claims + 1);
         }
         Ok(is_ours)
+    }
+
+    /// Notes that this process failed at a task that it has claimed, and gives it back.
+    pub(crate) async fn note_failure(&self, task: Task, failure: &str) -> Result<()> {
+        let Some(claims) = &self.claims else { return Ok(()) };
+        let mut filter = doc! { "_id": self.task_id(task), "Token": self.record.token, "Done": false };
+        filter.extend(claims.condition(task));
+        let change = doc! {
+            "$set": { "Failure": failure }, "$inc": { "Failures": 1_i64 }, "$unset": { "Claim": "" },
+        };
+        let checkpoints = self.store.collection(CHECKPOINTS);
+        claims.release(task);
+        call("noting a failure", async move { checkpoints.update_one(filter, change).await })
+            .await
+            .map(|_| ())
+    }
+
+    fn task_id(&self, task: Task) -> String {
+        match task {
+            Task::Read(part) => self.part_id(part),
+            Task::Build(partition) => self.checkpoint_id(partition),
+        }
     }
 
     /// How many partitions each host has built, by its name; and whether other processes than this one did.

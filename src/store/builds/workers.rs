@@ -42,11 +42,12 @@ impl Builds<'_> {
     /// Writes the beat of a worker within so many seconds. Returns whether it still is one.
     pub(crate) async fn worker_beat(self, id: &str, doing: &WorkerDoing, seconds: u64) -> Result<bool> {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let partitions: Vec<i64> = doing.partitions.iter().map(|partition| i64::from(*partition)).collect();
+        let numbers = |of: &[u32]| of.iter().map(|number| i64::from(*number)).collect::<Vec<i64>>();
         let update = doc! {
             "$inc": { "Beat": 1_i64 }, "$currentDate": { "At": true },
             "$set": {
-                "Build": doing.build.clone(), "Partitions": partitions,
+                "Build": doing.build.clone(), "Partitions": numbers(&doing.partitions),
+                "Parts": numbers(&doing.parts),
                 "PartitionsDone": signed(doing.partitions_done), "Commits": signed(doing.commits),
                 "CommitsPerSecond": doing.commits_per_second, "Memory": doing.memory_bytes.map(signed),
             },
@@ -98,8 +99,11 @@ fn row(document: &Document) -> WorkerRow {
         (Ok(at), Ok(now)) => now.timestamp_millis().saturating_sub(at.timestamp_millis()),
         _ => 0,
     };
-    let partitions = document.get_array("Partitions").map(Vec::as_slice).unwrap_or_default();
-    let numbered = |partition: &Bson| number_of(partition).and_then(|number| u32::try_from(number).ok());
+    let numbered = |number: &Bson| number_of(number).and_then(|number| u32::try_from(number).ok());
+    let numbers = |name: &str| {
+        let numbers = document.get_array(name).map(Vec::as_slice).unwrap_or_default();
+        numbers.iter().filter_map(numbered).collect()
+    };
     WorkerRow {
         id: text("_id"),
         host: text("Host"),
@@ -107,7 +111,8 @@ fn row(document: &Document) -> WorkerRow {
         version: text("Version"),
         leads: document.get_bool("Leads").unwrap_or(false),
         build: document.get_str("Build").ok().map(str::to_owned),
-        partitions: partitions.iter().filter_map(numbered).collect(),
+        partitions: numbers("Partitions"),
+        parts: numbers("Parts"),
         partitions_done: count("PartitionsDone").unwrap_or(0),
         commits: count("Commits").unwrap_or(0),
         commits_per_second: document.get_f64("CommitsPerSecond").unwrap_or(0.0),

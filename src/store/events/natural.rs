@@ -9,14 +9,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use mongodb::options::{ReadPreference, RunCursorCommandOptions, SelectionCriteria, ServerAddress};
 
 use crate::error::{Error, Result};
-use crate::pipeline::ports::NaturalScan;
+use crate::pipeline::ports::{Bound, CommitBatch, NaturalScan, Part};
 use crate::plan::{NaturalBy, StreamRange};
 use crate::store::connection::call;
-use crate::store::events::part::{Bound, NaturalPart};
+use crate::store::events::part::NaturalPart;
 use crate::store::events::source::{EventStore, simple};
 
 const PARTS_MAX: u64 = 1024;
@@ -142,11 +143,71 @@ impl EventStore {
     ) -> NaturalScan {
         let starts = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
         let ends = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
-        let parts = starts.zip(ends).map(|(after, until)| {
-            let command = self.record_command(ranges, after.as_ref());
-            NaturalPart::new(self, command, server.clone()).between(after, until).stream()
-        });
+        let parts =
+            starts.zip(ends).map(|(after, until)| self.between(ranges, (after, until), server.clone()));
         NaturalScan { by: NaturalBy::RecordIds, parts: parts.collect() }
+    }
+
+    /// The commits between two bounds.
+    fn between(
+        &self,
+        ranges: &[StreamRange],
+        (after, until): (Option<Bound>, Option<Bound>),
+        server: Option<SelectionCriteria>,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        let command = self.record_command(ranges, after.as_ref());
+        NaturalPart::new(self, command, server).between(after, until).stream()
+    }
+
+    /// Divides the natural order of one member into parts that several processes read, at least so many where
+    /// there are enough commits. `None` where it can't be divided.
+    pub(crate) async fn divide(&self, ranges: &[StreamRange], at_least: u32) -> Result<Option<Vec<Part>>> {
+        if self.natural_by.is_some_and(|by| by != NaturalBy::RecordIds) {
+            return Ok(None);
+        }
+        let count = self.estimated_count().await?;
+        let parts = (count / self.part_commits.max(1)).max(at_least.into()).clamp(1, PARTS_MAX);
+        let member = self.member().await?;
+        let bounds = match self.record_bounds(ranges, parts, &self.only(member.as_deref())).await {
+            Ok(bounds) => bounds,
+            // Some servers with this protocol have no record ids.
+            Err(Error::Server { transient: false, source, .. }) => {
+                tracing::info!(%source, "the event store can't be divided by record ids");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let starts = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
+        let ends = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
+        let parts = (0..).zip(starts.zip(ends));
+        let parts =
+            parts.map(|(number, (after, until))| Part { number, member: member.clone(), after, until });
+        Ok(Some(parts.collect()))
+    }
+
+    /// The commits of one part, from the member whose record ids it has.
+    pub(in crate::store) fn read_part(
+        &self,
+        ranges: &[StreamRange],
+        part: &Part,
+    ) -> BoxStream<'static, Result<CommitBatch>> {
+        let (store, member) = (self.clone(), part.member.clone());
+        let commits =
+            self.between(ranges, (part.after.clone(), part.until.clone()), self.only(member.as_deref()));
+        let opened = async move {
+            // A connection to one server alone goes there, whichever it is.
+            let other = if store.direct { store.member().await? } else { member.clone() };
+            if other != member {
+                return Err(Error::Unsupported(format!(
+                    "the parts of the event store are those of {}, and this program is connected to {} \
+                     directly: connect to the replica set",
+                    member.as_deref().unwrap_or("another server"),
+                    other.as_deref().unwrap_or("another server")
+                )));
+            }
+            Ok(commits)
+        };
+        futures::stream::once(opened).try_flatten().boxed()
     }
 
     /// The field of the timestamp, if an index begins with it.
@@ -207,17 +268,25 @@ impl EventStore {
     /// One member to read from, so that all commands of a scan go to it: the present primary, unless others
     /// are preferred. `None` if there is only one server.
     async fn server(&self) -> Result<Option<SelectionCriteria>> {
-        // The only server may be connected to by another name than its own.
-        if self.direct {
-            return Ok(None);
-        }
+        let member = if self.direct { None } else { self.member().await? };
+        Ok(self.only(member.as_deref()))
+    }
+
+    /// The name of the member that is read from, as the members know it; `None` where there is only one
+    /// server.
+    async fn member(&self) -> Result<Option<String>> {
         let db = self.db.clone();
         let from = self.from.clone().unwrap_or(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         let ask = async move { db.run_command(doc! { "hello": 1 }).selection_criteria(from).await };
         let hello = call("asking for a member to read from", ask).await;
+        Ok(hello?.get_str("me").ok().map(str::to_owned))
+    }
+
+    /// Selects the member of this name. The only server may be connected to by another name than its own.
+    fn only(&self, member: Option<&str>) -> Option<SelectionCriteria> {
         // Parsed as the driver parses names of members: it keeps them in lower case.
-        let me = hello?.get_str("me").ok().and_then(|me| ServerAddress::parse(me).ok());
-        Ok(me.map(|me| SelectionCriteria::Predicate(Arc::new(move |server| *server.address() == me))))
+        let member = member.filter(|_| !self.direct).and_then(|member| ServerAddress::parse(member).ok())?;
+        Some(SelectionCriteria::Predicate(Arc::new(move |server| *server.address() == member)))
     }
 
     /// All documents of a short cursor.

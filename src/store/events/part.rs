@@ -3,14 +3,14 @@
 //! connection.
 
 use bson::oid::ObjectId;
-use bson::{Bson, Document, RawBson, doc};
+use bson::{Document, RawBson, doc};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use mongodb::options::{RunCommandOptions, RunCursorCommandOptions, SelectionCriteria};
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
 use crate::error::{Class, Error, Result};
-use crate::pipeline::ports::CommitBatch;
+use crate::pipeline::ports::{Bound, CommitBatch};
 use crate::store::connection::{LONG_CALL_SECONDS, call, call_within, divided_in_vain};
 use crate::store::events::batch::Batch;
 use crate::store::events::source::EventStore;
@@ -21,13 +21,6 @@ const REOPENINGS: u32 = 5;
 const REOPEN_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 /// Pause before the first of them; each further one is longer by as much.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
-
-/// A document that ends one part and is followed by the next.
-#[derive(Clone)]
-pub(super) struct Bound {
-    pub(super) record: i64,
-    pub(super) id: Bson,
-}
 
 /// One part, from after a bound up to and including the next.
 pub(super) struct NaturalPart {

@@ -14,7 +14,7 @@ use statefold_projections::Layout;
 
 use crate::error::{Error, Result};
 use crate::pipeline::Governor;
-use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, HeadDetail, NaturalScan};
+use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, HeadDetail, NaturalScan, Part};
 use crate::plan::{NaturalBy, StreamRange};
 use crate::store::connection::{Events, LONG_CALL_SECONDS, call, call_within, number_of, read_concern};
 use crate::store::events::batch::Batch;
@@ -311,6 +311,10 @@ impl EventSource for EventStore {
         // A secondary that is behind answers when it has what was acknowledged.
         let seconds = self.from.as_ref().map(|_| LONG_CALL_SECONDS);
         self.governor.pace(batches_within(seconds, open))
+    }
+
+    fn part(&self, ranges: &[StreamRange], part: &Part) -> BoxStream<'static, Result<CommitBatch>> {
+        self.governor.pace(self.read_part(ranges, part))
     }
 
     fn natural<'a>(&'a self, ranges: &'a [StreamRange]) -> BoxFuture<'a, Result<NaturalScan>> {

@@ -52,6 +52,9 @@ pub(crate) struct BuildRecord {
     /// Whether its partitions are open to all workers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
+    /// Where processes that read the event store in parts hand over what others fold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeRecord>,
     /// Whether its collections were there already, built by an application.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
@@ -89,6 +92,18 @@ pub(crate) struct BuildRecord {
     pub updated_at: DateTime,
 }
 
+/// An exchange of commits between the processes of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ExchangeRecord {
+    /// The collection of the frames.
+    pub collection: String,
+    /// Number of parts that are read.
+    pub parts: u32,
+    /// Numbers of the partitions whose commits are handed over.
+    pub partitions: Vec<u32>,
+}
+
 /// The definition a build is made with, and the process that makes it.
 #[derive(Debug, Clone)]
 pub(crate) struct BuildOrigin {
@@ -120,6 +135,7 @@ impl BuildRecord {
             targets,
             ranges,
             shared: false,
+            exchange: None,
             adopted: false,
             completed: false,
             mode: None,

@@ -7,7 +7,9 @@ mod pause;
 mod swap;
 
 pub(in crate::store) use build::{BUILDS, CHECKPOINTS, FAILED_STREAMS, HEADS};
-pub(crate) use build::{BuildOrigin, BuildRecord, Failure, PlaceRecord, PlanRecord, TargetRecord, Timings};
+pub(crate) use build::{
+    BuildOrigin, BuildRecord, ExchangeRecord, Failure, PlaceRecord, PlanRecord, TargetRecord, Timings,
+};
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use checkpoint::Counts;
 pub(in crate::store) use head_ids::{bits_for, ids_of, refolded_id};

@@ -5,6 +5,7 @@ mod adopted;
 mod asides;
 mod before;
 mod dropping;
+mod exchange;
 mod guarded;
 mod lookup;
 mod publish;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Head};
 use crate::pipeline::pauses;
 use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, SnapshotSink, Staging, Term};
-use crate::plan::{Partition, StreamRange, staging_name, staging_token};
+use crate::plan::{Partition, StreamRange, is_exchange, staging_name, staging_token};
 use crate::store::builds::{BuildStore, failed_streams};
 use crate::store::connection::{
     INDEX_BUILD, LONG_CALL_SECONDS, NAMESPACE_EXISTS, call, call_within, classify, code, insertion,
@@ -89,6 +89,9 @@ impl BuildStore {
             // The collection the record names is the build's; one with a higher token is from an interrupted
             // takeover. One with a lower token was created again by a process that was replaced.
             found.sort_unstable();
+            // What was exchanged is read again.
+            let exchanged: Vec<(i64, &String)> =
+                found.extract_if(.., |(_, name)| is_exchange(name)).collect();
             let named = staging_token(&target.collection, &target.staging).unwrap_or(i64::MIN);
             let newest = found.pop_if(|(token, _)| *token >= named);
             match newest {
@@ -104,8 +107,8 @@ impl BuildStore {
                     });
                 }
             }
-            for (_, stale) in found {
-                tracing::warn!(collection = %stale, "dropping a staging collection of an older token");
+            for (_, stale) in found.into_iter().chain(exchanged) {
+                tracing::warn!(collection = %stale, "dropping a staging collection that nobody uses");
                 self.drop_collection(stale).await?;
             }
             if let Some(target) = self.record.targets.get_mut(at) {

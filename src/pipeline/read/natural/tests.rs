@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::fold::{Digest, Lookups};
 use crate::observe::Progress;
-use crate::pipeline::ports::{HeadBatch, HeadDetail, NaturalScan};
+use crate::pipeline::ports::{HeadBatch, HeadDetail, NaturalScan, Part};
 use crate::pipeline::read::natural::*;
 
 /// Joins the event types of a stream.
@@ -92,6 +92,9 @@ impl EventSource for Source {
         let part = futures::stream::iter(batches).chain(futures::stream::once(end).flatten()).boxed();
         let scan = NaturalScan { by: NaturalBy::OneCursor, parts: VecDeque::from([part]) };
         futures::future::ready(Ok(scan)).boxed()
+    }
+    fn part(&self, _: &[StreamRange], _: &Part) -> BoxStream<'static, Result<CommitBatch>> {
+        futures::stream::empty().boxed()
     }
     fn scan(&self, _: &StreamRange) -> BoxStream<'static, Result<CommitBatch>> {
         futures::stream::empty().boxed()

@@ -1,14 +1,14 @@
-//! The commits that a reader has not written to the spill file yet: a buffer for each range of streams.
+//! The commits that a reader has not handed on in frames yet: a buffer for each range of streams.
 //!
 //! Invariant: memory is counted as it is reserved, not as it is filled.
 
 use crate::error::{Error, Result};
 use crate::fold::{FoldCounts, Router, encode_frame};
 use crate::pipeline::ports::RawCommits;
-use crate::pipeline::read::spill::spilled::Spilled;
+use crate::pipeline::read::frames::FrameSink;
 
 /// The buffers of one reader.
-pub(super) struct Buffers {
+pub(in crate::pipeline) struct Buffers {
     /// A buffer for each projection and range.
     open: Vec<Vec<Vec<u8>>>,
     frame: Vec<u8>,
@@ -21,29 +21,29 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Empty buffers, given the number of ranges of each projection.
-    pub(super) fn new(ranges: &[usize], frame_bytes: usize, held_max: usize) -> Self {
+    pub(in crate::pipeline) fn new(ranges: &[usize], frame_bytes: usize, held_max: usize) -> Self {
         let open = ranges.iter().map(|count| vec![Vec::new(); *count]).collect();
         Self { open, frame: Vec::new(), frame_bytes, held: 0, held_max }
     }
 
     /// Drops everything that is not written.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::pipeline) fn clear(&mut self) {
         self.open.iter_mut().flatten().for_each(|buffer| *buffer = Vec::new());
         self.held = 0;
     }
 
     /// Takes the commits of a batch, and writes full buffers.
-    pub(super) fn take(
+    pub(in crate::pipeline) fn take(
         &mut self,
         router: &Router,
         batch: &dyn RawCommits,
-        spilled: &Spilled,
+        frames: &impl FrameSink,
     ) -> Result<Vec<FoldCounts>> {
         let mut counts = vec![FoldCounts::default(); self.open.len()];
         let mut written = Ok(());
         let routed = router.by_range(batch.documents()?, batch.limit(), |projection, range, commit| {
             if written.is_ok() {
-                written = self.add(projection, range, commit, spilled);
+                written = self.add(projection, range, commit, frames);
             }
             if let Some(counts) = counts.get_mut(projection) {
                 counts.commits += 1;
@@ -54,15 +54,15 @@ impl Buffers {
         routed.map_err(|_| Error::Mismatch("the server sent a broken batch".into()))?;
         // With many ranges of few commits, short frames are better than too much memory.
         if self.held > self.held_max {
-            self.write_all(spilled)?;
+            self.write_all(frames)?;
         }
         Ok(counts)
     }
 
-    fn add(&mut self, projection: usize, range: usize, commit: &[u8], spilled: &Spilled) -> Result<()> {
+    fn add(&mut self, projection: usize, range: usize, commit: &[u8], frames: &impl FrameSink) -> Result<()> {
         let length = self.open.get(projection).and_then(|ranges| ranges.get(range)).map_or(0, Vec::len);
         if length + commit.len() > self.frame_bytes {
-            self.write(projection, range, spilled)?;
+            self.write(projection, range, frames)?;
         }
         let Some(buffer) = self.open.get_mut(projection).and_then(|ranges| ranges.get_mut(range)) else {
             return Ok(());
@@ -71,25 +71,25 @@ impl Buffers {
         buffer.extend_from_slice(commit);
         self.held += buffer.capacity() - before;
         // A large commit need not wait for others.
-        if buffer.len() >= self.frame_bytes { self.write(projection, range, spilled) } else { Ok(()) }
+        if buffer.len() >= self.frame_bytes { self.write(projection, range, frames) } else { Ok(()) }
     }
 
     /// Writes a buffer and frees its memory: it may take long until the next commits of this range.
-    fn write(&mut self, projection: usize, range: usize, spilled: &Spilled) -> Result<()> {
+    fn write(&mut self, projection: usize, range: usize, frames: &impl FrameSink) -> Result<()> {
         let buffer = self.open.get_mut(projection).and_then(|ranges| ranges.get_mut(range));
         let Some(full) = buffer.map(std::mem::take).filter(|buffer| !buffer.is_empty()) else {
             return Ok(());
         };
         self.held -= full.capacity();
         encode_frame(&full, &mut self.frame);
-        spilled.write(projection, range, &self.frame)
+        frames.write(projection, range, &self.frame)
     }
 
     /// Writes everything.
-    pub(super) fn write_all(&mut self, spilled: &Spilled) -> Result<()> {
+    pub(in crate::pipeline) fn write_all(&mut self, frames: &impl FrameSink) -> Result<()> {
         for projection in 0..self.open.len() {
             for range in 0..self.open.get(projection).map_or(0, Vec::len) {
-                self.write(projection, range, spilled)?;
+                self.write(projection, range, frames)?;
             }
         }
         Ok(())
@@ -111,6 +111,7 @@ mod tests {
     use crate::fold::documents;
     use crate::pipeline::read::spill::file::SpillFile;
     use crate::pipeline::read::spill::file::lock;
+    use crate::pipeline::read::spill::spilled::Spilled;
 
     const RANGES: usize = 26;
 

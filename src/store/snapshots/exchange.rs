@@ -1,0 +1,158 @@
+//! The exchange of a build: the collection in which processes that read parts of the natural order hand over
+//! the commits, compressed, to whoever builds their partition.
+//!
+//! A frame is `{partition}/{part}/{attempt}/{number}`, and counts once the document of its part names its
+//! attempt.
+
+use std::collections::HashMap;
+
+use bson::spec::BinarySubtype;
+use bson::{Binary, RawDocumentBuf, doc, rawdoc};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+
+use crate::error::{Error, Result};
+use crate::pipeline::ports::{Exchange, ExchangeFrame, Part, PartRead, Term};
+use crate::plan::{Partition, exchange_name};
+use crate::store::builds::BuildStore;
+use crate::store::connection::{NAMESPACE_EXISTS, call, code, insertion};
+use crate::store::records::ExchangeRecord;
+
+/// Frames that are read with one reply: some megabytes.
+const FRAMES_PER_BATCH: u32 = 32;
+
+impl BuildStore {
+    /// Opens an exchange of these partitions, and these parts to all workers.
+    pub(crate) async fn open_exchange(&mut self, parts: &[Part], partitions: &[Partition]) -> Result<()> {
+        self.mandate.check()?;
+        self.forget_parts().await?;
+        let Some(first) = self.record.targets.first() else {
+            return Err(Error::Bug(format!("{} has no target", self.record.id)));
+        };
+        let name = exchange_name(&first.collection, self.record.token);
+        let (db, create) = (self.store.database_of(&name).clone(), name.clone());
+        // What is in it is compressed already.
+        let stored = doc! { "wiredTiger": { "configString": "block_compressor=none" } };
+        let create = async move {
+            match db.create_collection(create).storage_engine(stored).await {
+                Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => Ok(()),
+                other => other,
+            }
+        };
+        call("creating the exchange", create).await?;
+        self.record_parts(parts).await?;
+        self.record.exchange = Some(ExchangeRecord {
+            collection: name,
+            parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+            partitions: partitions.iter().map(|partition| partition.number).collect(),
+        });
+        Ok(())
+    }
+
+    /// Drops the exchange.
+    pub(crate) async fn drop_exchange(&mut self) -> Result<()> {
+        let Some(exchange) = self.record.exchange.take() else { return Ok(()) };
+        self.forget_parts().await?;
+        self.store.snapshots().drop_named(&exchange.collection, &self.mandate).await
+    }
+
+    /// The name of the exchange and its database.
+    fn exchange(&self) -> Result<(mongodb::Database, String)> {
+        let exchange = self.record.exchange.as_ref();
+        let name = exchange.map(|exchange| exchange.collection.clone());
+        let name = name.ok_or_else(|| Error::Bug(format!("{} has no exchange", self.record.id)))?;
+        Ok((self.store.database_of(&name).clone(), name))
+    }
+
+    /// Reads the frames of a partition.
+    async fn read_frames(
+        self,
+        partition: u32,
+    ) -> Result<impl futures::Stream<Item = Result<Vec<Vec<u8>>>> + Send + 'static> {
+        let doing = "reading what was handed over";
+        let mut missing = self.expected_frames(partition).await?;
+        let (db, name) = self.exchange()?;
+        let filter =
+            doc! { "_id": { "$gte": format!("{partition:06}/"), "$lt": format!("{partition:06}0") } };
+        let collection = db.collection::<RawDocumentBuf>(&name);
+        let open =
+            async move { collection.find(filter).sort(doc! { "_id": 1 }).batch_size(FRAMES_PER_BATCH).await };
+        let cursor = call(doing, open).await?;
+        let batches = futures::stream::try_unfold(Some(cursor), move |cursor| async move {
+            let Some(mut cursor) = cursor else { return Ok::<_, Error>(None) };
+            let next = async move {
+                let mut frames = Vec::new();
+                while frames.len() < FRAMES_PER_BATCH as usize {
+                    match cursor.try_next().await? {
+                        Some(frame) => frames.push(frame),
+                        None => return Ok((frames, None)),
+                    }
+                }
+                Ok((frames, Some(cursor)))
+            };
+            Ok(Some(call(doing, next).await?))
+        });
+        let taken = batches.map(Some).chain(futures::stream::once(async { None })).map(move |batch| {
+            match batch.transpose()? {
+                Some(frames) => taken(&frames, &mut missing),
+                None if missing.values().all(|frames| *frames == 0) => Ok(Vec::new()),
+                // The reply of a primary that was replaced, say.
+                None => Err(Error::Server {
+                    doing: doing.into(),
+                    code: None,
+                    transient: true,
+                    source: format!("frames of partition {partition} are missing").into(),
+                }),
+            }
+        });
+        Ok(taken)
+    }
+}
+
+/// The compressed commits of those frames whose attempt counts, which are no longer missing.
+fn taken(frames: &[RawDocumentBuf], missing: &mut HashMap<String, u64>) -> Result<Vec<Vec<u8>>> {
+    let mut bytes = Vec::with_capacity(frames.len());
+    for frame in frames {
+        let attempt = frame.get_str("_id").ok().and_then(|id| id.split('/').nth(2));
+        let left = attempt.and_then(|attempt| missing.get_mut(attempt)).filter(|left| **left > 0);
+        let Some(left) = left else { continue };
+        *left -= 1;
+        let commits = frame.get_binary("Commits").map_err(|error| Error::Mismatch(error.to_string()))?;
+        bytes.push(commits.bytes.to_vec());
+    }
+    Ok(bytes)
+}
+
+impl Exchange for BuildStore {
+    fn give(
+        &self,
+        part: u32,
+        attempt: &str,
+        first: u64,
+        frames: &[ExchangeFrame],
+    ) -> BoxFuture<'static, Result<Term>> {
+        let place = self.mandate.check().and_then(|()| self.exchange());
+        let (db, name) = match place {
+            Ok(place) => place,
+            Err(error) => return futures::future::ready(Err(error)).boxed(),
+        };
+        let documents = (first..).zip(frames).map(|(number, frame)| {
+            let id = format!("{:06}/{part:06}/{attempt}/{number:08}", frame.partition);
+            let commits = Binary { subtype: BinarySubtype::Generic, bytes: frame.bytes.clone() };
+            rawdoc! { "_id": id, "Commits": commits }
+        });
+        let documents: Vec<RawDocumentBuf> = documents.collect();
+        let documents: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
+        insertion(&db, &name, "handing commits over", &documents, false).boxed()
+    }
+
+    fn finish_part<'a>(&'a self, read: &'a PartRead, terms: &'a [Term]) -> BoxFuture<'a, Result<()>> {
+        self.finish_reading(read, terms).boxed()
+    }
+
+    fn frames(&self, partition: u32) -> BoxStream<'static, Result<Vec<Vec<u8>>>> {
+        let read = self.clone().read_frames(partition);
+        futures::stream::once(read).try_flatten().boxed()
+    }
+}
