@@ -65,7 +65,7 @@ pub use error::{Class, Error, Insistence, Result};
 pub use lifecycle::{BuildState, ErrorLimit, Share, Verify};
 pub use next_step::NextStep;
 pub use observe::{Doing, Leader, Phase, Progress};
-pub use plan::{Estimate, NaturalBy, Strategy, VerifySeconds, WorkersPlan};
+pub use plan::{Estimate, NaturalBy, ShardPlan, Strategy, VerifySeconds, WorkersPlan};
 
 // Linked by an application.
 pub use application::{ActiveHandle, Reading, active_generation, follow_active};

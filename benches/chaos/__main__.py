@@ -23,6 +23,7 @@ from store import APP, INDEXES, Acknowledged, Writer, created, stream
 
 DATABASE = "chaos"
 UNTOUCHED = [f"untouched-{number}" for number in range(50)]
+STAYING = ("follow", "work")
 MEMORY_MAX = 512 << 20
 FILES_MAX = 200
 SETTINGS = """[lease]
@@ -116,12 +117,15 @@ class Chaos:
         chance = self.chance
         mode = chance.choice(["pointer", "pointer", "view", "rename"])
         strategy = chance.choice(["natural", "stream", "spill"])
+        shared = ["--workers", "3", "--strategy", chance.choice(["stream", "exchange"])]
         if self.small_disk and chance.random() < 0.05:
             return ["rebuild", "Assets", "--yes", "--fresh", "--strategy", "spill", "--spill-dir", self.small_disk]
         return chance.choices([
             ["rebuild", "Assets", "--yes", "--fresh", "--mode", mode, "--strategy", strategy],
             ["rebuild", "Assets", "--yes", "--mode", mode, "--strategy", strategy],
             ["rebuild", "Assets", "--yes", "--postpone", "--strategy", strategy],
+            ["rebuild", "Assets", "--yes", "--fresh", "--mode", mode, *shared],
+            ["rebuild", "Assets", "--yes", "--lead-only", *shared],
             ["cutover", "Assets", "--yes", "--mode", mode],
             ["rollback", "Assets", "--yes"],
             ["cleanup", "--yes", "--keep", "1"],
@@ -131,7 +135,7 @@ class Chaos:
             ["read-only", "on", "--yes", "--reason", "chaos"],
             ["read-only", "off", "--yes"],
             ["verify", "Assets"],
-        ], weights=[6, 6, 3, 4, 5, 2, 4, 1, 1, 1, 2, 1])[0]
+        ], weights=[6, 6, 3, 4, 2, 4, 5, 2, 4, 1, 1, 1, 2, 1])[0]
 
     def blow(self):
         """One blow: mostly against an engine."""
@@ -146,7 +150,7 @@ class Chaos:
             if self.servers.hold_at(chance, 1.5):
                 self.moments += 1
                 for engine in running:
-                    if engine.runs() and engine.words[0] != "follow":
+                    if engine.runs() and engine.words[0] not in STAYING:
                         engine.kill()
                         self.kills += 1
         elif running and kind < 0.62:
@@ -177,8 +181,11 @@ class Chaos:
             followers = [one for one in self.engines if one.words[0] == "follow" and one.runs()]
             if len(followers) < 2:
                 self.start("follow", "Assets")
-            workers = [one for one in self.engines if one.words[0] != "follow" and one.runs()]
-            if len(workers) < 3 and now >= next_work:
+            workers = [one for one in self.engines if one.words[0] == "work" and one.runs()]
+            if len(workers) < 2:
+                self.start("work", "--linger", "--readers", "1", "--batch-docs", "50")
+            at_work = [one for one in self.engines if one.words[0] not in STAYING and one.runs()]
+            if len(at_work) < 3 and now >= next_work:
                 self.start(*self.some_work())
                 next_work = now + self.chance.uniform(0.05, 0.8)
             if now >= next_blow:
@@ -198,8 +205,15 @@ class Chaos:
         for engine in self.engines:
             engine.continue_when_due(now=True)
         self.servers.calm()
+        # Who only leads waits for workers.
+        if not any(one.words[0] == "work" and one.runs() for one in self.engines):
+            self.start("work", "--linger")
         for engine in self.engines:
             if engine.runs() and engine.words[0] == "follow":
+                engine.terminate()
+        checks.becomes_true(lambda: not any(one.runs() for one in self.engines if one.words[0] != "work"), 150)
+        for engine in self.engines:
+            if engine.runs() and engine.words[0] == "work":
                 engine.terminate()
         if not checks.becomes_true(lambda: not any(one.runs() for one in self.engines), 150):
             for engine in [one for one in self.engines if one.runs()]:

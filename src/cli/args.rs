@@ -72,6 +72,9 @@ pub(super) struct TuningArgs {
     /// secondary with tags, as `nodeType:ANALYTICS`; changes are followed on the primary [default: primary]
     #[arg(long, value_name = "MEMBERS", env = "STATEFOLD_READ_PREFERENCE")]
     pub(super) read_preference: Option<String>,
+    /// Allow a mongos of a sharded cluster, on which no release of statefold was ever run
+    #[arg(long, global = true, env = "STATEFOLD_SHARDED_CLUSTER")]
+    pub(super) sharded_cluster: bool,
     /// Commits of a batch from the server [default: 1000]
     #[arg(long, value_name = "N", env = "STATEFOLD_BATCH_COMMITS")]
     pub(super) batch_commits: Option<u32>,

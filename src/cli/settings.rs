@@ -111,6 +111,7 @@ pub(super) fn load(connection: &Connection, raw: &Raw<'_>) -> Result<Loaded> {
         workers: shared.workers.or(file.workers).unwrap_or(1),
         lead_only: shared.lead_only || file.lead_only.unwrap_or(false),
         help_build: raw.help_build.or(file.help_build).unwrap_or(true),
+        sharded_cluster: flags.sharded_cluster || file.sharded_cluster.unwrap_or(false),
     };
     problems.extend(sharing.problems());
     let read_from = given(&flags.read_preference).or(file.read_preference);

@@ -53,6 +53,8 @@ pub struct FileSettings {
     pub lead_only: Option<bool>,
     /// Whether a server that waits for the leader of a migration takes part in the build.
     pub help_build: Option<bool>,
+    /// As the setting of this name.
+    pub sharded_cluster: Option<bool>,
     /// Address for metrics and health checks.
     pub listen: Option<String>,
     /// Settings of lease and migration lock, and of waiting for them.

@@ -10,11 +10,13 @@ pub struct Sharing {
     pub lead_only: bool,
     /// Whether a server that waits for the leader of a migration takes part in the build meanwhile.
     pub help_build: bool,
+    /// Whether the server may be a router of a sharded cluster, on which no release was ever run.
+    pub sharded_cluster: bool,
 }
 
 impl Default for Sharing {
     fn default() -> Self {
-        Self { workers: 1, lead_only: false, help_build: true }
+        Self { workers: 1, lead_only: false, help_build: true, sharded_cluster: false }
     }
 }
 

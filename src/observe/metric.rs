@@ -34,6 +34,8 @@ pub enum MetricLabel {
     Reason,
     /// Version of this program.
     Version,
+    /// A process that takes part in builds, as `host:pid`.
+    Worker,
 }
 
 /// What streams are folded for.
@@ -71,6 +73,7 @@ impl MetricLabel {
             Self::Phase => "phase",
             Self::Reason => "reason",
             Self::Version => "version",
+            Self::Worker => "worker",
         }
     }
 
@@ -82,6 +85,8 @@ impl MetricLabel {
             Self::Phase => Phase::ALL.map(|phase| phase.label().into()).into(),
             Self::Reason => Wait::ALL.map(|wait| wait.name().into()).into(),
             Self::Version => vec![env!("CARGO_PKG_VERSION").into()],
+            // Others come when they are there.
+            Self::Worker => Vec::new(),
         }
     }
 }
@@ -141,6 +146,14 @@ table! {
     PARTITIONS_LEFT: Gauge in Count, [Projection], "statefold_partitions_left",
         "Partitions still to do in this phase";
     SPILL_BYTES: Gauge in Bytes, [], "statefold_spill_bytes", "Size of the spill file";
+
+    WORKERS: Gauge in Count, [], "statefold_workers",
+        "Processes that take part in builds, as a leader that shares one sees them";
+    WORKER_RATE: Gauge in Count, [Worker], "statefold_worker_commits_per_second",
+        "Commits that a worker folds in a second";
+    WORKER_PARTITIONS: Gauge in Count, [Worker], "statefold_worker_partitions_done",
+        "Partitions that a worker has finished";
+    WORKER_MEMORY: Gauge in Bytes, [Worker], "statefold_worker_memory_bytes", "Memory of a worker";
 
     DIRTY: Gauge in Count, [Projection], "statefold_dirty_streams",
         "Streams that changed since they were folded";

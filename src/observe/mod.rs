@@ -20,5 +20,5 @@ pub use leader::{Doing, Leader};
 pub use progress::{Phase, Progress};
 pub(crate) use recorder::Recorder;
 pub(crate) use wait::Wait;
-pub(crate) use worker::WorkerDoing;
 pub use worker::WorkerRow;
+pub(crate) use worker::{WorkerDoing, WorkersShown};

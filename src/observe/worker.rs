@@ -1,6 +1,11 @@
 //! A process that takes part in builds, as it is shown.
 
+use std::collections::BTreeSet;
+
+use metrics::gauge;
 use serde::Serialize;
+
+use crate::observe::metric;
 
 /// A process that takes part in a build.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,5 +86,35 @@ impl WorkerRow {
             Some(pid) => format!("{} (pid {pid})", self.host),
             None => self.host.clone(),
         }
+    }
+}
+
+/// The workers as a leader shows them in its metrics; those that have left are shown as doing nothing.
+#[derive(Debug, Default)]
+pub(crate) struct WorkersShown(BTreeSet<String>);
+
+impl WorkersShown {
+    /// Shows these.
+    pub(crate) fn show<'a>(&mut self, workers: impl Iterator<Item = &'a WorkerRow>) {
+        let set = |worker: &str, rate: f64, done: f64, memory: f64| {
+            let of = [(metric::WORKER_RATE, rate), (metric::WORKER_PARTITIONS, done)];
+            for (shown, value) in of.into_iter().chain([(metric::WORKER_MEMORY, memory)]) {
+                gauge!(shown.name, "worker" => worker.to_owned()).set(value);
+            }
+        };
+        let mut here = BTreeSet::new();
+        #[expect(clippy::cast_precision_loss, reason = "numbers to look at")]
+        for row in workers {
+            let worker = format!("{}:{}", row.host, row.pid.unwrap_or(0));
+            let memory = row.memory_bytes.unwrap_or(0) as f64;
+            set(&worker, row.commits_per_second, row.partitions_done as f64, memory);
+            here.insert(worker);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        gauge!(metric::WORKERS.name).set(here.len() as f64);
+        for gone in self.0.difference(&here) {
+            set(gone, 0.0, 0.0, 0.0);
+        }
+        self.0.extend(here);
     }
 }

@@ -11,7 +11,10 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{Verify, is_fingerprint_of};
 use crate::operator::rights::{MissingRight, missing_rights};
 use crate::pipeline::Workers;
-use crate::plan::{Choice, Estimate, SharingFacts, Strategy, VerifySeconds, WorkersPlan, next_generation};
+use crate::plan::{
+    Choice, Estimate, ShardMap, ShardPlan, SharingFacts, Strategy, VerifySeconds, WorkersPlan,
+    next_generation,
+};
 use crate::store::{EventStore, Store};
 
 /// Cores of a server that doesn't tell.
@@ -44,6 +47,8 @@ pub struct PlanReport {
     /// Builds by 1, 2, 4, … processes, up to as many as the settings say, in stream order and with an
     /// exchange; empty if that is one.
     pub workers: Vec<WorkersPlan>,
+    /// The shards of the event store, in a sharded cluster.
+    pub shards: Vec<ShardPlan>,
     /// Which of these they would do, and why.
     pub shared: Option<SharedPlan>,
     /// Plans of the projections.
@@ -176,6 +181,7 @@ async fn plan_with(
         capacity: None,
         workers: Vec::new(),
         shared: None,
+        shards: Vec::new(),
         projections: Vec::new(),
     };
     let Some(direction) = direction else {
@@ -204,6 +210,7 @@ async fn plan_with(
         capacity_plan(store, &selected.iter().zip(&survey.estimates).collect::<Vec<_>>()).await;
     report.capacity = Some(capacity);
     report.notes.extend(more);
+    report.shards = survey.store.shards.as_ref().map(ShardMap::shards).unwrap_or_default();
     report.pass = Some(pass_plan(&survey, tuning));
     if settings.sharing().workers > 1 {
         report.workers = workers_plan(settings, store, selected, &survey, &events).await?;

@@ -8,6 +8,7 @@ mod partitions;
 mod privileges;
 mod sample;
 mod server;
+mod shards;
 mod sharing;
 mod strategy;
 
@@ -22,6 +23,8 @@ pub(crate) use partitions::{Partition, StreamRange, divide, partition_count};
 pub(crate) use privileges::{HISTORY, Need, Privilege, Resource, missing, needs};
 pub(crate) use sample::{SampledCommit, StoreSample};
 pub(crate) use server::{ServerFacts, Topology};
+pub use shards::ShardPlan;
+pub(crate) use shards::{Chunk, ShardMap, turns};
 pub(crate) use sharing::SharingFacts;
 pub use sharing::WorkersPlan;
 pub(crate) use strategy::{Choice, PassFacts};

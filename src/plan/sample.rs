@@ -3,6 +3,7 @@
 use statefold_projections::{Layout, StreamFilter};
 
 use crate::plan::partitions::StreamRange;
+use crate::plan::shards::ShardMap;
 
 /// One commit of a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) struct StoreSample {
     pub bytes: u64,
     /// Cache of the server, in bytes, where it tells.
     pub cache_bytes: Option<u64>,
+    /// The shards it is divided among, in a sharded cluster.
+    pub shards: Option<ShardMap>,
     /// The sampled commits.
     pub sampled: Vec<SampledCommit>,
 }
@@ -68,6 +71,9 @@ impl StoreSample {
         let positions = (1..parts).map(|part| count * part / parts);
         let mut cuts: Vec<String> =
             positions.filter_map(|at| streams.get(at)).map(|name| (*name).to_owned()).collect();
+        // Each range is read from one shard.
+        cuts.extend(self.shards.iter().flat_map(ShardMap::cuts).filter(inside).map(str::to_owned));
+        cuts.sort_unstable();
         cuts.dedup();
         cuts
     }
@@ -82,7 +88,7 @@ mod tests {
             stream: format!("{}-{at:03}", if at.is_multiple_of(2) { "a" } else { "b" }),
             offset: if at < 20 { -1 } else { 3 },
         };
-        StoreSample { commits: 10_000, bytes: 0, cache_bytes: None, sampled: (0..100).map(commit).collect() }
+        StoreSample { commits: 10_000, sampled: (0..100).map(commit).collect(), ..StoreSample::default() }
     }
 
     #[test]

@@ -41,13 +41,13 @@ impl ServerFacts {
         self.major_minor().is_some_and(|version| version >= (6, 0))
     }
 
-    /// The reason that this server isn't supported; `None` if it is.
+    /// The reason that this server isn't supported; `None` if it is. `sharded` allows a router.
     #[must_use]
-    pub(crate) fn refusal(&self) -> Option<String> {
-        if self.topology == Topology::Mongos {
+    pub(crate) fn refusal(&self, sharded: bool) -> Option<String> {
+        if self.topology == Topology::Mongos && !sharded {
             return Some(
-                "this is a mongos of a sharded cluster, which statefold doesn't support: \
-                 connect to a replica set"
+                "this is a mongos of a sharded cluster, on which no release of statefold was ever run: \
+                 connect to a replica set, or set sharded_cluster, once you have tried it on a copy"
                     .into(),
             );
         }
@@ -61,9 +61,30 @@ impl ServerFacts {
         }
     }
 
+    /// Why readers can't be moved so on this server; `None` if they can. Behind a router neither renames nor
+    /// changed options reach all shards in one step.
+    #[must_use]
+    pub(crate) fn refuses_cut_over(&self, by_pointer: bool, fenced: bool) -> Option<&'static str> {
+        match self.topology {
+            Topology::Mongos if !by_pointer => {
+                Some("through a mongos readers are moved by the pointer alone: names change shard by shard")
+            }
+            Topology::Mongos if fenced => {
+                Some("through a mongos the event store can't be fenced: options change shard by shard")
+            }
+            _ => None,
+        }
+    }
+
     /// The weaker guarantees on this deployment, in one line.
     #[must_use]
     pub(crate) fn weakness(&self) -> Option<&'static str> {
+        if self.topology == Topology::Mongos {
+            return Some(
+                "a mongos tells nothing of its shards' replication, cache and disks, and no release of \
+                 statefold was ever run on one",
+            );
+        }
         (self.topology == Topology::Standalone).then_some(
             "a standalone server has no operation times: the heads of all streams are compared before and \
              after the build instead, and a crash of the server can lose what it acknowledged",
@@ -76,7 +97,7 @@ mod tests {
     use super::*;
 
     fn refusal(version: &str, topology: Topology) -> Option<String> {
-        ServerFacts { version: version.into(), topology }.refusal()
+        ServerFacts { version: version.into(), topology }.refusal(false)
     }
 
     #[test]
@@ -91,6 +112,11 @@ mod tests {
         );
         assert!(refusal("3.6", Topology::Standalone).is_some_and(|text| text.contains("too old")));
         assert!(refusal("odd", Topology::ReplicaSet).is_some_and(|text| text.contains("not understood")));
-        assert!(refusal("7.0.0", Topology::Mongos).is_some_and(|text| text.contains("mongos")));
+        assert!(refusal("7.0.0", Topology::Mongos).is_some_and(|text| text.contains("sharded_cluster")));
+        let router = |version: &str| ServerFacts { version: version.into(), topology: Topology::Mongos };
+        assert_eq!(router("7.0.0").refusal(true), None);
+        let refused = |pointer, fenced| router("7.0.0").refuses_cut_over(pointer, fenced).is_some();
+        assert!(refused(false, false) && refused(true, true) && !refused(true, false));
+        assert!(router("4.2.0").refusal(true).is_some() && router("7.0.0").weakness().is_some());
     }
 }

@@ -145,7 +145,7 @@ impl PassFacts {
 /// commits of a scan in natural order.
 const FETCHED: u64 = 3;
 /// The same where the cache doesn't hold it.
-const FETCHED_COLD: u64 = 20;
+const FETCHED_COLD: u64 = 10;
 /// Cost of handing a commit over: compressed, written, read again.
 const HANDED_OVER: u64 = 2;
 

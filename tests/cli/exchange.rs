@@ -2,6 +2,7 @@
 
 use bson::{Bson, doc};
 
+use crate::listening::Listening;
 use crate::pause::{Running, own, quick, wait_until};
 use crate::support::Db;
 use crate::work::{LEADER, WORKER, claimed, digest, whoever_dies};
@@ -102,4 +103,28 @@ fn a_frame_that_is_missing_is_noticed_and_everything_read_again() {
     let said = db.run(&again, 0).stderr;
     assert!(said.contains("resuming the build"), "{said}");
     db.run(&["verify", "Assets", "--full"], 0);
+}
+
+#[test]
+fn a_leader_shows_each_worker_in_its_metrics() {
+    let (_server, db) = own("exchange-metrics", 150);
+    let worker = Running::of(&db, &WORKER);
+    let leader = Listening::start(&db, &[LEADER.as_slice(), &EXCHANGE].concat());
+    let of_worker = |labels: &std::collections::BTreeMap<String, String>| {
+        labels.get("worker").is_some_and(|name| name.ends_with(&format!(":{}", worker.id())))
+    };
+    let seen = leader.metrics(|metrics| {
+        let memory = metrics.labelled("statefold_worker_memory_bytes");
+        metrics.all("statefold_workers", &[]) == [2.0]
+            && memory.iter().any(|(labels, value)| of_worker(labels) && *value > 1e6)
+    });
+    seen.check();
+    // Which part it reads, or which partition it builds, is in the status.
+    let status = db.run(&["status", "-o", "json"], 0).json();
+    let workers = status["workers"].as_array().unwrap();
+    let of_process = workers.iter().find(|one| one["pid"] == worker.id()).unwrap();
+    assert!(of_process["parts"].is_array() && of_process["partitions"].is_array(), "{of_process}");
+    quick(&db);
+    leader.succeeds();
+    worker.ended(0);
 }

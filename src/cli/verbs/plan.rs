@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::engine::capacity::CapacityPlan;
 use crate::error::Result;
 use crate::operator::{PlanReport, preview};
-use crate::plan::{Strategy, WorkersPlan};
+use crate::plan::{ShardPlan, Strategy, WorkersPlan};
 
 impl PlanArgs {
     /// The command as typed.
@@ -79,6 +79,23 @@ fn capacity_text(capacity: &CapacityPlan) -> String {
         text.push_str(&format!("\nrefused unless --ignore-margin: {shortage}"));
     }
     text
+}
+
+/// The shards of the event store, and how they are read.
+fn shards_text(shards: &[ShardPlan]) -> String {
+    if shards.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = shards
+        .iter()
+        .map(|shard| format!("{} ({})", shard.shard, count(shard.chunks as u64, "chunk", "chunks")))
+        .collect();
+    let how = if shards.iter().all(|shard| shard.by_stream) {
+        "each partition is read from one of them, and all of them at the same time"
+    } else {
+        "streams are spread by another key: each partition is read from all of them"
+    };
+    format!("\nshards of the event store: {}; {how}", named.join(", "))
 }
 
 /// What several processes take, in each order that they can share, and which of them it would be.
@@ -196,6 +213,7 @@ fn text(report: &PlanReport, command: &Command) -> String {
         }
     }
     text.push_str("\nTimes are estimates from a sample read just now; index builds come on top.");
+    text.push_str(&shards_text(&report.shards));
     text.push_str(&shared_text(report));
     if let Some(weakness) = &report.weakness {
         text.push_str(&format!("\nnote: {weakness}"));

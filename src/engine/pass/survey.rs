@@ -93,6 +93,10 @@ impl Survey {
 
     /// Chooses the strategy for reading the streams of these estimates together.
     pub(crate) fn choose(&self, wanted: &[Estimate], tuning: &Tuning) -> Choice {
+        if let (Some(shards), None) = (&self.store.shards, tuning.strategy) {
+            let reason = format!("each of {} shards is read by ranges of streams", shards.shards().len());
+            return Choice { strategy: Strategy::Stream, reason };
+        }
         // Who works alone has nobody to exchange anything with.
         let forced = tuning.strategy.filter(|strategy| *strategy != Strategy::Exchange);
         self.facts(wanted, tuning).choose(forced)
@@ -100,6 +104,9 @@ impl Survey {
 
     /// Chooses how so many processes read the streams of these estimates.
     pub(crate) fn share(&self, wanted: &[Estimate], tuning: &Tuning, processes: u32) -> Choice {
+        if self.store.shards.is_some() {
+            return self.choose(wanted, tuning);
+        }
         self.facts(wanted, tuning).share(processes, wanted.len())
     }
 

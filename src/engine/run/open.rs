@@ -16,7 +16,7 @@ use crate::lifecycle::{BuildState, CutOverMode, Unnamed, fingerprint, is_fingerp
 use crate::observe::{Phase, Recorder};
 use crate::pipeline::ports::HeadDetail;
 use crate::pipeline::{Job, JobContext, PartitionsDone, check_partition};
-use crate::plan::{Estimate, GenerationNames, Partition, StreamRange, divide, next_generation};
+use crate::plan::{Estimate, GenerationNames, Partition, ShardMap, StreamRange, divide, next_generation};
 use crate::store::{BuildOrigin, BuildRecord, BuildStore, EventStore, TargetRecord, Timings};
 
 /// Divisor of a partition's streams: it is kept if at most this share of them differs, and that is refolded.
@@ -181,7 +181,11 @@ impl Run {
         let threads = self.settings.tuning().threads.saturating_mul(self.expected_workers().await? as usize);
         let tuning = Tuning { threads, ..*self.settings.tuning() };
         let cuts = survey.store.cuts(&range, survey.partitions(estimate, &tuning));
-        let ranges = divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
+        let ranges: Vec<StreamRange> =
+            divide(&range, &cuts).into_iter().map(|partition| partition.range).collect();
+        let shard = |shards: &ShardMap, range| shards.shard_of(range).unwrap_or_default().to_owned();
+        let shards = survey.store.shards.as_ref();
+        let shards = shards.map(|shards| ranges.iter().map(|range| shard(shards, range)).collect());
         let records = self.store.builds().records(Some(spec.name())).await?;
         let recorded: Vec<u32> = records.iter().map(|record| record.generation).collect();
         let generation = next_generation(spec, &self.store.collection_names().await?, &recorded)
@@ -195,7 +199,7 @@ impl Run {
         let print = fingerprint(spec, &self.store.layout);
         let origin = BuildOrigin { fingerprint: print, token: self.mandate.token };
         let record = BuildRecord::new(spec, generation, targets, ranges, origin);
-        let record = BuildRecord { t0, ..record };
+        let record = BuildRecord { t0, shards: shards.unwrap_or_default(), ..record };
         let mut build =
             self.store.builds().create(record, spec.stream_filter().first(), &self.mandate).await?;
         build.create_staging().await?;

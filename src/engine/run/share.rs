@@ -2,7 +2,7 @@
 //! part.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, Retryable};
 
@@ -12,10 +12,13 @@ use crate::engine::run::context::Run;
 use crate::engine::workers::{Presence, SharedPartitions, shared_input};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::BuildState;
+use crate::observe::WorkersShown;
 use crate::pipeline::{self, pauses};
 use crate::plan::{Choice, Estimate, Strategy, StreamRange};
-use crate::store::Claims;
+use crate::store::{Claims, Store};
 
+/// Pause between two looks at the workers, for the metrics.
+const SHOWN_EVERY: Duration = Duration::from_secs(2);
 /// Parts of the event store for each reader of each process, so that none waits long for the last one.
 const PARTS_PER_READER: u32 = 4;
 
@@ -179,11 +182,16 @@ impl Run {
             self.settings.lease(),
             &here.cancel,
         );
-        let folded = if self.settings.sharing().lead_only {
-            shared.finished_by_others().await
-        } else {
+        let fold = async {
+            if self.settings.sharing().lead_only {
+                return shared.finished_by_others().await;
+            }
             let input = shared_input(&build.job, self.settings.tuning().memory_bytes);
             pipeline::run(&build.job, &Arc::new(shared), &input).await.map(|_| ())
+        };
+        let folded = tokio::select! {
+            folded = fold => folded,
+            () = show_workers(&self.store) => Ok(()),
         };
         here.works_on(None);
         folded?;
@@ -223,6 +231,18 @@ impl Run {
                 record.shared = false;
             })
             .await
+    }
+}
+
+/// Shows the workers in the metrics, for as long as it is asked to.
+async fn show_workers(store: &Store) {
+    let mut shown = WorkersShown::default();
+    loop {
+        match store.builds().workers().await {
+            Ok(workers) => shown.show(workers.iter().map(|worker| &worker.row)),
+            Err(error) => tracing::debug!(error = %error.with_sources(), "the workers can't be seen"),
+        }
+        tokio::time::sleep(SHOWN_EVERY).await;
     }
 }
 

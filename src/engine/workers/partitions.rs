@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Beat, BuildState, Challenger, Claim};
 use crate::pipeline::ports::{DuePartition, Failed, Next, Partitions};
-use crate::plan::Partition;
+use crate::plan::{Partition, turns};
 use crate::store::{BuildStore, Store, Task, Unfinished};
 
 /// Pause between two looks while all partitions that are left are claimed by others.
@@ -104,7 +104,13 @@ impl SharedPartitions {
         self.build.check_mandate()?;
         // One look at a time in this process: its tasks would only be in each other's way.
         let mut watched = self.watched.lock().await;
-        let unfinished = self.build.unfinished().await?;
+        let mut unfinished = self.build.unfinished().await?;
+        // All shards are read at the same time.
+        let turns = turns(&self.build.record.shards);
+        unfinished.sort_by_key(|seen| match seen.task {
+            Task::Build(partition) => turns.get(partition as usize).copied().unwrap_or(0),
+            Task::Read(_) => 0,
+        });
         if unfinished.is_empty() {
             return Ok(Next::Nothing);
         }

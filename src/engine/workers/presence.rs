@@ -14,6 +14,9 @@ use crate::lifecycle::Tenure;
 use crate::observe::{Progress, WorkerDoing};
 use crate::store::{BootInstant, Claims, Mandate, Store, Task};
 
+/// Leases after which a worker is forgotten that says nothing.
+const FORGOTTEN_AFTER: u32 = 10;
+
 /// Number of attempts to write a beat in the time between two, after a failure.
 const RETRIES_PER_BEAT: u32 = 5;
 
@@ -60,6 +63,7 @@ impl Presence {
         let id = bson::oid::ObjectId::new().to_hex();
         let sent = BootInstant::now();
         store.builds().join_workers(&id, leads).await?;
+        dismiss_forgotten(store, lease.ttl).await?;
         let (mandate, cancel) = (Mandate::new(0, sent + lease.ttl), cancel.child_token());
         let shared = Arc::new(Shared {
             store: store.clone(),
@@ -97,6 +101,17 @@ impl Presence {
             tracing::warn!(error = %error.with_sources(), "this worker could not leave; it runs out");
         }
     }
+}
+
+/// Dismisses workers that were killed while nobody waited for them.
+async fn dismiss_forgotten(store: &Store, ttl: Duration) -> Result<()> {
+    let limit = (ttl * FORGOTTEN_AFTER).as_secs_f64();
+    for worker in store.builds().workers().await? {
+        if worker.row.last_beat_seconds > limit {
+            store.builds().dismiss_worker(&worker.row.id, worker.row.beat).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn keep(

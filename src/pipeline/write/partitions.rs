@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::Retryable;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Class, Error, Result};
 use crate::pipeline::job::{BuildJob, Input, PartitionsDone};
@@ -23,7 +23,7 @@ use crate::plan::Partition;
 /// Partitions that may wait for their durable record besides those at work.
 const FINISHING: usize = 2;
 /// Pause between two looks while others are at work on all partitions that are left.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Partitions of this process alone, in order.
 pub(crate) struct Queue(Mutex<VecDeque<DuePartition>>);
@@ -54,7 +54,7 @@ pub(crate) async fn run<S: EventSource, W: SnapshotSink, P: Partitions>(
     partitions: &Arc<P>,
     input: &Input,
 ) -> Result<PartitionsDone> {
-    let at_work = Arc::new(Semaphore::new(job.readers));
+    let at_work = Arc::new(AtWork { slots: Arc::new(Semaphore::new(job.readers)), done: Notify::new() });
     // Those beyond the ones at work wait for the disks. Spawned, so that no driver future is dropped midway.
     let tasks: Vec<_> = (0..job.readers + FINISHING)
         .map(|_| {
@@ -83,7 +83,7 @@ async fn build_some<S: EventSource, W: SnapshotSink, P: Partitions>(
     job: BuildJob<S, W>,
     partitions: Arc<P>,
     input: Input,
-    at_work: Arc<Semaphore>,
+    at_work: Arc<AtWork>,
 ) -> (PartitionsDone, Result<()>) {
     let mut done = PartitionsDone::default();
     loop {
@@ -106,6 +106,7 @@ async fn build_some<S: EventSource, W: SnapshotSink, P: Partitions>(
             }
             Err(error) => Err(error),
         };
+        at_work.done.notify_waiters();
         match result {
             Ok(record) => done.add(record.counts, record.digest),
             Err(error) => {
@@ -122,17 +123,28 @@ enum Work {
     Read(Box<Part>),
 }
 
-async fn slot(at_work: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
-    Arc::clone(at_work).acquire_owned().await.map_err(|error| Error::Bug(error.to_string()))
+/// What the tasks of a process share.
+struct AtWork {
+    /// A slot for each that is at work.
+    slots: Arc<Semaphore>,
+    /// Told whenever one has done something, which may be what another waits for.
+    done: Notify,
+}
+
+impl AtWork {
+    async fn slot(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).acquire_owned().await.map_err(|error| Error::Bug(error.to_string()))
+    }
 }
 
 async fn next<S, W, P: Partitions>(
     job: &BuildJob<S, W>,
     partitions: &P,
-    at_work: &Arc<Semaphore>,
+    at_work: &AtWork,
 ) -> Result<Option<(Work, OwnedSemaphorePermit)>> {
     loop {
-        let slot = slot(at_work).await?;
+        let slot = at_work.slot().await?;
+        let done = at_work.done.notified();
         if job.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
@@ -152,6 +164,7 @@ async fn next<S, W, P: Partitions>(
         drop(slot);
         tokio::select! {
             () = job.cancel.cancelled() => return Err(Error::Interrupted),
+            () = done => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
@@ -162,7 +175,7 @@ async fn with_retries<S: EventSource, W: SnapshotSink>(
     DuePartition { partition, fresh }: &DuePartition,
     input: &Input,
     first_slot: OwnedSemaphorePermit,
-    at_work: &Arc<Semaphore>,
+    at_work: &AtWork,
 ) -> Result<PartitionRecord> {
     let first = AtomicBool::new(*fresh);
     let slots = Slots { first: Mutex::new(Some(first_slot)), at_work };
@@ -190,7 +203,7 @@ async fn give_with_retries<S: EventSource, W: SnapshotSink>(
     part: &Part,
     input: &Input,
     first_slot: OwnedSemaphorePermit,
-    at_work: &Arc<Semaphore>,
+    at_work: &AtWork,
 ) -> Result<()> {
     let Input::Exchange(exchanging) = input else {
         return Err(Error::Bug(format!("nothing takes the commits of part {}", part.number)));
@@ -214,7 +227,7 @@ async fn give_with_retries<S: EventSource, W: SnapshotSink>(
 /// Slots for the attempts at one piece of work: the first one has its slot already.
 struct Slots<'a> {
     first: Mutex<Option<OwnedSemaphorePermit>>,
-    at_work: &'a Arc<Semaphore>,
+    at_work: &'a AtWork,
 }
 
 impl Slots<'_> {
@@ -225,7 +238,7 @@ impl Slots<'_> {
         let taken = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         match taken {
             Some(taken) => Ok(taken),
-            None => slot(self.at_work).await,
+            None => self.at_work.slot().await,
         }
     }
 }

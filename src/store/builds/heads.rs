@@ -59,7 +59,16 @@ impl BuildStore {
             self.mandate.check()?;
             // Always as a repeated insert: a bucket that exists already comes from a late write of a former
             // attempt.
-            terms.push(insertion(&self.store.db, HEADS, "recording heads", &documents, true).await?);
+            terms.push(
+                insertion(
+                    (self.store.facts.topology, &self.store.db),
+                    HEADS,
+                    "recording heads",
+                    &documents,
+                    true,
+                )
+                .await?,
+            );
         }
         Ok(terms)
     }

@@ -1,6 +1,6 @@
 //! Parts of the natural order that processes claim and read, to hand the commits over.
 //!
-//! A part has a document `{build}~{part}` in `Statefold_Checkpoints`, which is claimed as a partition is. Once
+//! A part has a document `{build}~{part}` in `Statefold_Checkpoints`, claimed as a partition is. Once
 //! it is read, the document names the attempt whose frames count, and how many there are for each
 //! partition: whatever a dead or a frozen process left behind is of another attempt, and a frame that is
 //! missing is noticed.

@@ -131,7 +131,7 @@ impl Store {
             Ok(facts) => facts,
             Err(error) => return Err(diagnosis::no_primary(&options, error).await),
         };
-        match facts.refusal() {
+        match facts.refusal(settings.sharing().sharded_cluster) {
             Some(reason) => Err(Error::Unsupported(reason)),
             None => {
                 let lease = settings.lease();

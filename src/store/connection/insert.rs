@@ -9,14 +9,20 @@ use mongodb::Database;
 
 use crate::error::{Error, Result};
 use crate::pipeline::ports::Term;
+use crate::plan::Topology;
 use crate::store::connection::call::call;
 use crate::store::connection::error::{classify_code, written_late};
 
-/// The command that inserts documents into a collection, unordered, acknowledged by the primary.
+/// The command that inserts documents into a collection, unordered, acknowledged by the primary; through a
+/// router by a majority, because its reply doesn't tell the term.
 ///
 /// Format: <https://bsonspec.org/spec.html>.
-fn insert_command(collection: &str, documents: &[&[u8]]) -> Result<RawDocumentBuf> {
-    let head = rawdoc! { "insert": collection, "ordered": false, "writeConcern": { "w": 1 } };
+fn insert_command(topology: Topology, collection: &str, documents: &[&[u8]]) -> Result<RawDocumentBuf> {
+    let by = match topology {
+        Topology::Mongos => rawdoc! { "w": "majority" },
+        Topology::ReplicaSet | Topology::Standalone => rawdoc! { "w": 1 },
+    };
+    let head = rawdoc! { "insert": collection, "ordered": false, "writeConcern": by };
     let mut bytes = head.into_bytes();
     let size: usize = documents.iter().map(|document| document.len() + 8).sum();
     bytes.reserve(size + 32);
@@ -85,13 +91,13 @@ pub(in crate::store) async fn insert(
 
 /// The insert of documents into a collection of a database.
 pub(in crate::store) fn insertion(
-    db: &Database,
+    (topology, db): (Topology, &Database),
     collection: &str,
     doing: &'static str,
     documents: &[&[u8]],
     again: bool,
 ) -> impl Future<Output = Result<Term>> + Send + 'static {
-    insert(db.clone(), doing, insert_command(collection, documents), again)
+    insert(db.clone(), doing, insert_command(topology, collection, documents), again)
 }
 
 /// The term of the primary that gave a reply.
@@ -110,13 +116,14 @@ mod tests {
     fn the_command_reads_back_as_a_document() {
         let documents: Vec<RawDocumentBuf> = (0..1001).map(|at| rawdoc! { "_id": at }).collect();
         let slices: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
-        let command = Document::try_from(insert_command("c", &slices).unwrap()).unwrap();
+        let command =
+            Document::try_from(insert_command(Topology::ReplicaSet, "c", &slices).unwrap()).unwrap();
         let expected: Vec<Bson> = (0..1001).map(|at| Bson::Document(doc! { "_id": at })).collect();
         assert_eq!(
             command,
             doc! { "insert": "c", "ordered": false, "writeConcern": { "w": 1 }, "documents": expected }
         );
-        let names: Vec<String> = insert_command("c", &slices)
+        let names: Vec<String> = insert_command(Topology::ReplicaSet, "c", &slices)
             .unwrap()
             .get_array("documents")
             .unwrap()
@@ -128,5 +135,11 @@ mod tests {
             .filter(|name| name == "1000")
             .collect();
         assert_eq!(names, ["1000"]);
+    }
+
+    #[test]
+    fn a_router_waits_for_a_majority() {
+        let command = Document::try_from(insert_command(Topology::Mongos, "c", &[]).unwrap()).unwrap();
+        assert_eq!(command.get_document("writeConcern").ok(), Some(&doc! { "w": "majority" }));
     }
 }

@@ -13,6 +13,7 @@ mod natural;
 mod part;
 mod sample;
 mod shaped;
+mod shards;
 mod source;
 
 pub(crate) use append::Inserted;

@@ -33,7 +33,8 @@ impl EventStore {
         let parts = (count / self.part_commits.max(1)).clamp(1, PARTS_MAX);
         let server = self.server().await?;
         if parts > 1 && self.natural_by != Some(NaturalBy::OneCursor) {
-            if self.natural_by != Some(NaturalBy::Timestamps) {
+            // Record ids belong to one server, which a router doesn't let one choose.
+            if self.natural_by != Some(NaturalBy::Timestamps) && !self.routed {
                 match self.record_bounds(ranges, parts, &server).await {
                     Ok(bounds) if !bounds.is_empty() => return Ok(self.by_record_ids(ranges, bounds, server)),
                     Ok(_) => {}
@@ -162,7 +163,7 @@ impl EventStore {
     /// Divides the natural order of one member into parts that several processes read, at least so many where
     /// there are enough commits. `None` where it can't be divided.
     pub(crate) async fn divide(&self, ranges: &[StreamRange], at_least: u32) -> Result<Option<Vec<Part>>> {
-        if self.natural_by.is_some_and(|by| by != NaturalBy::RecordIds) {
+        if self.routed || self.natural_by.is_some_and(|by| by != NaturalBy::RecordIds) {
             return Ok(None);
         }
         let count = self.estimated_count().await?;

@@ -49,6 +49,7 @@ impl EventStore {
             commits: number("count"),
             bytes: number("size"),
             cache_bytes: self.cache_bytes().await,
+            shards: if self.routed { Some(self.shard_map().await?) } else { None },
             sampled: sampled.iter().filter_map(commit).collect(),
         })
     }

@@ -15,7 +15,7 @@ use statefold_projections::Layout;
 use crate::error::{Error, Result};
 use crate::pipeline::Governor;
 use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, HeadDetail, NaturalScan, Part};
-use crate::plan::{NaturalBy, StreamRange};
+use crate::plan::{NaturalBy, StreamRange, Topology};
 use crate::store::connection::{Events, LONG_CALL_SECONDS, call, call_within, number_of, read_concern};
 use crate::store::events::batch::Batch;
 
@@ -72,6 +72,8 @@ pub(crate) struct EventStore {
     pub(in crate::store) governor: Governor,
     /// Members that scans read from, if not from the primary.
     pub(in crate::store) from: Option<SelectionCriteria>,
+    /// Whether a router reads it from shards, none of which can be addressed.
+    pub(in crate::store) routed: bool,
     /// Whether the connection is direct, so that there is only one server to read from.
     pub(in crate::store) direct: bool,
 }
@@ -146,6 +148,7 @@ impl Events<'_> {
             part_commits: u64::MAX,
             governor: Governor::free(),
             from: self.store.read_from.clone(),
+            routed: self.store.facts.topology == Topology::Mongos,
             direct: self.store.direct,
         }
     }

@@ -49,6 +49,9 @@ pub(crate) struct BuildRecord {
     pub targets: Vec<TargetRecord>,
     /// Its partitions.
     pub ranges: Vec<StreamRange>,
+    /// The shard that each partition is read from, in a sharded cluster; empty for one that is on several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<String>,
     /// Whether its partitions are open to all workers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
@@ -134,6 +137,7 @@ impl BuildRecord {
             t0: None,
             targets,
             ranges,
+            shards: Vec::new(),
             shared: false,
             exchange: None,
             adopted: false,

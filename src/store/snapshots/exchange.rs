@@ -144,7 +144,7 @@ impl Exchange for BuildStore {
         });
         let documents: Vec<RawDocumentBuf> = documents.collect();
         let documents: Vec<&[u8]> = documents.iter().map(|document| document.as_bytes()).collect();
-        insertion(&db, &name, "handing commits over", &documents, false).boxed()
+        insertion((self.store.facts.topology, &db), &name, "handing commits over", &documents, false).boxed()
     }
 
     fn finish_part<'a>(&'a self, read: &'a PartRead, terms: &'a [Term]) -> BoxFuture<'a, Result<()>> {

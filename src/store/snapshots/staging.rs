@@ -240,7 +240,8 @@ impl SnapshotSink for BuildStore {
     fn insert(&self, target: usize, documents: &[&[u8]], again: bool) -> BoxFuture<'static, Result<Term>> {
         match self.mandate.check().and_then(|()| self.staging(target)) {
             Ok(name) => {
-                insertion(self.store.database_of(name), name, "writing snapshots", documents, again).boxed()
+                let place = (self.store.facts.topology, self.store.database_of(name));
+                insertion(place, name, "writing snapshots", documents, again).boxed()
             }
             Err(error) => futures::future::ready(Err(error)).boxed(),
         }
