@@ -124,7 +124,7 @@ class Chaos:
             ["rebuild", "Assets", "--yes", "--fresh", "--mode", mode, "--strategy", strategy],
             ["rebuild", "Assets", "--yes", "--mode", mode, "--strategy", strategy],
             ["rebuild", "Assets", "--yes", "--postpone", "--strategy", strategy],
-            ["rebuild", "Assets", "--yes", "--fresh", "--mode", mode, *shared],
+            ["rebuild", "Assets", "--yes", "--fresh", *shared],
             ["rebuild", "Assets", "--yes", "--lead-only", *shared],
             ["cutover", "Assets", "--yes", "--mode", mode],
             ["rollback", "Assets", "--yes"],

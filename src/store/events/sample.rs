@@ -1,6 +1,7 @@
 //! Statistics for the planner: sizes, the server's cache, a random sample of the event store.
 
 use bson::{Document, doc};
+use mongodb::options::RunCommandOptions;
 
 use crate::error::{Error, Result};
 use crate::plan::{SampledCommit, StoreSample};
@@ -40,7 +41,7 @@ impl EventStore {
                 } },
             ],
         };
-        let sampled = self.documents("sampling the event store", sample, None).await?;
+        let sampled = self.documents("sampling the event store", sample, self.from.clone()).await?;
         let commit = |commit: &Document| {
             let stream = commit.get_str("s").ok()?.to_owned();
             Some(SampledCommit { stream, offset: commit.get("o").and_then(offset_of).unwrap_or(i64::MIN) })
@@ -66,7 +67,7 @@ impl EventStore {
                 { "$group": { "_id": null, "Bytes": { "$avg": { "$bsonSize": "$$ROOT" } } } },
             ],
         };
-        let found = self.documents("sampling the event store", sample, None).await?;
+        let found = self.documents("sampling the event store", sample, self.from.clone()).await?;
         let average = found.first().and_then(|group| group.get_f64("Bytes").ok()).unwrap_or(0.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "an estimate")]
         let bytes = (average * commits as f64) as i64;
@@ -82,9 +83,10 @@ impl EventStore {
         {
             command.insert(section, 0);
         }
-        let admin = self.db.client().database("admin");
-        let reply =
-            call("asking for the server's cache", async move { admin.run_command(command).await }).await;
+        let (admin, options) = (self.db.client().database("admin"), RunCommandOptions::builder());
+        let options = options.selection_criteria(self.from.clone()).build();
+        let ask = async move { admin.run_command(command).with_options(options).await };
+        let reply = call("asking for the server's cache", ask).await;
         let reply = reply.inspect_err(|error| tracing::debug!(error = %error.with_sources())).ok()?;
         let cache = reply.get_document("wiredTiger").ok()?.get_document("cache").ok()?;
         let bytes = cache.get("maximum bytes configured")?;

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use mongodb::Database;
-use mongodb::options::{RunCursorCommandOptions, SelectionCriteria};
+use mongodb::options::{RunCommandOptions, RunCursorCommandOptions, SelectionCriteria};
 use mongodb::raw_batch_cursor::RawBatchCursor;
 use statefold_projections::Layout;
 
@@ -217,8 +217,9 @@ impl EventStore {
             "collation": simple(),
             "readConcern": self.read_concern(),
         };
-        let db = self.db.clone();
-        let count = async move { db.run_command(command).await };
+        let (db, options) = (self.db.clone(), RunCommandOptions::builder());
+        let options = options.selection_criteria(self.from.clone()).build();
+        let count = async move { db.run_command(command).with_options(options).await };
         let reply = call_within(LONG_CALL_SECONDS, "counting the commits", count).await?;
         let count = reply.get("n").and_then(number_of).unwrap_or(0);
         Ok(u64::try_from(count).unwrap_or(0))
