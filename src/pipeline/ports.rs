@@ -252,6 +252,9 @@ pub(crate) trait Exchange: Send + Sync + 'static {
     /// A transient one if the terms show that frames may be lost: the part has to be read again.
     fn finish_part<'a>(&'a self, read: &'a PartRead, terms: &'a [Term]) -> BoxFuture<'a, Result<()>>;
 
+    /// Whether a part that this process has claimed is finished, and only the answer was lost.
+    fn is_finished(&self, part: u32) -> BoxFuture<'_, Result<bool>>;
+
     /// The frames of a partition, in natural order, in batches of some megabytes; all of them, or an error.
     fn frames(&self, partition: u32) -> BoxStream<'static, Result<Vec<Vec<u8>>>>;
 }

@@ -60,15 +60,15 @@ fn what_fails_in_parts_is_read_in_stream_order() {
     let (_server, db) = own("exchange-fails", 0);
     let leader = Running::of(&db, &[LEADER.as_slice(), &EXCHANGE, &["--lead-only"]].concat());
     wait_until("the parts", || parts(&db).len() > 3);
-    // As three workers would leave it, none of which can read the part.
+    // As workers would leave it, none of which can read the part.
     let checkpoints = db.collection("Statefold_Checkpoints");
-    let failed = doc! { "$set": { "Failures": 3_i64, "Failure": "the member is gone" } };
+    let failed = doc! { "$set": { "Failures": 6_i64, "Failure": "the member is gone" } };
     db.wait(async { checkpoints.update_one(doc! { "Part": 2 }, failed).await }).unwrap();
     wait_until("stream order", || parts(&db).is_empty());
     let worker = Running::of(&db, &WORKER);
     let said = leader.ended(0);
     assert!(
-        said.contains("part 2 of the event store, by workers, 3 times, failed: the member is gone"),
+        said.contains("part 2 of the event store, by workers, 6 times, failed: the member is gone"),
         "{said}"
     );
     assert!(said.contains("reading in stream order"), "{said}");
@@ -78,7 +78,7 @@ fn what_fails_in_parts_is_read_in_stream_order() {
 }
 
 #[test]
-fn a_frame_that_is_missing_is_noticed_and_everything_read_again() {
+fn a_frame_that_is_missing_is_noticed_and_what_is_left_read_in_stream_order() {
     let (_server, db) = own("exchange-frames", 150);
     let leader = Running::of(&db, &[LEADER.as_slice(), &EXCHANGE, &["--lead-only"]].concat());
     let worker = Running::of(&db, &WORKER);
@@ -90,18 +90,35 @@ fn a_frame_that_is_missing_is_noticed_and_everything_read_again() {
     let gone = db.wait(async { last.await }).unwrap().unwrap();
     assert!(matches!(gone.get("Commits"), Some(Bson::Binary(_))), "{gone}");
     let partition: u32 = gone.get_str("_id").unwrap().split('/').next().unwrap().parse().unwrap();
-    // Two workers have been at it before.
+    // Workers have been at it before.
     let checkpoints = db.collection("Statefold_Checkpoints");
-    let tried = doc! { "$set": { "Failures": 2_i64 } };
+    let tried = doc! { "$set": { "Failures": 5_i64 } };
     let of_partition = doc! { "Partition": i64::from(partition) };
     db.wait(async { checkpoints.update_one(of_partition, tried).await }).unwrap();
     quick(&db);
-    let said = leader.ended(1);
+    let said = leader.ended(0);
     assert!(said.contains(&format!("frames of partition {partition} are missing")), "{said}");
-    drop(worker);
-    let again = [&["rebuild", "Assets", "--yes", "--lease-ttl", "2s"], &EXCHANGE[..]].concat();
-    let said = db.run(&again, 0).stderr;
-    assert!(said.contains("resuming the build"), "{said}");
+    assert!(said.contains("reading in stream order"), "{said}");
+    worker.ended(0);
+    let builds = db.read("Statefold_Builds");
+    let plan = builds[0].get_document("Plan").unwrap();
+    assert_eq!(plan.get_str("Strategy").unwrap(), "stream", "{plan}");
+    db.run(&["verify", "Assets", "--full"], 0);
+}
+
+/// What a leader that was replaced does late: it clears the parts that it recorded.
+#[test]
+fn parts_that_vanish_are_noticed_and_nothing_is_folded_without_them() {
+    let (_server, db) = own("exchange-vanish", 150);
+    let leader = Running::of(&db, &[LEADER.as_slice(), &EXCHANGE].concat());
+    let all_read = || !parts(&db).is_empty() && parts(&db).iter().all(is_done);
+    wait_until("all parts to be read", all_read);
+    let checkpoints = db.collection("Statefold_Checkpoints");
+    db.wait(async { checkpoints.delete_one(doc! { "Part": 1 }).await }).unwrap();
+    quick(&db);
+    let said = leader.ended(0);
+    assert!(said.contains("parts of the event store") && said.contains("reading in stream order"), "{said}");
+    assert_eq!((parts(&db), exchange(&db)), (Vec::new(), None));
     db.run(&["verify", "Assets", "--full"], 0);
 }
 

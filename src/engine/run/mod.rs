@@ -33,7 +33,7 @@ use statefold_projections::Registered;
 
 use crate::engine::pass::{FEW_COMMITS, Survey};
 use crate::error::{Class, Error, Result};
-use crate::lifecycle::BuildState;
+use crate::lifecycle::{BuildState, Fencing};
 use crate::pipeline::pauses;
 use crate::store::Feed;
 use build::Build;
@@ -117,7 +117,11 @@ impl Run {
             refuse_downgrade(&self.store, projection).await?;
             check_mode(&self.store, projection.spec(), &self.request, self.caller).await?;
         }
-        Ok(())
+        let is_fenced = self.settings.tuning().fence == Some(Fencing::Short);
+        self.store
+            .facts
+            .refuses_cut_over(true, is_fenced)
+            .map_or(Ok(()), |reason| Err(Error::Unsupported(reason.into())))
     }
 
     /// Opens a build of each projection: one that is complete, an unfinished one, or a new one.

@@ -15,8 +15,10 @@ use crate::lifecycle::BuildState;
 use crate::observe::WorkersShown;
 use crate::pipeline::{self, pauses};
 use crate::plan::{Choice, Estimate, Strategy, StreamRange};
-use crate::store::{Claims, Store};
+use crate::store::{Claims, PlanRecord, Store};
 
+/// How often a build goes on after a transient failure of this process, which is one of many attempts.
+const AGAIN: u32 = 2;
 /// Pause between two looks at the workers, for the metrics.
 const SHOWN_EVERY: Duration = Duration::from_secs(2);
 /// Parts of the event store for each reader of each process, so that none waits long for the last one.
@@ -64,7 +66,7 @@ impl Run {
         strategy: Strategy,
         began: Instant,
     ) -> Result<()> {
-        let (mut todo, mut touched) = (build.todo.clone(), build.resumed);
+        let (mut todo, mut touched, mut again) = (build.todo.clone(), build.resumed, 0);
         if strategy == Strategy::Exchange {
             self.open_exchange(build).await?;
         }
@@ -89,10 +91,15 @@ impl Run {
                 {
                     tracing::warn!("this process was taken for dead among the workers; it claims anew");
                 }
-                Err(error) if self.may_read_otherwise(build).await => {
+                // What failed is noted, and tried by whoever comes next.
+                Err(error) if build.record().exchange.is_some() && is_transient(&error) && again < AGAIN => {
+                    again += 1;
+                    tracing::warn!(error = %error.with_sources(), "going on with what is left");
+                }
+                Err(error) if build.record().exchange.is_some() && may_read_otherwise(&error) => {
                     let error = error.with_sources();
                     tracing::warn!(%error, "the parts can't be read; reading in stream order");
-                    build.staging()?.drop_exchange().await?;
+                    self.read_in_stream_order(build).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -107,7 +114,10 @@ impl Run {
         build.timings.build_ms = milliseconds(began);
         // Nothing that anybody still writes, late, reaches them from now on.
         self.seal(build).await?;
-        build.staging()?.drop_exchange().await?;
+        if let Err(error) = self.drop_exchange(build).await {
+            // It goes with what else is left when the build is published.
+            tracing::warn!(error = %error.with_sources(), "the exchange can't be dropped now");
+        }
         if !build.hosts.is_empty()
             && let Some(required) = &build.job.required
         {
@@ -129,22 +139,37 @@ impl Run {
         match divide.retry(pauses()).when(is_transient).await? {
             Some(parts) => {
                 tracing::info!(build = build.record().id, parts = parts.len(), "reading in parts");
-                let todo = build.todo.clone();
-                build.staging()?.open_exchange(&parts, &todo).await
+                let staging = &build.job.staging;
+                let open = || staging.open_exchange(&parts, &build.todo);
+                let exchange = open.retry(pauses()).when(is_transient).await?;
+                build.staging()?.record.exchange = Some(exchange);
+                Ok(())
             }
             None => {
                 tracing::warn!("the event store has no parts; reading in stream order");
-                Ok(())
+                self.read_in_stream_order(build).await
             }
         }
     }
 
-    /// Whether nothing is folded yet of what others read, so that it can be read in another way.
-    async fn may_read_otherwise(&self, build: &Build) -> bool {
+    /// Goes over from an exchange to stream order.
+    async fn read_in_stream_order(&self, build: &mut Build) -> Result<()> {
+        self.drop_exchange(build).await?;
+        let plan = build.record().plan.clone().map(|plan| PlanRecord {
+            strategy: Strategy::Stream,
+            reason: format!("{}, but the parts could not be read", plan.reason),
+            ..plan
+        });
+        build.staging()?.record.plan = plan;
+        Ok(())
+    }
+
+    async fn drop_exchange(&self, build: &mut Build) -> Result<()> {
         let staging = &build.job.staging;
-        staging.record.exchange.is_some()
-            && self.mandate.check().is_ok()
-            && staging.is_read().await.is_ok_and(|is_read| !is_read)
+        let drop = || staging.drop_exchange();
+        drop.retry(pauses()).when(is_transient).await?;
+        build.staging()?.record.exchange = None;
+        Ok(())
     }
 
     async fn seal(&self, build: &mut Build) -> Result<()> {
@@ -164,7 +189,8 @@ impl Run {
     /// Takes part until no partition is left.
     async fn fold_once(&self, build: &mut Build) -> Result<()> {
         let lease = self.settings.lease();
-        let here = Presence::join(&self.store, lease, self.progress.subscribe(), &self.cancel, true).await?;
+        let join = || Presence::join(&self.store, lease, self.progress.subscribe(), &self.cancel, true);
+        let here = join.retry(pauses()).when(is_transient).await?;
         let folded = self.fold_shared(build, &here).await;
         here.leave().await;
         build.staging()?.claims = None;
@@ -178,7 +204,7 @@ impl Run {
         let shared = SharedPartitions::of(
             &self.store,
             &build.job.staging,
-            &here.id,
+            (&here.id, true),
             self.settings.lease(),
             &here.cancel,
         );
@@ -189,10 +215,12 @@ impl Run {
             let input = shared_input(&build.job, self.settings.tuning().memory_bytes);
             pipeline::run(&build.job, &Arc::new(shared), &input).await.map(|_| ())
         };
+        let mut shown = WorkersShown::default();
         let folded = tokio::select! {
             folded = fold => folded,
-            () = show_workers(&self.store) => Ok(()),
+            () = show_workers(&self.store, &mut shown) => Ok(()),
         };
+        shown.show(std::iter::empty());
         here.works_on(None);
         folded?;
         let staging = &build.job.staging;
@@ -235,8 +263,7 @@ impl Run {
 }
 
 /// Shows the workers in the metrics, for as long as it is asked to.
-async fn show_workers(store: &Store) {
-    let mut shown = WorkersShown::default();
+async fn show_workers(store: &Store, shown: &mut WorkersShown) {
     loop {
         match store.builds().workers().await {
             Ok(workers) => shown.show(workers.iter().map(|worker| &worker.row)),
@@ -244,6 +271,12 @@ async fn show_workers(store: &Store) {
         }
         tokio::time::sleep(SHOWN_EVERY).await;
     }
+}
+
+/// Whether another way of reading may help.
+fn may_read_otherwise(error: &Error) -> bool {
+    matches!(error, Error::Server { .. } | Error::State { .. } | Error::Mismatch(_) | Error::Unsupported(_))
+        || is_transient(error)
 }
 
 fn is_transient(error: &Error) -> bool {

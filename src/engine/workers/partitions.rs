@@ -19,8 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Pause between two log lines about the same wait.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
-/// So many failures of workers at one task end the build, or the division in natural order.
-const FAILURES_MAX: i64 = 3;
+/// So many failures of workers at one task end the build, or what is read with an exchange. Each is one of
+/// many attempts.
+const FAILURES_MAX: i64 = 6;
 
 /// Claims the parts and partitions of a build, one at a time, for as long as any isn't finished.
 pub(crate) struct SharedPartitions {
@@ -28,6 +29,7 @@ pub(crate) struct SharedPartitions {
     build: BuildStore,
     partitions: Vec<Partition>,
     own: String,
+    leads: bool,
     cancel: CancellationToken,
     ttl: Duration,
     judge_processes: bool,
@@ -40,7 +42,7 @@ impl SharedPartitions {
     pub(crate) fn of(
         store: &Store,
         build: &BuildStore,
-        worker: &str,
+        (worker, leads): (&str, bool),
         lease: &crate::config::LeaseSettings,
         cancel: &CancellationToken,
     ) -> Self {
@@ -49,6 +51,7 @@ impl SharedPartitions {
             build: build.clone(),
             partitions: build.partitions(),
             own: worker.to_owned(),
+            leads,
             cancel: cancel.clone(),
             ttl: lease.ttl,
             judge_processes: lease.judge_processes,
@@ -105,16 +108,19 @@ impl SharedPartitions {
         // One look at a time in this process: its tasks would only be in each other's way.
         let mut watched = self.watched.lock().await;
         let mut unfinished = self.build.unfinished().await?;
-        // All shards are read at the same time.
-        let turns = turns(&self.build.record.shards);
-        unfinished.sort_by_key(|seen| match seen.task {
-            Task::Build(partition) => turns.get(partition as usize).copied().unwrap_or(0),
-            Task::Read(_) => 0,
-        });
         if unfinished.is_empty() {
             return Ok(Next::Nothing);
         }
-        refuse_hopeless(&unfinished)?;
+        if self.leads {
+            refuse_hopeless(&unfinished)?;
+        }
+        unfinished.retain(|seen| seen.failures < FAILURES_MAX);
+        // All shards are read at the same time; what failed is left to others at first.
+        let turns = turns(&self.build.record.shards);
+        unfinished.sort_by_key(|seen| match seen.task {
+            Task::Build(partition) => (seen.failures, turns.get(partition as usize).copied().unwrap_or(0)),
+            Task::Read(_) => (seen.failures, 0),
+        });
         for seen in self.free(&unfinished, &mut watched).await? {
             if self.build.claim(&seen).await? {
                 return self.next_of(seen);
@@ -198,8 +204,18 @@ impl Partitions for SharedPartitions {
 
     fn failed<'a>(&'a self, what: Failed, error: &'a Error) -> BoxFuture<'a, ()> {
         async move {
-            // What ends the process's part in the build says nothing about the task.
-            if matches!(error, Error::Interrupted | Error::Fenced { .. } | Error::LeaseLost { .. }) {
+            // What ends the process's part in the build, or is amiss with it alone, says nothing of the task.
+            let is_own = matches!(
+                error,
+                Error::Interrupted
+                    | Error::Fenced { .. }
+                    | Error::LeaseLost { .. }
+                    | Error::State { .. }
+                    | Error::Permission { .. }
+                    | Error::Unsupported(_)
+                    | Error::Config(_)
+            );
+            if is_own {
                 return;
             }
             let task = match what {

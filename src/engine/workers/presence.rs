@@ -63,7 +63,9 @@ impl Presence {
         let id = bson::oid::ObjectId::new().to_hex();
         let sent = BootInstant::now();
         store.builds().join_workers(&id, leads).await?;
-        dismiss_forgotten(store, lease.ttl).await?;
+        if let Err(error) = dismiss_forgotten(store, lease.ttl).await {
+            tracing::debug!(error = %error.with_sources(), "workers that are gone can't be dismissed now");
+        }
         let (mandate, cancel) = (Mandate::new(0, sent + lease.ttl), cancel.child_token());
         let shared = Arc::new(Shared {
             store: store.clone(),

@@ -74,15 +74,14 @@ impl Working<'_> {
             if self.cancel.is_cancelled() {
                 break Err(Error::Interrupted);
             }
-            let before = worked.partitions;
             let round = match self.look(&mut here).await {
                 Ok((here, Some(open))) => {
                     let built = self.build(here, &open, index.as_ref(), &workers, &mut worked).await;
                     // What it waits for is the next build, or the next leader of this one.
-                    if built.is_err() || worked.partitions > before {
+                    if !matches!(built, Ok(false)) {
                         idle = Instant::now();
                     }
-                    built.map(|()| worked.partitions > before)
+                    built
                 }
                 Ok((_, None)) => Ok(false),
                 Err(error) => Err(error),
@@ -130,7 +129,7 @@ impl Working<'_> {
         let here = self.join().await?;
         let built = self.build(&here, &open, None, workers, worked).await;
         here.leave().await;
-        built
+        built.map(|_| ())
     }
 
     async fn join(&self) -> Result<Presence> {
@@ -226,7 +225,7 @@ impl Working<'_> {
         }
     }
 
-    /// Builds partitions of a build until none is left.
+    /// Builds partitions of a build until none is left. Returns whether it claimed anything.
     async fn build(
         &self,
         here: &Presence,
@@ -234,7 +233,7 @@ impl Working<'_> {
         index: Option<&StreamIndex>,
         workers: &Arc<Workers>,
         worked: &mut Worked,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (store, tuning) = (self.store, self.settings.tuning());
         let index = match index {
             Some(index) => index.clone(),
@@ -270,10 +269,11 @@ impl Working<'_> {
             records.iter().find(is_with_it).map(|other| other.id.clone())
         };
         let required = required_of(store, projection, self.settings, built).await?;
-        let partitions = SharedPartitions::of(store, &build, &here.id, self.settings.lease(), &here.cancel);
+        let partitions =
+            SharedPartitions::of(store, &build, (&here.id, false), self.settings.lease(), &here.cancel);
         let job =
             Job::new(events, build, projection, &context).with_governor(governor).with_required(required);
-        here.works_on(Some((record.id.clone(), claims)));
+        here.works_on(Some((record.id.clone(), Arc::clone(&claims))));
         let input = shared_input(&job, tuning.memory_bytes);
         let done = pipeline::run(&Arc::new(job), &Arc::new(partitions), &input).await;
         here.works_on(None);
@@ -285,7 +285,7 @@ impl Working<'_> {
             worked.builds.push(record.id.clone());
         }
         worked.commits += done?.counts.commits;
-        Ok(())
+        Ok(claims.were_taken())
     }
 
     /// Pause and throttle of the build hold this process too.

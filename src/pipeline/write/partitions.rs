@@ -209,9 +209,14 @@ async fn give_with_retries<S: EventSource, W: SnapshotSink>(
         return Err(Error::Bug(format!("nothing takes the commits of part {}", part.number)));
     };
     let slots = Slots { first: Mutex::new(Some(first_slot)), at_work };
+    let first = AtomicBool::new(true);
     // What an earlier attempt left counts for nothing: frames carry the attempt.
     let attempt = || async {
         let slot = slots.next(job).await?;
+        let again = !first.swap(false, Ordering::Relaxed);
+        if again && exchanging.exchange().is_finished(part.number).await? {
+            return Ok(());
+        }
         exchange::give(job, exchanging, part, slot).await
     };
     attempt

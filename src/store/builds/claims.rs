@@ -1,6 +1,7 @@
 //! The claims that a process has in a build: which parts it reads, and which partitions it builds.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bson::{Document, doc};
@@ -21,12 +22,13 @@ pub(crate) enum Task {
 pub(crate) struct Claims {
     pub(in crate::store) worker: String,
     held: Mutex<HashMap<Task, i64>>,
+    taken: AtomicBool,
 }
 
 impl Claims {
     /// No claims yet, of the worker with this id.
     pub(crate) fn of(worker: &str) -> Self {
-        Self { worker: worker.to_owned(), held: Mutex::default() }
+        Self { worker: worker.to_owned(), held: Mutex::default(), taken: AtomicBool::new(false) }
     }
 
     /// The condition that a task is still claimed by this process.
@@ -48,12 +50,18 @@ impl Claims {
         tasks
     }
 
+    /// Whether anything was ever claimed.
+    pub(crate) fn were_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Whether this process has claimed a task, and not finished it.
     pub(crate) fn holds(&self, task: Task) -> bool {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&task)
     }
 
     pub(in crate::store) fn hold(&self, task: Task, number: i64) {
+        self.taken.store(true, Ordering::Relaxed);
         self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(task, number);
     }
 

@@ -40,6 +40,9 @@ impl BuildStore {
         if matched != todo.len() as u64 {
             return Err(self.fenced("the checkpoints"));
         }
+        if self.record.exchange.is_some() {
+            self.open_parts().await?;
+        }
         self.advance(BuildState::Building, |record| record.shared = true).await
     }
 
@@ -67,12 +70,13 @@ impl BuildStore {
         self.claims.as_ref().map(|claims| claims.number(Task::Build(partition)))
     }
 
-    /// Closes the build to workers: from now on no claim counts. Returns the partitions that aren't finished
-    /// all the same.
+    /// Closes the build to workers: from now on no claim counts, nor of parts. Returns the partitions that
+    /// aren't finished all the same.
     pub(crate) async fn close_to_workers(&self) -> Result<Vec<Partition>> {
         self.mandate.check()?;
         let checkpoints = self.store.collection(CHECKPOINTS);
-        let filter = doc! { "_id": ids_of(&self.record.id, None), "Token": self.record.token };
+        let ids = [ids_of(&self.record.id, None), parts_of(&self.record.id)].map(|ids| doc! { "_id": ids });
+        let filter = doc! { "$or": ids.to_vec(), "Token": self.record.token };
         let close = async move { checkpoints.update_many(filter, doc! { "$unset": { "Open": "" } }).await };
         call("closing the partitions", close).await?;
         let done = self.checkpoints().await?;
@@ -90,6 +94,7 @@ impl BuildStore {
             if !parts.is_empty() {
                 return Ok(parts);
             }
+            self.check_read().await?;
         }
         self.unfinished_of(ids_of(&self.record.id, None)).await
     }

@@ -193,8 +193,13 @@ impl EventStore {
         part: &Part,
     ) -> BoxStream<'static, Result<CommitBatch>> {
         let (store, member) = (self.clone(), part.member.clone());
-        let commits =
-            self.between(ranges, (part.after.clone(), part.until.clone()), self.only(member.as_deref()));
+        let server = self.only(member.as_deref());
+        let commits = self.between(ranges, (part.after.clone(), part.until.clone()), server.clone());
+        // The parts before and behind are read by other processes: both bounds still have to be where they
+        // were, the last one also when all is read.
+        let (again, until, at_end) =
+            (self.clone(), part.until.clone(), part.until.clone().or(part.after.clone()));
+        let (again_on, bound_at_end) = (server.clone(), at_end);
         let opened = async move {
             // A connection to one server alone goes there, whichever it is.
             let other = if store.direct { store.member().await? } else { member.clone() };
@@ -206,9 +211,19 @@ impl EventStore {
                     other.as_deref().unwrap_or("another server")
                 )));
             }
+            if let Some(until) = &until {
+                store.check_bound(until, server).await?;
+            }
             Ok(commits)
         };
-        futures::stream::once(opened).try_flatten().boxed()
+        let closed = async move {
+            match &bound_at_end {
+                Some(bound) => again.check_bound(bound, again_on).await.map(|()| None),
+                None => Ok(None),
+            }
+        };
+        let read = futures::stream::once(opened).try_flatten().map_ok(Some);
+        read.chain(futures::stream::once(closed)).try_filter_map(futures::future::ok).boxed()
     }
 
     /// The field of the timestamp, if an index begins with it.

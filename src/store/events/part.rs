@@ -155,7 +155,7 @@ impl Reading {
 impl EventStore {
     /// Checks that the record id of a bound still is that of its document: another server has other record
     /// ids, and so has the same one after a resync.
-    async fn check_bound(&self, bound: &Bound, server: Option<SelectionCriteria>) -> Result<()> {
+    pub(super) async fn check_bound(&self, bound: &Bound, server: Option<SelectionCriteria>) -> Result<()> {
         let find = doc! {
             "find": &self.layout.collection, "filter": { "_id": bound.id.clone() },
             "projection": { "_id": 1 },

@@ -6,7 +6,7 @@
 use bson::{Bson, Document, doc};
 use futures::TryStreamExt;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::{Chunk, ShardMap};
 use crate::store::connection::call;
 use crate::store::events::source::EventStore;
@@ -14,6 +14,16 @@ use crate::store::events::source::EventStore;
 impl EventStore {
     /// The shards of the event store.
     pub(in crate::store) async fn shard_map(&self) -> Result<ShardMap> {
+        match self.known_shards().await {
+            Err(error @ Error::Permission { .. }) => {
+                tracing::warn!(error = %error.with_sources(), "the shards of the event store aren't known");
+                Ok(ShardMap { key: String::new(), by_stream: false, chunks: Vec::new() })
+            }
+            known => known,
+        }
+    }
+
+    async fn known_shards(&self) -> Result<ShardMap> {
         let namespace = format!("{}.{}", self.db.name(), self.layout.collection);
         let doing = "asking for the shards of the event store";
         let collections = self.config(doing, collection_command(&namespace)).await?;

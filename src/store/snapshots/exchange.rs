@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use bson::spec::BinarySubtype;
-use bson::{Binary, RawDocumentBuf, doc, rawdoc};
+use bson::{Binary, Document, RawDocumentBuf, doc, rawdoc};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use mongodb::options::CreateCollectionOptions;
 
 use crate::error::{Error, Result};
 use crate::pipeline::ports::{Exchange, ExchangeFrame, Part, PartRead, Term};
@@ -19,40 +20,53 @@ use crate::store::builds::BuildStore;
 use crate::store::connection::{NAMESPACE_EXISTS, call, code, insertion};
 use crate::store::records::ExchangeRecord;
 
-/// Frames that are read with one reply: some megabytes.
+/// Frames that are read with one reply, and folded together.
 const FRAMES_PER_BATCH: u32 = 32;
+/// Their bytes, at most but for one frame.
+const BYTES_PER_BATCH: usize = 4 << 20;
 
 impl BuildStore {
     /// Opens an exchange of these partitions, and these parts to all workers.
-    pub(crate) async fn open_exchange(&mut self, parts: &[Part], partitions: &[Partition]) -> Result<()> {
+    pub(crate) async fn open_exchange(
+        &self,
+        parts: &[Part],
+        partitions: &[Partition],
+    ) -> Result<ExchangeRecord> {
         self.mandate.check()?;
-        self.forget_parts().await?;
         let Some(first) = self.record.targets.first() else {
             return Err(Error::Bug(format!("{} has no target", self.record.id)));
         };
         let name = exchange_name(&first.collection, self.record.token);
-        let (db, create) = (self.store.database_of(&name).clone(), name.clone());
-        // What is in it is compressed already.
+        // What is in it is compressed already. Another engine knows no such option.
         let stored = doc! { "wiredTiger": { "configString": "block_compressor=none" } };
+        match self.create_exchange(&name, Some(stored)).await {
+            Err(Error::Server { transient: false, .. }) => self.create_exchange(&name, None).await?,
+            created => created?,
+        }
+        self.record_parts(parts).await?;
+        Ok(ExchangeRecord {
+            collection: name,
+            parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+            partitions: partitions.iter().map(|partition| partition.number).collect(),
+        })
+    }
+
+    async fn create_exchange(&self, name: &str, stored: Option<Document>) -> Result<()> {
+        let (db, name) = (self.store.database_of(name).clone(), name.to_owned());
         let create = async move {
-            match db.create_collection(create).storage_engine(stored).await {
+            let options = CreateCollectionOptions::builder().storage_engine(stored).build();
+            let create = db.create_collection(name).with_options(options);
+            match create.await {
                 Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => Ok(()),
                 other => other,
             }
         };
-        call("creating the exchange", create).await?;
-        self.record_parts(parts).await?;
-        self.record.exchange = Some(ExchangeRecord {
-            collection: name,
-            parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
-            partitions: partitions.iter().map(|partition| partition.number).collect(),
-        });
-        Ok(())
+        call("creating the exchange", create).await
     }
 
-    /// Drops the exchange.
-    pub(crate) async fn drop_exchange(&mut self) -> Result<()> {
-        let Some(exchange) = self.record.exchange.take() else { return Ok(()) };
+    /// Drops the exchange. The record still names it.
+    pub(crate) async fn drop_exchange(&self) -> Result<()> {
+        let Some(exchange) = &self.record.exchange else { return Ok(()) };
         self.forget_parts().await?;
         self.store.snapshots().drop_named(&exchange.collection, &self.mandate).await
     }
@@ -82,10 +96,13 @@ impl BuildStore {
         let batches = futures::stream::try_unfold(Some(cursor), move |cursor| async move {
             let Some(mut cursor) = cursor else { return Ok::<_, Error>(None) };
             let next = async move {
-                let mut frames = Vec::new();
-                while frames.len() < FRAMES_PER_BATCH as usize {
+                let (mut frames, mut bytes) = (Vec::new(), 0);
+                while frames.len() < FRAMES_PER_BATCH as usize && bytes < BYTES_PER_BATCH {
                     match cursor.try_next().await? {
-                        Some(frame) => frames.push(frame),
+                        Some(frame) => {
+                            bytes += frame.as_bytes().len();
+                            frames.push(frame);
+                        }
                         None => return Ok((frames, None)),
                     }
                 }
@@ -149,6 +166,10 @@ impl Exchange for BuildStore {
 
     fn finish_part<'a>(&'a self, read: &'a PartRead, terms: &'a [Term]) -> BoxFuture<'a, Result<()>> {
         self.finish_reading(read, terms).boxed()
+    }
+
+    fn is_finished(&self, part: u32) -> BoxFuture<'_, Result<bool>> {
+        self.is_part_read_here(part).boxed()
     }
 
     fn frames(&self, partition: u32) -> BoxStream<'static, Result<Vec<Vec<u8>>>> {

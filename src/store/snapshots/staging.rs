@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{BuildState, Head};
 use crate::pipeline::pauses;
 use crate::pipeline::ports::{PartitionRecord, RefoldPart, Refolded, Replaced, SnapshotSink, Staging, Term};
-use crate::plan::{Partition, StreamRange, is_exchange, staging_name, staging_token};
+use crate::plan::{Partition, StreamRange, exchange_name, is_exchange, staging_name, staging_token};
 use crate::store::builds::{BuildStore, failed_streams};
 use crate::store::connection::{
     INDEX_BUILD, LONG_CALL_SECONDS, NAMESPACE_EXISTS, call, call_within, classify, code, insertion,
@@ -151,9 +151,13 @@ impl BuildStore {
         let names = self.store.collection_names().await?;
         let mut dropped = Vec::new();
         for target in now.targets {
-            let ours = staging_name(&target.collection, self.record.token);
             let moved = staging_token(&target.collection, &target.staging) > Some(self.record.token);
-            if (moved || !now.state.is_resumable()) && names.contains(&ours) {
+            let (collection, token) = (&target.collection, self.record.token);
+            for ours in [staging_name(collection, token), exchange_name(collection, token)] {
+                let is_used = !moved && now.state.is_resumable();
+                if is_used || !names.contains(&ours) {
+                    continue;
+                }
                 let listed = self.store.snapshots().listed(&ours).await?;
                 if let Some(uuid) = listed.as_ref().and_then(super::dropping::listed_uuid) {
                     self.store.snapshots().drop_uuid(&ours, uuid).await?;
