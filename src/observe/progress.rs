@@ -184,8 +184,10 @@ impl Progress {
         if self.phase == Phase::Building {
             let percent = self.share() * 100.0;
             let (done, total, rate) = (self.commits, self.commits_total, self.events_per_second());
-            parts.push((6, format!(" {done}/{total} commits")));
-            parts.push((1, format!(" {percent:.0} %")));
+            // A worker doesn't know how many will be its own.
+            let of = if total > 0 { format!("/{total}") } else { String::new() };
+            parts.push((6, format!(" {done}{of} commits")));
+            parts.extend((total > 0).then(|| (1, format!(" {percent:.0} %"))));
             parts.push((4, format!(", {rate:.0} events/s")));
             parts.push((7, format!(", {} snapshots", self.snapshots)));
         } else if self.phase == Phase::Following {

@@ -11,6 +11,8 @@ pub(crate) enum Wait {
     Servers,
     /// An active generation that can be followed.
     Generation,
+    /// A build that is open to workers.
+    Build,
     /// The end of a pause.
     Paused,
     /// Replication, which is behind.
@@ -21,8 +23,16 @@ pub(crate) enum Wait {
 
 impl Wait {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Lease, Self::Lock, Self::Servers, Self::Generation, Self::Paused, Self::Lag, Self::Throttle];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Lease,
+        Self::Lock,
+        Self::Servers,
+        Self::Generation,
+        Self::Build,
+        Self::Paused,
+        Self::Lag,
+        Self::Throttle,
+    ];
 
     /// Its name in the metrics.
     pub(crate) fn name(self) -> &'static str {
@@ -31,6 +41,7 @@ impl Wait {
             Self::Lock => "lock",
             Self::Servers => "servers",
             Self::Generation => "generation",
+            Self::Build => "build",
             Self::Paused => "paused",
             Self::Lag => "lag",
             Self::Throttle => "throttle",

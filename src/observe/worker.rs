@@ -64,19 +64,29 @@ impl WorkerRow {
         let Some(build) = &self.build else {
             return format!("{}{leads}, waits for a build, {heard}", self.name());
         };
-        let (kind, numbers) = match self.parts.as_slice() {
-            [] => ("partitions", &self.partitions),
-            _ => ("reading parts", &self.parts),
-        };
-        let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
         let memory = self.memory_bytes.map_or_else(String::new, |bytes| format!(", {} MiB", bytes >> 20));
         format!(
-            "{}{leads}, on {build}: {kind} {} ({} partitions finished), {:.0} commits/s{memory}, {heard}",
+            "{}{leads}, on {build}: {} ({} finished), {:.0} commits/s{memory}, {heard}",
             self.name(),
-            numbers.join(" "),
+            self.tasks(),
             self.partitions_done,
             self.commits_per_second
         )
+    }
+
+    /// What it has claimed: `partitions 3 4`, or `reads parts 1 2`.
+    #[must_use]
+    pub fn tasks(&self) -> String {
+        let (kind, numbers) = match self.parts.as_slice() {
+            [] => ("partitions", &self.partitions),
+            _ => ("reads parts", &self.parts),
+        };
+        let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        if numbers.is_empty() {
+            "claims nothing now".to_owned()
+        } else {
+            format!("{kind} {}", numbers.join(" "))
+        }
     }
 
     /// The process, in a few words.

@@ -189,6 +189,23 @@ fn returned_by_secondaries(db: &Db) -> i64 {
     returned.sum()
 }
 
+/// Lets one secondary be behind by so many seconds, and tags it.
+fn delay_one(db: &Db, seconds: i64) {
+    let admin = db.client().database("admin");
+    let run = |command: Document| db.wait(async { admin.run_command(command).await }).unwrap();
+    let primary = run(doc! { "hello": 1 }).get_str("primary").unwrap().to_owned();
+    let mut config = run(doc! { "replSetGetConfig": 1 }).get_document("config").unwrap().clone();
+    let version = config.get_i32("version").unwrap();
+    config.insert("version", version + 1);
+    let members = config.get_array_mut("members").unwrap();
+    let is_secondary = |member: &&mut bson::Bson| {
+        member.as_document().is_some_and(|member| member.get_str("host").unwrap() != primary)
+    };
+    let member = members.iter_mut().find(is_secondary).unwrap().as_document_mut().unwrap();
+    member.extend(doc! { "priority": 0, "secondaryDelaySecs": seconds, "tags": { "delayed": "yes" } });
+    run(doc! { "replSetReconfig": config });
+}
+
 #[test]
 fn a_secondary_is_read_instead_of_the_primary_and_gives_the_same() {
     let server = OwnServer::start("work-secondary", &["--nodes", "3"]);
@@ -215,6 +232,12 @@ fn a_secondary_is_read_instead_of_the_primary_and_gives_the_same() {
     let commits = i64::try_from(db.read("Events2").len()).unwrap();
     assert!(returned[0] < commits && returned[1] > commits, "{returned:?}");
     assert!(returned[3] > commits && returned[4] > commits, "{returned:?}");
+    // One that is behind delays the build, which says so, and takes nothing from it.
+    delay_one(&db, 8);
+    let delayed = ["--read-preference", "delayed:yes", "--strategy", "exchange", "--max-lag", "off"];
+    let said = db.run(&[rebuild.as_slice(), &delayed].concat(), 0).stderr;
+    assert!(said.contains("doesn't have yet what was acknowledged when the build began"), "{said}");
+    db.run(&["verify", "Assets", "--full"], 0);
     let wrong = db.run(&["rebuild", "--read-preference", "secondaries"], 2).stderr;
     assert!(wrong.contains("none of primary, secondary, nearest"), "{wrong}");
     let nowhere = ["rebuild", "Assets", "--yes", "--read-preference", "nodeType:ANALYTICS"];

@@ -106,7 +106,7 @@ fn shared_text(report: &PlanReport) -> String {
         workers_text(strategy, &plans.collect::<Vec<_>>())
     };
     let (stream, exchange) = (of(Strategy::Stream), of(Strategy::Exchange));
-    format!("{stream}{exchange}\nIt would be {}: {}.", shared.strategy, shared.reason)
+    format!("{stream}{exchange}\nWith several processes it would be {}: {}.", shared.strategy, shared.reason)
 }
 
 /// What several processes take, and from where on the server is the limit.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::OptionFuture;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,8 @@ use crate::lifecycle::Tenure;
 use crate::observe::{Progress, WorkerDoing};
 use crate::store::{BootInstant, Claims, Mandate, Store, Task};
 
+/// Longest pause between two beats, which also tell what is done.
+const BEAT_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
 /// Leases after which a worker is forgotten that says nothing.
 const FORGOTTEN_AFTER: u32 = 10;
 
@@ -49,6 +51,8 @@ struct Shared {
     /// The build at work, with the claims in it.
     build: Mutex<Option<(String, Arc<Claims>)>>,
     partitions_done: Mutex<u64>,
+    /// Told when what it does is another thing, which is said at once.
+    changed: Notify,
 }
 
 impl Presence {
@@ -75,16 +79,19 @@ impl Presence {
             progress,
             build: Mutex::default(),
             partitions_done: Mutex::default(),
+            changed: Notify::new(),
         });
         let stop = CancellationToken::new();
         let tenure = Tenure::new(lease.ttl, Duration::ZERO);
-        let keep = keep(Arc::clone(&shared), stop.clone(), tenure, sent, lease.renew_every());
+        let every = lease.renew_every().min(BEAT_AT_LEAST_EVERY);
+        let keep = keep(Arc::clone(&shared), stop.clone(), tenure, sent, every);
         Ok(Self { id, mandate, cancel, shared, keeper: Some(tokio::spawn(keep)), stop })
     }
 
     /// Says which build is at work, with the claims in it.
     pub(crate) fn works_on(&self, build: Option<(String, Arc<Claims>)>) {
         *self.shared.build.lock().unwrap_or_else(PoisonError::into_inner) = build;
+        self.shared.changed.notify_one();
     }
 
     /// Counts the partitions of a build that is no longer at work.
@@ -129,6 +136,7 @@ async fn keep(
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause.min(left)) => {}
+            () = shared.changed.notified() => {}
         }
         let sent = base.elapsed();
         if tenure.is_over(sent) {

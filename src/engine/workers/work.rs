@@ -15,7 +15,7 @@ use crate::engine::workers::partitions::SharedPartitions;
 use crate::engine::workers::presence::Presence;
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{BuildState, is_fingerprint_of};
-use crate::observe::{Phase, Progress, Recorder};
+use crate::observe::{Phase, Progress, Recorder, Wait};
 use crate::pipeline::{self, Governor, Job, JobContext, Workers};
 use crate::store::{BuildRecord, Claims, RunThrottle, Store, StreamIndex};
 
@@ -76,6 +76,7 @@ impl Working<'_> {
             }
             let round = match self.look(&mut here).await {
                 Ok((here, Some(open))) => {
+                    Recorder::waiting_over(self.progress);
                     let built = self.build(here, &open, index.as_ref(), &workers, &mut worked).await;
                     // What it waits for is the next build, or the next leader of this one.
                     if !matches!(built, Ok(false)) {
@@ -83,7 +84,10 @@ impl Working<'_> {
                     }
                     built
                 }
-                Ok((_, None)) => Ok(false),
+                Ok((_, None)) => {
+                    Recorder::waiting(self.progress, Wait::Build, None, "a build that is open to workers");
+                    Ok(false)
+                }
                 Err(error) => Err(error),
             };
             match round {

@@ -66,7 +66,6 @@ pub(super) fn instances(instances: &[InstanceRow], workers: &[WorkerRow]) -> Mar
 }
 
 fn a_worker(worker: &WorkerRow) -> Markup {
-    let partitions = worker.partitions.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     html! {
         li {
             p {
@@ -77,7 +76,7 @@ fn a_worker(worker: &WorkerRow) -> Markup {
             p.quiet {
                 @match &worker.build {
                     Some(build) => {
-                        (build) ", partitions " (partitions) "; " (worker.partitions_done) " finished, "
+                        (build) ": " (worker.tasks()) " (" (worker.partitions_done) " finished), "
                         (format!("{:.0}", worker.commits_per_second)) " commits/s"
                     }
                     None => { "waits for a build" }

@@ -2,6 +2,7 @@
 
 use bson::doc;
 use mongodb::Database;
+use mongodb::error::ErrorKind;
 
 use crate::error::Result;
 use crate::plan::{ServerFacts, Topology};
@@ -12,10 +13,13 @@ pub(in crate::store) async fn facts(db: &Database) -> Result<ServerFacts> {
     let admin = db.client().database("admin");
     let (hello, build) = call("connecting", async move {
         let hello = admin.run_command(doc! { "hello": 1 }).await;
-        // Servers before 4.4.2 don't know `hello`; they are refused below, by their version.
+        // Servers before 4.4.2 don't know `hello`; they are refused below, by their version. A server that
+        // doesn't answer isn't waited for once more.
         let hello = match hello {
-            Ok(reply) => reply,
-            Err(_) => admin.run_command(doc! { "isMaster": 1 }).await?,
+            Err(error) if matches!(*error.kind, ErrorKind::Command(_)) => {
+                admin.run_command(doc! { "isMaster": 1 }).await?
+            }
+            hello => hello?,
         };
         let build = admin.run_command(doc! { "buildInfo": 1 }).await?;
         Ok((hello, build))

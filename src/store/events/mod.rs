@@ -8,6 +8,7 @@ mod changes;
 mod feed;
 mod fixture;
 mod heads;
+mod late;
 mod look;
 mod natural;
 mod part;

@@ -13,6 +13,7 @@ use crate::error::{Class, Error, Result};
 use crate::pipeline::ports::{Bound, CommitBatch};
 use crate::store::connection::{LONG_CALL_SECONDS, call, call_within, divided_in_vain};
 use crate::store::events::batch::Batch;
+use crate::store::events::late::said_if_late;
 use crate::store::events::source::EventStore;
 
 /// Attempts to open a cursor again without a batch in between.
@@ -186,7 +187,8 @@ impl EventStore {
             .build();
         let db = self.db.clone();
         let open = async move { db.run_cursor_command(command).with_options(options).batch().await };
-        let opened = call_within(LONG_CALL_SECONDS, "reading the event store", open).await;
+        let opened = call_within(LONG_CALL_SECONDS, "reading the event store", open);
+        let opened = said_if_late(self.from.is_some(), opened).await;
         opened.map_err(divided_in_vain)
     }
 }

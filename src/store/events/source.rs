@@ -18,6 +18,7 @@ use crate::pipeline::ports::{CommitBatch, EventSource, HeadBatch, HeadDetail, Na
 use crate::plan::{NaturalBy, StreamRange, Topology};
 use crate::store::connection::{Events, LONG_CALL_SECONDS, call, call_within, number_of, read_concern};
 use crate::store::events::batch::Batch;
+use crate::store::events::late::said_if_late;
 
 /// Time limit for the server to find the first commits in natural order.
 const FIRST_COMMITS_MS_MAX: i64 = 10_000;
@@ -297,7 +298,7 @@ fn batches_within(
     let doing = "reading the event store";
     let opened = async move {
         let cursor = match seconds {
-            Some(seconds) => call_within(seconds, doing, open).await?,
+            Some(seconds) => said_if_late(true, call_within(seconds, doing, open)).await?,
             None => call(doing, open).await?,
         };
         Ok::<_, Error>(futures::stream::try_unfold(cursor, move |mut cursor| async move {
