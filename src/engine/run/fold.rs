@@ -54,6 +54,14 @@ impl Run {
         tracing::info!(strategy = %choice.strategy, reason = %choice.reason, "reading the event store");
         let held_before = self.governor.held();
         work.all(&choice, &mut report).await?;
+        // What could not be read in parts was read otherwise.
+        let planned = builds.iter().filter_map(|build| build.record().plan.as_ref());
+        if let Some(other) = planned
+            .filter(|_| choice.strategy == Strategy::Exchange)
+            .find(|plan| plan.strategy == Strategy::Stream)
+        {
+            (report.strategy, report.reason) = (other.strategy, other.reason.clone());
+        }
         let held = self.governor.held().saturating_sub(held_before);
         report.seconds = began.elapsed().saturating_sub(held).as_secs_f64();
         report.held_seconds = held.as_secs_f64();
