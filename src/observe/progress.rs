@@ -99,6 +99,9 @@ pub struct Progress {
     pub events: u64,
     /// Bytes read.
     pub bytes: u64,
+    /// Done share of a build that several processes share, 0 to 1: commits and partitions here are those of
+    /// this process alone.
+    pub shared: Option<f64>,
     /// Streams completed.
     pub streams: u64,
     /// Snapshots written.
@@ -141,6 +144,7 @@ impl Progress {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn share(&self) -> f64 {
         let share = match self.phase {
+            Phase::Building if self.shared.is_some() => self.shared.unwrap_or(0.0),
             Phase::Building | Phase::Verifying if self.commits_total > 0 => {
                 self.commits as f64 / self.commits_total as f64
             }
@@ -185,9 +189,10 @@ impl Progress {
             let percent = self.share() * 100.0;
             let (done, total, rate) = (self.commits, self.commits_total, self.events_per_second());
             // A worker doesn't know how many will be its own.
-            let of = if total > 0 { format!("/{total}") } else { String::new() };
+            let is_alone = total > 0 && self.shared.is_none();
+            let of = if is_alone { format!("/{total}") } else { String::new() };
             parts.push((6, format!(" {done}{of} commits")));
-            parts.extend((total > 0).then(|| (1, format!(" {percent:.0} %"))));
+            parts.extend((is_alone || self.shared.is_some()).then(|| (1, format!(" {percent:.0} %"))));
             parts.push((4, format!(", {rate:.0} events/s")));
             parts.push((7, format!(", {} snapshots", self.snapshots)));
         } else if self.phase == Phase::Following {
@@ -256,6 +261,22 @@ mod tests {
             progress.line(),
             "Assets building 100/400 commits 25 %, 60 events/s, 20 snapshots, 6 s left"
         );
+    }
+
+    #[test]
+    fn a_shared_build_is_as_far_as_all_processes_are() {
+        let progress = Progress {
+            projection: "Assets".into(),
+            phase: Phase::Building,
+            commits_total: 400,
+            commits: 100,
+            phase_seconds: 2.0,
+            shared: Some(0.5),
+            ..Progress::default()
+        };
+        assert_eq!(progress.line(), "Assets building 100 commits 50 %, 0 events/s, 0 snapshots, 2 s left");
+        let worker = Progress { commits_total: 0, shared: None, ..progress };
+        assert_eq!(worker.line(), "Assets building 100 commits, 0 events/s, 0 snapshots");
     }
 
     #[test]

@@ -87,10 +87,16 @@ impl Recorder {
                 progress.begin(&self.inner.projection);
             }
             progress.phase = phase;
+            progress.shared = None;
             progress.phases.insert(self.inner.projection.to_string(), phase);
             show_phases(progress);
         });
         self.partitions(partitions);
+    }
+
+    /// Shows the share, 0 to 1, that all processes of a shared build have done.
+    pub(crate) fn shared(&self, share: f64) {
+        self.update(|progress| progress.shared = Some(share));
     }
 
     /// Begins a phase that will read this many commits, with all counts at zero.

@@ -189,8 +189,8 @@ fn returned_by_secondaries(db: &Db) -> i64 {
     returned.sum()
 }
 
-/// Lets one secondary be behind by so many seconds, and tags it.
-fn delay_one(db: &Db, seconds: i64) {
+/// Tags one secondary, and returns a connection to it alone.
+fn tag_one(db: &Db) -> mongodb::Database {
     let admin = db.client().database("admin");
     let run = |command: Document| db.wait(async { admin.run_command(command).await }).unwrap();
     let primary = run(doc! { "hello": 1 }).get_str("primary").unwrap().to_owned();
@@ -202,8 +202,11 @@ fn delay_one(db: &Db, seconds: i64) {
         member.as_document().is_some_and(|member| member.get_str("host").unwrap() != primary)
     };
     let member = members.iter_mut().find(is_secondary).unwrap().as_document_mut().unwrap();
-    member.extend(doc! { "priority": 0, "secondaryDelaySecs": seconds, "tags": { "delayed": "yes" } });
+    member.insert("tags", doc! { "read": "this" });
+    let host = member.get_str("host").unwrap().to_owned();
     run(doc! { "replSetReconfig": config });
+    let uri = format!("mongodb://{host}/?directConnection=true");
+    db.wait(async { mongodb::Client::with_uri_str(uri).await }).unwrap().database("admin")
 }
 
 #[test]
@@ -233,10 +236,25 @@ fn a_secondary_is_read_instead_of_the_primary_and_gives_the_same() {
     assert!(returned[0] < commits && returned[1] > commits, "{returned:?}");
     assert!(returned[3] > commits && returned[4] > commits, "{returned:?}");
     // One that is behind delays the build, which says so, and takes nothing from it.
-    delay_one(&db, 8);
-    let delayed = ["--read-preference", "delayed:yes", "--strategy", "exchange", "--max-lag", "off"];
-    let said = db.run(&[rebuild.as_slice(), &delayed].concat(), 0).stderr;
-    assert!(said.contains("doesn't have yet what was acknowledged when the build began"), "{said}");
+    let member = tag_one(&db);
+    let stops = |mode: &str| {
+        let command = doc! { "configureFailPoint": "rsSyncApplyStop", "mode": mode };
+        db.wait(async { member.run_command(command).await }).unwrap();
+    };
+    stops("alwaysOn");
+    let late = asset("late");
+    db.wait(async { db.collection("Events2").insert_one(late).await }).unwrap();
+    let behind = ["--read-preference", "read:this", "--strategy", "exchange", "--max-lag", "off"];
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut program = Command::new(assert_cmd::cargo::cargo_bin!("statefold"));
+    program.args(rebuild).args(behind).args(["--uri", &db.uri, "--database", &db.name]);
+    program.current_dir(std::env::temp_dir()).stderr(log.reopen().unwrap());
+    let mut running = program.spawn().unwrap();
+    let said = || std::fs::read_to_string(log.path()).unwrap();
+    let waits = "doesn't have yet what was acknowledged when the build began";
+    wait_until("a word about the member that is behind", || said().contains(waits));
+    stops("off");
+    assert!(running.wait().unwrap().success(), "{}", said());
     db.run(&["verify", "Assets", "--full"], 0);
     let wrong = db.run(&["rebuild", "--read-preference", "secondaries"], 2).stderr;
     assert!(wrong.contains("none of primary, secondary, nearest"), "{wrong}");

@@ -206,7 +206,7 @@ impl Run {
             &build.job.staging,
             (&here.id, true),
             self.settings.lease(),
-            &here.cancel,
+            (&build.recorder, &here.cancel),
         );
         let fold = async {
             if self.settings.sharing().lead_only {

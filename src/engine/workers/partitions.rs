@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::{Beat, BuildState, Challenger, Claim};
+use crate::observe::Recorder;
 use crate::pipeline::ports::{DuePartition, Failed, Next, Partitions};
 use crate::plan::{Partition, turns};
 use crate::store::{BuildStore, Store, Task, Unfinished};
@@ -33,6 +34,7 @@ pub(crate) struct SharedPartitions {
     cancel: CancellationToken,
     ttl: Duration,
     judge_processes: bool,
+    recorder: Recorder,
     clock: Instant,
     watched: Mutex<HashMap<String, Challenger>>,
 }
@@ -44,7 +46,7 @@ impl SharedPartitions {
         build: &BuildStore,
         (worker, leads): (&str, bool),
         lease: &crate::config::LeaseSettings,
-        cancel: &CancellationToken,
+        (recorder, cancel): (&Recorder, &CancellationToken),
     ) -> Self {
         Self {
             store: store.clone(),
@@ -55,6 +57,7 @@ impl SharedPartitions {
             cancel: cancel.clone(),
             ttl: lease.ttl,
             judge_processes: lease.judge_processes,
+            recorder: recorder.clone(),
             clock: Instant::now(),
             watched: Mutex::default(),
         }
@@ -84,6 +87,7 @@ impl SharedPartitions {
     async fn left_to_others(&self, said: &mut Instant) -> Result<usize> {
         let mut watched = self.watched.lock().await;
         let unfinished = self.build.unfinished().await?;
+        self.show(&unfinished);
         self.free(&unfinished, &mut watched).await?;
         refuse_hopeless(&unfinished)?;
         if !unfinished.is_empty() && said.elapsed() >= SAY_EVERY {
@@ -108,6 +112,7 @@ impl SharedPartitions {
         // One look at a time in this process: its tasks would only be in each other's way.
         let mut watched = self.watched.lock().await;
         let mut unfinished = self.build.unfinished().await?;
+        self.show(&unfinished);
         if unfinished.is_empty() {
             return Ok(Next::Nothing);
         }
@@ -128,6 +133,22 @@ impl SharedPartitions {
         }
         drop(watched);
         Ok(if self.is_still_shared().await? { Next::Later } else { Next::Nothing })
+    }
+
+    /// Shows how far all processes together are. Reading for an exchange counts as half of it.
+    fn show(&self, unfinished: &[Unfinished]) {
+        let record = &self.build.record;
+        let share_of = |all: usize| {
+            let left = u32::try_from(unfinished.len()).unwrap_or(u32::MAX);
+            1.0 - f64::from(left) / f64::from(u32::try_from(all).unwrap_or(u32::MAX).max(1))
+        };
+        let is_reading = unfinished.iter().any(|seen| seen.part.is_some());
+        let share = match &record.exchange {
+            Some(exchange) if is_reading => share_of(exchange.parts as usize) / 2.0,
+            Some(exchange) => 0.5 + share_of(exchange.partitions.len()) / 2.0,
+            None => share_of(self.partitions.len()),
+        };
+        self.recorder.shared(share.clamp(0.0, 1.0));
     }
 
     fn next_of(&self, seen: Unfinished) -> Result<Next> {

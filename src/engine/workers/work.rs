@@ -273,8 +273,13 @@ impl Working<'_> {
             records.iter().find(is_with_it).map(|other| other.id.clone())
         };
         let required = required_of(store, projection, self.settings, built).await?;
-        let partitions =
-            SharedPartitions::of(store, &build, (&here.id, false), self.settings.lease(), &here.cancel);
+        let partitions = SharedPartitions::of(
+            store,
+            &build,
+            (&here.id, false),
+            self.settings.lease(),
+            (&recorder, &here.cancel),
+        );
         let job =
             Job::new(events, build, projection, &context).with_governor(governor).with_required(required);
         here.works_on(Some((record.id.clone(), Arc::clone(&claims))));

@@ -16,7 +16,8 @@ use mongodb::options::{ReadPreference, RunCursorCommandOptions, SelectionCriteri
 use crate::error::{Error, Result};
 use crate::pipeline::ports::{Bound, CommitBatch, NaturalScan, Part};
 use crate::plan::{NaturalBy, StreamRange};
-use crate::store::connection::call;
+use crate::store::connection::{LONG_CALL_SECONDS, call, call_within};
+use crate::store::events::late::said_if_late;
 use crate::store::events::part::NaturalPart;
 use crate::store::events::source::{EventStore, simple};
 
@@ -317,7 +318,11 @@ impl EventStore {
         let run = async move {
             db.run_cursor_command(command).with_options(options).await?.try_collect::<Vec<Document>>().await
         };
-        call(doing, run).await
+        if self.from.is_none() {
+            return call(doing, run).await;
+        }
+        // A secondary that is behind answers when it has what was acknowledged.
+        said_if_late(true, call_within(LONG_CALL_SECONDS, doing, run)).await
     }
 }
 

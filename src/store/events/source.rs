@@ -221,7 +221,8 @@ impl EventStore {
         let (db, options) = (self.db.clone(), RunCommandOptions::builder());
         let options = options.selection_criteria(self.from.clone()).build();
         let count = async move { db.run_command(command).with_options(options).await };
-        let reply = call_within(LONG_CALL_SECONDS, "counting the commits", count).await?;
+        let counted = call_within(LONG_CALL_SECONDS, "counting the commits", count);
+        let reply = said_if_late(self.from.is_some(), counted).await?;
         let count = reply.get("n").and_then(number_of).unwrap_or(0);
         Ok(u64::try_from(count).unwrap_or(0))
     }
