@@ -79,6 +79,15 @@ impl Run {
             // No claim counts from now on; what was being built is built anew.
             let staging = &build.job.staging;
             let close = || staging.close_to_workers();
+            if let Err(error) = &folded
+                && !self.goes_on_after(error, build, again)
+            {
+                // Once, so that the error is told in time: whoever comes next closes it as well.
+                if let Err(second) = close().await {
+                    tracing::debug!(error = %second.with_sources(), "the build can't be closed to workers");
+                }
+                return folded;
+            }
             let left = close.retry(pauses()).when(is_transient).await?;
             match folded {
                 Ok(()) if left.is_empty() => break,
@@ -86,22 +95,19 @@ impl Run {
                     tracing::warn!(left = left.len(), "partitions were opened again at the last moment")
                 }
                 // This process was taken for dead while it leads: it comes anew.
-                Err(Error::Fenced { .. } | Error::LeaseLost { .. } | Error::Interrupted)
-                    if self.mandate.check().is_ok() =>
-                {
+                Err(Error::Fenced { .. } | Error::LeaseLost { .. } | Error::Interrupted) => {
                     tracing::warn!("this process was taken for dead among the workers; it claims anew");
                 }
                 // What failed is noted, and tried by whoever comes next.
-                Err(error) if build.record().exchange.is_some() && is_transient(&error) && again < AGAIN => {
+                Err(error) if is_transient(&error) && again < AGAIN => {
                     again += 1;
                     tracing::warn!(error = %error.with_sources(), "going on with what is left");
                 }
-                Err(error) if build.record().exchange.is_some() && may_read_otherwise(&error) => {
+                Err(error) => {
                     let error = error.with_sources();
                     tracing::warn!(%error, "the parts can't be read; reading in stream order");
                     self.read_in_stream_order(build).await?;
                 }
-                Err(error) => return Err(error),
             }
             (todo, touched) = (left, true);
             // What ended with the last attempt is begun anew.
@@ -125,6 +131,20 @@ impl Run {
             required.forget();
         }
         self.folded(build, began).await
+    }
+
+    /// Whether this process goes on with a shared build after an error: it was taken for dead while it leads,
+    /// or what failed with an exchange may be had otherwise.
+    fn goes_on_after(&self, error: &Error, build: &Build, again: u32) -> bool {
+        match error {
+            Error::Fenced { .. } | Error::LeaseLost { .. } | Error::Interrupted => {
+                self.mandate.check().is_ok()
+            }
+            error if build.record().exchange.is_some() => {
+                is_transient(error) && again < AGAIN || may_read_otherwise(error)
+            }
+            _ => false,
+        }
     }
 
     /// Divides the natural order of the event store into parts that are open to all workers. Where it can't
