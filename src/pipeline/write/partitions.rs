@@ -23,7 +23,7 @@ use crate::plan::Partition;
 /// Partitions that may wait for their durable record besides those at work.
 const FINISHING: usize = 2;
 /// Pause between two looks while others are at work on all partitions that are left.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Partitions of this process alone, in order.
 pub(crate) struct Queue(Mutex<VecDeque<DuePartition>>);
