@@ -1,16 +1,18 @@
 //! The job of building one projection: its surroundings, its input and its result.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use statefold_projections::{Layout, Registered};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::{Error, Result};
 use crate::fold::{Digest, FoldCounts, FoldedStreams};
 use crate::observe::Recorder;
 use crate::pipeline::governor::Governor;
 use crate::pipeline::memory::Memory;
 use crate::pipeline::notable::Notable;
-use crate::pipeline::read::{Exchanging, Spilled};
+use crate::pipeline::read::{Ahead, Exchanging, Spilled};
 use crate::pipeline::required::Required;
 use crate::pipeline::workers::Workers;
 
@@ -86,6 +88,23 @@ impl<S, W> Job<S, W> {
     pub(crate) fn with_required(mut self, required: Option<Required>) -> Self {
         self.required = required;
         self
+    }
+
+    /// The next batch of what is read ahead, whose wait is counted; `None` behind the last one.
+    ///
+    /// # Errors
+    /// Those of reading; [`Error::Interrupted`].
+    pub(in crate::pipeline) async fn next<T: Send + 'static>(
+        &self,
+        batches: &mut Ahead<T>,
+    ) -> Result<Option<T>> {
+        let began = Instant::now();
+        let batch = tokio::select! {
+            batch = batches.next() => batch?,
+            () = self.cancel.cancelled() => return Err(Error::Interrupted),
+        };
+        self.progress.batch_read(began.elapsed());
+        Ok(batch)
     }
 
     /// Lets a governor throttle the job.

@@ -20,8 +20,6 @@ pub(crate) struct Chunk {
 /// How an event store is divided among shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShardMap {
-    /// The shard key, as `{EventStream: 1}`; empty if the collection is on one shard alone.
-    pub key: String,
     /// Whether chunks are ranges of stream names, so that each range is on one shard.
     pub by_stream: bool,
     /// The chunks: in the order of the names where they are ranges of them.
@@ -54,15 +52,10 @@ impl ShardMap {
 
     /// Names at which the streams of one shard end and those of another begin.
     pub(crate) fn cuts(&self) -> impl Iterator<Item = &str> {
-        let changes = |pair: &[Chunk]| match pair {
-            [before, after] if before.shard != after.shard => Some(()),
-            _ => None,
-        };
         let chunks = if self.by_stream { self.chunks.as_slice() } else { &[] };
-        chunks.windows(2).filter_map(move |pair| {
-            changes(pair)?;
-            pair.get(1)?.first.as_deref()
-        })
+        let pairs = chunks.iter().zip(chunks.iter().skip(1));
+        let others = pairs.filter(|(before, after)| before.shard != after.shard);
+        others.filter_map(|(_, after)| after.first.as_deref())
     }
 
     /// The shard that has all streams of a range; `None` if several have.
@@ -106,7 +99,6 @@ mod tests {
 
     fn map() -> ShardMap {
         ShardMap {
-            key: "{EventStream: 1}".into(),
             by_stream: true,
             chunks: vec![
                 chunk(None, Some("asset-4"), "a"),
@@ -135,7 +127,7 @@ mod tests {
     fn a_range_is_on_a_shard_if_no_other_has_any_of_it() {
         let map = map();
         assert_eq!(map.shard_of(&range("asset-", Some("asset-4"))), Some("a"));
-        assert_eq!(map.shard_of(&range("asset-4", Some("asset.")),), Some("b"));
+        assert_eq!(map.shard_of(&range("asset-4", Some("asset."))), Some("b"));
         assert_eq!(map.shard_of(&range("asset-3", Some("asset-5"))), None);
         assert_eq!(map.shard_of(&range("content-", None)), Some("a"));
         assert_eq!(ShardMap { by_stream: false, ..map.clone() }.shard_of(&range("a", Some("b"))), None);

@@ -115,9 +115,7 @@ impl Run {
             return Ok(Raised::Standing(StandingFence::over(FenceOver::ReadOnly, FencingReason::ReadOnly)));
         }
         let (fencing, reason) = self.fencing(builds, feed);
-        if let Some(reason) = self.store.facts.refuses_cut_over(true, fencing == Fencing::Short) {
-            return Err(Error::Unsupported(reason.into()));
-        }
+        self.store.check_cut_over(true, fencing == Fencing::Short)?;
         if fencing == Fencing::None {
             return Ok(Raised::Standing(StandingFence::over(FenceOver::Nothing, reason)));
         }

@@ -117,11 +117,7 @@ impl Run {
             refuse_downgrade(&self.store, projection).await?;
             check_mode(&self.store, projection.spec(), &self.request, self.caller).await?;
         }
-        let is_fenced = self.settings.tuning().fence == Some(Fencing::Short);
-        self.store
-            .facts
-            .refuses_cut_over(true, is_fenced)
-            .map_or(Ok(()), |reason| Err(Error::Unsupported(reason.into())))
+        self.store.check_cut_over(true, self.settings.tuning().fence == Some(Fencing::Short))
     }
 
     /// Opens a build of each projection: one that is complete, an unfinished one, or a new one.

@@ -57,10 +57,7 @@ pub(crate) async fn check_mode(
     let records = store.builds().records(Some(spec.name())).await?;
     let open = records.iter().find(|record| record.state.is_resumable());
     let mode = mode_of(request, caller, open, active.as_ref());
-    let is_pointer = mode == CutOverMode::Pointer;
-    if let Some(reason) = store.facts.refuses_cut_over(is_pointer, spec.reads_latest()) {
-        return Err(Error::Unsupported(reason.into()));
-    }
+    store.check_cut_over(mode == CutOverMode::Pointer, spec.reads_latest())?;
     // Also when the cut-over is postponed: the build remembers what was agreed to.
     refuse_leaving(spec, active.as_ref(), request)?;
     if request.postpone {

@@ -12,7 +12,7 @@ use crate::config::{LeaseSettings, resident_bytes};
 use crate::error::{Class, Error, Result};
 use crate::lifecycle::Tenure;
 use crate::observe::{Progress, WorkerDoing};
-use crate::store::{BootInstant, Claims, Mandate, Store, Task};
+use crate::store::{BootInstant, Claims, Mandate, Store};
 
 /// Longest pause between two beats, which also tell what is done.
 const BEAT_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
@@ -181,19 +181,11 @@ impl Shared {
         let commits_per_second = if seconds > 0.0 { folded as f64 / seconds } else { 0.0 };
         let build = self.build.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tasks = build.as_ref().map(|(_, claims)| claims.tasks()).unwrap_or_default();
-        let of_kind =
-            |kind: &dyn Fn(Task) -> Option<u32>| tasks.iter().filter_map(|task| kind(*task)).collect();
         let finished = *self.partitions_done.lock().unwrap_or_else(PoisonError::into_inner);
         let finished_now = if build.is_some() { self.progress.borrow().partitions_done } else { 0 };
         let doing = WorkerDoing {
-            partitions: of_kind(&|task| match task {
-                Task::Build(partition) => Some(partition),
-                Task::Read(_) => None,
-            }),
-            parts: of_kind(&|task| match task {
-                Task::Read(part) => Some(part),
-                Task::Build(_) => None,
-            }),
+            partitions: tasks.iter().filter_map(|task| task.partition()).collect(),
+            parts: tasks.iter().filter_map(|task| task.part()).collect(),
             build: build.map(|(build, _)| build),
             partitions_done: finished + u64::from(finished_now),
             commits,

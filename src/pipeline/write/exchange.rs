@@ -1,6 +1,7 @@
 //! Reads a part of the natural order and hands its commits over to whoever folds them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bson::oid::ObjectId;
@@ -17,18 +18,12 @@ const FRAMES_WAITING: usize = 1;
 
 /// Frames of a part that are to be handed over.
 #[derive(Default)]
-struct Ready(Mutex<Vec<(usize, Vec<u8>)>>);
+struct Ready(RefCell<Vec<(usize, Vec<u8>)>>);
 
 impl FrameSink for Ready {
     fn write(&self, _: usize, range: usize, frame: &[u8]) -> Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((range, frame.to_vec()));
+        self.0.borrow_mut().push((range, frame.to_vec()));
         Ok(())
-    }
-}
-
-impl Ready {
-    fn frames(self) -> Vec<(usize, Vec<u8>)> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,12 +60,7 @@ async fn route<S, W>(
 ) -> Result<()> {
     let mut buffers = exchanging.buffers();
     loop {
-        let began = Instant::now();
-        let batch = tokio::select! {
-            batch = batches.next() => batch?,
-            () = job.cancel.cancelled() => return Err(Error::Interrupted),
-        };
-        job.progress.batch_read(began.elapsed());
+        let batch = job.next(batches).await?;
         let (last, router) = (batch.is_none(), exchanging.router());
         let divided = job.workers.run(move || {
             let ready = Ready::default();
@@ -78,7 +68,7 @@ async fn route<S, W>(
                 Some(batch) => buffers.take(&router, &*batch, &ready)?.pop().unwrap_or_default(),
                 None => buffers.write_all(&ready).map(|()| FoldCounts::default())?,
             };
-            Ok::<_, Error>((buffers, counts, ready.frames()))
+            Ok::<_, Error>((buffers, counts, ready.0.into_inner()))
         });
         let (kept, counts, ready) = divided.await??;
         buffers = kept;

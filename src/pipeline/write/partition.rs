@@ -1,7 +1,6 @@
 //! Builds one partition: folds and writes at the same time, then makes one durable record.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures::stream::BoxStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -90,12 +89,7 @@ impl<S: EventSource, W: SnapshotSink> Out<'_, S, W> {
         let job = self.job;
         let mut fold = job.stream_fold();
         loop {
-            let began = Instant::now();
-            let batch = tokio::select! {
-                batch = batches.next() => batch?,
-                () = job.cancel.cancelled() => return Err(Error::Interrupted),
-            };
-            job.progress.batch_read(began.elapsed());
+            let batch = job.next(batches).await?;
             let last = batch.is_none();
             let folded;
             (fold, folded) = job.fold_batch(fold, batch).await?;

@@ -17,6 +17,24 @@ pub(crate) enum Task {
     Build(u32),
 }
 
+impl Task {
+    /// The part that is read.
+    pub(crate) fn part(self) -> Option<u32> {
+        match self {
+            Self::Read(part) => Some(part),
+            Self::Build(_) => None,
+        }
+    }
+
+    /// The partition that is built.
+    pub(crate) fn partition(self) -> Option<u32> {
+        match self {
+            Self::Build(partition) => Some(partition),
+            Self::Read(_) => None,
+        }
+    }
+}
+
 /// The claims of this process in one build.
 #[derive(Debug)]
 pub(crate) struct Claims {

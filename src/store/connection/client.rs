@@ -179,6 +179,15 @@ impl Store {
         diagnosis::check_majority(&self.db, &self.facts).await
     }
 
+    /// Checks that readers can be moved so on this server: by the pointer or not, behind a fence or not.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub(crate) fn check_cut_over(&self, by_pointer: bool, fenced: bool) -> Result<()> {
+        let refused = self.facts.refuses_cut_over(by_pointer, fenced);
+        refused.map_or(Ok(()), |reason| Err(Error::Unsupported(reason.into())))
+    }
+
     /// The same store with the control document of `follow`, which has a lease of its own. The holder of
     /// that lease never touches a fence.
     pub(crate) fn follow_control(&self) -> Self {

@@ -143,10 +143,7 @@ impl EventStore {
         bounds: Vec<Bound>,
         server: Option<SelectionCriteria>,
     ) -> NaturalScan {
-        let starts = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
-        let ends = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
-        let parts =
-            starts.zip(ends).map(|(after, until)| self.between(ranges, (after, until), server.clone()));
+        let parts = stretches(&bounds).map(|bounds| self.between(ranges, bounds, server.clone()));
         NaturalScan { by: NaturalBy::RecordIds, parts: parts.collect() }
     }
 
@@ -179,9 +176,7 @@ impl EventStore {
             }
             Err(error) => return Err(error),
         };
-        let starts = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
-        let ends = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
-        let parts = (0..).zip(starts.zip(ends));
+        let parts = (0..).zip(stretches(&bounds));
         let parts =
             parts.map(|(number, (after, until))| Part { number, member: member.clone(), after, until });
         Ok(Some(parts.collect()))
@@ -198,9 +193,8 @@ impl EventStore {
         let commits = self.between(ranges, (part.after.clone(), part.until.clone()), server.clone());
         // The parts before and behind are read by other processes: both bounds still have to be where they
         // were, the last one also when all is read.
-        let (again, until, at_end) =
-            (self.clone(), part.until.clone(), part.until.clone().or(part.after.clone()));
-        let (again_on, bound_at_end) = (server.clone(), at_end);
+        let (until, last) = (part.until.clone(), part.until.clone().or(part.after.clone()));
+        let (at_end, from) = (self.clone(), server.clone());
         let opened = async move {
             // A connection to one server alone goes there, whichever it is.
             let other = if store.direct { store.member().await? } else { member.clone() };
@@ -218,8 +212,8 @@ impl EventStore {
             Ok(commits)
         };
         let closed = async move {
-            match &bound_at_end {
-                Some(bound) => again.check_bound(bound, again_on).await.map(|()| None),
+            match &last {
+                Some(bound) => at_end.check_bound(bound, from).await.map(|()| None),
                 None => Ok(None),
             }
         };
@@ -261,8 +255,6 @@ impl EventStore {
         times.sort_unstable();
         let mut bounds = evenly(&times, usize::try_from(parts).unwrap_or(usize::MAX));
         bounds.dedup();
-        let starts = std::iter::once(None).chain(bounds.iter().copied().map(Some));
-        let ends = bounds.iter().copied().map(Some).chain(std::iter::once(None));
         let part = |(start, end): (Option<bson::Timestamp>, Option<bson::Timestamp>)| {
             let mut filter = self.natural_filter(ranges);
             match (start, end) {
@@ -279,7 +271,7 @@ impl EventStore {
             };
             NaturalPart::new(self, command, server.clone()).stream()
         };
-        Ok(NaturalScan { by: NaturalBy::Timestamps, parts: starts.zip(ends).map(part).collect() })
+        Ok(NaturalScan { by: NaturalBy::Timestamps, parts: stretches(&bounds).map(part).collect() })
     }
 
     /// One member to read from, so that all commands of a scan go to it: the present primary, unless others
@@ -324,6 +316,13 @@ impl EventStore {
         // A secondary that is behind answers when it has what was acknowledged.
         said_if_late(true, call_within(LONG_CALL_SECONDS, doing, run)).await
     }
+}
+
+/// What these bounds divide: from the beginning to the first, from each to the next, and from the last to
+/// the end.
+fn stretches<T: Clone>(bounds: &[T]) -> impl Iterator<Item = (Option<T>, Option<T>)> {
+    let starts = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
+    starts.zip(bounds.iter().cloned().map(Some).chain(std::iter::once(None)))
 }
 
 /// The items that divide a sorted list into so many parts of about the same length.

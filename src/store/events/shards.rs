@@ -17,7 +17,7 @@ impl EventStore {
         match self.known_shards().await {
             Err(error @ Error::Permission { .. }) => {
                 tracing::warn!(error = %error.with_sources(), "the shards of the event store aren't known");
-                Ok(ShardMap { key: String::new(), by_stream: false, chunks: Vec::new() })
+                Ok(ShardMap { by_stream: false, chunks: Vec::new() })
             }
             known => known,
         }
@@ -66,21 +66,22 @@ fn chunks_command(namespace: &str, uuid: Option<&Bson>) -> Document {
 fn on_one_shard(database: Option<&Document>) -> ShardMap {
     let shard = database.and_then(|database| database.get_str("primary").ok()).unwrap_or("unknown");
     let chunk = Chunk { first: None, end: None, shard: shard.to_owned() };
-    ShardMap { key: String::new(), by_stream: true, chunks: vec![chunk] }
+    ShardMap { by_stream: true, chunks: vec![chunk] }
 }
 
 /// The map of a divided collection. Its chunks are ranges of streams if the key begins with the stream, and
 /// not with its hash.
 fn shard_map(stream: &str, collection: &Document, chunks: &[Document]) -> ShardMap {
-    let key = collection.get_document("key").cloned().unwrap_or_default();
-    let by_stream =
-        key.iter().next().is_some_and(|(field, order)| field == stream && order.as_str().is_none());
+    let key = collection.get_document("key").ok();
+    let by_stream = key
+        .and_then(|key| key.iter().next())
+        .is_some_and(|(field, order)| field == stream && order.as_str().is_none());
     let chunk = |chunk: &Document| {
         // Beyond all names are the bounds MinKey and MaxKey, which are no strings.
         let name = |bound: &str| Some(chunk.get_document(bound).ok()?.get_str(stream).ok()?.to_owned());
         Some(Chunk { first: name("min"), end: name("max"), shard: chunk.get_str("shard").ok()?.to_owned() })
     };
-    ShardMap { key: key.to_string(), by_stream, chunks: chunks.iter().filter_map(chunk).collect() }
+    ShardMap { by_stream, chunks: chunks.iter().filter_map(chunk).collect() }
 }
 
 #[cfg(test)]
